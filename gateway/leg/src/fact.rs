@@ -1,0 +1,140 @@
+//! What a leg tells its call: facts that are never dropped, and levels that may be.
+
+use crate::time::CallTime;
+
+/// A DTMF digit: `0`-`9`, `*`, `#`, `A`-`D` (RFC 4733 events 0-15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DtmfDigit(char);
+
+impl DtmfDigit {
+    /// The digit of an RFC 4733 event code, `None` beyond 15.
+    #[must_use]
+    pub const fn from_event(code: u8) -> Option<Self> {
+        const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'A', 'B', 'C', 'D'];
+        if (code as usize) < DIGITS.len() { Some(Self(DIGITS[code as usize])) } else { None }
+    }
+
+    /// The digit of a character, `None` when it is not one; letters may be lower-case.
+    #[must_use]
+    pub fn from_char(digit: char) -> Option<Self> {
+        let digit = digit.to_ascii_uppercase();
+        matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D').then_some(Self(digit))
+    }
+
+    /// The digit as a character.
+    #[must_use]
+    pub const fn as_char(self) -> char {
+        self.0
+    }
+
+    /// The RFC 4733 event code, 0..=15.
+    #[must_use]
+    pub const fn event(self) -> u8 {
+        match self.0 {
+            '*' => 10,
+            '#' => 11,
+            digit @ 'A'..='D' => digit as u8 - b'A' + 12,
+            digit => digit as u8 - b'0',
+        }
+    }
+}
+
+/// Why a leg ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndCause {
+    /// The far end hung up (SIP BYE).
+    RemoteHangUp,
+    /// The far end gave up before the answer (SIP CANCEL).
+    Cancelled,
+    /// The answer was never acknowledged (RFC 3261 13.3.1.4).
+    NoAck,
+    /// No media for the configured time.
+    MediaTimeout,
+    /// The gateway ended it: the call said so, or it is draining.
+    Local,
+    /// The leg's own machinery failed; the log names it.
+    Failed,
+}
+
+/// Facts of a leg: in order, never dropped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LegFact {
+    /// A digit was pressed; reported once, at its start.
+    Dtmf {
+        /// Which.
+        digit: DtmfDigit,
+        /// When its first packet arrived.
+        at: CallTime,
+    },
+    /// The first packet of the far end's media arrived.
+    MediaStarted {
+        /// When.
+        at: CallTime,
+    },
+    /// The far end's synchronisation source changed (RFC 3550 8).
+    SsrcChanged {
+        /// When.
+        at: CallTime,
+    },
+    /// The first packet of an utterance went out.
+    PlaybackStarted {
+        /// Which.
+        utterance: u32,
+        /// When its first packet was sent.
+        at: CallTime,
+    },
+    /// An utterance was played to its last frame.
+    PlaybackFinished {
+        /// Which.
+        utterance: u32,
+        /// When its last packet was sent.
+        at: CallTime,
+    },
+    /// Playback was cut by a clear; nothing more of it will be sent.
+    PlaybackCut {
+        /// Which.
+        utterance: u32,
+        /// Milliseconds of it that were sent.
+        sent_ms: u32,
+        /// When its last packet was sent.
+        at: CallTime,
+    },
+    /// The leg is over; the last fact.
+    Ended {
+        /// Why.
+        cause: EndCause,
+        /// When.
+        at: CallTime,
+    },
+}
+
+/// A level measurement of the far end's sound; the ring drops these when nobody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct LevelReport {
+    /// When.
+    pub at: CallTime,
+    /// Level in dBFS, -96..=0.
+    pub level_dbfs: f32,
+    /// Estimated noise floor in dBFS.
+    pub noise_dbfs: f32,
+    /// Whether voice activity is on.
+    pub speech: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_code_maps_to_its_digit_and_back() {
+        for code in 0..=255_u8 {
+            match DtmfDigit::from_event(code) {
+                Some(digit) => {
+                    assert_eq!(digit.event(), code);
+                    assert_eq!(DtmfDigit::from_char(digit.as_char()), Some(digit));
+                }
+                None => assert!(code > 15),
+            }
+        }
+    }
+}
