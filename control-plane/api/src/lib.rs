@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Types that the control plane and the gateways share.
+//!
+//! Everything that is stored or synced between the two lives here once: identifiers, [`AgentSpec`], the event
+//! registry, usage records, desired state, the failure table and the signatures over desired state. Formats begin
+//! with a format number or schema name, keep unknown optional fields, and refuse an unknown `requires`.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod agent;
+pub mod event;
+pub mod failure;
+pub mod id;
+pub mod object;
+pub mod signature;
+pub mod sync;
+pub mod usage;
+
+pub use agent::AgentSpec;
+pub use event::{Event, EventType};
+pub use failure::Failure;
+pub use id::{Id, Prefix};

@@ -1,0 +1,398 @@
+//! `trunkline.agent/v1`: what an agent is.
+//!
+//! Stored and synced texts keep fields this build does not know; [`AgentSpec::unknown_fields`] lists them so that
+//! REST can refuse them, and [`AgentSpec::unsupported`] lists what this build parses and keeps but cannot do yet.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// The schema name every spec carries.
+pub const SCHEMA: &str = "trunkline.agent/v1";
+
+/// Features a spec may `require` of this build.
+pub const FEATURES: &[&str] = &["cascade", "barge_in", "dtmf", "recording", "redaction"];
+
+type Extra = BTreeMap<String, Value>;
+
+fn spec_schema() -> String {
+    SCHEMA.to_owned()
+}
+
+/// An agent, as created, versioned, synced and run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+pub struct AgentSpec {
+    /// Always `trunkline.agent/v1`.
+    #[serde(default = "spec_schema")]
+    pub schema: String,
+    /// Features a gateway must have to run it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
+    /// Name, 1..=100 characters.
+    pub name: String,
+    /// BCP 47 language tag.
+    #[serde(default = "english")]
+    pub language: String,
+    /// What hears, thinks and speaks.
+    pub pipeline: Pipeline,
+    /// System prompt; `{name}` is replaced by the variable of that name.
+    #[serde(default)]
+    pub prompt: String,
+    /// First line spoken, when not empty.
+    #[serde(default)]
+    pub greeting: String,
+    /// Variables for prompt and greeting.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+    /// Tools the model may call, by name.
+    #[serde(default)]
+    pub tools: Vec<ToolRef>,
+    /// Knowledge bases by name.
+    #[serde(default)]
+    pub knowledge: Vec<String>,
+    /// End-of-turn policy.
+    #[serde(default)]
+    pub turn: TurnPolicy,
+    /// Interruption policy.
+    #[serde(default)]
+    pub interruption: InterruptionPolicy,
+    /// What to do about a failure, by failure name.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub failures: BTreeMap<Failure, FailureAction>,
+    /// Redaction by channel.
+    #[serde(default)]
+    pub redaction: Redaction,
+    /// Recording.
+    #[serde(default)]
+    pub recording: Recording,
+    /// Limits.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What to say when every provider is gone.
+    #[serde(default)]
+    pub survival: Survival,
+    /// Analyses after the call, by name.
+    #[serde(default)]
+    pub analysis: Vec<String>,
+    /// Fields this build does not know.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    #[schema(ignore)]
+    pub extra: Extra,
+}
+
+fn english() -> String {
+    "en".to_owned()
+}
+
+/// What hears, thinks and speaks; each list is in fail-over order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Pipeline {
+    /// Recogniser, language model, synthesiser.
+    Cascade {
+        /// Recognisers; may be empty for an agent that only speaks and takes DTMF.
+        #[serde(default)]
+        asr: Vec<ProviderRef>,
+        /// Language models.
+        #[serde(default)]
+        llm: Vec<ProviderRef>,
+        /// Synthesisers.
+        tts: Vec<ProviderRef>,
+    },
+    /// Speech-to-speech engines.
+    Realtime {
+        /// Engines.
+        engines: Vec<ProviderRef>,
+    },
+}
+
+/// A provider of a list with its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderRef {
+    /// Name of a configured provider, else of an installed plugin.
+    pub provider: String,
+    /// Settings merged over the provider's own and checked against the plugin's schema.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub settings: serde_json::Map<String, Value>,
+}
+
+/// A tool the model may call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToolRef {
+    /// `hang_up`, `transfer` (built in), or a tool plugin's name.
+    pub name: String,
+    /// Settings of the tool plugin.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub settings: serde_json::Map<String, Value>,
+}
+
+/// When the caller's turn is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TurnPolicy {
+    /// Silence that ends a turn, 100..=5000 ms.
+    pub end_silence_ms: u32,
+    /// Longest wait for the recogniser's final words after the silence, 100..=10000 ms.
+    pub final_wait_ms: u32,
+    /// Silence after which DTMF digits make a turn, 100..=10000 ms; `#` ends it at once.
+    pub dtmf_gap_ms: u32,
+}
+
+impl Default for TurnPolicy {
+    fn default() -> Self {
+        Self { end_silence_ms: 600, final_wait_ms: 1500, dtmf_gap_ms: 1200 }
+    }
+}
+
+/// What may interrupt the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct InterruptionPolicy {
+    /// Whether speech stops playback.
+    pub barge_in: bool,
+    /// Speech needed to interrupt, 20..=2000 ms.
+    pub min_speech_ms: u32,
+    /// Whether a DTMF digit stops playback.
+    pub dtmf: bool,
+}
+
+impl Default for InterruptionPolicy {
+    fn default() -> Self {
+        Self { barge_in: true, min_speech_ms: 160, dtmf: true }
+    }
+}
+
+/// What to do about a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub enum FailureAction {
+    /// Go to the next provider of the list; say `bridge` meanwhile when it is not empty.
+    NextProvider {
+        /// Line spoken meanwhile.
+        #[serde(default)]
+        bridge: String,
+    },
+    /// Say a line and go on.
+    Say {
+        /// The line.
+        text: String,
+    },
+    /// Transfer to a human.
+    Transfer {
+        /// Number or SIP URI.
+        to: String,
+    },
+    /// Say a line, when not empty, and hang up.
+    HangUp {
+        /// The line.
+        #[serde(default)]
+        text: String,
+    },
+    /// Only record it.
+    Record,
+}
+
+/// Redaction by channel: a redactor plugin and what it removes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redaction {
+    /// The redactor plugin; empty means no redaction.
+    pub redactor: String,
+    /// Entity types to redact; empty means all.
+    pub entity_types: Vec<String>,
+    /// Channels: `asr-input`, `llm-input`, `llm-output`, `transcript`, `tool`, `log`, `webhook`, `recording`.
+    pub channels: Vec<String>,
+}
+
+/// Recording.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recording {
+    /// Whether the call is recorded, caller left, agent right.
+    pub enabled: bool,
+}
+
+/// Limits of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Longest call, seconds, 1..=86400.
+    pub max_call_s: u32,
+    /// Longest wait for a model's first token before the next provider, ms.
+    pub llm_first_token_ms: u32,
+    /// Longest wait for a synthesiser's first sound before the next provider, ms.
+    pub tts_first_byte_ms: u32,
+    /// Silence after which the caller is asked, ms.
+    pub caller_silence_ms: u32,
+    /// How often the caller is asked before the hang-up.
+    pub silence_prompts: u32,
+    /// Most tokens of one reply.
+    pub max_reply_tokens: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_call_s: 3600,
+            llm_first_token_ms: 1500,
+            tts_first_byte_ms: 1500,
+            caller_silence_ms: 10_000,
+            silence_prompts: 2,
+            max_reply_tokens: 512,
+        }
+    }
+}
+
+/// Lines for when things fail, in the agent's language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Survival {
+    /// Said while the next provider is tried.
+    pub bridge: String,
+    /// Asked of a silent caller.
+    pub still_there: String,
+    /// Said before hanging up on a silent caller.
+    pub goodbye: String,
+    /// Said when every provider failed, before the hang-up or transfer.
+    pub unavailable: String,
+}
+
+impl Default for Survival {
+    fn default() -> Self {
+        Self {
+            bridge: "One moment, please.".to_owned(),
+            still_there: "Are you still there?".to_owned(),
+            goodbye: "I cannot hear you, so I will end the call. Goodbye.".to_owned(),
+            unavailable: "I am sorry, our service is not available right now. Please call again later.".to_owned(),
+        }
+    }
+}
+
+/// A fault in a spec, at an RFC 6901 pointer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecProblem {
+    /// Where.
+    pub pointer: String,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+impl AgentSpec {
+    /// Pointers of fields this build does not know; REST refuses them, sync keeps them.
+    #[must_use]
+    pub fn unknown_fields(&self) -> Vec<String> {
+        self.extra.keys().map(|key| format!("/{key}")).collect()
+    }
+
+    /// What is out of range or inconsistent.
+    #[must_use]
+    pub fn problems(&self) -> Vec<SpecProblem> {
+        let mut problems = Vec::new();
+        let mut expect = |holds: bool, pointer: &str, message: &str| {
+            if !holds {
+                problems.push(SpecProblem { pointer: pointer.to_owned(), message: message.to_owned() });
+            }
+        };
+        expect(self.schema == SCHEMA, "/schema", "expected `trunkline.agent/v1`");
+        expect((1..=100).contains(&self.name.chars().count()), "/name", "expected 1 to 100 characters");
+        expect(self.prompt.len() <= 65_536, "/prompt", "expected at most 65536 bytes");
+        expect(self.greeting.len() <= 4096, "/greeting", "expected at most 4096 bytes");
+        expect((100..=5000).contains(&self.turn.end_silence_ms), "/turn/end_silence_ms", "expected 100 to 5000");
+        expect((100..=10_000).contains(&self.turn.final_wait_ms), "/turn/final_wait_ms", "expected 100 to 10000");
+        expect((100..=10_000).contains(&self.turn.dtmf_gap_ms), "/turn/dtmf_gap_ms", "expected 100 to 10000");
+        expect(
+            (20..=2000).contains(&self.interruption.min_speech_ms),
+            "/interruption/min_speech_ms",
+            "expected 20 to 2000",
+        );
+        expect((1..=86_400).contains(&self.limits.max_call_s), "/limits/max_call_s", "expected 1 to 86400");
+        match &self.pipeline {
+            Pipeline::Cascade { asr, llm, tts } => {
+                expect(!tts.is_empty(), "/pipeline/cascade/tts", "expected at least one synthesiser");
+                expect(
+                    llm.is_empty() == asr.is_empty() || !llm.is_empty(),
+                    "/pipeline/cascade/llm",
+                    "a recogniser without a language model has nobody to talk to",
+                );
+                let lists = [("asr", asr), ("llm", llm), ("tts", tts)];
+                for (list, refs) in lists {
+                    expect(refs.len() <= 8, &format!("/pipeline/cascade/{list}"), "expected at most 8 providers");
+                    for (index, entry) in refs.iter().enumerate() {
+                        expect(
+                            (1..=100).contains(&entry.provider.len()),
+                            &format!("/pipeline/cascade/{list}/{index}/provider"),
+                            "expected 1 to 100 characters",
+                        );
+                    }
+                }
+            }
+            Pipeline::Realtime { engines } => {
+                expect(!engines.is_empty(), "/pipeline/realtime/engines", "expected at least one engine");
+            }
+        }
+        problems
+    }
+
+    /// Names of what this build parses and keeps but cannot do: unknown `requires`, and parts not built yet.
+    #[must_use]
+    pub fn unsupported(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .requires
+            .iter()
+            .filter(|feature| !FEATURES.contains(&feature.as_str()))
+            .map(|feature| format!("requires `{feature}`"))
+            .collect();
+        if matches!(self.pipeline, Pipeline::Realtime { .. }) {
+            names.push("pipeline `realtime`".to_owned());
+        }
+        if !self.knowledge.is_empty() {
+            names.push("`knowledge`".to_owned());
+        }
+        if !self.analysis.is_empty() {
+            names.push("`analysis`".to_owned());
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> AgentSpec {
+        serde_json::from_str(text).unwrap()
+    }
+
+    const SMALL: &str = r#"{"name":"a","pipeline":{"cascade":{"tts":[{"provider":"espeak"}]}}}"#;
+
+    #[test]
+    fn a_small_spec_gets_its_defaults_and_round_trips() {
+        let small = spec(SMALL);
+        assert_eq!(small.problems(), []);
+        assert!(small.interruption.barge_in && small.unsupported().is_empty());
+        assert_eq!(spec(&serde_json::to_string(&small).unwrap()), small);
+    }
+
+    #[test]
+    fn unknown_fields_are_kept_and_named() {
+        let text = SMALL.replace("\"name\"", "\"shiny\":{\"x\":1},\"name\"");
+        let kept = spec(&text);
+        assert_eq!(kept.unknown_fields(), ["/shiny"]);
+        assert_eq!(serde_json::to_value(&kept).unwrap()["shiny"]["x"], 1);
+    }
+
+    #[test]
+    fn what_cannot_be_done_yet_is_refused_by_name() {
+        let text = SMALL.replace("\"name\"", "\"requires\":[\"teleport\"],\"knowledge\":[\"kb\"],\"name\"");
+        assert_eq!(spec(&text).unsupported(), ["requires `teleport`", "`knowledge`"]);
+    }
+}

@@ -1,0 +1,165 @@
+//! The registry of event types: timeline, webhooks, SSE, WebSocket and metrics take their names from here.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::Id;
+
+/// When an event happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+pub struct EventTime {
+    /// Microseconds since the Unix epoch, corrected by the control plane's offset.
+    pub wall_us: u64,
+    /// Microseconds since the call began.
+    pub call_us: u64,
+}
+
+/// One event of a call; `seq` is gap-free per call from 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Event {
+    /// Identifier.
+    #[schemars(with = "String")]
+    pub id: Id,
+    /// Format number, 1.
+    pub v: u32,
+    /// Tenant.
+    #[schemars(with = "String")]
+    pub tenant: Id,
+    /// Call.
+    #[schemars(with = "String")]
+    pub call: Id,
+    /// Position in the call, from 1 without gaps.
+    pub seq: u64,
+    /// Type, one of [`EventType`]'s names; readers keep types they do not know.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When.
+    pub at: EventTime,
+    /// Leg it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub leg: Option<Id>,
+    /// Turn it belongs to, counted from 1; 0 is the greeting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn: Option<u32>,
+    /// Data of the type, see [`EventType::data_schema`].
+    pub data: Value,
+}
+
+macro_rules! events {
+    ($($variant:ident $name:literal { $($field:literal : $kind:literal),* $(,)? } $doc:literal),+ $(,)?) => {
+        /// Every event type.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EventType { $(#[doc = $doc] $variant),+ }
+
+        impl EventType {
+            /// Every type.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// Its stable name.
+            #[must_use] pub const fn name(self) -> &'static str { match self { $(Self::$variant => $name),+ } }
+            /// What it tells.
+            #[must_use] pub const fn description(self) -> &'static str { match self { $(Self::$variant => $doc),+ } }
+            const fn fields(self) -> &'static [(&'static str, &'static str)] {
+                match self { $(Self::$variant => &[$(($field, $kind)),*]),+ }
+            }
+        }
+    };
+}
+
+// A field kind is a JSON Schema type; a trailing `?` marks an optional field.
+events! {
+    CallStarted "call.started" { "agent": "string", "agent_version": "integer", "direction": "string", "from": "string", "to": "string", "trunk": "string?", "gateway": "string?" } "An INVITE was accepted and the call began.",
+    CallAnswered "call.answered" { "codec": "string", "sip_call_id": "string?" } "The call was answered.",
+    CallEnded "call.ended" { "reason": "string", "failure": "string?", "duration_ms": "integer" } "The call ended; its last event.",
+    MediaStarted "media.started" {} "The first packet of the caller's media arrived.",
+    SpeechStarted "speech.started" { "level_dbfs": "number?" } "The caller began to speak.",
+    SpeechEnded "speech.ended" { "duration_ms": "integer" } "The caller stopped speaking.",
+    TranscriptPartial "transcript.partial" { "text": "string" } "Words so far.",
+    TranscriptFinal "transcript.final" { "text": "string", "confidence": "number?" } "The caller's words.",
+    TurnStarted "turn.started" { "input": "string" } "The caller's turn is over and the agent begins to think.",
+    TurnWaterfall "turn.waterfall" { "first_packet_ms": "integer?", "speech_end_ms": "integer?", "endpoint_ms": "integer?", "asr_ms": "integer?", "llm_first_token_ms": "integer?", "tts_first_byte_ms": "integer?", "first_packet_out_ms": "integer?", "total_ms": "integer?" } "Where a turn's time went, in milliseconds from the end of the caller's speech; first_packet_ms and speech_end_ms are call times.",
+    AgentSaid "agent.said" { "text": "string", "utterance": "integer" } "Text was handed to the synthesiser.",
+    PlaybackStarted "playback.started" { "utterance": "integer" } "The first packet of an utterance went out.",
+    PlaybackFinished "playback.finished" { "utterance": "integer", "text": "string?" } "An utterance was played to its end.",
+    PlaybackCut "playback.cut" { "utterance": "integer", "sent_ms": "integer", "heard": "string" } "The caller interrupted; `heard` is what the agent remembers having said.",
+    DtmfReceived "dtmf.received" { "digit": "string" } "The caller pressed a key.",
+    LlmRequest "llm.request" { "provider": "string", "input": "string", "messages": "integer" } "A request went to the model; `input` is its last user message as sent.",
+    ToolCalled "tool.called" { "name": "string", "arguments": "string", "id": "string" } "The model called a tool.",
+    ToolReturned "tool.returned" { "name": "string", "id": "string", "is_error": "boolean", "output": "string" } "A tool answered.",
+    ProviderSwitched "provider.switched" { "kind": "string", "from": "string", "to": "string", "failure": "string" } "The next provider of a list took over.",
+    FailureRaised "failure.raised" { "failure": "string", "provider": "string?", "detail": "string?", "action": "string" } "A named failure and what was done about it.",
+    Redacted "redaction.applied" { "channel": "string", "counts": "object" } "Personal data was removed.",
+    CallerSilent "caller.silent" { "prompt": "integer" } "The caller said nothing and was asked.",
+}
+
+impl EventType {
+    /// The type of a stable name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|known| known.name() == name)
+    }
+
+    /// JSON Schema of the type's `data`; further fields may appear in later versions.
+    #[must_use]
+    pub fn data_schema(self) -> Value {
+        let mut properties = serde_json::Map::new();
+        let mut required = Vec::new();
+        for (field, kind) in self.fields() {
+            let base = kind.trim_end_matches('?');
+            properties.insert((*field).to_owned(), serde_json::json!({ "type": base }));
+            if base == *kind {
+                required.push(*field);
+            }
+        }
+        serde_json::json!({
+            "title": self.name(), "description": self.description(), "type": "object",
+            "properties": properties, "required": required,
+        })
+    }
+
+    /// Fields of `data` that are missing or of another type than the registry says.
+    #[must_use]
+    pub fn violations(self, data: &Value) -> Vec<String> {
+        let mut found = Vec::new();
+        for (field, kind) in self.fields() {
+            let base = kind.trim_end_matches('?');
+            match data.get(field) {
+                None | Some(Value::Null) if base != *kind => {}
+                None => found.push(format!("{}: `{field}` is missing", self.name())),
+                Some(value) => {
+                    let fits = match base {
+                        "string" => value.is_string(),
+                        "integer" => value.is_u64() || value.is_i64(),
+                        "number" => value.is_number(),
+                        "boolean" => value.is_boolean(),
+                        _ => value.is_object(),
+                    };
+                    if !fits {
+                        found.push(format!("{}: `{field}` should be {base}", self.name()));
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found_again() {
+        for &event in EventType::ALL {
+            assert_eq!(EventType::from_name(event.name()), Some(event));
+            assert_eq!(event.data_schema()["title"], event.name());
+        }
+    }
+
+    #[test]
+    fn data_that_lacks_a_field_is_reported() {
+        let missing = EventType::DtmfReceived.violations(&serde_json::json!({ "digit": 5 }));
+        assert_eq!(missing, ["dtmf.received: `digit` should be string"]);
+        assert!(EventType::TranscriptFinal.violations(&serde_json::json!({ "text": "yes" })).is_empty());
+    }
+}

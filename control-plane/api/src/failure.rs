@@ -1,0 +1,116 @@
+//! Every way a call can go wrong, named once: what the wire says, whether a retry helps, what the gateway does by
+//! default and the line an operator reads.
+
+use serde::{Deserialize, Serialize};
+
+/// What the gateway does about a failure unless the agent says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefaultAction {
+    /// The next provider of the agent's list, with a bridge line meanwhile; then survival.
+    NextProvider,
+    /// Ask whether the caller is there, twice, then hang up politely.
+    PromptCaller,
+    /// Replace the whole text by a marker.
+    FailClosed,
+    /// End the call.
+    HangUp,
+    /// Refuse the new call; calls in progress go on.
+    RefuseCall,
+    /// Only record it.
+    Record,
+}
+
+macro_rules! failures {
+    ($($variant:ident $name:literal $sip:literal $q850:literal $http:literal $ws:literal $retry:literal $action:ident $line:literal),+ $(,)?) => {
+        /// A named failure. `Display` is the operator's line; [`Failure::name`] the stable name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Failure { $(#[doc = $line] $variant),+ }
+
+        impl Failure {
+            /// Every failure.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// Its stable name, as in events, metrics and `failures` of an agent.
+            #[must_use] pub const fn name(self) -> &'static str { match self { $(Self::$variant => $name),+ } }
+            /// SIP status when it refuses or ends a call (RFC 3261 21).
+            #[must_use] pub const fn sip_status(self) -> u16 { match self { $(Self::$variant => $sip),+ } }
+            /// Q.850 cause for the Reason header (RFC 3326).
+            #[must_use] pub const fn q850_cause(self) -> u8 { match self { $(Self::$variant => $q850),+ } }
+            /// HTTP status where it answers a request.
+            #[must_use] pub const fn http_status(self) -> u16 { match self { $(Self::$variant => $http),+ } }
+            /// WebSocket close code (RFC 6455 7.4).
+            #[must_use] pub const fn websocket_close(self) -> u16 { match self { $(Self::$variant => $ws),+ } }
+            /// Whether trying again may succeed.
+            #[must_use] pub const fn retryable(self) -> bool { match self { $(Self::$variant => $retry),+ } }
+            /// What the gateway does by default.
+            #[must_use] pub const fn default_action(self) -> DefaultAction { match self { $(Self::$variant => DefaultAction::$action),+ } }
+            /// The line an operator reads.
+            #[must_use] pub const fn operator_line(self) -> &'static str { match self { $(Self::$variant => $line),+ } }
+        }
+    };
+}
+
+failures! {
+    AsrUnavailable "asr_unavailable" 503 38 503 1013 true NextProvider "The speech recogniser cannot be reached or ended; check the provider's status and the gateway's network.",
+    AsrTimeout "asr_timeout" 503 102 504 1013 true NextProvider "The speech recogniser gave no words for speech it was sent; check its load.",
+    LlmUnavailable "llm_unavailable" 503 38 503 1013 true NextProvider "The language model cannot be reached or refused; check its base URL and status.",
+    LlmTimeout "llm_timeout" 503 102 504 1013 true NextProvider "The language model gave no token in time; check its load or raise `limits.llm_first_token_ms`.",
+    TtsUnavailable "tts_unavailable" 503 38 503 1013 true NextProvider "The synthesiser cannot be reached or refused; check its status.",
+    TtsZeroBytes "tts_zero_bytes" 503 38 503 1013 true NextProvider "The synthesiser gave no sound for text it was sent; check the voice and the text.",
+    TtsTimeout "tts_timeout" 503 102 504 1013 true NextProvider "The synthesiser gave no sound in time; check its load.",
+    ToolFailed "tool_failed" 500 41 502 1011 false Record "A tool answered with an error; the model was told so.",
+    ToolTimeout "tool_timeout" 500 102 504 1011 true Record "A tool did not answer in time; the model was told so.",
+    RedactorFailed "redactor_failed" 500 41 500 1011 false FailClosed "The redactor failed, so the whole text was withheld; check the plugin.",
+    ProviderRateLimited "provider_rate_limited" 503 42 429 1013 true NextProvider "The provider limits the request rate; raise the quota or add a second provider.",
+    ProviderUnauthorized "provider_unauthorized" 503 57 401 1008 false NextProvider "The provider refused the credentials; check the secret the plugin names.",
+    ProviderProtocol "provider_protocol" 503 111 502 1002 false NextProvider "The provider's answer was not understood; check the plugin's version against the provider's.",
+    PluginTrapped "plugin_trapped" 500 41 500 1011 true NextProvider "A plugin trapped; its session ended, nothing else was touched. Report it to the plugin's author.",
+    PluginDeadline "plugin_deadline" 500 41 500 1011 true NextProvider "A plugin ran past its deadline and was interrupted; its session ended.",
+    PluginMemory "plugin_memory" 500 41 500 1011 true NextProvider "A plugin asked for more memory than its limit; its session ended.",
+    PluginRefused "plugin_refused" 500 41 500 1011 false NextProvider "A plugin was not loaded; `trunkline check` names the reason.",
+    ProvidersExhausted "providers_exhausted" 503 38 503 1013 true HangUp "Every provider of a list failed; the call fell back to survival.",
+    CallerSilent "caller_silent" 480 19 408 1000 false PromptCaller "The caller said nothing.",
+    MediaTimeout "media_timeout" 408 31 408 1001 false HangUp "No RTP came for the configured time; check NAT and firewall.",
+    CallTooLong "call_too_long" 480 31 408 1000 false HangUp "The call reached its longest permitted duration.",
+    NoRoute "no_route" 404 1 404 1008 false RefuseCall "No route matches the called number; `trunkline route explain` says why.",
+    UnknownPeer "unknown_peer" 403 21 403 1008 false RefuseCall "The source address belongs to no trunk; add it to the trunk's `peers`.",
+    NoCommonCodec "no_common_codec" 488 65 415 1003 false RefuseCall "The offer has no codec of the trunk's list.",
+    GatewayFull "gateway_full" 503 42 503 1013 true RefuseCall "The gateway or trunk is at its call limit.",
+    GatewayDraining "gateway_draining" 503 42 503 1001 true RefuseCall "The gateway is draining and takes no new calls.",
+    StoreUnavailable "store_unavailable" 503 41 503 1013 true RefuseCall "The edge store cannot write, so new calls are refused before a record could be lost; check the disk.",
+    GatewayCrashed "gateway_crashed" 500 27 500 1011 true Record "The gateway ended without closing the call; usage is as of the last checkpoint.",
+    UnsupportedFeature "unsupported_feature" 501 79 422 1008 false RefuseCall "The object requires a feature this version does not have; upgrade the gateway.",
+    Internal "internal" 500 41 500 1011 true HangUp "An internal error; the log names it.",
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.operator_line())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl std::str::FromStr for Failure {
+    type Err = ();
+
+    /// The failure of a stable name.
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.iter().copied().find(|failure| failure.name() == name).ok_or(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serialised_names_are_the_stable_names_and_lines_tell_what_to_do() {
+        for &failure in Failure::ALL {
+            assert_eq!(serde_json::to_value(failure).unwrap(), failure.name());
+            assert_eq!(failure.name().parse(), Ok(failure));
+            assert!(failure.operator_line().ends_with('.') && (400..=699).contains(&failure.sip_status()));
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Usage: raw integer units per provider, recorded at the edge, priced in the control plane only.
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::id::Id;
+
+/// Format number of [`CallRecord`]; readers take this and the one before.
+pub const CALL_RECORD_FORMAT: u32 = 1;
+
+/// Raw units. Integers only; money exists in the control plane.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(default)]
+pub struct Units {
+    /// Milliseconds of connected call.
+    pub call_ms: u64,
+    /// Milliseconds of sound sent to a recogniser.
+    pub asr_ms: u64,
+    /// Characters synthesised.
+    pub tts_chars: u64,
+    /// Model input tokens.
+    pub tokens_in: u64,
+    /// Model output tokens.
+    pub tokens_out: u64,
+    /// Model input tokens served from a cache.
+    pub tokens_cached: u64,
+    /// Microseconds of plugin execution.
+    pub plugin_us: u64,
+}
+
+impl Units {
+    /// Adds `other`, saturating.
+    pub fn add(&mut self, other: &Self) {
+        self.call_ms = self.call_ms.saturating_add(other.call_ms);
+        self.asr_ms = self.asr_ms.saturating_add(other.asr_ms);
+        self.tts_chars = self.tts_chars.saturating_add(other.tts_chars);
+        self.tokens_in = self.tokens_in.saturating_add(other.tokens_in);
+        self.tokens_out = self.tokens_out.saturating_add(other.tokens_out);
+        self.tokens_cached = self.tokens_cached.saturating_add(other.tokens_cached);
+        self.plugin_us = self.plugin_us.saturating_add(other.plugin_us);
+    }
+}
+
+/// Units of one provider in one call; provider `""` holds the call's own (`call_ms`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+pub struct ProviderUsage {
+    /// Provider name as in the agent's pipeline; empty for the call itself.
+    pub provider: String,
+    /// `call`, `asr`, `llm`, `tts`, `tool`, `redactor` or `realtime`.
+    pub kind: String,
+    /// What it used.
+    pub units: Units,
+}
+
+/// Which way a call went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CallDirection {
+    /// Into the gateway.
+    Inbound,
+    /// Out of the gateway.
+    Outbound,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The caller hung up.
+    CallerHungUp,
+    /// The agent hung up.
+    AgentHungUp,
+    /// An operator hung up (`trunkline hangup`, REST).
+    OperatorHungUp,
+    /// The gateway drained.
+    Drained,
+    /// A named failure ended it.
+    Failed,
+}
+
+/// One call's record: journalled open at the answer, checkpointed every 30 s, closed at the end. Closed records
+/// form the `usage` stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CallRecord {
+    /// [`CALL_RECORD_FORMAT`].
+    pub format: u32,
+    /// The call.
+    #[schemars(with = "String")]
+    pub call: Id,
+    /// The tenant.
+    #[schemars(with = "String")]
+    pub tenant: Id,
+    /// The agent.
+    #[schemars(with = "String")]
+    pub agent: Id,
+    /// The agent's version the call was answered with.
+    pub agent_version: u32,
+    /// The trunk it came or went by.
+    #[schemars(with = "Option<String>")]
+    pub trunk: Option<Id>,
+    /// Which way.
+    pub direction: CallDirection,
+    /// Calling number or URI user.
+    pub from: String,
+    /// Called number or URI user.
+    pub to: String,
+    /// Microseconds since the Unix epoch of the answer.
+    pub answered_us: u64,
+    /// Microseconds since the Unix epoch of the end; `None` while open.
+    pub ended_us: Option<u64>,
+    /// How it ended; `None` while open.
+    pub end: Option<EndReason>,
+    /// The failure behind `end = failed`.
+    pub failure: Option<Failure>,
+    /// Usage so far.
+    pub usage: Vec<ProviderUsage>,
+    /// Recording path relative to the gateway's state folder, when there is one.
+    pub recording: Option<String>,
+    /// Number of turns.
+    pub turns: u32,
+}
+
+impl CallRecord {
+    /// Adds `units` to the entry of `provider` and `kind`, making it when absent.
+    pub fn add_usage(&mut self, provider: &str, kind: &str, units: &Units) {
+        match self.usage.iter_mut().find(|entry| entry.provider == provider && entry.kind == kind) {
+            Some(entry) => entry.units.add(units),
+            None => {
+                self.usage.push(ProviderUsage { provider: provider.to_owned(), kind: kind.to_owned(), units: *units })
+            }
+        }
+    }
+
+    /// Sum over every provider.
+    #[must_use]
+    pub fn total(&self) -> Units {
+        let mut total = Units::default();
+        for entry in &self.usage {
+            total.add(&entry.units);
+        }
+        total
+    }
+}
