@@ -1,0 +1,328 @@
+//! Builds the plugins that ship: every folder with a `plugin.toml` becomes `<target>/plugins/<name>/` with the
+//! component, its manifest (its SHA-256 filled in) and the schema of its settings.
+//!
+//! A folder with a `Cargo.toml` is a member of the guests' workspace and is built by cargo. A folder with a `build.sh`
+//! brings its own step, called as `build.sh OUT_DIR CACHE_DIR`; it leaves `plugin.wasm` in OUT_DIR and is run again
+//! only when a file of its folder changed.
+
+mod component;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::toolchain_wasm::{TARGET, WasmToolchain};
+
+const KINDS: [&str; 4] = ["providers", "redactors", "tools", "conformance"];
+const EMPTY_DIGEST: &str = "sha256 = \"\"";
+
+/// What to build and where.
+#[derive(Debug, Clone)]
+pub(crate) struct BuildOptions {
+    /// The repository.
+    pub(crate) root: PathBuf,
+    /// Cargo's target directory; the result goes to `plugins/` in it.
+    pub(crate) target_dir: PathBuf,
+    /// Names of the plugins to build; empty means all.
+    pub(crate) only: Vec<String>,
+}
+
+impl BuildOptions {
+    /// All plugins of a repository, into `CARGO_TARGET_DIR` or `$HOME/.cache/trunkline-target`.
+    ///
+    /// # Errors
+    /// When neither variable is set.
+    pub(crate) fn new(root: PathBuf) -> Result<Self> {
+        let target_dir = match env::var_os("CARGO_TARGET_DIR") {
+            Some(folder) => PathBuf::from(folder),
+            None => home()?.join(".cache/trunkline-target"),
+        };
+        Ok(Self { root, target_dir, only: Vec::new() })
+    }
+}
+
+/// A plugin as it can be installed.
+#[derive(Debug, Clone)]
+pub(crate) struct BuiltPlugin {
+    /// The manifest's name.
+    pub(crate) name: String,
+    /// The manifest's world, such as `tts-provider@0.1`.
+    pub(crate) world: String,
+    /// The folder with `plugin.wasm`, `plugin.toml` and the settings' schema.
+    pub(crate) dir: PathBuf,
+    /// The component.
+    pub(crate) component: PathBuf,
+    /// The component's size.
+    pub(crate) bytes: u64,
+    /// Whether this build changed it.
+    pub(crate) changed: bool,
+}
+
+/// Builds the plugins and returns their folders, sorted by name.
+///
+/// # Errors
+/// When a tool is missing, a plugin does not compile, or a component asks for more than the contract offers.
+pub(crate) fn build(opts: &BuildOptions) -> Result<Vec<BuiltPlugin>> {
+    let sources = find_sources(&opts.root.join("plugins"), &opts.only)?;
+    let cache = home()?.join(".cache/trunkline");
+    let toolchain = WasmToolchain::find(&cache)?;
+    let crates: Vec<&str> = sources.iter().filter_map(|source| source.package.as_deref()).collect();
+    let guests = opts.target_dir.join("guests");
+    if !crates.is_empty() {
+        println!("building {} plugins with {}", crates.len(), toolchain.origin);
+        let mut cargo = toolchain.cargo();
+        cargo
+            .args(["build", "--release", "--locked", "--quiet", "--target", TARGET])
+            .current_dir(opts.root.join("plugins"))
+            .env("CARGO_TARGET_DIR", &guests);
+        for name in &crates {
+            cargo.args(["--package", name]);
+        }
+        run(&mut cargo).context("the guests' workspace did not build")?;
+    }
+    let modules = guests.join(TARGET).join("release");
+    let mut built = Vec::new();
+    for source in &sources {
+        let made = match &source.package {
+            Some(package) => modules.join(format!("{}.wasm", package.replace('-', "_"))),
+            None => own_step(source, opts, &cache, &toolchain)?,
+        };
+        let plugin = install(source, &made, opts)
+            .with_context(|| format!("plugin {} in {}", source.manifest.name, source.folder.display()))?;
+        built.push(plugin);
+    }
+    Ok(built)
+}
+
+/// Tests the plugins' logic on this machine, without WebAssembly.
+///
+/// # Errors
+/// When a test fails.
+pub(crate) fn test(opts: &BuildOptions) -> Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run(Command::new(cargo)
+        .args(["test", "--workspace", "--locked", "--quiet"])
+        .current_dir(opts.root.join("plugins"))
+        .env("CARGO_TARGET_DIR", opts.target_dir.join("guests-native")))
+    .context("a test of the guests' workspace failed")
+}
+
+/// The manifest's fields, so that a misspelt one is found here and not at the operator's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+struct Manifest {
+    name: String,
+    version: String,
+    world: String,
+    license: String,
+    sha256: String,
+    description: String,
+    capabilities: Capabilities,
+    limits: Limits,
+    settings: Settings,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+struct Capabilities {
+    hosts: Vec<String>,
+    secrets: Vec<Secret>,
+    actions: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+struct Secret {
+    name: String,
+    hosts: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+struct Limits {
+    memory_mib: u32,
+    deadline_ms: u32,
+    heavy: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    schema: String,
+}
+
+struct Source {
+    folder: PathBuf,
+    manifest: Manifest,
+    /// The crate of the guests' workspace, unless the folder brings its own step.
+    package: Option<String>,
+}
+
+fn find_sources(plugins: &Path, only: &[String]) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for kind in KINDS {
+        let Ok(entries) = fs::read_dir(plugins.join(kind)) else {
+            continue;
+        };
+        for entry in entries {
+            let folder = entry?.path();
+            let file = folder.join("plugin.toml");
+            if !file.exists() {
+                continue;
+            }
+            let text = fs::read_to_string(&file)?;
+            let manifest: Manifest = toml::from_str(&text).with_context(|| format!("{}", file.display()))?;
+            let package =
+                if folder.join("build.sh").exists() { None } else { Some(package_name(&folder.join("Cargo.toml"))?) };
+            sources.push(Source { folder, manifest, package });
+        }
+    }
+    if let Some(name) = only.iter().find(|name| sources.iter().all(|source| source.manifest.name != **name)) {
+        bail!("no plugin of the name {name}");
+    }
+    sources.retain(|source| only.is_empty() || only.contains(&source.manifest.name));
+    sources.sort_by(|a, b| a.manifest.name.cmp(&b.manifest.name));
+    Ok(sources)
+}
+
+fn package_name(file: &Path) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Cargo {
+        package: Package,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+    }
+    let text = fs::read_to_string(file)
+        .with_context(|| format!("{} is missing; a plugin's folder has a Cargo.toml or a build.sh", file.display()))?;
+    let cargo: Cargo = toml::from_str(&text).with_context(|| format!("{}", file.display()))?;
+    Ok(cargo.package.name)
+}
+
+/// Runs a folder's own build step unless nothing changed since it last succeeded.
+fn own_step(source: &Source, opts: &BuildOptions, cache: &Path, toolchain: &WasmToolchain) -> Result<PathBuf> {
+    let out = opts.target_dir.join("plugins-made").join(&source.manifest.name);
+    let (made, stamp) = (out.join("plugin.wasm"), out.join("inputs.sha256"));
+    let inputs = folder_digest(&source.folder)?;
+    if made.exists() && fs::read_to_string(&stamp).is_ok_and(|known| known == inputs) {
+        return Ok(made);
+    }
+    println!("building plugin {} with its own step", source.manifest.name);
+    fs::create_dir_all(&out)?;
+    let _ = fs::remove_file(&stamp);
+    let mut step = Command::new("bash");
+    step.arg(source.folder.join("build.sh")).arg(&out).arg(cache).current_dir(&source.folder);
+    step.envs(toolchain.environment())
+        .env("CARGO_TARGET_DIR", opts.target_dir.join("guests"))
+        .env_remove("RUSTUP_TOOLCHAIN");
+    run(&mut step).with_context(|| format!("the build step of plugin {}", source.manifest.name))?;
+    ensure!(
+        made.exists(),
+        "the build step of plugin {} left no plugin.wasm in {}",
+        source.manifest.name,
+        out.display()
+    );
+    fs::write(&stamp, inputs)?;
+    Ok(made)
+}
+
+/// One digest over the names and contents of a folder's files, in order.
+fn folder_digest(folder: &Path) -> Result<String> {
+    fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                if path.file_name().is_none_or(|name| name != "target") {
+                    collect(&path, files)?;
+                }
+            } else {
+                files.push(path);
+            }
+        }
+        Ok(())
+    }
+    let mut files = Vec::new();
+    collect(folder, &mut files)?;
+    files.sort();
+    let mut digest = Sha256::new();
+    for file in files {
+        digest.update(file.to_string_lossy().as_bytes());
+        digest.update([0]);
+        digest.update(Sha256::digest(fs::read(&file)?));
+    }
+    Ok(hex(&digest.finalize()))
+}
+
+fn install(source: &Source, made: &Path, opts: &BuildOptions) -> Result<BuiltPlugin> {
+    let manifest = &source.manifest;
+    let component = fs::read(made).with_context(|| format!("{} was not built", made.display()))?;
+    for import in component::imports(&component)? {
+        ensure!(
+            import.starts_with("trunkline:plugin/"),
+            "the component imports {import}; a plugin may import only trunkline:plugin/*"
+        );
+    }
+    let text = fs::read_to_string(source.folder.join("plugin.toml"))?;
+    ensure!(
+        text.lines().any(|line| line == EMPTY_DIGEST),
+        "plugin.toml must hold the line `{EMPTY_DIGEST}`, which the build fills in"
+    );
+    let digest = hex(&Sha256::digest(&component));
+    let text = text.replace(EMPTY_DIGEST, &format!("sha256 = \"{digest}\""));
+    let schema = fs::read(source.folder.join(&manifest.settings.schema))
+        .with_context(|| format!("the manifest names the schema {}", manifest.settings.schema))?;
+    serde_json::from_slice::<serde_json::Value>(&schema)
+        .with_context(|| format!("{} is not JSON", manifest.settings.schema))?;
+    let dir = opts.target_dir.join("plugins").join(&manifest.name);
+    fs::create_dir_all(&dir)?;
+    let changed = [
+        write_if_changed(&dir.join("plugin.wasm"), &component)?,
+        write_if_changed(&dir.join(&manifest.settings.schema), &schema)?,
+        write_if_changed(&dir.join("plugin.toml"), text.as_bytes())?,
+    ];
+    Ok(BuiltPlugin {
+        name: manifest.name.clone(),
+        world: manifest.world.clone(),
+        component: dir.join("plugin.wasm"),
+        dir,
+        bytes: component.len() as u64,
+        changed: changed.contains(&true),
+    })
+}
+
+/// Leaves an identical file alone, so that nothing downstream is compiled again; a running host that has the old file
+/// open keeps it, because the new one takes its place by renaming.
+fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool> {
+    if fs::read(path).is_ok_and(|known| known == bytes) {
+        return Ok(false);
+    }
+    let fresh = path.with_extension(format!("new-{}", std::process::id()));
+    fs::write(&fresh, bytes)?;
+    fs::rename(&fresh, path)?;
+    Ok(true)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn home() -> Result<PathBuf> {
+    env::var_os("HOME").map(PathBuf::from).context("HOME is not set")
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("cannot start {name}"))?;
+    ensure!(status.success(), "{name} ended with {status}");
+    Ok(())
+}
