@@ -1,1 +1,36 @@
-//! Placeholder.
+//! Pure signal processing for voice.
+//!
+//! Nothing here reads a clock, does I/O or allocates per frame: time is a `u64` of microseconds on any clock the
+//! caller likes, state is made once per call, and every kernel writes into the caller's buffer. The crate depends on
+//! nothing and knows no call, no socket and no RTP library.
+//!
+//! Samples are `i16` at the borders (codecs, jitter buffer) and `f32` with a nominal range of -1..1 inside chains
+//! (voice activity, later noise suppression). Enhancement is batch-first: a bank processes the frames of many calls
+//! in one go, so that a later engine can put one call in each lane of a vector register.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod bank;
+pub mod codec;
+pub mod fade;
+pub mod jitter;
+pub mod level;
+pub mod resample;
+pub mod tone;
+pub mod vad;
+
+pub use bank::{NoiseBank, Slot};
+
+/// One 16-bit sample as the `f32` of the chains, -1..1.
+#[must_use]
+#[inline]
+pub fn to_f32(sample: i16) -> f32 {
+    f32::from(sample) * (1.0 / 32768.0)
+}
+
+/// One `f32` sample of the chains as 16 bits: rounded and saturated.
+#[must_use]
+#[inline]
+pub fn to_i16(sample: f32) -> i16 {
+    // `as` saturates, so that 1.0 becomes 32767; not-a-number becomes 0.
+    (sample * 32768.0).round_ties_even() as i16
+}

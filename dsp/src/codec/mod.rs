@@ -1,0 +1,34 @@
+//! Audio codecs behind two small traits.
+
+mod g711;
+mod l16;
+
+pub use g711::{
+    ALAW_SILENCE, AlawDecoder, AlawEncoder, ULAW_SILENCE, UlawDecoder, UlawEncoder, alaw_decode, alaw_encode,
+    ulaw_decode, ulaw_encode,
+};
+pub use l16::{L16Decoder, L16Encoder};
+
+/// Turns sound into payload bytes.
+pub trait Encoder {
+    /// Rate of the sound it takes, in Hz.
+    fn rate(&self) -> u32;
+
+    /// Encodes `pcm` into `out` and returns the bytes written. Stops early when `out` is full.
+    fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> usize;
+}
+
+/// Turns payload bytes into sound.
+pub trait Decoder {
+    /// Rate of the sound it makes, in Hz.
+    fn rate(&self) -> u32;
+
+    /// Samples that `payload` holds, without decoding it.
+    fn samples(&self, payload: &[u8]) -> usize;
+
+    /// Decodes `payload` into `out` and returns the samples written. Stops early when `out` is full.
+    fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> usize;
+
+    /// Forgets what earlier payloads left behind (a new source). Codecs without memory do nothing.
+    fn reset(&mut self) {}
+}

@@ -1,0 +1,42 @@
+//! Voice activity: does this frame hold speech?
+
+mod fft;
+mod spectral;
+
+pub use spectral::SpectralBank;
+
+pub use crate::bank::Slot;
+
+/// What a detector says of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Activity {
+    /// Speech, after hang-over.
+    pub speech: bool,
+    /// How sure the detector is that this very frame is speech, 0..=1, before hang-over.
+    pub confidence: f32,
+    /// Level of the frame in dBFS, -96..=0.
+    pub level_dbfs: f32,
+    /// Level of the background in dBFS, -96..=0.
+    pub noise_dbfs: f32,
+}
+
+/// One call's frame in a batch.
+#[derive(Debug)]
+pub struct VadFrame<'a> {
+    /// Whose it is.
+    pub slot: Slot,
+    /// Samples of -1..1 at the rate the slot was attached with; 10 or 20 ms.
+    pub pcm: &'a [f32],
+    /// The verdict, written by [`VadBank::process`].
+    pub activity: Activity,
+}
+
+/// Voice activity detection for many calls.
+pub trait VadBank {
+    /// Takes a slot for sound at `rate` Hz; `None` when the bank is full or does not know the rate.
+    fn attach(&mut self, rate: u32) -> Option<Slot>;
+    /// Gives a slot back.
+    fn detach(&mut self, slot: Slot);
+    /// Judges the frames of a batch. A frame of a slot that is not attached is left alone.
+    fn process(&mut self, batch: &mut [VadFrame<'_>]);
+}
