@@ -1,1 +1,20 @@
-//! Placeholder.
+//! One call is one state machine.
+//!
+//! [`Call`] is told what happened and when (`handle_*`), and says what to do ([`Call::poll_transmit`]), what to
+//! write into the timeline ([`Call::poll_event`]) and when to be woken ([`Call::poll_timeout`]). It reads no clock,
+//! opens no socket and knows neither SIP nor plugins, so a caller who interrupts, a recogniser that stalls and a tool
+//! that never answers are unit tests on virtual time, and equal inputs give equal outputs bit for bit.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod command;
+mod input;
+mod setup;
+mod timers;
+
+pub use command::{Channel, Command, Content, Message, Role, ToolBinding, ToolCall, ToolDefinition};
+pub use input::{
+    AsrEvent, FinishReason, LlmEvent, Operator, ProviderKind, Redacted, ToolAction, ToolOutcome, TtsEvent, VoiceEdge,
+    VoiceEdges,
+};
+pub use setup::CallSetup;
+pub use timers::Reason;
