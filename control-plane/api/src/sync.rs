@@ -85,9 +85,19 @@ impl Stream {
 pub struct StreamRecord {
     /// Sequence number within `(gateway, epoch, stream)`, from 1, gap-free.
     pub seq: u64,
-    /// A `CallRecord` on `usage`, an `Event` on `events`.
+    /// A `CallRecord` on `usage`, an `Event` on `events`. `null` stands for a record that the gateway lost to disk
+    /// damage: it takes its place in the sequence, counts for nothing, and never replaces or contradicts a record
+    /// that arrived before under the same number.
     #[schema(value_type = Object)]
     pub body: Value,
+}
+
+impl StreamRecord {
+    /// Whether it only stands for a record that the gateway lost.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        self.body.is_null()
+    }
 }
 
 /// Records going up, in order.

@@ -1,0 +1,371 @@
+//! One stream's segmented append log: staged, committed in groups, read for upload, deleted by segment.
+//!
+//! A later segment wins: when a commit fails and the tail of a file is no longer certain, the file is left as it is
+//! and a new segment begins at the next sequence number, which bounds what a reader takes from the file before it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use trunkline_api::sync::Stream;
+
+use crate::files::{Files, SegmentFile, sync_folder};
+use crate::record;
+use crate::segment::{self, HEADER, Label, Scan};
+use crate::upload::{Source, UploadPlan};
+use crate::{Alarm, StoreError, aside};
+
+/// What redb remembers about an epoch of a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Durable at the control plane up to here.
+    pub(crate) acked: u64,
+    /// Possibly seen by the control plane up to here; never given to another record.
+    pub(crate) offered: u64,
+}
+
+struct Segment {
+    label: Label,
+    path: PathBuf,
+    /// Last durable sequence number; `first_seq - 1` when there is none.
+    last: u64,
+    /// Durable bytes.
+    bytes: u64,
+}
+
+struct Active {
+    file: Box<dyn SegmentFile>,
+    /// Header or records written but not durable, to be written by the next commit.
+    staged: Vec<u8>,
+    /// The file's entry in its folder is durable.
+    named: bool,
+}
+
+pub(crate) struct StreamLog {
+    stream: Stream,
+    folder: PathBuf,
+    root: PathBuf,
+    files: Arc<dyn Files>,
+    segment_bytes: u64,
+    epoch: u64,
+    marks: BTreeMap<u64, Marks>,
+    segments: Vec<Segment>,
+    active: Option<Active>,
+    next_number: u64,
+    /// Next sequence number to stage.
+    next: u64,
+}
+
+impl StreamLog {
+    /// Opens the folder, cuts a torn tail, moves damaged bytes aside and says what it found.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn open(
+        stream: Stream,
+        root: &Path,
+        files: Arc<dyn Files>,
+        segment_bytes: u64,
+        epoch: u64,
+        marks: BTreeMap<u64, Marks>,
+        alarms: &mut Vec<Alarm>,
+    ) -> Result<Self, StoreError> {
+        let folder = root.join(stream.as_str());
+        let refuse = |error: io::Error| StoreError::folder(&folder, error);
+        std::fs::create_dir_all(&folder).map_err(refuse)?;
+        let mut log = Self {
+            stream,
+            root: root.to_path_buf(),
+            folder: folder.clone(),
+            files,
+            segment_bytes,
+            epoch,
+            marks,
+            segments: Vec::new(),
+            active: None,
+            next_number: 1,
+            next: 1,
+        };
+        let mut labels = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(refuse)? {
+            let name = entry.map_err(refuse)?.file_name();
+            match name.to_str().and_then(Label::from_file_name) {
+                Some(label) => labels.push(label),
+                None => tracing::warn!(file = ?name, "a file in the log's folder is not a segment; it is left alone"),
+            }
+        }
+        labels.sort_by_key(|label| label.number);
+        for label in labels {
+            log.open_segment(label, alarms)?;
+        }
+        log.bound_by_successors();
+        log.mark_unmarked();
+        let last = log.segments.iter().filter(|seg| seg.label.epoch == epoch).map(|seg| seg.last).max().unwrap_or(0);
+        let marks = log.marks.entry(epoch).or_default();
+        log.next = last.max(marks.acked).max(marks.offered) + 1;
+        log.resume().map_err(refuse)?;
+        Ok(log)
+    }
+
+    fn open_segment(&mut self, label: Label, alarms: &mut Vec<Alarm>) -> Result<(), StoreError> {
+        let path = self.folder.join(label.file_name());
+        let bytes = std::fs::read(&path).map_err(|error| StoreError::folder(&path, error))?;
+        self.next_number = label.number + 1;
+        let scan = segment::scan(&bytes, &label);
+        if let Some(found) = scan.foreign_format {
+            return Err(StoreError::Format { path, found: found.to_string(), known: segment::FORMAT });
+        }
+        self.report(&path, &bytes, &scan, label, alarms);
+        if scan.end < bytes.len() {
+            let file = self.files.open(&path);
+            let cut = file.and_then(|mut file| file.truncate(scan.end as u64));
+            cut.map_err(|error| StoreError::folder(&path, error))?;
+        }
+        let last = scan.entries.last().map_or(label.first_seq - 1, |entry| entry.seq);
+        self.segments.push(Segment { label, path, last, bytes: scan.end as u64 });
+        Ok(())
+    }
+
+    /// Keeps what was damaged or cut and raises an alarm with counts.
+    fn report(&self, path: &Path, bytes: &[u8], scan: &Scan, label: Label, alarms: &mut Vec<Alarm>) {
+        let cut = bytes.len() - scan.end;
+        if scan.damage.is_empty() && cut == 0 {
+            return;
+        }
+        let kept = aside::keep(&self.root, &format!("{}-{}", self.stream.as_str(), label.file_name()), bytes);
+        let last = scan.entries.last().map_or(label.first_seq - 1, |entry| entry.seq);
+        let provable = scan.entries.len() as u64;
+        let damaged: usize = scan.damage.iter().map(std::ops::Range::len).sum();
+        if damaged > 0 {
+            alarms.push(Alarm {
+                name: "log_damaged",
+                detail: format!("{}: damaged bytes were skipped; a copy is in {}", path.display(), kept.display()),
+                lost_records: (last + 1 - label.first_seq).saturating_sub(provable),
+                bytes: damaged as u64,
+            });
+        }
+        if cut > 0 {
+            let offered = self.marks.get(&label.epoch).map_or(0, |marks| marks.offered);
+            alarms.push(Alarm {
+                name: "log_tail_cut",
+                detail: format!("{}: the unfinished end was cut; a copy is in {}", path.display(), kept.display()),
+                lost_records: offered.saturating_sub(last),
+                bytes: cut as u64,
+            });
+        }
+    }
+
+    /// A later segment wins over the end of the one before it.
+    fn bound_by_successors(&mut self) {
+        for index in 1..self.segments.len() {
+            let (epoch, first) = (self.segments[index].label.epoch, self.segments[index].label.first_seq);
+            for earlier in &mut self.segments[..index] {
+                if earlier.label.epoch == epoch {
+                    earlier.last = earlier.last.min(first - 1);
+                }
+            }
+        }
+    }
+
+    /// Marks of an epoch that state knows nothing about: what is gone was acknowledged, what is here may have been sent.
+    fn mark_unmarked(&mut self) {
+        let known: Vec<u64> = self.marks.keys().copied().collect();
+        for segment in self.segments.iter().filter(|segment| !known.contains(&segment.label.epoch)) {
+            let before = segment.label.first_seq - 1;
+            let marks = self.marks.entry(segment.label.epoch).or_insert(Marks { acked: before, offered: before });
+            marks.offered = marks.offered.max(segment.last);
+        }
+    }
+
+    /// Goes on in the last segment when it ends where the next record begins.
+    fn resume(&mut self) -> io::Result<()> {
+        let Some(last) = self.segments.last() else { return Ok(()) };
+        let fits = last.label.epoch == self.epoch
+            && last.last + 1 == self.next
+            && last.bytes >= HEADER as u64
+            && last.bytes < self.segment_bytes;
+        if fits {
+            self.active = Some(Active { file: self.files.open(&last.path)?, staged: Vec::new(), named: true });
+        }
+        Ok(())
+    }
+
+    /// Stages a record for the next commit and says its sequence number.
+    pub(crate) fn stage(&mut self, body: &[u8]) -> io::Result<u64> {
+        if self.active.is_none() {
+            self.begin_segment()?;
+        }
+        let Some(active) = &mut self.active else { return Err(io::Error::other("no segment")) };
+        let seq = self.next;
+        record::encode(seq, body, &mut active.staged);
+        self.next += 1;
+        Ok(seq)
+    }
+
+    fn begin_segment(&mut self) -> io::Result<()> {
+        let label = Label { number: self.next_number, epoch: self.epoch, first_seq: self.next };
+        let path = self.folder.join(label.file_name());
+        let file = self.files.create(&path)?;
+        self.next_number += 1;
+        self.segments.push(Segment { label, path, last: self.next - 1, bytes: 0 });
+        self.active = Some(Active { file, staged: label.header().to_vec(), named: false });
+        Ok(())
+    }
+
+    /// Makes everything staged durable, or nothing of it: after an error the staged records are gone from the log and
+    /// the caller stages them again.
+    pub(crate) fn commit(&mut self) -> io::Result<()> {
+        let Some(active) = &mut self.active else { return Ok(()) };
+        if active.staged.is_empty() {
+            return Ok(());
+        }
+        let mut write = || {
+            active.file.append(&active.staged)?;
+            active.file.sync()?;
+            if !active.named {
+                sync_folder(&self.folder)?;
+                active.named = true;
+            }
+            Ok(())
+        };
+        let outcome = write();
+        let Some(segment) = self.segments.last_mut() else { return outcome };
+        match outcome {
+            Ok(()) => {
+                segment.bytes += active.staged.len() as u64;
+                active.staged.clear();
+                segment.last = self.next - 1;
+                if segment.bytes >= self.segment_bytes {
+                    self.active = None;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// Leaves the current file as it is: its end is not certain any more.
+    fn abandon(&mut self) {
+        let Some(mut active) = self.active.take() else { return };
+        let Some(segment) = self.segments.last() else { return };
+        self.next = segment.last + 1;
+        let _ = active.file.truncate(segment.bytes);
+        if segment.bytes == 0 {
+            let _ = std::fs::remove_file(&segment.path);
+            self.segments.pop();
+        }
+    }
+
+    /// Drops what was staged and not committed.
+    pub(crate) fn unstage(&mut self) {
+        self.abandon();
+    }
+
+    /// Where the oldest unacknowledged durable records of one epoch lie.
+    pub(crate) fn plan(&self) -> Option<UploadPlan> {
+        let epochs = self.segments.iter().map(|segment| segment.label.epoch).chain([self.epoch]);
+        let (epoch, (start, end)) =
+            epochs.map(|epoch| (epoch, self.span(epoch))).find(|(_, (start, end))| start <= end)?;
+        let sources = self
+            .segments
+            .iter()
+            .filter(|segment| segment.label.epoch == epoch && segment.last >= start)
+            .map(|segment| Source {
+                path: segment.path.clone(),
+                label: segment.label,
+                last: segment.last,
+                bytes: segment.bytes,
+            })
+            .collect();
+        Some(UploadPlan { stream: self.stream, epoch, start, end, sources })
+    }
+
+    /// First and last sequence number that still has to go up.
+    fn span(&self, epoch: u64) -> (u64, u64) {
+        let marks = self.marks.get(&epoch).copied().unwrap_or_default();
+        let durable = self.segments.iter().filter(|segment| segment.label.epoch == epoch).map(|segment| segment.last);
+        (marks.acked + 1, durable.max().unwrap_or(0).max(marks.offered))
+    }
+
+    /// Records up to and including this one are durable, hence may be offered: the mark to store before they are.
+    pub(crate) fn offer(&mut self, epoch: u64) -> Option<Marks> {
+        let (_, end) = self.span(epoch);
+        let marks = self.marks.entry(epoch).or_default();
+        (end > marks.offered).then(|| {
+            marks.offered = end;
+            *marks
+        })
+    }
+
+    /// Takes an acknowledgement; the marks to store when it moved.
+    pub(crate) fn acknowledge(&mut self, epoch: u64, high_water: u64) -> Result<Option<Marks>, StoreError> {
+        let stream = self.stream;
+        let marks = self.marks.entry(epoch).or_default();
+        if high_water > marks.offered {
+            return Err(StoreError::BeyondOffered { stream, epoch, high_water, offered: marks.offered });
+        }
+        Ok((high_water > marks.acked).then(|| {
+            marks.acked = high_water;
+            *marks
+        }))
+    }
+
+    /// Deletes full segments that are acknowledged and numbered below `keep_from`.
+    pub(crate) fn delete_acknowledged(&mut self, keep_from: u64) -> io::Result<()> {
+        let active = self.active.as_ref().and_then(|_| self.segments.last().map(|last| last.label.number));
+        let marks = &self.marks;
+        let mut deleted = Ok(());
+        self.segments.retain(|segment| {
+            let Marks { acked, offered } = marks.get(&segment.label.epoch).copied().unwrap_or_default();
+            // A segment whose epoch still owes `null` records for a lost tail stays, to keep its epoch in the list.
+            let keep = segment.last > acked
+                || acked < offered
+                || Some(segment.label.number) == active
+                || segment.label.number >= keep_from
+                || deleted.is_err();
+            if !keep && let Err(error) = std::fs::remove_file(&segment.path) {
+                deleted = Err(error);
+                return true;
+            }
+            keep
+        });
+        deleted
+    }
+
+    /// Visits every durable body of segments numbered from `from` on.
+    pub(crate) fn visit(&self, from: u64, mut visit: impl FnMut(&[u8])) -> io::Result<()> {
+        for segment in self.segments.iter().filter(|segment| segment.label.number >= from) {
+            let whole = std::fs::read(&segment.path)?;
+            for entry in segment::scan(&whole, &segment.label).entries {
+                if entry.seq <= segment.last
+                    && let Ok(record) = record::decode(&whole[entry.offset..])
+                {
+                    visit(record.body);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of the segment that the next record goes to.
+    pub(crate) fn current_segment(&self) -> u64 {
+        match (&self.active, self.segments.last()) {
+            (Some(_), Some(last)) => last.label.number,
+            _ => self.next_number,
+        }
+    }
+
+    /// Durable records not acknowledged yet, counting those known to be lost.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        let mut epochs: Vec<u64> =
+            self.segments.iter().map(|segment| segment.label.epoch).chain([self.epoch]).collect();
+        epochs.dedup();
+        epochs.into_iter().map(|epoch| self.span(epoch)).map(|(start, end)| (end + 1).saturating_sub(start)).sum()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+}

@@ -1,0 +1,116 @@
+//! After a crash: every call that was left open gets its closed record and its last event, exactly once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use trunkline_api::event::EventTime;
+use trunkline_api::sync::Stream;
+use trunkline_api::usage::{CallRecord, EndReason};
+use trunkline_api::{Event, EventType, Failure, Id, Prefix};
+
+use crate::StoreError;
+use crate::journal::{Entry, EventMark};
+use crate::writer::Writer;
+
+/// As much of a closed record as tells whose it is.
+#[derive(Deserialize)]
+struct Closed {
+    call: String,
+}
+
+/// Closes what an earlier process left open.
+pub(crate) fn recover(writer: &mut Writer) -> Result<Vec<CallRecord>, StoreError> {
+    if writer.journal.leftover.is_empty() {
+        return Ok(Vec::new());
+    }
+    let leftover = writer.journal.leftover.clone();
+    let closed = closed_already(writer, &leftover)?;
+    let marks = last_events(writer, &leftover)?;
+    let mut records = Vec::new();
+    let mut appended = Vec::new();
+    for (call, entry) in leftover.iter().filter(|(call, _)| !closed.contains(*call)) {
+        let record = crashed(entry);
+        let mark = marks.get(call).copied().or(entry.mark);
+        if !mark.is_some_and(|mark| mark.ended) {
+            let event = ended(entry, &record, mark)?;
+            appended.push((Stream::Events, serde_json::to_vec(&event).map_err(StoreError::unavailable)?));
+        }
+        appended.push((Stream::Usage, serde_json::to_vec(&record).map_err(StoreError::unavailable)?));
+        records.push(record);
+    }
+    writer.append_and_forget(&appended, leftover.keys().cloned().collect())?;
+    for entry in leftover.values() {
+        writer.journal.closing(&entry.record.call);
+        writer.journal.forget_open(&entry.record.call);
+    }
+    writer.journal.leftover.clear();
+    Ok(records)
+}
+
+/// Calls whose closed record is in the log already: the process died before it deleted the journal row.
+fn closed_already(writer: &Writer, leftover: &BTreeMap<String, Entry>) -> Result<BTreeSet<String>, StoreError> {
+    let from = leftover.values().map(|entry| entry.usage_segment).min().unwrap_or(0);
+    let mut closed = BTreeSet::new();
+    let visited = writer.shared.log(Stream::Usage).visit(from, |body| {
+        if let Ok(found) = serde_json::from_slice::<Closed>(body)
+            && leftover.contains_key(&found.call)
+        {
+            closed.insert(found.call);
+        }
+    });
+    visited.map_err(StoreError::unavailable)?;
+    Ok(closed)
+}
+
+fn last_events(writer: &Writer, leftover: &BTreeMap<String, Entry>) -> Result<BTreeMap<String, EventMark>, StoreError> {
+    let from = leftover.values().map(|entry| entry.events_segment).min().unwrap_or(0);
+    let mut marks: BTreeMap<String, EventMark> =
+        leftover.iter().filter_map(|(call, entry)| Some((call.clone(), entry.mark?))).collect();
+    let visited = writer.shared.log(Stream::Events).visit(from, |body| {
+        let Ok(event) = serde_json::from_slice::<Event>(body) else { return };
+        let call = event.call.to_string();
+        if leftover.contains_key(&call) && marks.get(&call).is_none_or(|mark| mark.seq < event.seq) {
+            marks.insert(call, EventMark::of(&event));
+        }
+    });
+    visited.map_err(StoreError::unavailable)?;
+    Ok(marks)
+}
+
+fn crashed(entry: &Entry) -> CallRecord {
+    CallRecord {
+        ended_us: Some(entry.at_us.max(entry.record.answered_us)),
+        end: Some(EndReason::Failed),
+        failure: Some(Failure::GatewayCrashed),
+        ..entry.record.clone()
+    }
+}
+
+fn ended(entry: &Entry, record: &CallRecord, mark: Option<EventMark>) -> Result<Event, StoreError> {
+    let ended_us = record.ended_us.unwrap_or(entry.at_us);
+    let at = match mark {
+        Some(last) => {
+            let wall_us = ended_us.max(last.wall_us);
+            EventTime { wall_us, call_us: last.call_us + (wall_us - last.wall_us) }
+        }
+        None => EventTime { wall_us: ended_us, call_us: ended_us - record.answered_us },
+    };
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).map_err(StoreError::unavailable)?;
+    Ok(Event {
+        id: Id::mint(Prefix::Event, at.wall_us / 1000, random),
+        v: 1,
+        tenant: record.tenant.clone(),
+        call: record.call.clone(),
+        seq: mark.map_or(1, |last| last.seq + 1),
+        kind: EventType::CallEnded.name().to_owned(),
+        at,
+        leg: None,
+        turn: None,
+        data: serde_json::json!({
+            "reason": EndReason::Failed,
+            "failure": Failure::GatewayCrashed.name(),
+            "duration_ms": ended_us.saturating_sub(record.answered_us) / 1000,
+        }),
+    })
+}
