@@ -159,8 +159,14 @@ fn find_sources(plugins: &Path, only: &[String]) -> Result<Vec<Source>> {
             }
             let text = fs::read_to_string(&file)?;
             let manifest: Manifest = toml::from_str(&text).with_context(|| format!("{}", file.display()))?;
-            let package =
-                if folder.join("build.sh").exists() { None } else { Some(package_name(&folder.join("Cargo.toml"))?) };
+            let package = match (folder.join("build.sh").exists(), folder.join("Cargo.toml").exists()) {
+                (true, _) => None,
+                (false, true) => Some(package_name(&folder.join("Cargo.toml"))?),
+                (false, false) => {
+                    println!("skipping {}: it has neither a Cargo.toml nor a build.sh", folder.display());
+                    continue;
+                }
+            };
             sources.push(Source { folder, manifest, package });
         }
     }
@@ -181,8 +187,7 @@ fn package_name(file: &Path) -> Result<String> {
     struct Package {
         name: String,
     }
-    let text = fs::read_to_string(file)
-        .with_context(|| format!("{} is missing; a plugin's folder has a Cargo.toml or a build.sh", file.display()))?;
+    let text = fs::read_to_string(file)?;
     let cargo: Cargo = toml::from_str(&text).with_context(|| format!("{}", file.display()))?;
     Ok(cargo.package.name)
 }
