@@ -1,1 +1,20 @@
-//! Placeholder.
+//! RFC 3264 offer/answer for one audio stream, pure: text in, text and a [`trunkline_leg::MediaSpec`] out.
+//!
+//! It answers G.711 over plain RTP with telephone-event, keeps every other media line of an offer but refuses it with
+//! port 0, and names what it cannot do ([`SdpError`]), so that the SIP side can answer 488 rather than a call without
+//! sound.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod answer;
+mod error;
+mod local;
+mod offer;
+mod payload;
+mod remote;
+mod session;
+
+pub use answer::{Answer, answer};
+pub use error::SdpError;
+pub use local::{LocalMedia, MAX_SDP};
+pub use offer::{accept_answer, offer};
+pub use session::Session;

@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The SIP endpoint: it owns the socket, judges every datagram before any parser sees it, keeps the dialogs, and
+//! tells its driver what happened through [`SipEvents`].
+//!
+//! The order is always the same: socket, [`Guard`] (size, source, rate, shape, the rules of RFC 3261 that a hostile
+//! sender breaks first), then the transaction layer of the SIP stack, then the dialogs and the answering side's rules
+//! (RFC 3261 8.2, 12, 13.3, 14.2, 15), then the driver. Refusals leave no state behind. The stack's own types stay
+//! within this crate.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod address;
+mod admission;
+mod call;
+mod config;
+mod dialog;
+mod endpoint;
+mod error;
+mod event;
+mod guard;
+mod ladder;
+mod outgoing;
+mod quiet;
+mod receive;
+mod shared;
+mod stats;
+mod uas;
+mod wire;
+
+pub use admission::{Admission, TrunkToken};
+pub use call::{ByeReason, CallHandle, Refusal, ReofferHandle};
+pub use config::{Rate, SipConfig, SipLimits, SipTimers, UnknownPeer};
+pub use endpoint::{SipEndpoint, SipEvents};
+pub use error::{CommandError, SipError};
+pub use event::{CallKey, IncomingInvite, Reoffer, SipEvent};
+pub use guard::{Admitted, Guard, Verdict};
+pub use ladder::{CallTrace, TraceDirection, TraceEntry};
+pub use stats::{Dropped, SipStats};

@@ -1,0 +1,60 @@
+//! Why a description was refused, and the SIP status that says so.
+
+/// Why an offer or answer cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SdpError {
+    /// Not a session description (RFC 8866).
+    #[error("the SDP does not parse: {0}; the peer sends something other than a session description")]
+    Syntax(String),
+    /// Larger than [`crate::MAX_SDP`] or with too many lines.
+    #[error("the SDP is too large; at most 8 KiB and 32 media lines are read")]
+    TooLarge,
+    /// No audio line that is not refused already.
+    #[error("the offer has no audio; only audio calls are answered")]
+    NoAudio,
+    /// No codec of the trunk's list is in the offer.
+    #[error("the offer has no codec of the trunk's list; offered: {offered}")]
+    NoCommonCodec {
+        /// What was offered, by encoding name.
+        offered: String,
+    },
+    /// The offer insists on SRTP or DTLS-SRTP.
+    #[error("the offer insists on secure media ({profile}); let the peer offer RTP/AVP")]
+    SecureMedia {
+        /// The transport profile of the media line.
+        profile: String,
+    },
+    /// Media that this build does not carry, such as T.38 fax.
+    #[error("the offer has only {what}, which is not carried; let the peer offer audio over RTP/AVP")]
+    UnsupportedMedia {
+        /// Media type and profile.
+        what: String,
+    },
+    /// The far end's media address is of the other family than the local one, a name, or multicast.
+    #[error("media address `{address}` cannot be used; a unicast {expected} address is expected")]
+    Address {
+        /// As received.
+        address: String,
+        /// `IPv4` or `IPv6`.
+        expected: &'static str,
+    },
+    /// An answer that does not fit the offer it answers.
+    #[error("the answer does not fit the offer: {0}")]
+    Mismatch(&'static str),
+}
+
+impl SdpError {
+    /// The SIP status: 400 for what does not parse, else 488 Not Acceptable Here (RFC 3261 21.4.26).
+    #[must_use]
+    pub const fn sip_status(&self) -> u16 {
+        match self {
+            Self::Syntax(_) | Self::TooLarge => 400,
+            Self::NoAudio
+            | Self::NoCommonCodec { .. }
+            | Self::SecureMedia { .. }
+            | Self::UnsupportedMedia { .. }
+            | Self::Address { .. }
+            | Self::Mismatch(_) => 488,
+        }
+    }
+}

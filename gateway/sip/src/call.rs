@@ -1,0 +1,265 @@
+//! A call as the driver holds it: commands that take effect at once or say why not, and never block.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rsipstack::sip::{Header, Request};
+use rsipstack::transaction::key::TransactionKey;
+use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
+
+use crate::dialog::{Dialog, HangUp};
+use crate::error::CommandError;
+use crate::event::CallKey;
+use crate::outgoing;
+use crate::shared::{Shared, retry_after_s};
+
+/// Why a call is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// SIP status, 300..=699.
+    pub status: u16,
+    /// Q.850 cause for the Reason header (RFC 3326).
+    pub q850: Option<u8>,
+    /// Text for the Reason header.
+    pub reason: Option<String>,
+    /// Retry-After in seconds; a 503 without one gets 5 to 15, at random.
+    pub retry_after_s: Option<u32>,
+}
+
+impl Refusal {
+    /// A refusal that is only a status.
+    #[must_use]
+    pub const fn status(status: u16) -> Self {
+        Self { status, q850: None, reason: None, retry_after_s: None }
+    }
+}
+
+/// Why we hang up, for the Reason header of BYE (RFC 3326).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByeReason {
+    /// Q.850 cause.
+    pub q850: u8,
+    /// Text.
+    pub text: String,
+}
+
+impl ByeReason {
+    /// Normal call clearing.
+    #[must_use]
+    pub fn normal() -> Self {
+        Self { q850: 16, text: "Normal call clearing".to_owned() }
+    }
+
+    fn value(&self) -> String {
+        reason_value(Some(self.q850), Some(&self.text)).unwrap_or_default()
+    }
+}
+
+/// A call within the endpoint.
+pub(crate) struct Call {
+    pub(crate) key: CallKey,
+    pub(crate) began: Instant,
+    dialog: Mutex<Dialog>,
+    invite: Mutex<Option<InviteLeg>>,
+    /// The CSeq and tag of the INVITE, to recognise it when it comes again by another way (RFC 3261 8.2.2.2).
+    pub(crate) invite_cseq: u32,
+}
+
+/// The server transaction of the INVITE, until it is over.
+pub(crate) struct InviteLeg {
+    /// With our tag in To.
+    pub(crate) request: Request,
+    pub(crate) transaction: TransactionEventSender,
+    pub(crate) transaction_key: TransactionKey,
+}
+
+impl Call {
+    pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg) -> Self {
+        let invite_cseq = dialog.remote_cseq;
+        Self { key, began: Instant::now(), dialog: Mutex::new(dialog), invite: Mutex::new(Some(invite)), invite_cseq }
+    }
+
+    pub(crate) fn dialog(&self) -> MutexGuard<'_, Dialog> {
+        self.dialog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn invite(&self) -> MutexGuard<'_, Option<InviteLeg>> {
+        self.invite.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Responds to the INVITE, if its transaction still lives.
+    pub(crate) fn respond(&self, shared: &Shared, status: u16, extra: Vec<Header>, sdp: Option<String>) {
+        if let Some(leg) = self.invite().as_ref() {
+            let mut headers = extra;
+            if (101..300).contains(&status) {
+                headers.extend(shared.dialog_headers(&leg.request));
+            }
+            let response = shared.response(&leg.request, status, headers, sdp);
+            if leg.transaction.send(TransactionEvent::Respond(response)).is_err() {
+                tracing::debug!(call = self.key.0, status, "the INVITE transaction had ended before its response");
+            }
+        }
+    }
+
+    /// Ends the INVITE transaction: no more retransmissions of its 2xx.
+    pub(crate) fn end_invite(&self) {
+        if let Some(leg) = self.invite().take() {
+            let _ = leg.transaction.send(TransactionEvent::Terminate(leg.transaction_key));
+        }
+    }
+
+    /// The INVITE transaction is over by itself.
+    pub(crate) fn invite_over(&self) {
+        self.invite().take();
+    }
+}
+
+/// Commands on a call. Cheap to clone; none of them blocks.
+#[derive(Clone)]
+pub struct CallHandle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) call: Arc<Call>,
+}
+
+impl std::fmt::Debug for CallHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("CallHandle").field(&self.call.key.0).finish()
+    }
+}
+
+impl CallHandle {
+    /// The call's name in events.
+    #[must_use]
+    pub fn key(&self) -> CallKey {
+        self.call.key
+    }
+
+    /// Sends 180 Ringing.
+    ///
+    /// # Errors
+    /// When the call was answered or is over.
+    pub fn ring(&self) -> Result<(), CommandError> {
+        let dialog = self.call.dialog();
+        match dialog.phase {
+            crate::dialog::Phase::Ringing => {}
+            crate::dialog::Phase::Answered | crate::dialog::Phase::Confirmed => return Err(CommandError::Answered),
+            crate::dialog::Phase::Ended => return Err(CommandError::Over),
+        }
+        self.call.respond(&self.shared, 180, Vec::new(), None);
+        drop(dialog);
+        Ok(())
+    }
+
+    /// Answers with 200 and a description: the answer to the INVITE's offer, or an offer when it had none.
+    ///
+    /// # Errors
+    /// When the call was answered or is over: the caller may just have cancelled.
+    pub fn accept(&self, sdp: String) -> Result<(), CommandError> {
+        let mut dialog = self.call.dialog();
+        dialog.answer(true)?;
+        self.call.respond(&self.shared, 200, Vec::new(), Some(sdp));
+        drop(dialog);
+        Ok(())
+    }
+
+    /// Refuses the call.
+    ///
+    /// # Errors
+    /// When the call was answered or is over, or the status refuses nothing.
+    pub fn reject(&self, refusal: &Refusal) -> Result<(), CommandError> {
+        if !(300..700).contains(&refusal.status) {
+            return Err(CommandError::Status);
+        }
+        let mut dialog = self.call.dialog();
+        dialog.answer(false)?;
+        let mut headers = Vec::new();
+        if let Some(value) = reason_value(refusal.q850, refusal.reason.as_deref()) {
+            headers.push(Header::Reason(value.into()));
+        }
+        let retry_after_s = match refusal.retry_after_s {
+            None if refusal.status == 503 => Some(retry_after_s(u64::from(outgoing::random_u32()))),
+            given => given.map(u64::from),
+        };
+        if let Some(seconds) = retry_after_s {
+            headers.push(Header::Other("Retry-After".to_owned(), seconds.to_string()));
+        }
+        self.call.respond(&self.shared, refusal.status, headers, None);
+        self.shared.forget(&dialog.key);
+        drop(dialog);
+        Ok(())
+    }
+
+    /// Hangs up: BYE now, or as soon as our answer is acknowledged (RFC 3261 15). No event of this call follows.
+    ///
+    /// # Errors
+    /// When the call was not answered (refuse it instead) or is over.
+    pub fn bye(&self, reason: &ByeReason) -> Result<(), CommandError> {
+        let mut dialog = self.call.dialog();
+        let when = dialog.hang_up(reason.value())?;
+        drop(dialog);
+        if when == HangUp::Now {
+            outgoing::bye(&self.shared, &self.call, reason.value());
+        }
+        Ok(())
+    }
+}
+
+/// Answers a re-INVITE or UPDATE. Dropped, it answers 500.
+pub struct ReofferHandle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) call: Arc<Call>,
+    pub(crate) request: Request,
+    pub(crate) transaction: TransactionEventSender,
+    /// The new remote target, in force once we accept (RFC 3261 12.2.2).
+    pub(crate) target: Option<String>,
+    pub(crate) done: bool,
+}
+
+impl std::fmt::Debug for ReofferHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ReofferHandle").field(&self.call.key.0).finish()
+    }
+}
+
+impl ReofferHandle {
+    /// Accepts with 200 and a description.
+    pub fn answer(mut self, sdp: String) {
+        if let Some(target) = self.target.take() {
+            self.call.dialog().remote_target = target;
+        }
+        self.finish(200, Some(sdp));
+    }
+
+    /// Refuses; the session stays as it was (RFC 3261 14.2). 488 says that the offer cannot be met.
+    pub fn refuse(mut self, status: u16) {
+        self.finish(if (300..700).contains(&status) { status } else { 500 }, None);
+    }
+
+    fn finish(&mut self, status: u16, sdp: Option<String>) {
+        if std::mem::replace(&mut self.done, true) {
+            return;
+        }
+        self.call.dialog().reoffered = false;
+        let headers = if status == 200 { self.shared.dialog_headers(&self.request) } else { Vec::new() };
+        let response = self.shared.response(&self.request, status, headers, sdp);
+        let _ = self.transaction.send(TransactionEvent::Respond(response));
+    }
+}
+
+impl Drop for ReofferHandle {
+    fn drop(&mut self) {
+        self.finish(500, None);
+    }
+}
+
+/// A Reason header's value (RFC 3326); quotes and control characters of the text are left out.
+pub(crate) fn reason_value(q850: Option<u8>, text: Option<&str>) -> Option<String> {
+    let text: Option<String> =
+        text.map(|text| text.chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\')).take(128).collect());
+    match (q850, text) {
+        (Some(cause), Some(text)) => Some(format!("Q.850;cause={cause};text=\"{text}\"")),
+        (Some(cause), None) => Some(format!("Q.850;cause={cause}")),
+        (None, Some(text)) => Some(format!("SIP;text=\"{text}\"")),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,112 @@
+//! What the endpoint is told at start: where it listens, how it presents itself, and every bound it keeps.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Configuration of a [`crate::SipEndpoint`].
+#[derive(Debug, Clone)]
+pub struct SipConfig {
+    /// UDP address to bind; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Address that Contact and Via carry, when it differs from the bound one (NAT, `0.0.0.0`).
+    pub advertised: Option<IpAddr>,
+    /// Value of User-Agent and Server.
+    pub user_agent: String,
+    /// What a request from an address of no trunk gets.
+    pub unknown_peer: UnknownPeer,
+    /// Bounds.
+    pub limits: SipLimits,
+    /// Protocol timers.
+    pub timers: SipTimers,
+}
+
+impl SipConfig {
+    /// Defaults of the product for a listen address.
+    #[must_use]
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            advertised: None,
+            user_agent: format!("Trunkline/{}", env!("CARGO_PKG_VERSION")),
+            unknown_peer: UnknownPeer::default(),
+            limits: SipLimits::default(),
+            timers: SipTimers::default(),
+        }
+    }
+}
+
+/// What a request from an address of no trunk gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownPeer {
+    /// 403, at most once per request and within the unknown rate; ACK never.
+    #[default]
+    Reject,
+    /// Nothing.
+    Drop,
+}
+
+/// Bounds. Everything beyond them is refused or dropped, and counted.
+#[derive(Debug, Clone)]
+pub struct SipLimits {
+    /// Calls at once, ringing and answered; an INVITE beyond gets 503 with Retry-After.
+    pub max_calls: usize,
+    /// Transactions at once; a request beyond gets a stateless 503.
+    pub max_transactions: usize,
+    /// Largest datagram in bytes, at most 65 507.
+    pub max_message: usize,
+    /// Datagrams a second from one address of a trunk; `None` switches the limit off.
+    pub trunk_rate: Option<Rate>,
+    /// Answers a second to one address of no trunk.
+    pub unknown_rate: Rate,
+    /// Answers a second to all addresses of no trunk together.
+    pub unknown_total_rate: Rate,
+    /// Calls whose signalling is kept for `trunkline trace`, oldest forgotten first.
+    pub max_traces: usize,
+    /// Events the driver may be behind; an INVITE beyond gets 503.
+    pub event_queue: usize,
+}
+
+impl Default for SipLimits {
+    fn default() -> Self {
+        Self {
+            max_calls: 2000,
+            max_transactions: 8000,
+            max_message: 16 * 1024,
+            trunk_rate: Some(Rate { per_second: 2000, burst: 4000 }),
+            unknown_rate: Rate { per_second: 5, burst: 20 },
+            unknown_total_rate: Rate { per_second: 200, burst: 400 },
+            max_traces: 256,
+            event_queue: 4096,
+        }
+    }
+}
+
+/// A token bucket's rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Tokens a second.
+    pub per_second: u32,
+    /// Most tokens saved up.
+    pub burst: u32,
+}
+
+/// Protocol timers (RFC 3261 17).
+#[derive(Debug, Clone)]
+pub struct SipTimers {
+    /// Round-trip estimate T1; 64 of it is how long an ACK is awaited before the call is ended by BYE.
+    pub t1: Duration,
+    /// Longest time the driver may take to answer a re-INVITE or UPDATE before it gets 500.
+    pub reoffer_answer: Duration,
+    /// Longest time a call may ring before it gets 480.
+    pub max_ringing: Duration,
+}
+
+impl Default for SipTimers {
+    fn default() -> Self {
+        Self {
+            t1: Duration::from_millis(500),
+            reoffer_answer: Duration::from_secs(4),
+            max_ringing: Duration::from_secs(180),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What can go wrong at the endpoint's border.
+
+use std::net::SocketAddr;
+
+/// Why the endpoint did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SipError {
+    /// The address could not be bound.
+    #[error("cannot listen for SIP on {address}: {source}; free the port or change `sip.listen`")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its threads could not be started.
+    #[error("cannot start the SIP threads: {0}; raise the limit on threads")]
+    Threads(std::io::Error),
+    /// A setting makes no sense.
+    #[error("{setting}: {expected}")]
+    Setting {
+        /// Its key.
+        setting: &'static str,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// No randomness for tags and branches.
+    #[error("the system gave no random bytes; SIP cannot be served without them")]
+    Random,
+}
+
+/// Why a command on a call had no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The call is over: cancelled, refused, hung up.
+    #[error("the call is over")]
+    Over,
+    /// The call was answered already.
+    #[error("the call was answered already")]
+    Answered,
+    /// The call was not answered yet.
+    #[error("the call was not answered yet")]
+    NotAnswered,
+    /// The SIP status does not refuse anything; 300-699 do.
+    #[error("a refusal's status is in 300..=699")]
+    Status,
+}

@@ -1,0 +1,86 @@
+//! What the endpoint tells its driver.
+
+use std::net::SocketAddr;
+
+use crate::admission::TrunkToken;
+use crate::call::{CallHandle, ReofferHandle};
+
+/// Names a call within one endpoint, for its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallKey(pub u64);
+
+/// What happened. After [`SipEvent::Cancelled`], [`SipEvent::Bye`], [`SipEvent::NoAck`] or [`SipEvent::Failed`] the
+/// call is over and no further event names it.
+#[derive(Debug)]
+pub enum SipEvent {
+    /// A new call; 100 Trying has been sent. Answer with [`CallHandle::accept`] or [`CallHandle::reject`].
+    Invite(Box<IncomingInvite>),
+    /// The caller gave up before the answer (487 has been sent).
+    Cancelled {
+        /// Which call.
+        call: CallKey,
+    },
+    /// The answer, or the answer to a re-INVITE, was acknowledged.
+    Acked {
+        /// Which call.
+        call: CallKey,
+        /// The ACK's SDP: the answer to our offer when the INVITE had none (RFC 3261 13.2.1).
+        answer: Option<String>,
+    },
+    /// The far end hung up (200 has been sent).
+    Bye {
+        /// Which call.
+        call: CallKey,
+        /// Its Reason header (RFC 3326).
+        reason: Option<String>,
+    },
+    /// The answer was not acknowledged for 64 T1; BYE has been sent (RFC 3261 13.3.1.4).
+    NoAck {
+        /// Which call.
+        call: CallKey,
+    },
+    /// The far end wants to change the session (re-INVITE, or UPDATE with an offer).
+    ReInvite(Reoffer),
+    /// The call ended because of the endpoint: it rang too long, or the endpoint stops.
+    Failed {
+        /// Which call.
+        call: CallKey,
+        /// The SIP status that was or would have been sent.
+        status: u16,
+    },
+}
+
+/// A new call. The values are the caller's own: not to be logged above DEBUG.
+#[derive(Debug)]
+pub struct IncomingInvite {
+    /// What to answer with.
+    pub handle: CallHandle,
+    /// Where it came from.
+    pub source: SocketAddr,
+    /// The trunk that address belongs to.
+    pub trunk: TrunkToken,
+    /// The Call-ID header.
+    pub call_id: String,
+    /// User part of From's URI (for `tel:` the number).
+    pub from_user: String,
+    /// Display name of From.
+    pub from_display: Option<String>,
+    /// User part of the request-URI: what was dialled.
+    pub to_user: String,
+    /// P-Asserted-Identity, Remote-Party-ID, Diversion, User-to-User, User-Agent and `X-` headers, as received; at
+    /// most 32.
+    pub headers: Vec<(String, String)>,
+    /// The SDP offer, `None` when the INVITE had none and the answer must carry an offer.
+    pub offer: Option<String>,
+}
+
+/// A re-INVITE, or an UPDATE with an offer.
+#[derive(Debug)]
+pub struct Reoffer {
+    /// Which call.
+    pub call: CallKey,
+    /// What to answer with; dropped unanswered it answers 500.
+    pub handle: ReofferHandle,
+    /// The new offer, `None` when the answer must carry one.
+    pub offer: Option<String>,
+}

@@ -1,0 +1,218 @@
+//! What stands in front of the SIP stack: every datagram is judged here, from its bytes and its source alone, before
+//! any parser, table or timer of the stack sees it.
+//!
+//! The guard is pure (time is an argument, its secrets come from its maker), bounded (constant memory whatever comes)
+//! and stateless towards the sender: a refusal leaves nothing behind but a fingerprint in a fixed table.
+
+mod check;
+mod once;
+mod rate;
+mod refusal;
+mod scan;
+
+use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
+
+pub(crate) use check::ALLOW;
+pub(crate) use refusal::{Refused, refusal};
+pub(crate) use scan::{Message, Name, StartLine};
+
+use crate::admission::TrunkToken;
+use crate::config::{SipLimits, UnknownPeer};
+use crate::stats::Dropped;
+use once::AnsweredOnce;
+use rate::{Bucket, RateTable};
+
+/// Sources remembered by each rate table.
+const SOURCES: usize = 8192;
+/// Requests of unknown sources remembered as answered.
+const ANSWERED: usize = 16_384;
+
+/// Judges datagrams. One per socket.
+#[derive(Debug)]
+pub struct Guard {
+    hasher: RandomState,
+    max_message: usize,
+    unknown_peer: UnknownPeer,
+    trunk_rate: Option<RateTable>,
+    unknown_rate: RateTable,
+    unknown_total: Bucket,
+    answered: AnsweredOnce,
+    /// What the branches of our own requests begin with; responses to anything else are not ours.
+    branch_prefix: String,
+}
+
+/// What to do with a datagram.
+#[derive(Debug)]
+pub enum Verdict<'a> {
+    /// Well-formed and from a trunk (or a response to a request of ours).
+    Pass(Admitted<'a>),
+    /// Refused: send these bytes back to the source, once.
+    Answer {
+        /// The response.
+        bytes: Vec<u8>,
+        /// Its status.
+        status: u16,
+        /// Why, for the counters.
+        reason: Dropped,
+    },
+    /// Not worth an answer.
+    Drop(Dropped),
+}
+
+/// A datagram that may go on.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    /// The datagram, with a Content-Length if it had none.
+    pub bytes: Cow<'a, [u8]>,
+    /// Its trunk; `None` for a response.
+    pub trunk: Option<TrunkToken>,
+    pub(crate) message: Message<'a>,
+}
+
+impl Guard {
+    /// A guard with its secrets: a keyed hasher for tags and fingerprints, and the prefix of our own branches.
+    #[must_use]
+    pub fn new(hasher: RandomState, branch_prefix: String, limits: &SipLimits, unknown_peer: UnknownPeer) -> Self {
+        Self {
+            hasher,
+            max_message: limits.max_message,
+            unknown_peer,
+            trunk_rate: limits.trunk_rate.map(|rate| RateTable::new(rate, SOURCES)),
+            unknown_rate: RateTable::new(limits.unknown_rate, SOURCES),
+            unknown_total: Bucket::full(limits.unknown_total_rate),
+            answered: AnsweredOnce::new(ANSWERED),
+            branch_prefix,
+        }
+    }
+
+    /// Judges one datagram. `now_us` is any clock that only goes forward, in microseconds; `trunk` is what the
+    /// admission policy said about the source address.
+    pub fn judge<'a>(
+        &mut self,
+        now_us: u64,
+        datagram: &'a [u8],
+        source: SocketAddr,
+        trunk: Option<TrunkToken>,
+    ) -> Verdict<'a> {
+        if datagram.len() > self.max_message {
+            return Verdict::Drop(Dropped::TooLarge);
+        }
+        if datagram.iter().all(u8::is_ascii_whitespace) {
+            return Verdict::Drop(Dropped::KeepAlive);
+        }
+        let owner = self.hasher.hash_one(network(source.ip()));
+        if trunk.is_some() && self.trunk_rate.as_mut().is_some_and(|table| !table.take(owner, now_us)) {
+            return Verdict::Drop(Dropped::Rate);
+        }
+        let message = match scan::scan(datagram) {
+            Ok(message) => message,
+            Err(_) if trunk.is_none() => return Verdict::Drop(Dropped::UnknownPeer),
+            Err(reason) => return Verdict::Drop(reason),
+        };
+        match &message.start {
+            StartLine::Response { .. } => self.response(datagram, message),
+            StartLine::Request { .. } => match trunk {
+                Some(trunk) => self.request(datagram, message, source, trunk),
+                None => self.stranger(now_us, owner, &message, source),
+            },
+        }
+    }
+
+    /// Statelessly refuses an admitted request, for reasons the guard does not know (full, draining).
+    pub(crate) fn refuse(&self, message: &Message<'_>, source: SocketAddr, refused: &Refused<'_>) -> Option<Vec<u8>> {
+        refusal(message, source, &self.tag(message), refused)
+    }
+
+    /// A number in `0..n` that is the same for the same request: jitter without state.
+    pub(crate) fn jitter(&self, message: &Message<'_>, n: u64) -> u64 {
+        self.fingerprint(message) % n.max(1)
+    }
+
+    fn request<'a>(
+        &self,
+        datagram: &'a [u8],
+        message: Message<'a>,
+        source: SocketAddr,
+        trunk: TrunkToken,
+    ) -> Verdict<'a> {
+        match check::check(&message) {
+            Ok(()) => Verdict::Pass(Admitted { bytes: with_length(datagram, &message), trunk: Some(trunk), message }),
+            Err(fault) => {
+                let refused = Refused { status: fault.status, phrase: fault.phrase, extra: fault.extra };
+                match refusal(&message, source, &self.tag(&message), &refused) {
+                    Some(bytes) => Verdict::Answer { bytes, status: fault.status, reason: fault.reason },
+                    None => Verdict::Drop(fault.reason),
+                }
+            }
+        }
+    }
+
+    /// A request of no trunk: the same short 403 whatever it asks, at most once per request.
+    fn stranger(&mut self, now_us: u64, owner: u64, message: &Message<'_>, source: SocketAddr) -> Verdict<'static> {
+        let dropped = Verdict::Drop(Dropped::UnknownPeer);
+        if self.unknown_peer == UnknownPeer::Drop || message.method() == Some("ACK") {
+            return dropped;
+        }
+        let refused = Refused { status: 403, phrase: "Forbidden", extra: "" };
+        let Some(bytes) = refusal(message, source, &self.tag(message), &refused) else {
+            return dropped;
+        };
+        if !self.unknown_rate.take(owner, now_us) || !self.unknown_total.take(now_us) {
+            return Verdict::Drop(Dropped::Rate);
+        }
+        let fingerprint = self.hasher.hash_one((owner, self.fingerprint(message)));
+        if !self.answered.first(fingerprint, now_us) {
+            return dropped;
+        }
+        Verdict::Answer { bytes, status: 403, reason: Dropped::UnknownPeer }
+    }
+
+    /// A response goes on only when it answers a request of ours: nobody else can know the branch.
+    fn response<'a>(&self, datagram: &'a [u8], message: Message<'a>) -> Verdict<'a> {
+        let ours = message.top_via_branch().is_some_and(|branch| branch.starts_with(&self.branch_prefix));
+        if !ours || check::check(&message).is_err() {
+            return Verdict::Drop(Dropped::StrayResponse);
+        }
+        Verdict::Pass(Admitted { bytes: with_length(datagram, &message), trunk: None, message })
+    }
+
+    /// What identifies the request, whatever its retransmission.
+    fn fingerprint(&self, message: &Message<'_>) -> u64 {
+        self.hasher.hash_one((
+            message.top_via_branch(),
+            message.value(Name::CallId),
+            message.value(Name::CSeq),
+            message.value(Name::From),
+        ))
+    }
+
+    /// The To tag of a stateless answer: the same for each retransmission (RFC 3261 8.2.7).
+    fn tag(&self, message: &Message<'_>) -> String {
+        format!("{:016x}", self.fingerprint(message))
+    }
+}
+
+/// The part of an address that one sender cannot easily leave: all of IPv4, the first 64 bits of IPv6.
+const fn network(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => ip.to_bits() as u128,
+        IpAddr::V6(ip) => ip.to_bits() >> 64 | 1 << 127,
+    }
+}
+
+/// UDP lets Content-Length out, the body is then the rest of the datagram (RFC 3261 18.3); the stack wants it said.
+fn with_length<'a>(datagram: &'a [u8], message: &Message<'_>) -> Cow<'a, [u8]> {
+    if message.body.is_empty() || message.value(Name::ContentLength).is_some() {
+        return Cow::Borrowed(datagram);
+    }
+    let head = datagram.len() - message.body.len() - 2;
+    let mut bytes = datagram[..head].to_vec();
+    bytes.extend_from_slice(format!("Content-Length: {}\r\n\r\n", message.body.len()).as_bytes());
+    bytes.extend_from_slice(message.body);
+    Cow::Owned(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Requests of our own within a dialog: the BYE.
+
+use std::sync::Arc;
+
+use rsipstack::sip::{Request, SipMessage};
+use rsipstack::transaction::Transaction;
+use rsipstack::transaction::key::{TransactionKey, TransactionRole};
+use rsipstack::transport::SipAddr;
+
+use crate::call::Call;
+use crate::shared::Shared;
+
+/// Sends BYE with a Reason and forgets the call when it is answered or given up (RFC 3261 15.1.1).
+pub(crate) fn bye(shared: &Arc<Shared>, call: &Arc<Call>, reason: String) {
+    let (shared, call) = (Arc::clone(shared), Arc::clone(call));
+    let runtime = shared.runtime.clone();
+    runtime.spawn(async move {
+        call.end_invite();
+        send_bye(&shared, &call, &reason).await;
+        let key = call.dialog().key.clone();
+        shared.forget(&key);
+    });
+}
+
+async fn send_bye(shared: &Shared, call: &Call, reason: &str) {
+    let branch = format!("{}{:08x}{:08x}", shared.branch_prefix, random_u32(), random_u32());
+    let via = format!("SIP/2.0/UDP {};branch={branch};rport", shared.advertised);
+    let headers = format!("Reason: {reason}\r\n");
+    let (text, destination) = call.dialog().request("BYE", &via, &shared.config.user_agent, &headers);
+    let Ok(request) = Request::try_from(text.as_str()) else {
+        tracing::warn!(call = call.key.0, "BYE could not be built from the far end's addresses; the call ends here only");
+        return;
+    };
+    let Ok(key) = TransactionKey::from_request(&request, TransactionRole::Client) else {
+        tracing::warn!(call = call.key.0, "BYE could not be built from the far end's tags; the call ends here only");
+        return;
+    };
+    let mut transaction =
+        Transaction::new_client(key, request, Arc::clone(&shared.stack), Some(shared.connection.clone()));
+    transaction.destination =
+        Some(SipAddr { r#type: Some(rsipstack::sip::Transport::Udp), addr: destination.into() });
+    if let Err(error) = transaction.send().await {
+        tracing::debug!(call = call.key.0, %error, "BYE was not sent");
+        return;
+    }
+    while let Some(message) = transaction.receive().await {
+        if let SipMessage::Response(response) = message
+            && response.status_code.code() >= 200
+        {
+            return;
+        }
+    }
+}
+
+/// Randomness for branches, tags and jitter.
+pub(crate) fn random_u32() -> u32 {
+    let mut bytes = [0; 4];
+    // The endpoint does not start without randomness, so a failure here is momentary; the address space of the stack
+    // makes a collision harmless.
+    if getrandom::fill(&mut bytes).is_err() {
+        return std::process::id();
+    }
+    u32::from_ne_bytes(bytes)
+}

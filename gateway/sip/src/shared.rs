@@ -1,0 +1,132 @@
+//! What the endpoint's tasks share: the stack, the calls, the counters.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rsipstack::sip::{Header, Request, Response, StatusCode};
+use rsipstack::transaction::endpoint::EndpointInnerRef;
+use rsipstack::transport::SipConnection;
+use tokio::sync::mpsc;
+
+use crate::admission::Admission;
+use crate::call::Call;
+use crate::config::SipConfig;
+use crate::dialog::DialogKey;
+use crate::event::SipEvent;
+use crate::guard::ALLOW;
+use crate::ladder::Ladder;
+use crate::stats::Counters;
+
+pub(crate) struct Shared {
+    pub(crate) config: SipConfig,
+    pub(crate) stack: EndpointInnerRef,
+    /// The socket as the stack sends over it.
+    pub(crate) connection: SipConnection,
+    /// Host and port of Contact and Via.
+    pub(crate) advertised: SocketAddr,
+    pub(crate) policy: Arc<dyn Admission>,
+    pub(crate) events: mpsc::Sender<SipEvent>,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) ladder: Arc<Ladder>,
+    pub(crate) draining: AtomicBool,
+    /// What the branches of our requests begin with.
+    pub(crate) branch_prefix: String,
+    pub(crate) next_key: AtomicU64,
+    calls: Mutex<HashMap<DialogKey, Arc<Call>>>,
+}
+
+impl Shared {
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn new(
+        config: SipConfig,
+        stack: EndpointInnerRef,
+        connection: SipConnection,
+        advertised: SocketAddr,
+        policy: Arc<dyn Admission>,
+        events: mpsc::Sender<SipEvent>,
+        runtime: tokio::runtime::Handle,
+        counters: Arc<Counters>,
+        ladder: Arc<Ladder>,
+        branch_prefix: String,
+    ) -> Self {
+        Self {
+            config,
+            stack,
+            connection,
+            advertised,
+            policy,
+            events,
+            runtime,
+            counters,
+            ladder,
+            draining: AtomicBool::new(false),
+            branch_prefix,
+            next_key: AtomicU64::new(1),
+            calls: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.calls().len() >= self.config.limits.max_calls
+    }
+
+    pub(crate) fn calls(&self) -> MutexGuard<'_, HashMap<DialogKey, Arc<Call>>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The call stays known until its last transaction is over; then this.
+    pub(crate) fn forget(&self, key: &DialogKey) {
+        self.calls().remove(key);
+    }
+
+    /// Tells the driver. Waits when it is behind, which holds up one transaction's task and nothing else.
+    pub(crate) async fn tell(&self, event: SipEvent) {
+        if self.events.send(event).await.is_err() {
+            tracing::debug!("an event came after the driver had gone");
+        }
+    }
+
+    /// Our address for the far end to send requests to.
+    pub(crate) fn contact(&self) -> String {
+        format!("<sip:{}>", self.advertised)
+    }
+
+    /// A response with what every response of ours says.
+    pub(crate) fn response(
+        &self,
+        request: &Request,
+        status: u16,
+        extra: Vec<Header>,
+        sdp: Option<String>,
+    ) -> Response {
+        let has_body = sdp.is_some();
+        let mut response = self.stack.make_response(request, StatusCode::from(status), sdp.map(String::into_bytes));
+        if has_body {
+            response.headers.push(Header::ContentType("application/sdp".into()));
+        }
+        response.headers.extend(extra);
+        response
+    }
+
+    /// Contact, Allow, Supported and the request's Record-Route: what a response that makes or keeps a dialog carries
+    /// (RFC 3261 12.1.1, 13.3.1).
+    pub(crate) fn dialog_headers(&self, request: &Request) -> Vec<Header> {
+        let mut headers: Vec<Header> =
+            request.headers.iter().filter(|header| matches!(header, Header::RecordRoute(_))).cloned().collect();
+        headers.push(Header::Contact(self.contact().into()));
+        headers.push(Header::Allow(ALLOW.into()));
+        headers
+    }
+}
+
+/// Seconds for Retry-After: spread, so that refused callers do not come back together.
+pub(crate) fn retry_after_s(jitter: u64) -> u64 {
+    5 + jitter % 11
+}

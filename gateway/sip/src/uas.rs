@@ -1,0 +1,476 @@
+//! Serves the requests that the stack hands up: the rules of RFC 3261 8.2 and 12.2.2 in one place.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rsipstack::sip::{Header, HeadersExt, Method, Request};
+use rsipstack::transaction::Transaction;
+use rsipstack::transaction::transaction::TransactionEvent;
+use rsipstack::transport::SipConnection;
+
+use crate::address::{NameAddr, list, user};
+use crate::call::{Call, CallHandle, InviteLeg, ReofferHandle};
+use crate::dialog::{Acked, Dialog, DialogKey, Invite, Phase};
+use crate::event::{CallKey, IncomingInvite, Reoffer, SipEvent};
+use crate::guard::ALLOW;
+use crate::outgoing;
+use crate::shared::{Shared, retry_after_s};
+
+/// Most headers handed to the driver.
+const MAX_HEADERS_UP: usize = 32;
+
+/// Serves one server transaction to its end.
+pub(crate) async fn serve(shared: Arc<Shared>, mut transaction: Transaction) {
+    let request = transaction.original.clone();
+    let Some(ids) = Ids::of(&request) else {
+        return reply(&shared, &mut transaction, 400, Vec::new()).await;
+    };
+    if let Some(unsupported) = required(&request)
+        && !matches!(request.method, Method::Ack | Method::Cancel)
+    {
+        let header = Header::Other("Unsupported".to_owned(), unsupported);
+        return reply(&shared, &mut transaction, 420, vec![header]).await;
+    }
+    match &ids.local_tag {
+        Some(local_tag) => {
+            let key = DialogKey {
+                call_id: ids.call_id.clone(),
+                local_tag: local_tag.clone(),
+                remote_tag: ids.remote_tag.clone(),
+            };
+            let call = shared.calls().get(&key).cloned();
+            match call {
+                Some(call) => in_dialog(&shared, call, transaction, &request, ids.cseq).await,
+                None => reply(&shared, &mut transaction, 481, Vec::new()).await,
+            }
+        }
+        None => out_of_dialog(&shared, transaction, request, ids).await,
+    }
+}
+
+async fn out_of_dialog(shared: &Arc<Shared>, mut transaction: Transaction, request: Request, ids: Ids) {
+    match request.method {
+        Method::Invite => invite(shared, transaction, request, ids).await,
+        Method::Options if shared.is_draining() => {
+            let header = retry_after();
+            reply(shared, &mut transaction, 503, vec![header]).await;
+        }
+        Method::Options => reply(shared, &mut transaction, 200, capabilities(shared)).await,
+        Method::Bye | Method::Update | Method::Info | Method::PRack | Method::Notify => {
+            reply(shared, &mut transaction, 481, Vec::new()).await;
+        }
+        Method::Ack | Method::Cancel => {}
+        Method::Message | Method::Publish | Method::Refer | Method::Register | Method::Subscribe => {
+            reply(shared, &mut transaction, 405, vec![Header::Allow(ALLOW.into())]).await;
+        }
+    }
+}
+
+/// A new call.
+async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Request, ids: Ids) {
+    if transaction.send_trying().await.is_err() {
+        return;
+    }
+    let source = source(&request);
+    let trunk = source.and_then(|source| shared.policy.trunk(source.ip()));
+    let (Some(source), Some(trunk)) = (source, trunk) else {
+        // The trunk was removed between the socket and here.
+        return reply(shared, &mut transaction, 403, Vec::new()).await;
+    };
+    let merged = {
+        let calls = shared.calls();
+        calls.iter().any(|(key, call)| {
+            key.call_id == ids.call_id && key.remote_tag == ids.remote_tag && call.invite_cseq == ids.cseq
+        })
+    };
+    if merged {
+        return reply(shared, &mut transaction, 482, Vec::new()).await;
+    }
+    let offer = match body(&request) {
+        Ok(offer) => offer,
+        Err(header) => return reply(shared, &mut transaction, 415, vec![header]).await,
+    };
+    let local_tag = format!("{:08x}{:08x}", outgoing::random_u32(), outgoing::random_u32());
+    let Some((tagged, parts)) = dialog_parts(&request, ids, local_tag, source) else {
+        return reply(shared, &mut transaction, 400, Vec::new()).await;
+    };
+    let event = IncomingParts::of(&request, source, trunk, offer);
+    let key = CallKey(shared.next_key.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+    let leg = InviteLeg {
+        request: tagged,
+        transaction: transaction.tu_sender.clone(),
+        transaction_key: transaction.key.clone(),
+    };
+    let dialog_key = parts.key.clone();
+    let call = Arc::new(Call::new(key, Dialog::new(parts), leg));
+    shared.calls().insert(dialog_key.clone(), Arc::clone(&call));
+    let handle = CallHandle { shared: Arc::clone(shared), call: Arc::clone(&call) };
+    let told = shared.events.try_send(SipEvent::Invite(Box::new(event.with(handle, dialog_key.call_id.clone()))));
+    if told.is_err() {
+        tracing::warn!(call = key.0, "the driver is too far behind; the call is refused with 503");
+        call.dialog().end();
+        call.respond(shared, 503, vec![retry_after()], None);
+        shared.forget(&dialog_key);
+    }
+    drive_invite(shared, &call, &mut transaction).await;
+    call.invite_over();
+    if call.dialog().phase == Phase::Answered {
+        no_ack(shared, &call).await;
+    }
+}
+
+/// Passes what the INVITE transaction receives to the call until it is over.
+async fn drive_invite(shared: &Arc<Shared>, call: &Arc<Call>, transaction: &mut Transaction) {
+    while let Some(message) = transaction.receive().await {
+        let rsipstack::sip::SipMessage::Request(request) = message else { continue };
+        match request.method {
+            Method::Cancel => {
+                let cancelled = call.dialog().cancel();
+                if cancelled {
+                    call.respond(shared, 487, Vec::new(), None);
+                    let key = call.dialog().key.clone();
+                    shared.forget(&key);
+                    shared.tell(SipEvent::Cancelled { call: call.key }).await;
+                }
+            }
+            Method::Ack => acked(shared, call, &request).await,
+            _ => {}
+        }
+    }
+}
+
+/// An ACK of a 2xx of ours; one of a refusal finds the call over.
+async fn acked(shared: &Arc<Shared>, call: &Arc<Call>, request: &Request) {
+    let outcome = call.dialog().acked();
+    match outcome {
+        Acked::Confirmed => {
+            let answer = body(request).ok().flatten();
+            shared.tell(SipEvent::Acked { call: call.key, answer }).await;
+        }
+        Acked::HangUp(reason) => outgoing::bye(shared, call, reason),
+        Acked::Ignored => {}
+    }
+}
+
+/// 64 T1 without an ACK: the session is ended by BYE (RFC 3261 13.3.1.4).
+async fn no_ack(shared: &Arc<Shared>, call: &Arc<Call>) {
+    let (first, hanging_up) = {
+        let mut dialog = call.dialog();
+        (dialog.end(), dialog.is_hanging_up())
+    };
+    if !first {
+        return;
+    }
+    tracing::info!(call = call.key.0, "the answer was never acknowledged; the call is ended");
+    outgoing::bye(shared, call, "SIP;cause=408;text=\"ACK timeout\"".to_owned());
+    if !hanging_up {
+        shared.tell(SipEvent::NoAck { call: call.key }).await;
+    }
+}
+
+async fn in_dialog(
+    shared: &Arc<Shared>,
+    call: Arc<Call>,
+    mut transaction: Transaction,
+    request: &Request,
+    cseq: u32,
+) {
+    let (in_order, phase) = {
+        let mut dialog = call.dialog();
+        (dialog.in_order(cseq), dialog.phase)
+    };
+    if !in_order {
+        return reply(shared, &mut transaction, 500, Vec::new()).await;
+    }
+    match request.method {
+        Method::Bye => {
+            // A BYE that crosses ours still gets its 200.
+            let first = call.dialog().end();
+            reply(shared, &mut transaction, 200, Vec::new()).await;
+            if first {
+                if phase == Phase::Ringing {
+                    call.respond(shared, 487, Vec::new(), None);
+                } else {
+                    call.end_invite();
+                }
+                let key = call.dialog().key.clone();
+                shared.forget(&key);
+                if !call.dialog().is_hanging_up() {
+                    let reason = request.reason_header().map(|reason| reason.value().to_owned());
+                    shared.tell(SipEvent::Bye { call: call.key, reason }).await;
+                }
+            }
+        }
+        _ if phase == Phase::Ended => reply(shared, &mut transaction, 481, Vec::new()).await,
+        Method::Options => reply(shared, &mut transaction, 200, capabilities(shared)).await,
+        Method::Invite | Method::Update => reoffer(shared, call, transaction, request, phase).await,
+        _ => reply(shared, &mut transaction, 405, vec![Header::Allow(ALLOW.into())]).await,
+    }
+}
+
+/// A re-INVITE, or an UPDATE (RFC 3311).
+async fn reoffer(
+    shared: &Arc<Shared>,
+    call: Arc<Call>,
+    mut transaction: Transaction,
+    request: &Request,
+    phase: Phase,
+) {
+    let is_invite = request.method == Method::Invite;
+    let offer = match body(request) {
+        Ok(offer) => offer,
+        Err(header) => return reply(shared, &mut transaction, 415, vec![header]).await,
+    };
+    let target = request.contact_header().ok().and_then(|contact| {
+        NameAddr::parse(contact.value()).map(|contact| contact.uri.to_owned())
+    });
+    if !is_invite && offer.is_none() {
+        if let Some(target) = target {
+            call.dialog().remote_target = target;
+        }
+        let headers = shared.dialog_headers(request);
+        return reply(shared, &mut transaction, 200, headers).await;
+    }
+    match phase {
+        // Our answer to the first offer is still open (RFC 3261 14.2, RFC 3311 5.2).
+        Phase::Ringing => {
+            let wait = Header::Other("Retry-After".to_owned(), (outgoing::random_u32() % 11).to_string());
+            return reply(shared, &mut transaction, 500, vec![wait]).await;
+        }
+        Phase::Answered => return reply(shared, &mut transaction, 491, Vec::new()).await,
+        Phase::Confirmed | Phase::Ended => {}
+    }
+    if std::mem::replace(&mut call.dialog().reoffered, true) {
+        return reply(shared, &mut transaction, 491, Vec::new()).await;
+    }
+    if is_invite && transaction.send_trying().await.is_err() {
+        call.dialog().reoffered = false;
+        return;
+    }
+    let handle = ReofferHandle {
+        shared: Arc::clone(shared),
+        call: Arc::clone(&call),
+        request: request.clone(),
+        transaction: transaction.tu_sender.clone(),
+        target,
+        done: false,
+    };
+    let expiry = expire_reoffer(shared, &call, request, &transaction);
+    shared.tell(SipEvent::ReInvite(Reoffer { call: call.key, handle, offer })).await;
+    let mut acknowledged = false;
+    let mut accepted = false;
+    while let Some(message) = transaction.receive().await {
+        let rsipstack::sip::SipMessage::Request(received) = message else { continue };
+        accepted = transaction.last_response.as_ref().is_some_and(|response| response.status_code.code() / 100 == 2);
+        match received.method {
+            Method::Ack if accepted => {
+                acknowledged = true;
+                acked(shared, &call, &received).await;
+            }
+            Method::Cancel => {
+                call.dialog().reoffered = false;
+                let response = shared.response(request, 487, Vec::new(), None);
+                let _ = transaction.tu_sender.send(TransactionEvent::Respond(response));
+            }
+            _ => {}
+        }
+    }
+    expiry.abort();
+    accepted |= transaction.last_response.as_ref().is_some_and(|response| response.status_code.code() / 100 == 2);
+    if is_invite && accepted && !acknowledged {
+        no_ack(shared, &call).await;
+    }
+}
+
+/// Answers 500 for a driver that does not answer a re-INVITE in time.
+fn expire_reoffer(
+    shared: &Arc<Shared>,
+    call: &Arc<Call>,
+    request: &Request,
+    transaction: &Transaction,
+) -> tokio::task::JoinHandle<()> {
+    let (shared, call, request) = (Arc::clone(shared), Arc::clone(call), request.clone());
+    let sender = transaction.tu_sender.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(shared.config.timers.reoffer_answer).await;
+        if std::mem::replace(&mut call.dialog().reoffered, false) {
+            let response = shared.response(&request, 500, Vec::new(), None);
+            let _ = sender.send(TransactionEvent::Respond(response));
+        }
+    })
+}
+
+/// What identifies a request.
+struct Ids {
+    call_id: String,
+    remote_tag: String,
+    local_tag: Option<String>,
+    cseq: u32,
+}
+
+impl Ids {
+    fn of(request: &Request) -> Option<Self> {
+        let from = NameAddr::parse(request.from_header().ok()?.value())?;
+        let to = NameAddr::parse(request.to_header().ok()?.value())?;
+        Some(Self {
+            call_id: request.call_id_header().ok()?.value().to_owned(),
+            remote_tag: from.parameter("tag")?.to_owned(),
+            local_tag: to.parameter("tag").map(str::to_owned),
+            cseq: request.cseq_header().ok()?.seq().ok()?,
+        })
+    }
+}
+
+/// The dialog an INVITE makes, and the INVITE with our tag in To; `None` without a usable Contact.
+fn dialog_parts(request: &Request, ids: Ids, local_tag: String, source: SocketAddr) -> Option<(Request, Invite)> {
+    let contact = NameAddr::parse(request.contact_header().ok()?.value())?;
+    let scheme = contact.uri.split(':').next().unwrap_or("");
+    if !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips") {
+        return None;
+    }
+    let remote = request.from_header().ok()?.value().to_owned();
+    let local = format!("{};tag={local_tag}", request.to_header().ok()?.value());
+    let remote_target = contact.uri.to_owned();
+    let routes = request
+        .record_route_headers()
+        .iter()
+        .flat_map(|header| list(header.value()).into_iter().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let mut tagged = request.clone();
+    for header in tagged.headers.iter_mut() {
+        if let Header::To(to) = header {
+            *to = local.clone().into();
+        }
+    }
+    tagged.body = Vec::new();
+    let key = DialogKey { call_id: ids.call_id, local_tag, remote_tag: ids.remote_tag };
+    Some((tagged, Invite { key, local, remote, remote_target, routes, source, cseq: ids.cseq }))
+}
+
+/// An [`IncomingInvite`] that waits for its handle.
+struct IncomingParts {
+    source: SocketAddr,
+    trunk: crate::admission::TrunkToken,
+    from_user: String,
+    from_display: Option<String>,
+    to_user: String,
+    headers: Vec<(String, String)>,
+    offer: Option<String>,
+}
+
+impl IncomingParts {
+    fn of(
+        request: &Request,
+        source: SocketAddr,
+        trunk: crate::admission::TrunkToken,
+        offer: Option<String>,
+    ) -> Self {
+        let from = request.from_header().ok().map(|from| from.value().to_owned()).unwrap_or_default();
+        let from = NameAddr::parse(&from);
+        let interesting = |name: &str| {
+            const NAMES: &[&str] =
+                &["p-asserted-identity", "remote-party-id", "diversion", "user-to-user", "user-agent"];
+            let name = name.to_ascii_lowercase();
+            name.starts_with("x-") || NAMES.contains(&name.as_str())
+        };
+        Self {
+            source,
+            trunk,
+            from_user: from.as_ref().map(|from| user(from.uri)).unwrap_or_default(),
+            from_display: from.as_ref().and_then(NameAddr::display),
+            to_user: user(&request.uri.to_string()),
+            headers: request
+                .headers
+                .iter()
+                .filter(|header| interesting(header.name()))
+                .take(MAX_HEADERS_UP)
+                .map(|header| (header.name().to_owned(), header.value().to_owned()))
+                .collect(),
+            offer,
+        }
+    }
+
+    fn with(self, handle: CallHandle, call_id: String) -> IncomingInvite {
+        IncomingInvite {
+            handle,
+            source: self.source,
+            trunk: self.trunk,
+            call_id,
+            from_user: self.from_user,
+            from_display: self.from_display,
+            to_user: self.to_user,
+            headers: self.headers,
+            offer: self.offer,
+        }
+    }
+}
+
+/// The SDP of a request, `None` when it has no body; the error is the Accept header of a 415.
+fn body(request: &Request) -> Result<Option<String>, Header> {
+    if request.body.is_empty() {
+        return Ok(None);
+    }
+    let header = |name: &str| request.headers.iter().find(|header| header.name().eq_ignore_ascii_case(name));
+    let sdp = header("Content-Type").is_some_and(|header| {
+        header.value().split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/sdp")
+    });
+    let plain = header("Content-Encoding")
+        .is_none_or(|header| header.value().trim().is_empty() || header.value().trim().eq_ignore_ascii_case("identity"));
+    match std::str::from_utf8(&request.body) {
+        Ok(text) if sdp && plain => Ok(Some(text.to_owned())),
+        _ => Err(Header::Accept("application/sdp".into())),
+    }
+}
+
+/// The option tags of Require, none of which is supported (RFC 3261 8.2.2.3).
+fn required(request: &Request) -> Option<String> {
+    let tags: Vec<&str> = request
+        .headers
+        .iter()
+        .filter(|header| header.name().eq_ignore_ascii_case("Require"))
+        .flat_map(|header| header.value().split(','))
+        .map(str::trim)
+        .filter(|tag| !tag.is_empty())
+        .collect();
+    (!tags.is_empty()).then(|| tags.join(", "))
+}
+
+/// What OPTIONS tells (RFC 3261 11.2).
+fn capabilities(shared: &Shared) -> Vec<Header> {
+    vec![
+        Header::Contact(shared.contact().into()),
+        Header::Allow(ALLOW.into()),
+        Header::Accept("application/sdp".into()),
+        Header::Other("Accept-Encoding".to_owned(), "identity".to_owned()),
+        Header::Other("Accept-Language".to_owned(), "en".to_owned()),
+        Header::Supported("".into()),
+    ]
+}
+
+fn retry_after() -> Header {
+    Header::Other("Retry-After".to_owned(), retry_after_s(u64::from(outgoing::random_u32())).to_string())
+}
+
+/// Where a request came from, as the receive loop stamped it into the topmost Via.
+fn source(request: &Request) -> Option<SocketAddr> {
+    SipConnection::parse_target_from_via(request.via_header().ok()?).ok()?.1.try_into().ok()
+}
+
+/// Responds and lets the transaction go: the response is kept for retransmissions of the request, and not
+/// retransmitted by us.
+async fn reply(shared: &Shared, transaction: &mut Transaction, status: u16, headers: Vec<Header>) {
+    let mut request = transaction.original.clone();
+    let tagged = request.to_header().ok().and_then(|to| NameAddr::parse(to.value())?.parameter("tag").map(|_| ()));
+    if tagged.is_none() {
+        let tag = format!("{:08x}{:08x}", outgoing::random_u32(), outgoing::random_u32());
+        for header in request.headers.iter_mut() {
+            if let Header::To(to) = header {
+                *to = format!("{};tag={tag}", to.value()).into();
+            }
+        }
+    }
+    let response = shared.response(&request, status, headers, None);
+    if let Err(error) = transaction.respond(response).await {
+        tracing::debug!(status, %error, "a response was not sent");
+    }
+}
