@@ -95,7 +95,7 @@ pub struct StreamRecord {
 impl StreamRecord {
     /// Whether it only stands for a record that the gateway lost.
     #[must_use]
-    pub const fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.body.is_null()
     }
 }
