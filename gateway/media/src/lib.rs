@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The media plane: RTP and RTCP, the 20 ms tick, and recording.
+//!
+//! A few operating-system threads own all the sockets of their calls. Every 5 ms a worker serves a quarter of them:
+//! receive, check, buffer, decode and judge on the way up; clear, resample, encode and send on the way down. Nothing
+//! on that path allocates, locks, logs or waits. What a leg is made of has no socket and no clock (`leg`), so that
+//! its rules can be tested packet by packet.
+//!
+//! Start a [`MediaPlane`], [`allocate`](MediaPlane::allocate) ports while the call is being answered, and
+//! [`attach`](MediaPlane::attach) the leg when the far end's description is known.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod codec;
+mod config;
+mod dtmf;
+mod error;
+mod facts;
+mod handle;
+mod leg;
+mod plane;
+mod playback;
+mod ports;
+mod recorder;
+mod reports;
+mod rtcp;
+mod signal;
+mod source;
+mod stats;
+mod sys;
+mod wav;
+mod worker;
+
+pub use config::{Idle, LegStart, MediaConfig, SourcePolicy};
+pub use error::MediaError;
+pub use handle::LegHandle;
+pub use plane::MediaPlane;
+pub use ports::LegSocket;
+pub use recorder::RecordingStatus;
+pub use signal::PhaseSignal;
+pub use stats::{LegStats, WorkerStats};

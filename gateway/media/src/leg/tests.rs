@@ -1,0 +1,1 @@
+//! Rules of a leg, packet by packet and tick by tick.
