@@ -131,7 +131,7 @@ pub(crate) struct Leg {
     media_timeout_us: u64,
     position: u64,
     frames: u32,
-    shortest_delay: u64,
+    longest_delay: u64,
     frames_measured: u32,
     woke: bool,
     // Down.
@@ -155,6 +155,8 @@ pub(crate) struct Leg {
     rtcp_packet: [u8; rtcp::BUFFER],
     // Recording.
     tap: Option<Tap>,
+    #[cfg(test)]
+    pub(crate) explode: bool,
 }
 
 impl Leg {
@@ -193,7 +195,7 @@ impl Leg {
             media_timeout_us: u64::from(start.media_timeout_ms) * 1000,
             position: 0,
             frames: 0,
-            shortest_delay: u64::MAX,
+            longest_delay: 0,
             frames_measured: 0,
             woke: false,
             playback: Playback::new(rate, end.down, end.playout)?,
@@ -215,6 +217,8 @@ impl Leg {
             rtcp_packet: [0; rtcp::BUFFER],
             tap,
             spec,
+            #[cfg(test)]
+            explode: false,
         };
         Ok((leg, shared))
     }
@@ -293,7 +297,7 @@ impl Leg {
             let round_trip = now.wrapping_sub(last).wrapping_sub(delay);
             // A clock step can make it negative or absurd; more than a minute is neither.
             if round_trip < 60 << 16 {
-                self.stats.rtt_us = u64::from(round_trip) * 1_000_000 >> 16;
+                self.stats.rtt_us = (u64::from(round_trip) * 1_000_000) >> 16;
             }
         }
     }
@@ -313,6 +317,8 @@ impl Leg {
                 self.finish(EndCause::MediaTimeout);
             }
         }
+        #[cfg(test)]
+        assert!(!self.explode, "a defect in the processing of one leg");
         if self.state == State::Live {
             self.skip(missed);
             let samples = (self.jitter.rate() / 50) as usize;
@@ -385,14 +391,14 @@ impl Leg {
         self.first_arrival.take()
     }
 
-    /// The shortest time a packet waited for its frame, beyond what the jitter buffer wants, over the last 2 s;
-    /// `None` until as many were measured. Negative when frames only just make it.
+    /// How much longer than the jitter buffer wants the fastest packets of the last 2 s waited, in microseconds;
+    /// `None` until as many were measured. Negative when they waited less.
     pub(crate) fn take_spare_us(&mut self) -> Option<i64> {
         if self.frames_measured < 100 {
             return None;
         }
-        let spare = self.shortest_delay as i64 - self.jitter.target_delay_us() as i64;
-        (self.shortest_delay, self.frames_measured) = (u64::MAX, 0);
+        let spare = self.longest_delay as i64 - self.jitter.target_delay_us() as i64;
+        (self.longest_delay, self.frames_measured) = (0, 0);
         Some(spare)
     }
 
@@ -519,7 +525,7 @@ impl Leg {
     fn measure(&mut self, info: &FrameInfo) {
         if info.kind == FrameKind::Decoded {
             self.stats.delay_us = info.delay;
-            self.shortest_delay = self.shortest_delay.min(info.delay);
+            self.longest_delay = self.longest_delay.max(info.delay);
             self.frames_measured += 1;
         }
     }

@@ -98,7 +98,7 @@ impl Batch {
         let length = (header.msg_len as usize).min(PACKET);
         Some(Datagram {
             source: socket_address(name)?,
-            received_us: receive_time(&self.controls[index].0, header.msg_hdr.msg_controllen as usize),
+            received_us: receive_time(&self.controls[index].0, header.msg_hdr.msg_controllen),
             data: &self.packets[index][..length],
             cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
         })

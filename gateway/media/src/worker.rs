@@ -31,8 +31,8 @@ const RTCP_EVERY: u32 = 10;
 const ATTACH_PER_PHASE: usize = 16;
 /// Real-time priority asked for: above everything ordinary, below the kernel's own threads.
 const PRIORITY: i32 = 10;
-/// Frames that wait longer than the jitter buffer wants by this much are moved to an earlier phase, and frames that
-/// only just make it to a later one.
+/// A leg whose packets wait longer than its jitter buffer wants by this much moves to an earlier phase; one whose
+/// packets wait less, to a later one.
 const SPARE_US: i64 = PHASE_US as i64 + 1_500;
 const SCARCE_US: i64 = -3_000;
 
@@ -307,4 +307,77 @@ fn sleep_until(us: u64) {
     let time = Timespec { tv_sec: (us / 1_000_000) as i64, tv_nsec: ((us % 1_000_000) * 1000) as _ };
     // A signal ends the sleep early: go on sleeping. Any other error cannot occur with a valid time.
     while clock_nanosleep_absolute(ClockId::Monotonic, &time) == Err(rustix::io::Errno::INTR) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LegStart;
+    use crate::leg::Seed;
+    use crate::ports::Ports;
+    use rtrb::RingBuffer;
+    use std::time::Instant;
+    use trunkline_leg::{AgentEnd, Codec, Direction, LegFact, MediaSpec, leg_rings};
+
+    fn seat(ports: &Arc<Ports>) -> (Box<Seat>, AgentEnd) {
+        let spec = MediaSpec {
+            codec: Codec::Pcmu,
+            payload_type: 0,
+            dtmf_payload_type: None,
+            ptime_ms: 20,
+            remote: "127.0.0.1:9".parse().unwrap(),
+            direction: Direction::SendRecv,
+        };
+        let start = LegStart::new(spec, Instant::now());
+        let (media, agent) = leg_rings(start.rings);
+        let (_, updates) = RingBuffer::new(1);
+        let (leg, shared) = Leg::new(&start, media, updates, None, Seed([1; 32]), CallTime::ZERO).unwrap();
+        let sockets = ports.allocate(0).unwrap();
+        (Box::new(Seat { leg, shared, sockets, epoch_us: 0, ticks: 0, missed: 0 }), agent)
+    }
+
+    #[test]
+    fn a_leg_that_panics_ends_alone_and_is_released() {
+        let ports = Arc::new(Ports::new("127.0.0.1".parse().unwrap(), &(0..=0)).unwrap());
+        let (mut arrivals, taken) = RingBuffer::new(4);
+        let (leaving, mut gone) = RingBuffer::new(4);
+        let shared = Arc::new(WorkerShared::default());
+        shared.legs.store(2, Ordering::Relaxed);
+        let mut worker = Worker::new(shared.clone(), taken, leaving, PhaseSignal::new().unwrap(), 4);
+        let (mut broken, mut its_agent) = seat(&ports);
+        broken.leg.explode = true;
+        let (sound, mut other_agent) = seat(&ports);
+        let other = sound.shared.clone();
+        arrivals.push(broken).unwrap();
+        arrivals.push(sound).unwrap();
+        worker.adopt();
+        let mut batch = Batch::new();
+        for tick in 1..=5 {
+            let now = Now { mono_us: tick * TICK_US, wall_us: 1_000_000_000 };
+            (0..PHASES).for_each(|phase| worker.serve(phase, now.mono_us, now, &mut batch));
+            if let Some(seat) = worker.phases.iter_mut().flatten().find(|seat| seat.leg.explode) {
+                seat.leg.explode = tick < 2;
+            }
+        }
+        assert_eq!(worker.stats.panics, 2);
+        let end = its_agent.facts.pop().unwrap();
+        assert!(matches!(end, LegFact::Ended { cause: EndCause::Failed, .. }), "{end:?}");
+        assert!(its_agent.facts.pop().is_err(), "and nothing after it");
+        assert!(gone.pop().is_ok() && gone.pop().is_err(), "one leg left");
+        assert_eq!(shared.legs.load(Ordering::Relaxed), 1);
+        assert!(other_agent.facts.pop().is_err() && !other.is_over());
+        assert_eq!(worker.phases.iter().flatten().count(), 1);
+    }
+
+    #[test]
+    fn a_leg_is_placed_just_after_its_packets() {
+        let ports = Arc::new(Ports::new("127.0.0.1".parse().unwrap(), &(0..=0)).unwrap());
+        let (seat, _agent) = seat(&ports);
+        // Phase 1 is served at 1 005 000 us; 5 ms are waited in any case.
+        for (arrival, phase) in
+            [(1_004_900, 2), (1_000_100, 2), (1_000_000, 1), (999_900, 1), (989_000, 3), (995_100, 1), (994_900, 0)]
+        {
+            assert_eq!(seat.best_phase(1, 1_005_000, arrival), phase, "{arrival}");
+        }
+    }
 }

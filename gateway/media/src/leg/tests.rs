@@ -1,1 +1,372 @@
 //! Rules of a leg, packet by packet and tick by tick.
+
+use std::time::Instant;
+
+use proptest::prelude::*;
+use rtrb::RingBuffer;
+use trunkline_dsp::codec::{alaw_decode, ulaw_decode, ulaw_encode};
+use trunkline_leg::{AgentEnd, Codec, DownFrame, RingSizes, leg_rings};
+
+use super::*;
+
+struct Rig {
+    leg: Leg,
+    agent: AgentEnd,
+    shared: Arc<LegShared>,
+    updates: Producer<MediaSpec>,
+    bank: SpectralBank,
+    now: CallTime,
+    seq: u16,
+    timestamp: u32,
+    ssrc: u32,
+}
+
+const REMOTE: &str = "192.0.2.1:4000";
+
+fn spec() -> MediaSpec {
+    MediaSpec {
+        codec: Codec::Pcmu,
+        payload_type: 0,
+        dtmf_payload_type: Some(101),
+        ptime_ms: 20,
+        remote: REMOTE.parse().unwrap(),
+        direction: Direction::SendRecv,
+    }
+}
+
+impl Rig {
+    fn new(change: impl FnOnce(&mut LegStart)) -> Self {
+        let mut start = LegStart::new(spec(), Instant::now());
+        change(&mut start);
+        let (media, agent) = leg_rings(start.rings);
+        let (updates, incoming) = RingBuffer::new(4);
+        let (mut leg, shared) = Leg::new(&start, media, incoming, None, Seed([3; 32]), CallTime::ZERO).unwrap();
+        let mut bank = SpectralBank::new(1);
+        leg.set_vad(bank.attach(8000));
+        Self { leg, agent, shared, updates, bank, now: CallTime::ZERO, seq: 100, timestamp: 0, ssrc: 9 }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { call: self.now, wall_us: 1_700_000_000_000_000 + self.now.as_us() }
+    }
+
+    fn packet(&self, payload_type: u8, payload: &[u8]) -> Vec<u8> {
+        RtpPacketBuilder::<&[u8], &[u8]>::new()
+            .payload_type(payload_type)
+            .sequence_number(self.seq)
+            .timestamp(self.timestamp)
+            .ssrc(self.ssrc)
+            .payload(payload)
+            .write_vec()
+            .unwrap()
+    }
+
+    fn receive(&mut self, bytes: &[u8]) {
+        let arrival = self.now.as_us();
+        self.leg.handle_rtp(self.moment(), arrival, REMOTE.parse().unwrap(), bytes, false);
+    }
+
+    /// 20 ms of the far end's sound at a level, and the step to the next.
+    fn talk(&mut self, level: i16) {
+        self.receive(&self.packet(0, &[ulaw_encode(level); 160]));
+        self.seq = self.seq.wrapping_add(1);
+        self.timestamp = self.timestamp.wrapping_add(160);
+    }
+
+    /// A tick 6 ms after the packets of its moment; returns what was sent as RTP.
+    fn tick(&mut self) -> Vec<Vec<u8>> {
+        let moment = Moment { call: self.now + 6_000, wall_us: 0 };
+        self.leg.tick(moment, 0, true, &mut self.bank);
+        self.now = self.now.plus_ms(20);
+        let mut sent = Vec::new();
+        while let Some(transmit) = self.leg.poll_transmit() {
+            if !transmit.rtcp {
+                assert_eq!(transmit.to, REMOTE.parse().unwrap());
+                sent.push(transmit.data.to_vec());
+            }
+        }
+        sent
+    }
+
+    fn facts(&mut self) -> Vec<LegFact> {
+        std::iter::from_fn(|| self.agent.facts.pop().ok()).collect()
+    }
+
+    fn stats(&self) -> LegStats {
+        self.shared.stats.load()
+    }
+
+    fn frames(&mut self) -> Vec<UpFrame> {
+        std::iter::from_fn(|| self.agent.up.pop().ok()).collect()
+    }
+}
+
+#[test]
+fn frames_carry_position_arrival_and_sound_of_their_packets() {
+    let mut rig = Rig::new(|_| {});
+    rig.tick();
+    for _ in 0..5 {
+        rig.talk(3000);
+        rig.tick();
+    }
+    let frames = rig.frames();
+    assert_eq!(frames.iter().map(|frame| frame.position).collect::<Vec<_>>(), [0, 160, 320, 480, 640]);
+    assert_eq!(frames[2].arrival, CallTime::from_ms(60));
+    let level = ulaw_decode(ulaw_encode(3000));
+    assert!(frames.iter().all(|frame| frame.pcm() == [level; 160] && !frame.concealed));
+    assert_eq!(rig.facts(), [LegFact::MediaStarted { at: CallTime::from_ms(20) }]);
+}
+
+#[test]
+fn a_lost_packet_is_concealed_and_said_so() {
+    let mut rig = Rig::new(|_| {});
+    for n in 0..20 {
+        if n == 10 {
+            (rig.seq, rig.timestamp) = (rig.seq + 1, rig.timestamp + 160);
+        } else {
+            rig.talk(3000);
+        }
+        rig.tick();
+    }
+    let frames = rig.frames();
+    let concealed: Vec<usize> = (0..frames.len()).filter(|n| frames[*n].concealed).collect();
+    assert_eq!(concealed, [10]);
+    assert!(frames[10].pcm()[..80].iter().all(|sample| *sample > 2000), "made up of what came before");
+    rig.tick();
+    assert_eq!(rig.stats().lost, 1);
+    assert_eq!(rig.frames().len(), 1);
+}
+
+#[test]
+fn an_up_ring_that_is_full_drops_the_newest_and_counts() {
+    let mut rig = Rig::new(|start| start.rings = RingSizes { up: 3, ..RingSizes::default() });
+    for _ in 0..10 {
+        rig.talk(100);
+        rig.tick();
+    }
+    assert_eq!(rig.frames().iter().map(|frame| frame.position).collect::<Vec<_>>(), [0, 160, 320]);
+    assert_eq!(rig.stats().up_dropped, 7);
+}
+
+#[test]
+fn another_synchronisation_source_is_followed_and_reported() {
+    let mut rig = Rig::new(|_| {});
+    for _ in 0..10 {
+        rig.talk(3000);
+        rig.tick();
+    }
+    (rig.ssrc, rig.seq, rig.timestamp) = (77, 5000, 123_456_789);
+    for _ in 0..10 {
+        rig.talk(-3000);
+        rig.tick();
+    }
+    let changes = rig.facts().into_iter().filter(|fact| matches!(fact, LegFact::SsrcChanged { .. })).count();
+    assert_eq!(changes, 1);
+    assert_eq!(rig.stats().dropped_ssrc, 1, "the first packet is on probation");
+    assert!(rig.frames().last().unwrap().pcm()[80] < -2000);
+}
+
+#[test]
+fn wrong_payload_types_are_counted_and_comfort_noise_is_no_loss() {
+    let mut rig = Rig::new(|_| {});
+    for n in 0..20 {
+        match n {
+            8..12 => {
+                let noise = rig.packet(13, &[60]);
+                rig.receive(&noise);
+                (rig.seq, rig.timestamp) = (rig.seq + 1, rig.timestamp + 160);
+            }
+            _ => rig.talk(3000),
+        }
+        let video = rig.packet(34, &[0; 100]);
+        rig.receive(&video);
+        rig.tick();
+    }
+    assert_eq!((rig.stats().lost, rig.stats().dropped_payload_type), (0, 20));
+}
+
+#[test]
+fn a_renegotiated_codec_and_address_apply_to_both_ways() {
+    let mut rig = Rig::new(|_| {});
+    rig.talk(1000);
+    assert_eq!(rig.tick()[0][1] & 0x7f, 0);
+    rig.updates.push(MediaSpec { codec: Codec::Pcma, payload_type: 8, ..spec() }).unwrap();
+    let mut frame = DownFrame::new(&[4000; 160], 8000, 1, 0, 0).unwrap();
+    frame.last = true;
+    rig.agent.down.push(frame).unwrap();
+    let sent = rig.tick();
+    assert_eq!(sent[0][1] & 0x7f, 8);
+    assert!((alaw_decode(sent[0][12 + 100]) - 4000).abs() < 150);
+    for _ in 0..3 {
+        let packet = rig.packet(8, &[0x2a; 160]);
+        rig.receive(&packet);
+        (rig.seq, rig.timestamp) = (rig.seq + 1, rig.timestamp + 160);
+        rig.tick();
+    }
+    assert_eq!(rig.frames().last().unwrap().pcm()[159], -32256);
+}
+
+#[test]
+fn every_packet_time_is_paced_without_losing_a_sample() {
+    for ptime_ms in [10, 20, 30, 40, 60] {
+        let mut rig = Rig::new(|start| start.spec.ptime_ms = ptime_ms);
+        for n in 0..30_i16 {
+            let pcm: Vec<i16> = (0..160).map(|_| 100 * (n + 1)).collect();
+            rig.agent.down.push(DownFrame::new(&pcm, 8000, 1, 160 * n as u64, 0).unwrap()).unwrap();
+        }
+        let sent: Vec<Vec<u8>> = (0..30).flat_map(|_| rig.tick()).collect();
+        assert_eq!(sent.len(), 600 / usize::from(ptime_ms));
+        let sound: Vec<u8> = sent.iter().flat_map(|packet| packet[12..].to_vec()).collect();
+        let level = |n: usize| ulaw_encode(100 * (n as i16 / 160 + 1));
+        assert!((160..sound.len()).all(|n| sound[n] == level(n)), "{ptime_ms}");
+        let times: Vec<u32> = sent.iter().map(|p| u32::from_be_bytes(p[4..8].try_into().unwrap())).collect();
+        let step = 8 * u32::from(ptime_ms);
+        assert!(times.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step), "{ptime_ms}");
+    }
+}
+
+#[test]
+fn ticks_that_were_missed_move_position_and_timestamp() {
+    let mut rig = Rig::new(|_| {});
+    rig.talk(1000);
+    let before = rig.tick();
+    let moment = Moment { call: CallTime::from_ms(126), wall_us: 0 };
+    rig.leg.tick(moment, 5, true, &mut rig.bank);
+    let after = rig.leg.poll_transmit().unwrap().data.to_vec();
+    let time = |packet: &[u8]| u32::from_be_bytes(packet[4..8].try_into().unwrap());
+    assert_eq!(time(&after).wrapping_sub(time(&before[0])), 6 * 160);
+    assert_eq!(rig.frames().last().unwrap().position, 6 * 160);
+}
+
+#[test]
+fn the_end_cuts_playback_and_is_the_last_fact() {
+    let mut rig = Rig::new(|_| {});
+    for n in 0..10 {
+        rig.agent.down.push(DownFrame::new(&[500; 160], 8000, 4, n * 160, 0).unwrap()).unwrap();
+    }
+    rig.tick();
+    rig.shared.ask_end(EndCause::RemoteHangUp);
+    rig.shared.ask_end(EndCause::Local);
+    assert!(rig.tick().is_empty(), "nothing is sent any more");
+    assert_eq!(
+        rig.facts(),
+        [
+            LegFact::PlaybackStarted { utterance: 4, at: CallTime::from_ms(6) },
+            LegFact::PlaybackCut { utterance: 4, sent_ms: 20, at: CallTime::from_ms(26) },
+            LegFact::Ended { cause: EndCause::RemoteHangUp, at: CallTime::from_ms(26) },
+        ]
+    );
+    assert!(rig.leg.is_done() && rig.shared.is_over());
+}
+
+#[test]
+fn facts_wait_for_an_agent_that_is_slow_and_none_is_lost() {
+    let mut rig = Rig::new(|start| start.rings = RingSizes { facts: 1, ..RingSizes::default() });
+    for n in 0..30_u32 {
+        rig.timestamp = n * 2000;
+        let event = rig.packet(101, &[(n % 10) as u8, 0x8a, 3, 32]);
+        rig.receive(&event);
+        rig.seq += 1;
+    }
+    rig.shared.ask_end(EndCause::Local);
+    let mut facts = Vec::new();
+    for _ in 0..60 {
+        rig.tick();
+        facts.extend(rig.facts());
+    }
+    let digits: String = facts
+        .iter()
+        .filter_map(|fact| match fact {
+            LegFact::Dtmf { digit, .. } => Some(digit.as_char()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(digits, "012345678901234567890123456789");
+    assert!(matches!(facts.last(), Some(LegFact::Ended { .. })));
+}
+
+#[test]
+fn an_agent_that_never_reads_its_facts_loses_the_leg_not_the_facts() {
+    let mut rig = Rig::new(|_| {});
+    for n in 0..400_u32 {
+        rig.timestamp = n * 2000;
+        let event = rig.packet(101, &[1, 0x8a, 3, 32]);
+        rig.receive(&event);
+        rig.seq += 1;
+        rig.tick();
+    }
+    assert!(rig.shared.is_over());
+    let mut facts = Vec::new();
+    for _ in 0..10 {
+        facts.extend(rig.facts());
+        rig.tick();
+    }
+    assert!(matches!(facts.last(), Some(LegFact::Ended { cause: EndCause::Failed, .. })));
+}
+
+#[test]
+fn reports_measure_the_round_trip_and_strangers_are_ignored() {
+    let mut rig = Rig::new(|_| {});
+    rig.talk(1);
+    let now_ntp = rtcp::ntp(rig.moment().wall_us);
+    // Half a second ago they had our report, which had left a quarter of a second before that.
+    let last = rtcp::ntp_middle(now_ntp).wrapping_sub(3 << 14);
+    let report = crate::reports::ReceptionReport { fraction_lost: 0, cumulative_lost: 5, highest_seq: 1, jitter: 0 };
+    let heard = rtcp::Heard { ssrc: 0x0303_0303, report, last_report: last, since_report: 1 << 15 };
+    let sent = rtcp::Sent { ssrc: 9, ntp: now_ntp, rtp_timestamp: 0, packets: 1, bytes: 160 };
+    let mut buffer = [0; rtcp::BUFFER];
+    let length = rtcp::write(&mut buffer, &sent, Some(&heard), b"aaaaaaaaaaaaaaaa", false);
+    rig.leg.handle_rtcp(rig.moment(), "192.0.2.66:4001".parse().unwrap(), &buffer[..length]);
+    rig.tick();
+    assert_eq!((rig.stats().rtcp_in, rig.stats().rtcp_dropped), (0, 1));
+    let moment = Moment { wall_us: 1_700_000_000_000_000, call: rig.now };
+    rig.leg.handle_rtcp(moment, "192.0.2.1:4001".parse().unwrap(), &buffer[..length]);
+    rig.tick();
+    let stats = rig.stats();
+    assert_eq!((stats.rtcp_in, stats.remote_lost), (1, 5));
+    assert!(stats.rtt_us.abs_diff(250_000) < 1000, "{}", stats.rtt_us);
+}
+
+#[test]
+fn speech_is_flagged_and_levels_are_reported() {
+    let mut rig = Rig::new(|_| {});
+    for _ in 0..20 {
+        rig.talk(0);
+        rig.tick();
+    }
+    assert!(rig.frames().iter().all(|frame| !frame.vad.speech));
+    for n in 0..20 {
+        let pulse: Vec<u8> = (0..160).map(|i| ulaw_encode(if (i + n) % 57 < 6 { 12_000 } else { -1200 })).collect();
+        let packet = rig.packet(0, &pulse);
+        rig.receive(&packet);
+        (rig.seq, rig.timestamp) = (rig.seq + 1, rig.timestamp + 160);
+        rig.tick();
+    }
+    assert!(rig.frames()[3..].iter().all(|frame| frame.vad.speech && frame.vad.level_dbfs > -25.0));
+    let levels: Vec<LevelReport> = std::iter::from_fn(|| rig.agent.levels.pop().ok()).collect();
+    assert_eq!(levels.len(), 8);
+    assert!(levels[7].speech && !levels[0].speech);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_datagrams_never_panic_and_never_end_the_leg(
+        datagrams in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..400), any::<u8>()), 0..60),
+    ) {
+        let mut rig = Rig::new(|_| {});
+        for (mut bytes, kind) in datagrams {
+            // Half of them look like RTP of the stream, so that they come past the first checks.
+            if kind & 1 == 0 && bytes.len() >= 12 {
+                bytes[0] = 0x80 | bytes[0] & 0x3f;
+                bytes[1] = if kind & 2 == 0 { 0 } else { 101 };
+                if kind & 4 == 0 {
+                    bytes[8..12].copy_from_slice(&rig.ssrc.to_be_bytes());
+                }
+            }
+            rig.receive(&bytes);
+            rig.leg.handle_rtcp(rig.moment(), REMOTE.parse().unwrap(), &bytes);
+            rig.tick();
+        }
+        prop_assert!(!rig.shared.is_over());
+    }
+}
