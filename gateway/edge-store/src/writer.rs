@@ -162,7 +162,7 @@ impl Writer {
                 Write::Checkpoint { record, at_us } => opening.push((*record, at_us, completer, false)),
             }
         }
-        let closed = self.flush_logs();
+        let (closed, written) = self.flush_logs();
         let mut changes = Vec::new();
         let mut opened = Vec::new();
         for (record, at_us, completer, new) in opening {
@@ -177,6 +177,7 @@ impl Writer {
         }
         changes.extend(closed);
         let outcome = self.commit_journal(changes, !opened.is_empty());
+        self.finish_all(written);
         for (call, completer, new) in opened {
             if outcome.is_err() && new {
                 self.journal.forget_open(&call);
@@ -215,9 +216,9 @@ impl Writer {
         }
     }
 
-    /// Moves what waits into the logs; the journal rows of the calls that are now closed go.
-    fn flush_logs(&mut self) -> Vec<Change> {
-        let mut changes = Vec::new();
+    /// Moves what waits into the logs; the journal rows that go now, and who is told afterwards.
+    fn flush_logs(&mut self) -> (Vec<Change>, Vec<Completer>) {
+        let (mut changes, mut completers) = (Vec::new(), Vec::new());
         for stream in [Stream::Events, Stream::Usage] {
             match self.flush_log(stream) {
                 Ok(()) => {
@@ -226,13 +227,19 @@ impl Writer {
                             self.journal.forget_open(call);
                             changes.push((call.to_string(), None));
                         }
-                        self.finish(written.completer, Ok(()));
+                        completers.push(written.completer);
                     }
                 }
                 Err(error) => self.failed(&error.to_string()),
             }
         }
-        changes
+        (changes, completers)
+    }
+
+    fn finish_all(&self, completers: Vec<Completer>) {
+        for completer in completers {
+            self.finish(completer, Ok(()));
+        }
     }
 
     fn flush_log(&mut self, stream: Stream) -> std::io::Result<()> {
@@ -342,8 +349,9 @@ impl Writer {
 
     /// Writes what waits; `true` when nothing does any more.
     fn flush(&mut self) -> bool {
-        let changes = self.flush_logs();
+        let (changes, written) = self.flush_logs();
         let journalled = self.commit_journal(changes, true).is_ok();
+        self.finish_all(written);
         self.shared.open_calls.store(self.journal.open_calls(), Ordering::Relaxed);
         journalled && self.usage.is_empty() && self.events.is_empty()
     }
