@@ -1,1 +1,99 @@
-fn main() {}
+//! `trunkline`, the gateway: configuration, CLI, admin API and wiring; everything else lives in the crates below.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod admin;
+mod commands;
+mod config;
+mod endpoints;
+mod logging;
+mod metrics;
+mod plugins;
+mod secrets;
+mod wiring;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Exit codes everybody can rely on.
+mod exit {
+    /// It worked.
+    pub(crate) const OK: u8 = 0;
+    /// It failed.
+    pub(crate) const FAILED: u8 = 1;
+    /// Wrong usage or configuration.
+    pub(crate) const CONFIGURATION: u8 = 2;
+    /// The gateway or control plane cannot be reached.
+    pub(crate) const UNREACHABLE: u8 = 3;
+}
+
+#[derive(Parser)]
+#[command(name = "trunkline", version, about = "Edge voice gateway: SIP trunks in, voice agents on every call")]
+struct Cli {
+    #[command(flatten)]
+    configuration: Configuration,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the configuration comes from.
+#[derive(Args)]
+pub(crate) struct Configuration {
+    /// Configuration file; `conf.d/*.toml` beside it is read as well.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One key over everything else, for example `sip.listen=127.0.0.1:0`.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Run,
+    /// Check configuration, objects and plugins; every fault with file, line and key.
+    Check,
+    /// Join a control plane with a one-time token.
+    Enrol {
+        /// Base URL of its sync listener, for example `http://127.0.0.1:7001`.
+        url: String,
+        /// The token; `-` reads it from standard input.
+        token: String,
+    },
+    /// List calls in progress.
+    Calls {
+        /// Also the last calls that ended.
+        #[arg(long)]
+        ended: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hang up a call.
+    Hangup {
+        /// The call's id.
+        call: String,
+    },
+    /// Show what happened on a call, with its SIP ladder.
+    Trace {
+        /// The call's id.
+        call: String,
+    },
+    /// Look for what keeps this gateway from serving.
+    Doctor,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let code = match cli.command {
+        Command::Run => commands::run::run(&cli.configuration),
+        Command::Check => commands::check::run(&cli.configuration),
+        Command::Enrol { url, token } => commands::enrol::run(&cli.configuration, &url, &token),
+        Command::Calls { ended, json } => commands::calls::list(&cli.configuration, ended, json),
+        Command::Hangup { call } => commands::calls::hang_up(&cli.configuration, &call),
+        Command::Trace { call } => commands::calls::trace(&cli.configuration, &call),
+        Command::Doctor => commands::doctor::run(&cli.configuration),
+    };
+    ExitCode::from(code)
+}

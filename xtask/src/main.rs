@@ -1,1 +1,105 @@
-fn main() {}
+//! The one front door: `cargo xtask demo | test | bench | plugins`.
+//!
+//! Every command does its own set-up on a fresh Debian machine with a Rust toolchain; whatever needs root and is
+//! not run as root is named, and the command stops.
+
+mod areas;
+mod coverage;
+mod deny;
+mod house;
+mod packages;
+mod plugins;
+mod products;
+mod shell;
+mod stages;
+mod test;
+mod toolchain_wasm;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Trunkline's front door")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Place a real call through the whole product, offline, and show it.
+    Demo {
+        /// End after one call; exit code 0 only when every stage really happened.
+        #[arg(long)]
+        once: bool,
+        /// Picks words, digits and key of the conversation.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Install what tests need and run them all.
+    Test {
+        /// Also the slow tier: soaks, million-message runs, fuzzing.
+        #[arg(long)]
+        all: bool,
+        /// One area; fails when the area has no test.
+        #[arg(long)]
+        only: Option<areas::Area>,
+    },
+    /// Run a benchmark side by side with its baseline.
+    Bench {
+        /// Its name; without one, lists them.
+        name: Option<String>,
+        /// Also write the results as a JSON array.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+    /// Build the WebAssembly plugins.
+    Plugins,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Demo { once, seed } => {
+            packages::ensure(packages::DEMO)?;
+            let products = products::build()?;
+            let mut demo = products.command("trunkline-demo");
+            if once {
+                demo.arg("--once");
+            }
+            if let Some(seed) = seed {
+                demo.args(["--seed", &seed.to_string()]);
+            }
+            shell::run(&mut demo)
+        }
+        Task::Test { all, only } => test::run(all, only),
+        Task::Bench { name, json } => {
+            packages::ensure(packages::TEST)?;
+            let products = products::build()?;
+            let mut bench = products.command("trunkline-bench");
+            bench.args(name);
+            if let Some(json) = json {
+                bench.arg("--json").arg(json);
+            }
+            shell::run(&mut bench)
+        }
+        Task::Plugins => {
+            packages::ensure(packages::PLUGINS)?;
+            for built in products::plugins()? {
+                println!("{}", built.display());
+            }
+            Ok(())
+        }
+    }
+}

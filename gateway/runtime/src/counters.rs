@@ -1,0 +1,65 @@
+//! Counters of calls and failures: plain atomics that the metrics page reads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use trunkline_api::Failure;
+
+/// Number of failures in the table.
+const FAILURES: usize = Failure::ALL.len();
+
+/// Counts since the start.
+#[derive(Debug)]
+pub struct Counters {
+    /// Calls answered.
+    pub answered: AtomicU64,
+    /// Calls whose record is durable.
+    pub finished: AtomicU64,
+    /// Calls refused.
+    pub refused: AtomicU64,
+    /// Turns begun.
+    pub turns: AtomicU64,
+    /// Interruptions.
+    pub interruptions: AtomicU64,
+    /// Microseconds spent in plugins.
+    pub plugin_us: AtomicU64,
+    /// Inputs that slow plugin sessions lost.
+    pub dropped_inputs: AtomicU64,
+    /// Events that the store could not take.
+    pub lost_events: AtomicU64,
+    failures: [AtomicU64; FAILURES],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            answered: AtomicU64::default(),
+            finished: AtomicU64::default(),
+            refused: AtomicU64::default(),
+            turns: AtomicU64::default(),
+            interruptions: AtomicU64::default(),
+            plugin_us: AtomicU64::default(),
+            dropped_inputs: AtomicU64::default(),
+            lost_events: AtomicU64::default(),
+            failures: [const { AtomicU64::new(0) }; FAILURES],
+        }
+    }
+}
+
+impl Counters {
+    /// Counts a named failure.
+    pub(crate) fn failed(&self, failure: Failure) {
+        if let Some(index) = Failure::ALL.iter().position(|known| *known == failure) {
+            self.failures[index].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Failures by name.
+    pub fn failures(&self) -> impl Iterator<Item = (Failure, u64)> + '_ {
+        Failure::ALL.iter().zip(&self.failures).map(|(failure, count)| (*failure, count.load(Ordering::Relaxed)))
+    }
+}
+
+/// Adds one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,103 @@
+//! The side pool: a few threads that step heavy plugin sessions in slices, so that none of them holds up a call.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::seat::{Left, Seat};
+
+/// How long a session may hold a pool thread before the next one's turn.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// Tells an agent worker that a session of its calls has something for it.
+pub(crate) type Notify = Arc<dyn Fn() + Send + Sync>;
+
+/// The threads and their queue.
+pub(crate) struct SidePool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Puts sessions on the queue.
+#[derive(Clone)]
+pub(crate) struct PoolQueue(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<VecDeque<(Arc<Seat>, Notify)>>,
+    available: Condvar,
+    stop: AtomicBool,
+}
+
+impl SidePool {
+    /// Starts `threads` threads.
+    pub(crate) fn start(threads: usize) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(VecDeque::new()),
+            available: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
+        let threads = (0..threads.max(1))
+            .map(|index| {
+                let shared = Arc::clone(&shared);
+                std::thread::Builder::new().name(format!("side-pool-{index}")).spawn(move || shared.serve())
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { shared, threads })
+    }
+
+    /// Its queue.
+    pub(crate) fn queue(&self) -> PoolQueue {
+        PoolQueue(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for SidePool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.available.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl PoolQueue {
+    /// Has `seat` run soon, unless it is queued already. Each live session is queued at most once, so the queue is
+    /// bounded by their number.
+    pub(crate) fn submit(&self, seat: &Arc<Seat>, notify: &Notify) {
+        if seat.take_queue_ticket() {
+            let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.push_back((Arc::clone(seat), Arc::clone(notify)));
+            drop(queue);
+            self.0.available.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn serve(&self) {
+        loop {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let (seat, notify) = loop {
+                if self.stop.load(Ordering::Acquire) {
+                    return;
+                }
+                match queue.pop_front() {
+                    Some(next) => break next,
+                    None => queue = self.available.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                }
+            };
+            drop(queue);
+            seat.return_queue_ticket();
+            let left = seat.run(SLICE);
+            notify();
+            if left == Left::More && seat.take_queue_ticket() {
+                self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back((seat, notify));
+                self.available.notify_one();
+            }
+        }
+    }
+}

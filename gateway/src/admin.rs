@@ -1,0 +1,165 @@
+//! The admin API on loopback: health and metrics for anybody on the machine, everything else with the token that
+//! lies in the state folder.
+//!
+//! | Route | Answers |
+//! |---|---|
+//! | `GET /healthz`, `/health` | 200 while the process lives |
+//! | `GET /readyz` | 200 while calls are taken, 503 while draining or without a disk |
+//! | `GET /metrics` | OpenMetrics text |
+//! | `GET /v1/status` | what `trunkline doctor` looks at |
+//! | `GET /v1/calls?ended=true` | calls |
+//! | `GET /v1/calls/{id}` | a call, its events and its SIP ladder |
+//! | `DELETE /v1/calls/{id}` | hangs up |
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::{Path as UrlPath, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use serde::Deserialize;
+use serde_json::json;
+use trunkline_api::{Id, Prefix};
+use trunkline_edge_store::EdgeStore;
+use trunkline_runtime::Runtime;
+
+use crate::metrics;
+
+/// File in the state folder that holds the token.
+const TOKEN_FILE: &str = "admin.token";
+
+/// What the admin API looks at.
+pub(crate) struct Admin {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) store: Arc<dyn EdgeStore>,
+    pub(crate) status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    pub(crate) token: String,
+}
+
+/// The token of the state folder, made when there is none; only the owner may read it.
+pub(crate) fn token(state: &Path) -> anyhow::Result<String> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    if let Some(token) = read_token(state) {
+        return Ok(token);
+    }
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let path = state.join(TOKEN_FILE);
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(token.as_bytes())?;
+    Ok(token)
+}
+
+/// The token of a gateway that keeps its state in `state`.
+pub(crate) fn read_token(state: &Path) -> Option<String> {
+    let token = std::fs::read_to_string(state.join(TOKEN_FILE)).ok()?;
+    (token.len() == 64).then_some(token)
+}
+
+/// The routes.
+pub(crate) fn router(admin: Arc<Admin>) -> Router {
+    let guarded = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/calls", get(calls))
+        .route("/v1/calls/{id}", get(call).delete(hang_up))
+        .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorise));
+    Router::new()
+        .route("/healthz", get(healthy))
+        .route("/health", get(healthy))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics_page))
+        .merge(guarded)
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such route") })
+        .with_state(admin)
+}
+
+async fn authorise(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    if !equal(given.as_bytes(), admin.token.as_bytes()) {
+        return problem(StatusCode::UNAUTHORIZED, "the admin token is in `admin.token` of the state folder");
+    }
+    next.run(request).await
+}
+
+/// Compares in time that does not depend on where the difference is.
+fn equal(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+}
+
+async fn healthy() -> Json<serde_json::Value> {
+    Json(json!({ "data": { "status": "ok" } }))
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    let health = admin.store.health();
+    if admin.runtime.is_draining() {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "draining");
+    }
+    if !health.available {
+        let detail = health.detail.unwrap_or_else(|| "the edge store cannot write".to_owned());
+        return problem(StatusCode::SERVICE_UNAVAILABLE, &detail);
+    }
+    Json(json!({ "data": { "status": "ok" } })).into_response()
+}
+
+async fn metrics_page(State(admin): State<Arc<Admin>>) -> Response {
+    match metrics::page(&admin.runtime, admin.store.as_ref()) {
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+        }
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+async fn status(State(admin): State<Arc<Admin>>) -> Json<serde_json::Value> {
+    Json(json!({ "data": (admin.status)() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallsQuery {
+    #[serde(default)]
+    ended: bool,
+}
+
+async fn calls(State(admin): State<Arc<Admin>>, Query(query): Query<CallsQuery>) -> Json<serde_json::Value> {
+    Json(json!({ "data": admin.runtime.calls(query.ended) }))
+}
+
+async fn call(State(admin): State<Arc<Admin>>, UrlPath(id): UrlPath<String>) -> Response {
+    let Ok(id) = Id::parse_as(Prefix::Call, &id) else {
+        return problem(StatusCode::BAD_REQUEST, "not a call id");
+    };
+    match admin.runtime.timeline(&id) {
+        Some((info, events)) => {
+            let ladder = admin.runtime.ladder(&id).map(|ladder| ladder.to_string());
+            Json(json!({ "data": { "call": info, "events": events, "ladder": ladder } })).into_response()
+        }
+        None => problem(StatusCode::NOT_FOUND, "no call of that id here; ended calls are in the control plane"),
+    }
+}
+
+async fn hang_up(State(admin): State<Arc<Admin>>, UrlPath(id): UrlPath<String>) -> Response {
+    let Ok(id) = Id::parse_as(Prefix::Call, &id) else {
+        return problem(StatusCode::BAD_REQUEST, "not a call id");
+    };
+    if admin.runtime.hang_up(&id) {
+        Json(json!({ "data": { "call": id } })).into_response()
+    } else {
+        problem(StatusCode::NOT_FOUND, "no call of that id is in progress")
+    }
+}
+
+/// RFC 9457.
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let body = json!({
+        "type": "about:blank", "title": status.canonical_reason(), "status": status.as_u16(), "detail": detail,
+    });
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+}

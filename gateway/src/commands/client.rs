@@ -1,0 +1,48 @@
+//! The CLI's side of the admin API.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use trunkline_egress::{Egress, EgressConfig, Request};
+
+use crate::admin;
+use crate::endpoints::Endpoints;
+
+/// Why a command got no answer.
+pub(crate) enum ClientError {
+    /// No gateway answers.
+    Unreachable(anyhow::Error),
+    /// It answered with a refusal.
+    Refused(anyhow::Error),
+}
+
+/// Asks the gateway that keeps its state in `state`; returns `data` of the envelope.
+pub(crate) fn ask(state: &Path, method: http::Method, path: &str) -> Result<Value, ClientError> {
+    let answer = send(state, method, path).map_err(ClientError::Unreachable)?;
+    match answer {
+        (200..=299, mut body) => Ok(body["data"].take()),
+        (status, body) => {
+            let detail = body["detail"].as_str().unwrap_or("no detail").to_owned();
+            Err(ClientError::Refused(anyhow::anyhow!("{status}: {detail}")))
+        }
+    }
+}
+
+fn send(state: &Path, method: http::Method, path: &str) -> anyhow::Result<(u16, Value)> {
+    let endpoints = Endpoints::read(state)?;
+    let token = admin::read_token(state).context("admin.token in the state folder cannot be read; run as its owner")?;
+    if !endpoints.admin.ip().is_loopback() {
+        bail!("the admin API is not on loopback");
+    }
+    let url: url::Url = format!("http://{}{path}", endpoints.admin).parse()?;
+    let host = format!("http://{}", endpoints.admin).parse()?;
+    let egress = Egress::new(EgressConfig { private_hosts: vec![host], ..EgressConfig::default() })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let response = egress.request(Request::new(method, url).bearer(&token)?).await?;
+        let status = response.status.as_u16();
+        let body = response.body.bytes().await?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    })
+}

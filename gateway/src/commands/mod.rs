@@ -1,0 +1,21 @@
+//! The commands of the CLI, a file each.
+
+pub(crate) mod calls;
+pub(crate) mod check;
+pub(crate) mod client;
+pub(crate) mod doctor;
+pub(crate) mod enrol;
+pub(crate) mod run;
+
+use crate::config::{self, Loaded};
+use crate::{Configuration, exit};
+
+/// Loads the configuration or prints every fault in it.
+pub(crate) fn load(configuration: &Configuration) -> Result<Loaded, u8> {
+    config::load(configuration.config.as_deref(), &configuration.set).map_err(|diagnostics| {
+        for diagnostic in &diagnostics {
+            eprintln!("{diagnostic}");
+        }
+        exit::CONFIGURATION
+    })
+}

@@ -1,0 +1,253 @@
+//! What can be configured: one struct a section, every key with its default, unit and range.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration of a gateway.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The gateway itself.
+    pub(crate) gateway: Gateway,
+    /// Signalling.
+    pub(crate) sip: Sip,
+    /// Media addresses.
+    pub(crate) rtp: Rtp,
+    /// Media workers.
+    pub(crate) media: Media,
+    /// Health, metrics and the CLI's interface.
+    pub(crate) admin: Admin,
+    /// The control plane, when there is one.
+    pub(crate) control_plane: ControlPlane,
+    /// Plugins.
+    pub(crate) plugins: Plugins,
+    /// Limits.
+    pub(crate) limits: Limits,
+    /// Recordings.
+    pub(crate) recording: Recording,
+    /// Logs.
+    pub(crate) log: Log,
+    /// Secrets by name; values are references, never the secret itself.
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    /// Local objects, for a gateway without a control plane.
+    pub(crate) objects: Objects,
+}
+
+/// The gateway itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Gateway {
+    /// Name shown to operators, 1..=100 characters.
+    pub(crate) name: String,
+    /// Where state is kept.
+    pub(crate) state_dir: PathBuf,
+    /// How long a shutdown waits for calls to end, in seconds, 0..=86400.
+    pub(crate) drain_s: u32,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self { name: "gateway".to_owned(), state_dir: PathBuf::from("/var/lib/trunkline"), drain_s: 30 }
+    }
+}
+
+/// What an unknown source gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UnknownPeer {
+    /// One stateless 403 per request.
+    #[default]
+    Reject,
+    /// Silence.
+    Drop,
+}
+
+/// Signalling.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Sip {
+    /// UDP address to listen on; loopback until an operator says otherwise. Port 0 picks one.
+    pub(crate) listen: SocketAddr,
+    /// Address peers reach us at, for Contact; default: the one listened on.
+    pub(crate) advertise: Option<IpAddr>,
+    /// What an unknown source gets.
+    pub(crate) unknown_peer: UnknownPeer,
+    /// Requests per second and source before datagrams are dropped, 1..=100000.
+    pub(crate) source_rate: u32,
+    /// Requests a source may send at once, 1..=100000.
+    pub(crate) source_burst: u32,
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)),
+            advertise: None,
+            unknown_peer: UnknownPeer::Reject,
+            source_rate: 500,
+            source_burst: 1000,
+        }
+    }
+}
+
+/// Media addresses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Rtp {
+    /// Address media sockets bind to.
+    pub(crate) bind: IpAddr,
+    /// Address peers send media to; default: `bind`.
+    pub(crate) advertise: Option<IpAddr>,
+    /// Lowest port, even, 1024..=65534.
+    pub(crate) port_min: u16,
+    /// Highest port, up to 65535.
+    pub(crate) port_max: u16,
+    /// Milliseconds without media before a call ends, 1000..=3600000.
+    pub(crate) timeout_ms: u32,
+}
+
+impl Default for Rtp {
+    fn default() -> Self {
+        Self {
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            advertise: None,
+            port_min: 16384,
+            port_max: 32767,
+            timeout_ms: 30_000,
+        }
+    }
+}
+
+/// Media workers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Media {
+    /// Media worker threads; 0 means cores - 1, at least 1.
+    pub(crate) workers: usize,
+    /// Threads of the side pool for heavy plugins; 0 means cores - 1, at least 1.
+    pub(crate) heavy_workers: usize,
+    /// Whether to ask for real-time priority.
+    pub(crate) realtime: bool,
+}
+
+/// Health, metrics and the CLI's interface.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Admin {
+    /// Address of the admin API; loopback only.
+    pub(crate) listen: SocketAddr,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7081)) }
+    }
+}
+
+/// The control plane, when there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ControlPlane {
+    /// Base URL of its sync listener, for example `https://control.example:7001`; empty means standalone.
+    pub(crate) url: String,
+}
+
+/// Plugins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Plugins {
+    /// A folder with one folder a plugin.
+    pub(crate) dir: PathBuf,
+    /// Where precompiled code is kept; default: `cache/plugins` under the state folder.
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Load plugins whose manifest carries no valid signature; for development.
+    pub(crate) allow_unsigned: bool,
+    /// Minisign public keys whose plugins may be loaded.
+    pub(crate) trusted_keys: Vec<String>,
+    /// Hosts beyond a manifest's own that the operator grants, `scheme://host:port`; also the only way to a
+    /// private or loopback address.
+    pub(crate) grant_hosts: Vec<String>,
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("/usr/lib/trunkline/plugins"),
+            cache_dir: None,
+            allow_unsigned: false,
+            trusted_keys: Vec::new(),
+            grant_hosts: Vec::new(),
+        }
+    }
+}
+
+/// Limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// Most calls at once, 1..=8000.
+    pub(crate) max_calls: u32,
+    /// Seconds between checkpoints of a call's usage, 1..=600.
+    pub(crate) checkpoint_s: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_calls: 200, checkpoint_s: 30 }
+    }
+}
+
+/// Recordings.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Recording {
+    /// Where recordings go; default: `recordings` under the state folder.
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// Filter, for example `info` or `info,trunkline_sip=debug`.
+    pub(crate) level: String,
+    /// How lines look.
+    pub(crate) format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// Where a secret comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Secret {
+    /// `env:NAME`, `file:/path` or `credential:name` (systemd).
+    pub(crate) from: String,
+}
+
+/// Local objects, for a gateway without a control plane.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Objects {
+    /// Folder of `*.toml` object files; default: `conf.d/objects` beside the configuration file.
+    pub(crate) dir: Option<PathBuf>,
+}

@@ -1,0 +1,111 @@
+//! Every claim of the demo, checked against what the REST API, the recording and the caller say; nothing here comes
+//! from what was printed.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use trunkline_caller::Report;
+use trunkline_tests::control_plane::ControlPlane;
+use trunkline_tests::wav::Wav;
+
+use crate::scenario::Scenario;
+
+/// What is looked at.
+pub(crate) struct Findings<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) id: &'a str,
+    pub(crate) record: &'a Value,
+    pub(crate) timeline: &'a Value,
+    pub(crate) recording: &'a Path,
+    pub(crate) report: &'a Report,
+}
+
+/// Checks all; returns what was found true.
+pub(crate) fn all(found: &Findings<'_>, control_plane: &ControlPlane) -> anyhow::Result<Vec<String>> {
+    let (request, digits, key) = (found.scenario.request, found.scenario.spoken_digits(), found.scenario.key.to_string());
+    let mut claims = Vec::new();
+
+    let listed = control_plane.calls()?;
+    ensure!(listed.iter().any(|call| call["id"] == found.id), "GET /v1/calls does not list the call");
+    claims.push("the call is in GET /v1/calls".to_owned());
+
+    for words in [request, digits.as_str()] {
+        found.says("transcript.final", "text", words)?;
+        found.says("llm.request", "input", words)?;
+        found.says("agent.said", "text", words)?;
+    }
+    claims.push(format!("\"{request}\" and \"{digits}\" were recognised, given to the model and repeated by the agent"));
+
+    found.says("dtmf.received", "digit", &key)?;
+    found.says("llm.request", "input", &key)?;
+    found.says("agent.said", "text", &format!("pressed {key}"))?;
+    claims.push(format!("key {key} was received, given to the model and repeated by the agent"));
+
+    let cut = found.event("playback.cut").context("the caller's interruption did not stop playback")?;
+    let heard = cut["data"]["heard"].as_str().unwrap_or_default();
+    let said = found.texts("agent.said", "text").find(|text| text.contains(request)).unwrap_or_default().to_owned();
+    ensure!(!heard.is_empty(), "the agent remembers nothing of what it said before the interruption");
+    let rest = found.texts("agent.said", "text").collect::<Vec<_>>().join(" ");
+    ensure!(heard.len() < rest.len(), "the agent remembers more than was sent");
+    claims.push(format!("the interruption stopped the reply \"{}...\" within it", said.chars().take(30).collect::<String>()));
+
+    let wav = Wav::read(found.recording)?;
+    ensure!(wav.channels.len() == 2, "the recording has {} channels", wav.channels.len());
+    let loud = [wav.loud_ms(0, -40.0), wav.loud_ms(1, -40.0)];
+    ensure!(loud[0] > 800 && loud[1] > 2000, "a voice is missing in the recording: {loud:?} ms above -40 dBFS");
+    claims.push(format!("the recording holds both voices: caller {} ms, agent {} ms", loud[0], loud[1]));
+
+    let heard_ms = found.report.agent.chunks(160).filter(|frame| trunkline_tests::wav::level_dbfs(frame) > -40.0).count() * 20;
+    ensure!(heard_ms > 2000, "the caller heard {heard_ms} ms of the agent");
+    claims.push(format!("the caller heard {heard_ms} ms of the agent over RTP"));
+
+    let usage = &found.record["usage"];
+    let total = |unit: &str| sum(usage, unit);
+    ensure!(total("asr_ms") > 0 && total("tts_chars") > 0 && total("tokens_out") > 0, "usage is incomplete: {usage}");
+    let duration = total("call_ms");
+    ensure!((3000..120_000).contains(&duration), "the call lasted {duration} ms by its usage record");
+    claims.push(format!("usage: {duration} ms of call, {} ms recognised, {} characters spoken", total("asr_ms"), total("tts_chars")));
+
+    let cost = &found.record["cost"];
+    let whole = cost["total_micros"].as_i64().with_context(|| format!("no cost: {cost}"))?;
+    let parts: i64 = cost["components"].as_array().into_iter().flatten().filter_map(|part| part["amount_micros"].as_i64()).sum();
+    ensure!(whole > 0 && whole == parts, "components sum to {parts}, the total is {whole}");
+    claims.push(format!("cost: {}.{:06} {}", whole / 1_000_000, whole % 1_000_000, cost["currency"].as_str().unwrap_or("?")));
+
+    let sequence: Vec<u64> = found.events().filter_map(|event| event["seq"].as_u64()).collect();
+    ensure!(sequence == (1..=sequence.len() as u64).collect::<Vec<_>>(), "the timeline has gaps: {sequence:?}");
+    claims.push(format!("the timeline's {} events are gap-free", sequence.len()));
+    Ok(claims)
+}
+
+/// The sum of one unit over everything a JSON value holds.
+fn sum(value: &Value, unit: &str) -> u64 {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| if name == unit { value.as_u64().unwrap_or(0) } else { sum(value, unit) }).sum()
+        }
+        Value::Array(values) => values.iter().map(|value| sum(value, unit)).sum(),
+        _ => 0,
+    }
+}
+
+impl<'a> Findings<'a> {
+    fn events(&self) -> impl Iterator<Item = &'a Value> {
+        self.timeline.as_array().into_iter().flatten()
+    }
+
+    fn event(&self, kind: &str) -> Option<&'a Value> {
+        self.events().find(|event| event["type"] == kind)
+    }
+
+    fn texts(&self, kind: &str, field: &str) -> impl Iterator<Item = &'a str> {
+        self.events().filter(move |event| event["type"] == kind).filter_map(move |event| event["data"][field].as_str())
+    }
+
+    fn says(&self, kind: &str, field: &str, words: &str) -> anyhow::Result<()> {
+        let texts: Vec<&str> = self.texts(kind, field).collect();
+        ensure!(texts.iter().any(|text| text.contains(words)), "no {kind} holds \"{words}\": {texts:?}");
+        Ok(())
+    }
+}

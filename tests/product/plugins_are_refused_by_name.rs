@@ -1,0 +1,81 @@
+//! A plugin with a wrong world, a forbidden import or a bad manifest is refused by name, and `check` exits with 2.
+
+use std::path::Path;
+use std::process::Command;
+
+use trunkline_tests::process::from_environment;
+
+/// A component that exports nothing of ours and imports nothing.
+const STRANGER: &[u8] = b"\0asm\x0d\0\x01\0";
+
+fn manifest(name: &str, world: &str, digest: &str) -> String {
+    format!("name = \"{name}\"\nversion = \"0.1.0\"\nworld = \"{world}\"\nlicense = \"Apache-2.0\"\ndescription = \"\"\nsha256 = \"{digest}\"\n[settings]\nschema = \"settings.schema.json\"\n[limits]\nmemory_mib = 16\ndeadline_ms = 50\nheavy = false\n[capabilities]\nhosts = []\nsecrets = []\nactions = []\n")
+}
+
+fn install(folder: &Path, manifest: &str, component: &[u8]) {
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
+    std::fs::write(folder.join("plugin.wasm"), component).unwrap();
+    std::fs::write(folder.join("settings.schema.json"), "{}").unwrap();
+}
+
+fn digest(component: &[u8]) -> String {
+    let scratch = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(scratch.path(), component).unwrap();
+    let output = Command::new("sha256sum").arg(scratch.path()).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+}
+
+/// What `trunkline check` says of a folder with one plugin.
+fn check(manifest: &str, component: &[u8]) -> (Option<i32>, String) {
+    let scratch = tempfile::tempdir().unwrap();
+    install(&scratch.path().join("plugins/suspect"), manifest, component);
+    std::fs::write(scratch.path().join("trunkline.toml"), "").unwrap();
+    let output = Command::new(from_environment("TRUNKLINE_BIN").unwrap())
+        .arg("--config")
+        .arg(scratch.path().join("trunkline.toml"))
+        .env("TRUNKLINE_GATEWAY__STATE_DIR", scratch.path())
+        .env("TRUNKLINE_PLUGINS__DIR", scratch.path().join("plugins"))
+        .env("TRUNKLINE_PLUGINS__ALLOW_UNSIGNED", "true")
+        .arg("check")
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_component_of_another_world_is_refused_by_the_export_it_lacks() {
+    let (code, said) = check(&manifest("suspect", "llm-provider@0.1", &digest(STRANGER)), STRANGER);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("llm-provider") && said.contains("does not export"), "{said}");
+}
+
+#[test]
+fn an_unknown_world_a_changed_component_and_a_bad_manifest_are_named() {
+    let (code, said) = check(&manifest("suspect", "time-machine@0.1", &digest(STRANGER)), STRANGER);
+    assert!(code == Some(2) && said.contains("time-machine"), "{said}");
+    let (code, said) = check(&manifest("suspect", "llm-provider@0.1", &"0".repeat(64)), STRANGER);
+    assert!(code == Some(2) && said.contains("SHA-256"), "{said}");
+    let (code, said) = check("name = 7\n", STRANGER);
+    assert!(code == Some(2) && said.contains("bad manifest"), "{said}");
+}
+
+#[test]
+fn a_forbidden_import_is_refused_by_its_name() {
+    // A component that imports one function of a WASI-less, unknown interface, in its binary form: the component
+    // header, then an import section with an instance type that has no exports.
+    let mut component = STRANGER.to_vec();
+    // type section: one instance type, empty
+    component.extend_from_slice(&[0x07, 0x03, 0x01, 0x42, 0x00]);
+    // import section: "evil:host/socket" as instance of type 0
+    let name = b"evil:host/socket";
+    let mut body = vec![0x01, 0x00, name.len() as u8];
+    body.extend_from_slice(name);
+    body.extend_from_slice(&[0x05, 0x00]);
+    component.push(0x0a);
+    component.push(body.len() as u8);
+    component.extend_from_slice(&body);
+    let (code, said) = check(&manifest("suspect", "llm-provider@0.1", &digest(&component)), &component);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("evil:host/socket"), "{said}");
+}

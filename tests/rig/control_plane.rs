@@ -1,0 +1,134 @@
+//! A control plane of one's own: first run, admin key, REST client, one-time tokens.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::process::{Process, from_environment};
+use crate::rest::Rest;
+use crate::wait;
+
+/// How long a start may take on a busy machine.
+const START: Duration = Duration::from_secs(30);
+
+/// A running control plane.
+#[derive(Debug)]
+pub struct ControlPlane {
+    process: Process,
+    dir: PathBuf,
+    listeners: [String; 3],
+    admin_key: String,
+}
+
+impl ControlPlane {
+    /// Starts one that keeps its state in `<scratch>/control-plane`.
+    pub fn start(scratch: &Path) -> anyhow::Result<Self> {
+        let dir = scratch.join("control-plane");
+        std::fs::create_dir_all(&dir)?;
+        let any = || "127.0.0.1:0".to_owned();
+        let (process, listeners) = launch(&dir, &[any(), any(), any()])?;
+        let mut started = Self { process, dir, listeners, admin_key: String::new() };
+        started.admin_key = started.process.await_sign("the admin key", START, |log| {
+            let (_, rest) = log.split_once("admin key:")?;
+            let (key, _) = rest.trim_start().split_once(char::is_whitespace)?;
+            Some(key.to_owned())
+        })?;
+        Ok(started)
+    }
+
+    /// The public REST API with the admin key.
+    #[must_use]
+    pub fn rest(&self) -> Rest {
+        Rest::new(&self.listeners[0], &self.admin_key)
+    }
+
+    /// Address of the public listener.
+    #[must_use]
+    pub fn public(&self) -> &str {
+        &self.listeners[0]
+    }
+
+    /// Base URL of the sync listener.
+    #[must_use]
+    pub fn sync_url(&self) -> String {
+        format!("http://{}", self.listeners[1])
+    }
+
+    /// A one-time enrolment token.
+    pub fn enrolment_token(&self) -> anyhow::Result<String> {
+        let made = self.rest().post("/v1/enrolment-tokens", &json!({}))?;
+        made["token"].as_str().map(str::to_owned).context("the answer has no token")
+    }
+
+    /// Creates an object and returns its id.
+    pub fn create(&self, path: &str, body: &Value) -> anyhow::Result<String> {
+        let made = self.rest().post(path, body)?;
+        made["id"].as_str().map(str::to_owned).with_context(|| format!("{path}: the answer has no id: {made}"))
+    }
+
+    /// Stops it as an operator would.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.process.stop(Duration::from_secs(15)).map(drop)
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()
+    }
+
+    /// Starts it again on the same addresses and state.
+    pub fn start_again(&mut self) -> anyhow::Result<()> {
+        let (process, listeners) = launch(&self.dir, &self.listeners)?;
+        (self.process, self.listeners) = (process, listeners);
+        Ok(())
+    }
+
+    /// Its process.
+    #[must_use]
+    pub const fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Waits until a call is there and has ended; returns it.
+    pub fn await_ended_call(&self, call: &str, within: Duration) -> anyhow::Result<Value> {
+        let rest = self.rest();
+        wait::until(&format!("call {call} in the control plane"), within, || {
+            rest.get(&format!("/v1/calls/{call}")).ok().filter(|call| !call["ended_at"].is_null())
+        })
+    }
+
+    /// Every call it knows, page by page.
+    pub fn calls(&self) -> anyhow::Result<Vec<Value>> {
+        let (rest, mut calls, mut cursor) = (self.rest(), Vec::new(), String::new());
+        loop {
+            let page = rest.send("GET", &format!("/v1/calls?limit=100{cursor}"), None)?;
+            anyhow::ensure!(page.status == 200, "listing calls answered {}: {}", page.status, page.body);
+            calls.extend(page.body["data"].as_array().into_iter().flatten().cloned());
+            match page.body["meta"]["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(calls),
+            }
+        }
+    }
+}
+
+fn launch(dir: &Path, listeners: &[String; 3]) -> anyhow::Result<(Process, [String; 3])> {
+    let endpoints = dir.join("endpoints.json");
+    let _ = std::fs::remove_file(&endpoints);
+    let mut command = Command::new(from_environment("TRUNKLINE_CP_BIN")?);
+    command
+        .arg("serve")
+        .env("TRUNKLINE_CP_STATE_DIR", dir)
+        .env("TRUNKLINE_CP_LISTEN__PUBLIC", &listeners[0])
+        .env("TRUNKLINE_CP_LISTEN__SYNC", &listeners[1])
+        .env("TRUNKLINE_CP_LISTEN__METRICS", &listeners[2]);
+    let mut process = Process::start("control-plane", dir, &mut command)?;
+    let bound = process.await_sign("the control plane's endpoints", START, |_| {
+        serde_json::from_slice::<Value>(&std::fs::read(&endpoints).ok()?).ok()
+    })?;
+    let address = |name: &str| bound[name].as_str().map(str::to_owned).with_context(|| format!("no `{name}` endpoint"));
+    Ok((process, [address("public")?, address("sync")?, address("metrics")?]))
+}

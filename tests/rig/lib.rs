@@ -1,0 +1,15 @@
+//! What whole-product tests, the demo and the benchmarks stand on: real binaries in folders and on ports of their own.
+//!
+//! The binaries come from `TRUNKLINE_BIN`, `TRUNKLINE_CP_BIN` and `TRUNKLINE_CALLER_BIN`, the plugins from
+//! `TRUNKLINE_PLUGINS`; `cargo xtask` sets all four.
+
+pub mod caller;
+pub mod control_plane;
+pub mod gateway;
+pub mod mutate;
+pub mod objects;
+pub mod process;
+pub mod rest;
+pub mod speech;
+pub mod wait;
+pub mod wav;

@@ -1,0 +1,89 @@
+//! Debian packages that a command needs: installed when root, named otherwise.
+
+use std::process::Command;
+
+use anyhow::bail;
+
+use crate::shell;
+
+/// A package and a file or program that proves it is there.
+pub(crate) type Package = (&'static str, Proof);
+
+/// What proves a package is installed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Proof {
+    /// A program on the path.
+    Program(&'static str),
+    /// `dpkg` says so.
+    Installed,
+}
+
+/// For building the product.
+const BUILD: &[Package] = &[
+    ("gcc", Proof::Program("gcc")),
+    ("libc6-dev", Proof::Installed),
+    ("pkg-config", Proof::Program("pkg-config")),
+    ("libsqlite3-dev", Proof::Installed),
+];
+
+/// For the plugins that are not pure Rust.
+pub(crate) const PLUGINS: &[&[Package]] = &[BUILD, GUESTS];
+
+const GUESTS: &[Package] = &[
+    ("clang", Proof::Program("clang")),
+    ("lld", Proof::Program("wasm-ld")),
+    ("wasi-libc", Proof::Installed),
+    ("libclang-rt-14-dev-wasm32", Proof::Installed),
+    ("python3-venv", Proof::Installed),
+    ("python3-pip", Proof::Installed),
+];
+
+/// For the demo: a voice for the caller.
+pub(crate) const DEMO: &[&[Package]] = &[BUILD, GUESTS, VOICE];
+
+const VOICE: &[Package] = &[("flite", Proof::Program("flite"))];
+
+/// For the tests.
+pub(crate) const TEST: &[&[Package]] = &[BUILD, GUESTS, VOICE, PEERS];
+
+const PEERS: &[Package] = &[
+    ("sip-tester", Proof::Program("sipp")),
+    ("sox", Proof::Program("sox")),
+    ("strace", Proof::Program("strace")),
+    ("llvm-22", Proof::Installed),
+];
+
+/// Installs what is missing when root; names it and stops otherwise.
+pub(crate) fn ensure(groups: &[&[Package]]) -> anyhow::Result<()> {
+    let missing: Vec<&str> =
+        groups.iter().copied().flatten().filter(|(name, proof)| !present(name, *proof)).map(|(name, _)| *name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !root() || !shell::on_path("apt-get") {
+        bail!("these Debian packages are missing; install them and run again:\n  apt-get install {}", missing.join(" "));
+    }
+    println!("installing {}", missing.join(" "));
+    shell::run(apt().arg("update").arg("-qq"))?;
+    shell::run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(&missing))
+}
+
+fn apt() -> Command {
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=300"]);
+    apt
+}
+
+fn present(name: &str, proof: Proof) -> bool {
+    match proof {
+        Proof::Program(program) => shell::on_path(program),
+        Proof::Installed => Command::new("dpkg-query")
+            .args(["-W", "-f=${Status}", name])
+            .output()
+            .is_ok_and(|output| output.stdout.ends_with(b"ok installed")),
+    }
+}
+
+fn root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"))
+}

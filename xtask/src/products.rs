@@ -1,0 +1,50 @@
+//! Builds the product once, with one profile, and hands its binaries to whoever drives them.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use crate::shell;
+
+/// What was built.
+pub(crate) struct Products {
+    bin: PathBuf,
+}
+
+impl Products {
+    /// What a build left in the target directory.
+    pub(crate) fn built() -> Self {
+        Self { bin: shell::target_dir().join("debug") }
+    }
+
+    /// One of our binaries, told where the others are.
+    pub(crate) fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(self.bin.join(name));
+        command.current_dir(shell::root());
+        self.environment(&mut command);
+        command
+    }
+
+    /// Tells `command` where the binaries and plugins are.
+    pub(crate) fn environment(&self, command: &mut Command) {
+        command
+            .env("TRUNKLINE_BIN", self.bin.join("trunkline"))
+            .env("TRUNKLINE_CP_BIN", self.bin.join("trunkline-control-plane"))
+            .env("TRUNKLINE_CALLER_BIN", self.bin.join("trunkline-caller"))
+            .env("TRUNKLINE_PLUGINS", shell::target_dir().join("plugins"));
+    }
+}
+
+/// Builds every binary and every plugin.
+pub(crate) fn build() -> anyhow::Result<Products> {
+    shell::run(shell::cargo().args(["build", "--locked", "--workspace", "--bins"]))?;
+    plugins()?;
+    Ok(Products::built())
+}
+
+/// Builds the plugins; returns their folders.
+pub(crate) fn plugins() -> anyhow::Result<Vec<PathBuf>> {
+    let built = crate::plugins::build(&crate::plugins::BuildOptions::default()).context("building the plugins")?;
+    Ok(built.into_iter().map(|plugin| plugin.folder).collect())
+}
