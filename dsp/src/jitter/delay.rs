@@ -74,7 +74,8 @@ impl DelayEstimator {
             sum += weight;
             sum >= total * QUANTILE
         });
-        let edge = (covering.unwrap_or(BINS - 1) as u64 + 1) * BIN_US;
+        // The edge of the bin, and one more: what barely makes it today comes too late tomorrow.
+        let edge = (covering.unwrap_or(BINS - 1) as u64 + 2) * BIN_US;
         self.target = edge.clamp(self.min, self.max);
     }
 

