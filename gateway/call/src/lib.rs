@@ -6,11 +6,30 @@
 //! that never answers are unit tests on virtual time, and equal inputs give equal outputs bit for bit.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod call;
 mod command;
+mod dtmf;
+mod ending;
+mod failover;
+mod failure;
+mod hearing;
 mod input;
+mod interruption;
+mod memory;
+mod redaction;
+mod sentence;
 mod setup;
+mod silence;
+mod speech;
+mod spoken;
+mod thinking;
+mod timeline;
 mod timers;
+mod tools;
+mod turn;
+mod waterfall;
 
+pub use call::Call;
 pub use command::{Channel, Command, Content, Message, Role, ToolBinding, ToolCall, ToolDefinition};
 pub use input::{
     AsrEvent, FinishReason, LlmEvent, Operator, ProviderKind, Redacted, ToolAction, ToolOutcome, TtsEvent, VoiceEdge,
