@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acmod.h"
+#include "bin_mdef.h"
 #include "dict.h"
 #include "hmm.h"
 #include "lm/fsg_model.h"
@@ -24,6 +26,18 @@ static ps_decoder_t *decoder;
 static char current[16];
 static unsigned grammars;
 
+/* The engine scores only the sounds that the grammar allows at the moment, relative to the best of them, so that
+ * everything it hears looks like a good match. Having it score every phone without context as well makes the best
+ * sound of any language the reference: a word that lies far behind it was not said. The link step sends the engine's
+ * calls here. */
+void __real_acmod_clear_active(acmod_t *acmod);
+void __wrap_acmod_clear_active(acmod_t *acmod);
+void __wrap_acmod_clear_active(acmod_t *acmod) {
+    __real_acmod_clear_active(acmod);
+    for (int senone = 0; senone < acmod->mdef->n_ci_sen; senone++)
+        bitvec_set(acmod->senone_active_vec, senone);
+}
+
 void decoder_load(void) {
     system_listen_to_engine();
     ps_config_t *config = ps_config_init(NULL);
@@ -35,9 +49,9 @@ void decoder_load(void) {
     ps_config_set_str(config, "cmn", "live");
     ps_config_set_str(config, "cmninit", TELEPHONE_CEPSTRA);
     /* Beams and word penalty by measurement: the default beams cost twice the time for the same words. */
-    ps_config_set_float(config, "beam", 1e-30);
-    ps_config_set_float(config, "pbeam", 1e-30);
-    ps_config_set_float(config, "wbeam", 1e-20);
+    ps_config_set_float(config, "beam", 1e-40);
+    ps_config_set_float(config, "pbeam", 1e-40);
+    ps_config_set_float(config, "wbeam", 1e-26);
     ps_config_set_float(config, "wip", 0.1);
     ps_config_set_int(config, "topn", 8);
     ps_config_set_bool(config, "bestpath", FALSE);

@@ -181,10 +181,14 @@ static void queue(session_t *session, event_t event) {
     session->queue[session->queued++] = event;
 }
 
-/* 1 for a perfect match, one half at the distance where right and wrong words were equally likely. */
+/* Measured over synthetic speech: utterances that were heard right lie 2 to 4.6 nats a frame behind the best sounds of
+ * any kind, utterances that the grammar does not know 3.6 to 9. One half is where the two meet. */
 static float confidence(float distance) {
-    return 1 / (1 + expf((distance - 12) / 2));
+    return 1 / (1 + expf((distance - 4.8f) * 1.5f));
 }
+
+/* A single word so far off was never said, whatever its neighbours are; short words are measured less well. */
+static const float farthest_word = 9;
 
 static void report_usage(session_t *session) {
     uint64_t heard_ms = session->heard_bytes / (2 * EAR_RATE / 1000);
@@ -197,20 +201,22 @@ static void report_usage(session_t *session) {
     queue(session, event);
 }
 
-/* Words that survive the threshold, and the mean of their confidences. */
-static size_t believed(session_t *session, float *mean) {
+/* The words of the utterance, or none when they lie too far from what was said; `sure` is the whole's confidence. */
+static size_t believed(session_t *session, float *sure) {
     size_t heard = decoder_words(session->words, EAR_WORDS), kept = 0;
     float sum = 0;
+    int frames = 0;
     for (size_t i = 0; i < heard; i++) {
         const struct heard_word *word = &session->words[i];
-        float sure = confidence(word->distance);
-        if (word->filler || sure < session->settings.min_confidence)
+        if (word->filler || word->distance > farthest_word)
             continue;
+        int length = word->last_frame - word->first_frame + 1;
         session->words[kept++] = *word;
-        sum += sure;
+        sum += word->distance * (float)length;
+        frames += length;
     }
-    *mean = kept > 0 ? sum / (float)kept : 0;
-    return kept;
+    *sure = frames > 0 ? confidence(sum / (float)frames) : 0;
+    return *sure < session->settings.min_confidence ? 0 : kept;
 }
 
 static void join(const struct heard_word *words, size_t count, char *text, size_t size) {
@@ -220,7 +226,7 @@ static void join(const struct heard_word *words, size_t count, char *text, size_
         used += (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? "" : " ", words[i].text);
 }
 
-static event_t transcript(session_t *session, size_t count, float mean, const char *text, bool final) {
+static event_t transcript(session_t *session, size_t count, float sure, const char *text, bool final) {
     event_t event = {.tag = EXPORTS_TRUNKLINE_PLUGIN_ASR_ASR_EVENT_TRANSCRIPT};
     exports_trunkline_plugin_asr_transcript_t *out = &event.val.transcript;
     const struct heard_word *words = session->words;
@@ -230,7 +236,7 @@ static event_t transcript(session_t *session, size_t count, float mean, const ch
     out->start = ear_ms(&session->ear, count > 0 ? words[0].first_frame : 0);
     out->end = ear_ms(&session->ear, count > 0 ? words[count - 1].last_frame + 1 : 0);
     out->confidence.is_some = count > 0;
-    out->confidence.val = mean;
+    out->confidence.val = sure;
     out->words.len = count;
     out->words.ptr = count > 0 ? calloc(count, sizeof(word_t)) : NULL;
     for (size_t i = 0; i < count; i++) {
@@ -246,15 +252,15 @@ static event_t transcript(session_t *session, size_t count, float mean, const ch
 
 /* Ends the utterance; an empty transcript is an answer too when the host asked for one. */
 static void conclude(session_t *session, bool even_if_empty) {
-    float mean = 0;
-    size_t count = ear_finish(&session->ear) ? believed(session, &mean) : 0;
+    float sure = 0;
+    size_t count = ear_finish(&session->ear) ? believed(session, &sure) : 0;
     session->interim_frame = 0;
     session->interim_text[0] = '\0';
     if (count == 0 && !even_if_empty)
         return;
     char text[EAR_WORDS * 16];
     join(session->words, count, text, sizeof text);
-    queue(session, transcript(session, count, mean, text, true));
+    queue(session, transcript(session, count, sure, text, true));
     report_usage(session);
 }
 
@@ -265,14 +271,14 @@ static void maybe_interim(session_t *session) {
     if (frames - session->interim_frame < (int)session->settings.interim_every_ms / 10)
         return;
     session->interim_frame = frames;
-    float mean;
+    float sure;
     char text[sizeof session->interim_text];
-    size_t count = believed(session, &mean);
+    size_t count = believed(session, &sure);
     join(session->words, count, text, sizeof text);
     if (count == 0 || strcmp(text, session->interim_text) == 0)
         return;
     strcpy(session->interim_text, text);
-    queue(session, transcript(session, count, mean, text, false));
+    queue(session, transcript(session, count, sure, text, false));
 }
 
 static void work(session_t *session, bool *more) {

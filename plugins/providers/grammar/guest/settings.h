@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 enum { SETTINGS_GRAMMAR = 16 * 1024, SETTINGS_DEFAULT_INTERIM_MS = 300 };
-#define SETTINGS_DEFAULT_CONFIDENCE 0.3f
+#define SETTINGS_DEFAULT_CONFIDENCE 0.5f
 
 struct settings {
     /* The whole JSGF to listen for; empty when the built-in grammar is to stay as the snapshot has it. */

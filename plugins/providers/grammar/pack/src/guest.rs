@@ -92,10 +92,10 @@ fn compile(inputs: &Inputs<'_>, bindings: &Path, objects: &Path, sources: &[Path
     let width = std::thread::available_parallelism().map_or(2, usize::from);
     let mut outputs = Vec::new();
     let mut running: Vec<(PathBuf, Child)> = Vec::new();
+    let mut refused = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         if running.len() >= width {
-            let (name, child) = running.remove(0);
-            finish(&name, child)?;
+            refused.extend(finish(running.remove(0))?);
         }
         let stem = source.file_stem().context("source name")?.to_string_lossy();
         let output = objects.join(format!("{index:03}-{stem}.o"));
@@ -125,21 +125,24 @@ fn compile(inputs: &Inputs<'_>, bindings: &Path, objects: &Path, sources: &[Path
         running.push((source.clone(), child));
         outputs.push(output);
     }
-    for (name, child) in running {
-        finish(&name, child)?;
+    for started in running {
+        refused.extend(finish(started)?);
     }
+    ensure!(refused.is_empty(), "clang refused {}", refused.join(", "));
     Ok(outputs)
 }
 
-fn finish(source: &Path, mut child: Child) -> Result<()> {
-    ensure!(child.wait()?.success(), "clang refused {}", source.display());
-    Ok(())
+/// Waits for one compilation; its source's name when clang refused it.
+fn finish((source, mut child): (PathBuf, Child)) -> Result<Option<String>> {
+    Ok((!child.wait()?.success()).then(|| source.display().to_string()))
 }
 
 fn link(inputs: &Inputs<'_>, objects: &[PathBuf]) -> Result<Vec<u8>> {
     let output = inputs.work.join("core.wasm");
     let status = Command::new(&inputs.tools.linker)
         .args(["--no-entry", "--gc-sections", "--stack-first", "-z", "stack-size=262144", "--strip-all"])
+        // `guest/decoder.c` says why.
+        .arg("--wrap=acmod_clear_active")
         .args(objects)
         .arg("-L")
         .arg(&inputs.tools.libc)

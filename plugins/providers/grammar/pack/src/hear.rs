@@ -4,7 +4,7 @@ use crate::snapshot::foreign;
 use anyhow::{Context, Result, anyhow, bail};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use wasmtime::component::{Component, Linker, ResourceAny};
+use wasmtime::component::{Component, HasSelf, Linker, ResourceAny};
 use wasmtime::{Config, Engine, Store};
 
 #[expect(missing_docs, reason = "generated from the contract, which documents itself")]
@@ -30,6 +30,13 @@ pub struct Recogniser {
 
 struct Host {
     settings: String,
+    said: Vec<String>,
+}
+
+impl bindings::trunkline::plugin::log::Host for Host {
+    fn log(&mut self, _: bindings::trunkline::plugin::log::Level, message: String) {
+        self.said.push(message);
+    }
 }
 
 impl Recogniser {
@@ -44,6 +51,7 @@ impl Recogniser {
             .instance("trunkline:plugin/settings@0.1.0")
             .and_then(|mut i| i.func_wrap("get", |store, ()| Ok((store.data().settings.clone(),))))
             .map_err(foreign)?;
+        bindings::trunkline::plugin::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host).map_err(foreign)?;
         linker.define_unknown_imports_as_traps(&component).map_err(foreign)?;
         Ok(Self { engine, component, linker })
     }
@@ -55,7 +63,7 @@ impl Recogniser {
 
     /// Instantiates the component and opens a session with `settings` (JSON).
     pub fn open(&self, settings: &str, interim: bool, keyterms: &[&str]) -> Result<Session> {
-        let mut store = Store::new(&self.engine, Host { settings: settings.to_owned() });
+        let mut store = Store::new(&self.engine, Host { settings: settings.to_owned(), said: Vec::new() });
         let world = AsrProvider::instantiate(&mut store, &self.component, &self.linker).map_err(foreign)?;
         let init = world.trunkline_plugin_lifecycle().call_init(&mut store).map_err(foreign)?;
         init.map_err(|why| anyhow!("init: {why}"))?;
@@ -95,11 +103,16 @@ pub struct Session {
     more: bool,
     /// The longest any one call took.
     pub slowest: Duration,
-    /// Time spent inside the component.
+    /// Processor time spent inside the component.
     pub busy: Duration,
 }
 
 impl Session {
+    /// What the component logged.
+    pub fn logged(&self) -> &[String] {
+        &self.store.data().said
+    }
+
     /// Pushes 8 kHz samples as 20 ms frames, resuming whenever the recogniser has more.
     pub fn push(&mut self, samples: &[i16], heard: &mut Heard) -> Result<()> {
         for chunk in samples.chunks(FRAME) {
@@ -162,11 +175,10 @@ impl Session {
         heard: &mut Heard,
         run: impl FnOnce(&mut Self) -> wasmtime::Result<Result<Step, ProviderError>>,
     ) -> Result<()> {
-        let started = Instant::now();
+        let (started, cpu) = (Instant::now(), thread_cpu()?);
         let step = run(self).map_err(foreign)?.map_err(refused)?;
-        let took = started.elapsed();
-        self.slowest = self.slowest.max(took);
-        self.busy += took;
+        self.slowest = self.slowest.max(started.elapsed());
+        self.busy += thread_cpu()?.saturating_sub(cpu);
         self.more = step.again;
         if step.events.len() > CREDIT as usize {
             bail!("{} events for a credit of {CREDIT}", step.events.len());
@@ -183,6 +195,13 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Processor time of this thread: the first figure of its scheduler statistics, in nanoseconds.
+fn thread_cpu() -> Result<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").context("read schedstat")?;
+    let nanoseconds = text.split_whitespace().next().context("an empty schedstat")?.parse()?;
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 fn refused(error: ProviderError) -> anyhow::Error {

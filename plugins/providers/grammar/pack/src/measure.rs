@@ -46,7 +46,7 @@ pub fn run(folder: &Path, list: &Path, settings: &str, verbose: bool) -> Result<
                 .transcripts
                 .iter()
                 .flat_map(|t| &t.words)
-                .map(|w| format!("{}:{:.2}:{}", w.text, w.confidence.unwrap_or(0.0), w.end - w.start))
+                .map(|w| format!("{}:{:.3}:{}", w.text, w.confidence.unwrap_or(0.0), w.end - w.start))
                 .collect();
             println!("{}\t{file}\t{said}\t{}", if errors > 0 { "BAD" } else { "ok" }, words.join(" "));
         }
@@ -62,7 +62,7 @@ pub fn run(folder: &Path, list: &Path, settings: &str, verbose: bool) -> Result<
         );
     }
     println!(
-        "speed: {:.3} of real time; slowest call {:.1} ms",
+        "processor: {:.3} of real time; slowest call {:.1} ms",
         busy.as_secs_f64() / sound,
         slowest.as_secs_f64() * 1e3
     );
