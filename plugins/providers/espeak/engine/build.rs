@@ -57,7 +57,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (file, old, _, times) in REPLACEMENTS {
         let found = applied.get(&(*file, *old)).copied().unwrap_or(0);
         if found != *times {
-            return Err(format!("espeak-ng's {file} holds `{old}` {found} times and not {times}: another version?").into());
+            return Err(
+                format!("espeak-ng's {file} holds `{old}` {found} times and not {times}: another version?").into()
+            );
         }
     }
     let mut root = String::new();

@@ -37,7 +37,8 @@ pub fn exists(path: impl AsRef<Path>) -> bool {
 /// As `Path::is_dir`.
 pub fn is_dir(path: impl AsRef<Path>) -> bool {
     relative(path.as_ref()).is_some_and(|folder| {
-        folder.is_empty() || FILES.iter().any(|(known, _)| known.strip_prefix(&folder).is_some_and(|rest| rest.starts_with('/')))
+        folder.is_empty()
+            || FILES.iter().any(|(known, _)| known.strip_prefix(&folder).is_some_and(|rest| rest.starts_with('/')))
     })
 }
 
@@ -57,7 +58,9 @@ pub fn read_dir(folder: impl AsRef<Path>) -> io::Result<std::vec::IntoIter<io::R
     let below = relative(folder).filter(|_| is_dir(folder)).ok_or(io::ErrorKind::NotFound)?;
     let mut names: Vec<&str> = FILES
         .iter()
-        .filter_map(|(known, _)| if below.is_empty() { Some(*known) } else { known.strip_prefix(&below)?.strip_prefix('/') })
+        .filter_map(
+            |(known, _)| if below.is_empty() { Some(*known) } else { known.strip_prefix(&below)?.strip_prefix('/') },
+        )
         .filter_map(|rest| rest.split('/').next())
         .collect();
     names.dedup();
