@@ -1,1 +1,19 @@
-//! Placeholder.
+//! Trunkline's control plane: agents, telephony objects, gateways, calls, usage and prices over REST, and signed
+//! desired state to gateways over a second listener.
+//!
+//! The binary is a thin command line over [`server::start`]; tests start the same server on port 0.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod config;
+pub mod secret;
+pub mod server;
+pub mod store;
+
+mod api;
+mod bootstrap;
+mod clock;
+mod http;
+mod metrics;
+mod sync;
+
+pub use api::openapi_json;

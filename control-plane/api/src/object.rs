@@ -89,7 +89,7 @@ pub struct Revision {
 }
 
 /// A tenant's body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TenantBody {
     /// Name.
     pub name: String,
@@ -99,7 +99,7 @@ pub struct TenantBody {
 }
 
 /// A SIP trunk's body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TrunkBody {
     /// Name.
     pub name: String,
@@ -118,16 +118,17 @@ fn g711() -> Vec<String> {
 }
 
 /// A number's body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NumberBody {
     /// E.164 with `+`, or a URI user as the trunk sends it.
     pub number: String,
     /// The agent that answers it.
+    #[schema(value_type = String)]
     pub agent: Id,
 }
 
 /// A route's body: what is called over which trunk goes to which agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RouteBody {
     /// Name.
     pub name: String,
@@ -136,6 +137,7 @@ pub struct RouteBody {
     pub order: u32,
     /// Only calls of this trunk.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub trunk: Option<Id>,
     /// Called number or URI user: exact, `prefix*`, or `*`.
     #[serde(default = "any")]
@@ -144,6 +146,7 @@ pub struct RouteBody {
     #[serde(default = "any")]
     pub calling: String,
     /// The agent that answers.
+    #[schema(value_type = String)]
     pub agent: Id,
 }
 
@@ -152,7 +155,7 @@ fn any() -> String {
 }
 
 /// A configured provider's body.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ProviderBody {
     /// Name that agents use.
     pub name: String,
@@ -160,6 +163,7 @@ pub struct ProviderBody {
     pub plugin: String,
     /// Settings under the agent's own.
     #[serde(default)]
+    #[schema(value_type = Object)]
     pub settings: serde_json::Map<String, Value>,
 }
 
