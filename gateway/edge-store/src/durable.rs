@@ -156,7 +156,7 @@ impl EdgeStore for DurableStore {
         let offered = self.shared.log(stream).offer(epoch);
         if let Some(marks) = offered {
             // Stored before anything is sent: these numbers are never given to other records.
-            self.run(move |writer| writer.shared.state()?.put_marks(stream, epoch, marks))?;
+            self.run(move |writer| writer.put_marks(stream, epoch, marks))?;
         }
         let mut cursor =
             self.cursors[usize::from(stream == Stream::Events)].lock().unwrap_or_else(PoisonError::into_inner);

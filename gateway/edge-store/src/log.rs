@@ -289,27 +289,26 @@ impl StreamLog {
         (marks.acked + 1, durable.max().unwrap_or(0).max(marks.offered))
     }
 
-    /// Records up to and including this one are durable, hence may be offered: the mark to store before they are.
-    pub(crate) fn offer(&mut self, epoch: u64) -> Option<Marks> {
+    /// The marks to store before the epoch's durable records are handed out; none when they are stored already.
+    pub(crate) fn offer(&self, epoch: u64) -> Option<Marks> {
+        let marks = self.marks.get(&epoch).copied().unwrap_or_default();
         let (_, end) = self.span(epoch);
-        let marks = self.marks.entry(epoch).or_default();
-        (end > marks.offered).then(|| {
-            marks.offered = end;
-            *marks
-        })
+        (end > marks.offered).then_some(Marks { offered: end, ..marks })
     }
 
-    /// Takes an acknowledgement; the marks to store when it moved.
-    pub(crate) fn acknowledge(&mut self, epoch: u64, high_water: u64) -> Result<Option<Marks>, StoreError> {
-        let stream = self.stream;
-        let marks = self.marks.entry(epoch).or_default();
+    /// The marks to store for an acknowledgement; none when it says nothing new.
+    pub(crate) fn acknowledge(&self, epoch: u64, high_water: u64) -> Result<Option<Marks>, StoreError> {
+        let marks = self.marks.get(&epoch).copied().unwrap_or_default();
         if high_water > marks.offered {
-            return Err(StoreError::BeyondOffered { stream, epoch, high_water, offered: marks.offered });
+            let (stream, offered) = (self.stream, marks.offered);
+            return Err(StoreError::BeyondOffered { stream, epoch, high_water, offered });
         }
-        Ok((high_water > marks.acked).then(|| {
-            marks.acked = high_water;
-            *marks
-        }))
+        Ok((high_water > marks.acked).then_some(Marks { acked: high_water, ..marks }))
+    }
+
+    /// These marks are stored.
+    pub(crate) fn set_marks(&mut self, epoch: u64, marks: Marks) {
+        self.marks.insert(epoch, marks);
     }
 
     /// Deletes full segments that are acknowledged and numbered below `keep_from`.
@@ -367,5 +366,194 @@ impl StreamLog {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::files::Disk;
+
+    const EPOCH: u64 = 41;
+
+    /// The real files without the waiting, for thousands of openings.
+    struct Unsynced;
+    struct UnsyncedFile(Box<dyn SegmentFile>);
+
+    impl Files for Unsynced {
+        fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
+            Ok(Box::new(UnsyncedFile(Disk.create(path)?)))
+        }
+
+        fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
+            Ok(Box::new(UnsyncedFile(Disk.open(path)?)))
+        }
+    }
+
+    impl SegmentFile for UnsyncedFile {
+        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+            self.0.append(bytes)
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn truncate(&mut self, len: u64) -> io::Result<()> {
+            self.0.truncate(len)
+        }
+    }
+
+    fn open(root: &Path, marks: Marks) -> (StreamLog, Vec<Alarm>) {
+        let mut alarms = Vec::new();
+        let marks = BTreeMap::from([(EPOCH, marks)]);
+        let log = StreamLog::open(Stream::Events, root, Arc::new(Unsynced), 4096, EPOCH, marks, &mut alarms).unwrap();
+        (log, alarms)
+    }
+
+    fn write(log: &mut StreamLog, count: u64) {
+        for _ in 0..count {
+            let seq = log.next;
+            log.stage(&serde_json::to_vec(&json!({ "n": seq })).unwrap()).unwrap();
+        }
+        log.commit().unwrap();
+    }
+
+    fn read(log: &StreamLog) -> Vec<(u64, Option<u64>)> {
+        let mut alarms = Vec::new();
+        let Some(plan) = log.plan() else { return Vec::new() };
+        let batch = plan.collect(10_000, &mut None, &mut alarms).unwrap();
+        batch.records.iter().map(|record| (record.seq, record.body["n"].as_u64())).collect()
+    }
+
+    /// What must hold after any damage to a file of `written` records of which `offered` were offered: every record
+    /// is itself or lost, numbers have no gaps, and no offered number is used again.
+    fn check(root: &Path, written: u64, offered: u64) -> u64 {
+        let (mut log, alarms) = open(root, Marks { acked: 0, offered });
+        let survived = read(&log);
+        let lost = survived.iter().filter(|record| record.1.is_none()).count() as u64;
+        for (index, (seq, n)) in survived.iter().enumerate() {
+            assert_eq!(*seq, index as u64 + 1);
+            assert!(n.is_none_or(|n| n == *seq), "record {seq} became {n:?}");
+        }
+        assert!(survived.len() as u64 >= offered && survived.len() as u64 <= written);
+        let gone = lost + (written - survived.len() as u64);
+        assert!(gone == 0 || !alarms.is_empty(), "{gone} records lost without an alarm");
+        write(&mut log, 3);
+        let next = survived.len() as u64 + 1;
+        assert_eq!(
+            read(&log)[survived.len()..],
+            [(next, Some(next)), (next + 1, Some(next + 1)), (next + 2, Some(next + 2))]
+        );
+        let (log, alarms) = open(root, Marks { acked: 0, offered });
+        assert_eq!(read(&log).len(), survived.len() + 3, "{alarms:?}");
+        gone
+    }
+
+    #[test]
+    fn the_last_segment_survives_every_kind_of_damage_at_every_byte() {
+        let pristine = tempfile::tempdir().unwrap();
+        let written = 9;
+        write(&mut open(pristine.path(), Marks::default()).0, written);
+        let name = Label { number: 1, epoch: EPOCH, first_seq: 1 }.file_name();
+        let bytes = std::fs::read(pristine.path().join("events").join(&name)).unwrap();
+        let longest = 8 + 8 + json!({ "n": 9 }).to_string().len();
+        let mut rounds = 0;
+        let mut damage = |damaged: &[u8], most_lost: u64| {
+            for offered in [0, 5, written] {
+                let root = tempfile::tempdir().unwrap();
+                std::fs::create_dir(root.path().join("events")).unwrap();
+                std::fs::write(root.path().join("events").join(&name), damaged).unwrap();
+                let gone = check(root.path(), written, offered);
+                assert!(gone <= most_lost, "{gone} records lost where {most_lost} were touched");
+                rounds += 1;
+            }
+        };
+        for at in 0..bytes.len() {
+            let cut = bytes.len() - at;
+            damage(&bytes[..at], (cut.div_ceil(longest) as u64).min(written));
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            damage(&flipped, 1);
+            let mut zeroed = bytes.clone();
+            let to = (at + 40).min(bytes.len());
+            zeroed[at..to].fill(0);
+            damage(&zeroed, 3);
+        }
+        for garbage in [&[0_u8; 64][..], &[0xff; 64], b"\n{\"n\":1}", &bytes[28..50], &bytes] {
+            let mut appended = bytes.clone();
+            appended.extend_from_slice(garbage);
+            damage(&appended, 0);
+        }
+        println!("{rounds} damaged logs opened");
+    }
+
+    #[test]
+    fn a_segment_in_the_middle_loses_only_what_was_damaged() {
+        let root = tempfile::tempdir().unwrap();
+        let mut log = open(root.path(), Marks::default()).0;
+        for _ in 0..60 {
+            write(&mut log, 10);
+        }
+        assert!(log.segments.len() >= 3);
+        let (path, first) = (log.segments[1].path.clone(), log.segments[1].label.first_seq);
+        drop(log);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[60] ^= 0x10;
+        bytes.truncate(bytes.len() - 3);
+        std::fs::write(&path, &bytes).unwrap();
+        let (log, alarms) = open(root.path(), Marks::default());
+        let lost: Vec<u64> =
+            read(&log).into_iter().filter(|record| record.1.is_none()).map(|record| record.0).collect();
+        assert_eq!(read(&log).len(), 600);
+        assert_eq!(lost, [first + 1, log.segments[2].label.first_seq - 1]);
+        assert_eq!(alarms.iter().map(|alarm| alarm.name).collect::<Vec<_>>(), ["log_damaged", "log_tail_cut"]);
+    }
+
+    #[test]
+    fn bytes_that_go_bad_while_the_log_is_open_cost_themselves_only() {
+        let root = tempfile::tempdir().unwrap();
+        let mut log = open(root.path(), Marks::default()).0;
+        write(&mut log, 20);
+        let path = log.segments[0].path.clone();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[HEADER + 30] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let lost: Vec<u64> =
+            read(&log).into_iter().filter(|record| record.1.is_none()).map(|record| record.0).collect();
+        assert_eq!((read(&log).len(), lost.len()), (20, 1));
+    }
+
+    #[test]
+    fn segments_go_once_acknowledged_and_not_before() {
+        let root = tempfile::tempdir().unwrap();
+        let mut log = open(root.path(), Marks::default()).0;
+        for _ in 0..60 {
+            write(&mut log, 10);
+        }
+        let segments = log.segments.len();
+        let second = log.segments[1].label.first_seq;
+        let beyond = log.acknowledge(EPOCH, 1);
+        assert!(matches!(beyond, Err(StoreError::BeyondOffered { .. })), "nothing was offered yet");
+        let offered = log.offer(EPOCH).unwrap();
+        log.set_marks(EPOCH, offered);
+        let acknowledge = |log: &mut StreamLog, high_water| {
+            let marks = log.acknowledge(EPOCH, high_water).unwrap().unwrap();
+            log.set_marks(EPOCH, marks);
+        };
+        acknowledge(&mut log, second - 2);
+        log.delete_acknowledged(u64::MAX).unwrap();
+        assert_eq!(log.segments.len(), segments);
+        acknowledge(&mut log, second - 1);
+        log.delete_acknowledged(u64::MAX).unwrap();
+        assert_eq!(log.segments.len(), segments - 1);
+        assert_eq!(read(&log)[0], (second, Some(second)));
+        acknowledge(&mut log, 600);
+        log.delete_acknowledged(log.segments[2].label.number).unwrap();
+        assert_eq!(log.segments.len(), segments - 2, "what is still needed stays");
     }
 }

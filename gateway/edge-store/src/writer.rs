@@ -17,7 +17,7 @@ use trunkline_api::sync::Stream;
 use trunkline_api::usage::CallRecord;
 
 use crate::journal::Journal;
-use crate::log::StreamLog;
+use crate::log::{Marks, StreamLog};
 use crate::record::MAX_BODY_BYTES;
 use crate::state::{Change, State};
 use crate::{Alarm, Completer, StoreError, Write};
@@ -28,8 +28,10 @@ const GROUP: usize = 64;
 const GROUP_WAIT: Duration = Duration::from_millis(5);
 /// How often a failed disk is tried again.
 const RETRY: Duration = Duration::from_millis(250);
-/// How long the writer is idle before it copies the state file.
+/// How long the writer is idle before it tidies up.
 const QUIET: Duration = Duration::from_millis(200);
+/// How often it does so when it is never idle.
+const BUSY_TIDY: Duration = Duration::from_secs(5);
 /// Given back when the disk is full, so that calls in progress can still be closed.
 const RESERVE_BYTES: usize = 2 * 1024 * 1024;
 const MOST_ALARMS: usize = 64;
@@ -108,13 +110,19 @@ impl Writer {
     /// Serves until told to stop.
     pub(crate) fn run(mut self, commands: &Receiver<Command>) {
         self.restore_reserve();
+        let mut tidied = Instant::now();
         loop {
             let patience = if self.healthy() { QUIET } else { RETRY };
+            if tidied.elapsed() >= if self.healthy() { BUSY_TIDY } else { RETRY } {
+                self.tidy();
+                tidied = Instant::now();
+            }
             let mut group = Vec::new();
             let first = match commands.recv_timeout(patience) {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.idle();
+                    self.tidy();
+                    tidied = Instant::now();
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => Command::Stop,
@@ -332,7 +340,8 @@ impl Writer {
         StoreError::unavailable(detail.unwrap_or_else(|| "the state disk does not work".to_owned()))
     }
 
-    fn idle(&mut self) {
+    /// What waits for a quiet moment: trying a failed disk again, copying the state file.
+    fn tidy(&mut self) {
         if !self.healthy() {
             if self.shared.state().is_err() {
                 self.reopen_state();
@@ -413,10 +422,17 @@ impl Writer {
             for (_, body) in records.iter().filter(|record| record.0 == stream) {
                 if let Err(error) = log.stage(body) {
                     log.unstage();
+                    drop(log);
+                    self.failed(&error.to_string());
                     return Err(StoreError::unavailable(error));
                 }
             }
-            log.commit().map_err(StoreError::unavailable)?;
+            let committed = log.commit();
+            drop(log);
+            if let Err(error) = committed {
+                self.failed(&error.to_string());
+                return Err(StoreError::unavailable(error));
+            }
         }
         let changes = rows.into_iter().map(|row| (row, None)).collect();
         // Rows that could not be deleted are tried again with every group.
@@ -426,17 +442,22 @@ impl Writer {
 
     /// Stores an acknowledgement and deletes what nobody needs any more.
     pub(crate) fn acknowledge(&mut self, stream: Stream, epoch: u64, high_water: u64) -> Result<(), StoreError> {
-        let shared = Arc::clone(&self.shared);
-        let mut log = shared.log(stream);
-        let Some(marks) = log.acknowledge(epoch, high_water)? else { return Ok(()) };
+        let Some(marks) = self.shared.log(stream).acknowledge(epoch, high_water)? else { return Ok(()) };
         // This durable commit also makes every earlier deletion of journal rows durable.
-        shared.state()?.put_marks(stream, epoch, marks)?;
+        self.put_marks(stream, epoch, marks)?;
         let keep_from = match stream {
             Stream::Events => self.journal.events_needed_from(),
             Stream::Usage if self.journal.stale.is_empty() && self.journal.leftover.is_empty() => u64::MAX,
             Stream::Usage => 0,
         };
-        log.delete_acknowledged(keep_from).map_err(StoreError::unavailable)
+        self.shared.log(stream).delete_acknowledged(keep_from).map_err(StoreError::unavailable)
+    }
+
+    /// Stores marks, then believes them.
+    pub(crate) fn put_marks(&mut self, stream: Stream, epoch: u64, marks: Marks) -> Result<(), StoreError> {
+        self.shared.state()?.put_marks(stream, epoch, marks)?;
+        self.shared.log(stream).set_marks(epoch, marks);
+        Ok(())
     }
 }
 

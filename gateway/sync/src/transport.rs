@@ -1,0 +1,133 @@
+//! One HTTP exchange each: what leaves for the control plane and how its answers are read.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use trunkline_api::signature::Signed;
+use trunkline_egress::{Body, Egress, EgressConfig, HostPattern, Request, Response, ServerSentEvents};
+
+use crate::protocol::{Reply, Trouble};
+use crate::{BaseUrl, SyncError};
+
+/// Largest revision.
+const MAX_REVISION_BYTES: usize = 16 * 1024 * 1024;
+/// Longest part of an error answer that is shown.
+const SHOWN: usize = 300;
+
+/// The way to one control plane.
+#[derive(Debug, Clone)]
+pub(crate) struct Transport {
+    egress: Egress,
+    base: BaseUrl,
+    allow: std::sync::Arc<[HostPattern]>,
+}
+
+impl Transport {
+    pub(crate) fn new(base: BaseUrl, extra_roots: Vec<Vec<u8>>) -> Result<Self, SyncError> {
+        let origin: Vec<HostPattern> = base.origin().into_iter().collect();
+        // The operator named this host, so that it may be a private address.
+        let config = EgressConfig { private_hosts: origin.clone(), extra_roots, ..EgressConfig::default() };
+        Ok(Self { egress: Egress::new(config)?, base, allow: origin.into() })
+    }
+
+    /// `POST` of JSON.
+    pub(crate) async fn post<T: Serialize, A: DeserializeOwned>(
+        &self,
+        route: &str,
+        credential: Option<&str>,
+        body: &T,
+    ) -> Result<A, Trouble> {
+        let json = serde_json::to_vec(body).map_err(trouble)?;
+        let request = Request::post_json(self.base.route(route).map_err(trouble)?, json);
+        let response = self.send(request, credential).await?;
+        let bytes = good(response).await?.bytes().await.map_err(trouble)?;
+        serde_json::from_slice(&bytes).map_err(|error| trouble(format!("its answer to `{route}`: {error}")))
+    }
+
+    /// `GET state`, held by the server until there is something new.
+    pub(crate) async fn long_poll(&self, credential: &str, after: u64, wait_s: u32) -> Result<Reply, Trouble> {
+        let route = format!("state?after={after}&wait={wait_s}");
+        let mut request = Request::get(self.base.route(&route).map_err(trouble)?);
+        let limit = Duration::from_secs(u64::from(wait_s) + 10);
+        request.timeouts.head = limit;
+        request.timeouts.idle = limit;
+        request.timeouts.total = Some(limit);
+        request.max_body = Some(MAX_REVISION_BYTES);
+        let response = self.send(request, Some(credential)).await?;
+        if response.status == StatusCode::NO_CONTENT {
+            return Ok(Reply::State(None));
+        }
+        let bytes = good(response).await?.bytes().await.map_err(trouble)?;
+        serde_json::from_slice(&bytes).map(|signed| Reply::State(Some(signed))).map_err(trouble)
+    }
+
+    /// `GET stream`.
+    pub(crate) async fn stream(&self, credential: &str, after: u64) -> Result<Revisions, Trouble> {
+        // The protocol watches for silence itself; this limit only ends a connection that nobody watches.
+        let mut request =
+            Request::get(self.base.route("stream").map_err(trouble)?).event_stream(Duration::from_secs(120));
+        if after > 0 {
+            request = request.header("Last-Event-ID", &after.to_string()).map_err(trouble)?;
+        }
+        let response = self.send(request, Some(credential)).await?;
+        Ok(Revisions { body: good(response).await?, parser: ServerSentEvents::new(MAX_REVISION_BYTES) })
+    }
+
+    async fn send(&self, mut request: Request, credential: Option<&str>) -> Result<Response, Trouble> {
+        request.allow = Some(std::sync::Arc::clone(&self.allow));
+        if let Some(credential) = credential {
+            request = request.bearer(credential).map_err(trouble)?;
+        }
+        self.egress.request(request).await.map_err(trouble)
+    }
+}
+
+/// Revisions as they are made.
+pub(crate) struct Revisions {
+    body: Body,
+    parser: ServerSentEvents,
+}
+
+impl Revisions {
+    /// The next revision, or (`Some(None)`) a sign of life; `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Result<Option<Option<Signed>>, Trouble> {
+        let mut alive = false;
+        loop {
+            while let Some(event) = self.parser.next_event().map_err(trouble)? {
+                if event.event.as_deref() == Some("revision") {
+                    return serde_json::from_str(&event.data).map(|signed| Some(Some(signed))).map_err(trouble);
+                }
+            }
+            if alive {
+                return Ok(Some(None));
+            }
+            let Some(bytes) = self.body.chunk().await.map_err(trouble)? else { return Ok(None) };
+            self.parser.push(&bytes).map_err(trouble)?;
+            alive = true;
+        }
+    }
+}
+
+fn trouble(error: impl std::fmt::Display) -> Trouble {
+    Trouble { detail: error.to_string(), ..Trouble::default() }
+}
+
+/// The body of a good answer; any other status is trouble with its first words.
+async fn good(response: Response) -> Result<Body, Trouble> {
+    if response.status.is_success() {
+        return Ok(response.body);
+    }
+    let status = response.status.as_u16();
+    let retry_after_us = response.retry_after_ms().map(|wait| wait.saturating_mul(1000));
+    let bytes = response.body.bytes().await.unwrap_or_default();
+    let said: String = String::from_utf8_lossy(&bytes).chars().take(SHOWN).collect();
+    let hint = match status {
+        401 | 403 => "; the credential is not accepted any more: enrol this gateway again",
+        404 => "; check that the URL is the control plane's sync port",
+        409 => "; this state folder may be a copy or an old backup",
+        _ => "",
+    };
+    Err(Trouble { status: Some(status), retry_after_us, detail: format!("HTTP {status}{hint}: {said}") })
+}
