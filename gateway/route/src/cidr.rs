@@ -101,7 +101,9 @@ mod tests {
 
     #[test]
     fn text_that_is_no_range_is_refused() {
-        for text in ["", "x", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/-1", "1.2.3.4/+8", "::/129", "1.2.3/24", "host.example"] {
+        for text in
+            ["", "x", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/-1", "1.2.3.4/+8", "::/129", "1.2.3/24", "host.example"]
+        {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
         }
     }

@@ -175,8 +175,14 @@ impl Table {
                 if body.codecs.is_empty() {
                     return Err("codecs: at least one is expected".to_owned());
                 }
-                let trunk =
-                    Trunk { id: id.clone(), tenant, name: body.name, peers, codecs: body.codecs, max_calls: body.max_calls };
+                let trunk = Trunk {
+                    id: id.clone(),
+                    tenant,
+                    name: body.name,
+                    peers,
+                    codecs: body.codecs,
+                    max_calls: body.max_calls,
+                };
                 self.trunks.insert(id, trunk);
             }
             Body::Number(body) => {
@@ -211,9 +217,8 @@ impl Table {
             .filter_map(|number| Some(problem(&number.id, wrong_agent(&number.agent, &number.tenant)?)));
         let routes = self.routes.iter().flat_map(|route| {
             let agent = wrong_agent(&route.agent, &route.tenant).map(|message| problem(&route.id, message));
-            let trunk = route.trunk.as_ref().filter(|id| {
-                self.trunks.get(*id).is_none_or(|trunk| trunk.tenant != route.tenant)
-            });
+            let trunk =
+                route.trunk.as_ref().filter(|id| self.trunks.get(*id).is_none_or(|trunk| trunk.tenant != route.tenant));
             let trunk = trunk.map(|id| problem(&route.id, format!("trunk: the tenant has no trunk {id}")));
             agent.into_iter().chain(trunk)
         });

@@ -180,7 +180,9 @@ fn broken_objects_are_reported_and_the_others_serve() {
     let (table, problems) = Table::build(&objects);
     let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems.len(), 6, "{text:#?}");
-    for part in ["`203.0.113.0/99` is no address range", "`a*b` is no pattern", "belongs to trk_", "the id should begin"] {
+    for part in
+        ["`203.0.113.0/99` is no address range", "`a*b` is no pattern", "belongs to trk_", "the id should begin"]
+    {
         assert!(text.iter().any(|line| line.contains(part)), "{part} expected in {text:#?}");
     }
     assert!(call(&table, "203.0.113.8", "+4930111", "", Load::default()).outcome.is_ok());

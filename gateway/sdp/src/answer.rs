@@ -29,8 +29,8 @@ pub fn answer(offer: &str, local: &LocalMedia) -> Result<Answer, SdpError> {
     let index = remote::audio_line(&session)?;
     let audio = &session.medias[index];
     let offered = payloads(audio);
-    let (codec, payload_type) = chosen(&offered, &local.codecs)
-        .ok_or_else(|| SdpError::NoCommonCodec { offered: describe(audio) })?;
+    let (codec, payload_type) =
+        chosen(&offered, &local.codecs).ok_or_else(|| SdpError::NoCommonCodec { offered: describe(audio) })?;
     let dtmf_payload_type = if local.dtmf {
         offered.iter().find(|(_, payload)| *payload == Payload::Dtmf).map(|(number, _)| *number)
     } else {
@@ -47,7 +47,9 @@ pub fn answer(offer: &str, local: &LocalMedia) -> Result<Answer, SdpError> {
     let mut sdp = local.head();
     for (line, media) in session.medias.iter().enumerate() {
         if line == index {
-            sdp.push_str(&local.audio(&[(codec, payload_type)], dtmf_payload_type, ptime_ms, direction));
+            // The profile is the offer's own (RFC 3264 6); AVPF without feedback attributes is AVP.
+            let profile = printable(&media.proto);
+            sdp.push_str(&local.audio(&profile, &[(codec, payload_type)], dtmf_payload_type, ptime_ms, direction));
         } else {
             refused(&mut sdp, media);
         }

@@ -37,9 +37,16 @@ impl LocalMedia {
         )
     }
 
-    /// The audio section with these payload types.
-    pub(crate) fn audio(&self, codecs: &[(Codec, u8)], dtmf: Option<u8>, ptime_ms: u8, direction: Direction) -> String {
-        let mut text = format!("m=audio {} RTP/AVP", self.port);
+    /// The audio section in this transport profile with these payload types.
+    pub(crate) fn audio(
+        &self,
+        profile: &str,
+        codecs: &[(Codec, u8)],
+        dtmf: Option<u8>,
+        ptime_ms: u8,
+        direction: Direction,
+    ) -> String {
+        let mut text = format!("m=audio {} {profile}", self.port);
         for payload_type in codecs.iter().map(|(_, payload_type)| *payload_type).chain(dtmf) {
             let _ = write!(text, " {payload_type}");
         }

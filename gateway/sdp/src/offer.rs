@@ -17,7 +17,7 @@ pub fn offer(local: &LocalMedia) -> String {
     let codecs: Vec<(Codec, u8)> =
         local.codecs.iter().filter_map(|codec| Some((*codec, codec.static_payload_type()?))).collect();
     let dtmf = local.dtmf.then_some(DTMF_PAYLOAD_TYPE);
-    local.head() + &local.audio(&codecs, dtmf, local.ptime_ms, Direction::SendRecv)
+    local.head() + &local.audio("RTP/AVP", &codecs, dtmf, local.ptime_ms, Direction::SendRecv)
 }
 
 /// What an answer to [`offer`] settled.

@@ -55,8 +55,7 @@ fn a_trunk_with_alaw_only_gets_alaw() {
 fn static_payload_types_need_no_rtpmap_and_dynamic_ones_map_g711() {
     let bare = offer_with("c=IN IP4 198.51.100.7\r\n", "m=audio 4000 RTP/AVP 0\r\n");
     assert_eq!(answer(&bare, &local()).unwrap().media.payload_type, 0);
-    let dynamic =
-        offer_with("c=IN IP4 198.51.100.7\r\n", "m=audio 4000 RTP/AVP 110\r\na=rtpmap:110 pcma/8000/1\r\n");
+    let dynamic = offer_with("c=IN IP4 198.51.100.7\r\n", "m=audio 4000 RTP/AVP 110\r\na=rtpmap:110 pcma/8000/1\r\n");
     let made = answer(&dynamic, &local()).unwrap();
     assert_eq!((made.media.codec, made.media.payload_type), (Codec::Pcma, 110));
     let remapped = offer_with("c=IN IP4 198.51.100.7\r\n", "m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/16000\r\n");
@@ -135,8 +134,7 @@ fn packet_time_follows_the_offer_within_its_maximum_and_what_media_does() {
         ("a=maxptime:10\r\n", 10),
         ("a=ptime:x\r\n", 20),
     ] {
-        let text =
-            offer_with("c=IN IP4 198.51.100.7\r\n", &format!("m=audio 4000 RTP/AVP 0\r\n{attributes}"));
+        let text = offer_with("c=IN IP4 198.51.100.7\r\n", &format!("m=audio 4000 RTP/AVP 0\r\n{attributes}"));
         assert_eq!(answer(&text, &local()).unwrap().media.ptime_ms, expected, "{attributes}");
     }
 }
@@ -161,10 +159,8 @@ fn the_version_grows_exactly_when_the_answer_changes() {
 fn a_delayed_offer_is_completed_by_the_answer_of_the_ack() {
     let ours = offer(&local());
     assert!(ours.contains("m=audio 16384 RTP/AVP 0 8 101\r\n") && ours.contains("a=sendrecv\r\n"));
-    let theirs = offer_with(
-        "c=IN IP4 198.51.100.7\r\n",
-        "m=audio 30000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n",
-    );
+    let theirs =
+        offer_with("c=IN IP4 198.51.100.7\r\n", "m=audio 30000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n");
     let media = accept_answer(&theirs, &local()).unwrap();
     assert_eq!((media.codec, media.dtmf_payload_type), (Codec::Pcma, Some(101)));
     for bad in ["m=audio 0 RTP/AVP 0\r\n", "m=audio 30000 RTP/AVP 18\r\n", ""] {

@@ -21,7 +21,11 @@ impl<'a> NameAddr<'a> {
             Some(open) => {
                 let open = quoted + open;
                 let close = open + value[open..].find('>')?;
-                Self { display: value[..open].trim(), uri: value[open + 1..close].trim(), parameters: &value[close + 1..] }
+                Self {
+                    display: value[..open].trim(),
+                    uri: value[open + 1..close].trim(),
+                    parameters: &value[close + 1..],
+                }
             }
             None if quoted > 0 => return None,
             None => {
@@ -173,7 +177,10 @@ mod tests {
 
     #[test]
     fn lists_are_split_outside_quotes_and_brackets() {
-        assert_eq!(list(r#"<sip:a;x=1,2>, "b, c" <sip:d>;lr ,,sip:e"#), ["<sip:a;x=1,2>", r#""b, c" <sip:d>;lr"#, "sip:e"]);
+        assert_eq!(
+            list(r#"<sip:a;x=1,2>, "b, c" <sip:d>;lr ,,sip:e"#),
+            ["<sip:a;x=1,2>", r#""b, c" <sip:d>;lr"#, "sip:e"]
+        );
         assert!(list("").is_empty());
     }
 

@@ -167,18 +167,15 @@ impl Dialog {
     }
 
     /// Our next request within the dialog and where to send it; `headers` are whole lines.
-    pub(crate) fn request(
-        &mut self,
-        method: &str,
-        via: &str,
-        user_agent: &str,
-        headers: &str,
-    ) -> (String, SocketAddr) {
+    pub(crate) fn request(&mut self, method: &str, via: &str, user_agent: &str, headers: &str) -> (String, SocketAddr) {
         self.local_cseq += 1;
-        let uri_of = |value: &str| address::NameAddr::parse(value).map_or(value.to_owned(), |route| route.uri.to_owned());
+        let uri_of =
+            |value: &str| address::NameAddr::parse(value).map_or(value.to_owned(), |route| route.uri.to_owned());
         let first = self.routes.first().map(|route| uri_of(route));
         let strict = first.as_deref().is_some_and(|uri| {
-            !uri.split(';').skip(1).any(|parameter| parameter.split('=').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("lr")))
+            !uri.split(';')
+                .skip(1)
+                .any(|parameter| parameter.split('=').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("lr")))
         });
         // A strict router is named in the request-URI and takes the target from the last Route (RFC 3261 12.2.1.1).
         let (uri, routes): (String, Vec<String>) = match &first {

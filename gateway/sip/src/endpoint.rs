@@ -106,8 +106,7 @@ impl SipEndpoint {
             counters: Arc::clone(&counters),
             ladder: Arc::clone(&ladder),
         });
-        let (endpoint, connection) = stack(&config, Arc::clone(&wire), stop.clone())
-            .map_err(|error| bind(std::io::Error::other(error.to_string())))?;
+        let (endpoint, connection) = stack(&config, Arc::clone(&wire), stop.clone()).map_err(bind)?;
         let (events, receiver) = mpsc::channel(config.limits.event_queue.max(1));
         let guard = Guard::new(RandomState::new(), branch_prefix.clone(), &config.limits, config.unknown_peer);
         let shared = Arc::new(Shared::new(
@@ -227,18 +226,14 @@ fn advertised(config: &SipConfig, local: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, local.port())
 }
 
-fn stack(
-    config: &SipConfig,
-    wire: Arc<Wire>,
-    stop: CancellationToken,
-) -> Result<(Endpoint, SipConnection), rsipstack::Error> {
+fn stack(config: &SipConfig, wire: Arc<Wire>, stop: CancellationToken) -> std::io::Result<(Endpoint, SipConnection)> {
     let t1 = config.timers.t1;
     // The call is async for other platforms' sake only; here it is complete when first polled.
     let mut connecting = pin!(UdpConnection::from_socket(wire, None, None));
     let Poll::Ready(connection) = connecting.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-        return Err(rsipstack::Error::EndpointError("the socket was not ready".to_owned()));
+        return Err(std::io::Error::other("the socket was not ready"));
     };
-    let connection = SipConnection::Udp(connection?);
+    let connection = SipConnection::Udp(connection.map_err(|error| std::io::Error::other(error.to_string()))?);
     let option = EndpointOption { t1, t2: t1 * 8, t4: t1 * 10, t1x64: t1 * 64, ..EndpointOption::default() };
     let endpoint = EndpointBuilder::new()
         .with_user_agent(&config.user_agent)

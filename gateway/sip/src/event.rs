@@ -40,7 +40,7 @@ pub enum SipEvent {
         call: CallKey,
     },
     /// The far end wants to change the session (re-INVITE, or UPDATE with an offer).
-    ReInvite(Reoffer),
+    ReInvite(Box<Reoffer>),
     /// The call ended because of the endpoint: it rang too long, or the endpoint stops.
     Failed {
         /// Which call.

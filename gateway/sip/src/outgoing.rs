@@ -28,7 +28,10 @@ async fn send_bye(shared: &Shared, call: &Call, reason: &str) {
     let headers = format!("Reason: {reason}\r\n");
     let (text, destination) = call.dialog().request("BYE", &via, &shared.config.user_agent, &headers);
     let Ok(request) = Request::try_from(text.as_str()) else {
-        tracing::warn!(call = call.key.0, "BYE could not be built from the far end's addresses; the call ends here only");
+        tracing::warn!(
+            call = call.key.0,
+            "BYE could not be built from the far end's addresses; the call ends here only"
+        );
         return;
     };
     let Ok(key) = TransactionKey::from_request(&request, TransactionRole::Client) else {
@@ -37,8 +40,7 @@ async fn send_bye(shared: &Shared, call: &Call, reason: &str) {
     };
     let mut transaction =
         Transaction::new_client(key, request, Arc::clone(&shared.stack), Some(shared.connection.clone()));
-    transaction.destination =
-        Some(SipAddr { r#type: Some(rsipstack::sip::Transport::Udp), addr: destination.into() });
+    transaction.destination = Some(SipAddr { r#type: Some(rsipstack::sip::Transport::Udp), addr: destination.into() });
     if let Err(error) = transaction.send().await {
         tracing::debug!(call = call.key.0, %error, "BYE was not sent");
         return;

@@ -99,13 +99,7 @@ impl Shared {
     }
 
     /// A response with what every response of ours says.
-    pub(crate) fn response(
-        &self,
-        request: &Request,
-        status: u16,
-        extra: Vec<Header>,
-        sdp: Option<String>,
-    ) -> Response {
+    pub(crate) fn response(&self, request: &Request, status: u16, extra: Vec<Header>, sdp: Option<String>) -> Response {
         let has_body = sdp.is_some();
         let mut response = self.stack.make_response(request, StatusCode::from(status), sdp.map(String::into_bytes));
         if has_body {

@@ -100,8 +100,20 @@ impl Counters {
 /// Keeps a peer from inventing labels.
 fn known(method: &str) -> &'static str {
     const METHODS: &[&str] = &[
-        "ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER",
-        "REGISTER", "SUBSCRIBE", "UPDATE",
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "INFO",
+        "INVITE",
+        "MESSAGE",
+        "NOTIFY",
+        "OPTIONS",
+        "PRACK",
+        "PUBLISH",
+        "REFER",
+        "REGISTER",
+        "SUBSCRIBE",
+        "UPDATE",
     ];
     METHODS.iter().copied().find(|known| *known == method).unwrap_or("other")
 }

@@ -168,13 +168,7 @@ async fn no_ack(shared: &Arc<Shared>, call: &Arc<Call>) {
     }
 }
 
-async fn in_dialog(
-    shared: &Arc<Shared>,
-    call: Arc<Call>,
-    mut transaction: Transaction,
-    request: &Request,
-    cseq: u32,
-) {
+async fn in_dialog(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Transaction, request: &Request, cseq: u32) {
     let (in_order, phase) = {
         let mut dialog = call.dialog();
         (dialog.in_order(cseq), dialog.phase)
@@ -209,21 +203,16 @@ async fn in_dialog(
 }
 
 /// A re-INVITE, or an UPDATE (RFC 3311).
-async fn reoffer(
-    shared: &Arc<Shared>,
-    call: Arc<Call>,
-    mut transaction: Transaction,
-    request: &Request,
-    phase: Phase,
-) {
+async fn reoffer(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Transaction, request: &Request, phase: Phase) {
     let is_invite = request.method == Method::Invite;
     let offer = match body(request) {
         Ok(offer) => offer,
         Err(header) => return reply(shared, &mut transaction, 415, vec![header]).await,
     };
-    let target = request.contact_header().ok().and_then(|contact| {
-        NameAddr::parse(contact.value()).map(|contact| contact.uri.to_owned())
-    });
+    let target = request
+        .contact_header()
+        .ok()
+        .and_then(|contact| NameAddr::parse(contact.value()).map(|contact| contact.uri.to_owned()));
     if !is_invite && offer.is_none() {
         if let Some(target) = target {
             call.dialog().remote_target = target;
@@ -256,7 +245,7 @@ async fn reoffer(
         done: false,
     };
     let expiry = expire_reoffer(shared, &call, request, &transaction);
-    shared.tell(SipEvent::ReInvite(Reoffer { call: call.key, handle, offer })).await;
+    shared.tell(SipEvent::ReInvite(Box::new(Reoffer { call: call.key, handle, offer }))).await;
     let mut acknowledged = false;
     let mut accepted = false;
     while let Some(message) = transaction.receive().await {
@@ -359,12 +348,7 @@ struct IncomingParts {
 }
 
 impl IncomingParts {
-    fn of(
-        request: &Request,
-        source: SocketAddr,
-        trunk: crate::admission::TrunkToken,
-        offer: Option<String>,
-    ) -> Self {
+    fn of(request: &Request, source: SocketAddr, trunk: crate::admission::TrunkToken, offer: Option<String>) -> Self {
         let from = request.from_header().ok().map(|from| from.value().to_owned()).unwrap_or_default();
         let from = NameAddr::parse(&from);
         let interesting = |name: &str| {
@@ -414,8 +398,9 @@ fn body(request: &Request) -> Result<Option<String>, Header> {
     let sdp = header("Content-Type").is_some_and(|header| {
         header.value().split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/sdp")
     });
-    let plain = header("Content-Encoding")
-        .is_none_or(|header| header.value().trim().is_empty() || header.value().trim().eq_ignore_ascii_case("identity"));
+    let plain = header("Content-Encoding").is_none_or(|header| {
+        header.value().trim().is_empty() || header.value().trim().eq_ignore_ascii_case("identity")
+    });
     match std::str::from_utf8(&request.body) {
         Ok(text) if sdp && plain => Ok(Some(text.to_owned())),
         _ => Err(Header::Accept("application/sdp".into())),

@@ -48,11 +48,20 @@ fn a_call_is_answered_acknowledged_and_hung_up_by_the_peer() {
     peer.expect("SIP/2.0 481");
 
     let trace = endpoint.trace("c1").unwrap();
-    let lines: Vec<&str> =
-        trace.entries.iter().map(|entry| entry.start_line.split(' ').nth(match entry.direction {
-            TraceDirection::Received => 0,
-            TraceDirection::Sent => 1,
-        }).unwrap()).collect();
+    let lines: Vec<&str> = trace
+        .entries
+        .iter()
+        .map(|entry| {
+            entry
+                .start_line
+                .split(' ')
+                .nth(match entry.direction {
+                    TraceDirection::Received => 0,
+                    TraceDirection::Sent => 1,
+                })
+                .unwrap()
+        })
+        .collect();
     assert_eq!(lines, ["INVITE", "100", "180", "200", "ACK", "BYE", "200", "BYE", "481"], "{trace}");
 }
 

@@ -12,8 +12,20 @@ const MAX_VIAS: usize = 20;
 const MAX_KEY: usize = 256;
 /// Methods the stack can carry; others are answered 501 here.
 const METHODS: &[&str] = &[
-    "ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER", "REGISTER",
-    "SUBSCRIBE", "UPDATE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "INFO",
+    "INVITE",
+    "MESSAGE",
+    "NOTIFY",
+    "OPTIONS",
+    "PRACK",
+    "PUBLISH",
+    "REFER",
+    "REGISTER",
+    "SUBSCRIBE",
+    "UPDATE",
 ];
 /// The methods the endpoint serves: the truth for Allow.
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE";
@@ -89,32 +101,17 @@ pub(crate) fn check(message: &Message<'_>) -> Result<(), Fault> {
 
 fn request_line(method: &str, uri: &str, version: &str) -> Result<(), Fault> {
     if !version.eq_ignore_ascii_case("SIP/2.0") {
-        return Err(Fault {
-            status: 505,
-            phrase: "Version Not Supported",
-            extra: "",
-            reason: Dropped::Unsupported,
-        });
+        return Err(Fault { status: 505, phrase: "Version Not Supported", extra: "", reason: Dropped::Unsupported });
     }
     if !METHODS.contains(&method) {
-        return Err(Fault {
-            status: 501,
-            phrase: "Not Implemented",
-            extra: ALLOW_LINE,
-            reason: Dropped::Unsupported,
-        });
+        return Err(Fault { status: 501, phrase: "Not Implemented", extra: ALLOW_LINE, reason: Dropped::Unsupported });
     }
     let (scheme, rest) = uri.split_once(':').ok_or(bad("Bad Request-URI"))?;
     if rest.is_empty() || uri.len() > 1024 || !uri.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(bad("Bad Request-URI"));
     }
     if !["sip", "sips", "tel"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-        return Err(Fault {
-            status: 416,
-            phrase: "Unsupported URI Scheme",
-            extra: "",
-            reason: Dropped::Unsupported,
-        });
+        return Err(Fault { status: 416, phrase: "Unsupported URI Scheme", extra: "", reason: Dropped::Unsupported });
     }
     Ok(())
 }

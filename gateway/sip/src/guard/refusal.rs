@@ -23,7 +23,11 @@ pub(crate) fn refusal(message: &Message<'_>, source: SocketAddr, tag: &str, refu
     let mut text = format!("SIP/2.0 {} {}\r\n", refused.status, refused.phrase);
     for (index, via) in message.values(Name::Via).enumerate() {
         text.push_str("Via: ");
-        if index == 0 { text.push_str(&stamped(via, source)) } else { text.push_str(via) }
+        if index == 0 {
+            text.push_str(&stamped(via, source))
+        } else {
+            text.push_str(via)
+        }
         text.push_str("\r\n");
     }
     let tagged = to.rsplit('>').next().unwrap_or(to).split(';').any(|part| part.trim_start().starts_with("tag="));
