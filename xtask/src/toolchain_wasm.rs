@@ -152,7 +152,7 @@ impl DebianCompiler {
     /// Compiles the standard library once: about a minute and a half, 80 MB.
     fn build_std(&self, sysroot: &Path) -> Result<()> {
         println!("building the WebAssembly standard library of rustc {} (once, about 90 s)", self.release);
-        let work = sysroot.with_extension(format!("making-{}", std::process::id()));
+        let work = sysroot.with_file_name(format!("making-{}", std::process::id()));
         let outcome = self.build_std_in(&work, sysroot);
         let _ = fs::remove_dir_all(&work);
         outcome
