@@ -212,7 +212,7 @@ pub struct ReofferHandle {
     pub(crate) transaction: TransactionEventSender,
     /// The new remote target, in force once we accept (RFC 3261 12.2.2).
     pub(crate) target: Option<String>,
-    pub(crate) done: bool,
+    pub(crate) cseq: u32,
 }
 
 impl std::fmt::Debug for ReofferHandle {
@@ -222,11 +222,8 @@ impl std::fmt::Debug for ReofferHandle {
 }
 
 impl ReofferHandle {
-    /// Accepts with 200 and a description.
+    /// Accepts with 200 and a description; nothing when it was answered for lack of time, or cancelled.
     pub fn answer(mut self, sdp: String) {
-        if let Some(target) = self.target.take() {
-            self.call.dialog().remote_target = target;
-        }
         self.finish(200, Some(sdp));
     }
 
@@ -236,11 +233,18 @@ impl ReofferHandle {
     }
 
     fn finish(&mut self, status: u16, sdp: Option<String>) {
-        if std::mem::replace(&mut self.done, true) {
+        let mut dialog = self.call.dialog();
+        if !dialog.reoffer_done(self.cseq) {
             return;
         }
-        self.call.dialog().reoffered = false;
-        let headers = if status == 200 { self.shared.dialog_headers(&self.request) } else { Vec::new() };
+        let mut headers = Vec::new();
+        if status == 200 {
+            headers = self.shared.dialog_headers(&self.request);
+            if let Some(target) = self.target.take() {
+                dialog.remote_target = target;
+            }
+        }
+        drop(dialog);
         let response = self.shared.response(&self.request, status, headers, sdp);
         let _ = self.transaction.send(TransactionEvent::Respond(response));
     }

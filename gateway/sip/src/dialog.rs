@@ -62,8 +62,8 @@ pub(crate) struct Dialog {
     pub(crate) source: SocketAddr,
     pub(crate) remote_cseq: u32,
     pub(crate) local_cseq: u32,
-    /// A re-INVITE or UPDATE waits for its answer.
-    pub(crate) reoffered: bool,
+    /// The CSeq of a re-INVITE or UPDATE that waits for its answer.
+    reoffer: Option<u32>,
     hang_up: Option<String>,
 }
 
@@ -91,7 +91,7 @@ impl Dialog {
             source: invite.source,
             remote_cseq: invite.cseq,
             local_cseq: 0,
-            reoffered: false,
+            reoffer: None,
             hang_up: None,
         }
     }
@@ -157,6 +157,22 @@ impl Dialog {
     /// Whether the driver already hung up and only the ACK is awaited.
     pub(crate) const fn is_hanging_up(&self) -> bool {
         self.hang_up.is_some()
+    }
+
+    /// A re-INVITE or UPDATE came; false while another one waits (RFC 3261 14.2).
+    pub(crate) fn reoffer(&mut self, cseq: u32) -> bool {
+        let free = self.reoffer.is_none();
+        self.reoffer.get_or_insert(cseq);
+        free
+    }
+
+    /// It is being answered; false when it no longer waits.
+    pub(crate) fn reoffer_done(&mut self, cseq: u32) -> bool {
+        let waits = self.reoffer == Some(cseq);
+        if waits {
+            self.reoffer = None;
+        }
+        waits
     }
 
     /// A request of the far end: its number must be higher than the last one's, gaps are legal (RFC 3261 12.2.2).

@@ -173,7 +173,7 @@ impl SipEndpoint {
 impl Drop for SipEndpoint {
     fn drop(&mut self) {
         self.stop.cancel();
-        self.shared.calls().clear();
+        self.shared.close();
         if let Some(runtime) = self.runtime.take() {
             // Does not wait: it may be called from within another runtime.
             runtime.shutdown_background();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rsipstack::sip::{SipMessage, Transport};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
@@ -35,8 +35,15 @@ pub(crate) async fn run(
             () = stop.cancelled() => return,
             received = socket.recv_from(&mut buffer) => received,
         };
-        // An error here is an ICMP report about something we sent; the transaction's timers deal with that.
-        let Ok((len, source)) = received else { continue };
+        let (len, source) = match received {
+            Ok(received) => received,
+            Err(error) => {
+                // An ICMP report about something we sent, or memory that is short for a moment: neither ends serving.
+                tracing::debug!(%error, "receiving failed");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            }
+        };
         let now_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let trunk = shared.policy.trunk(source.ip());
         match guard.judge(now_us, &buffer[..len], source, trunk) {

@@ -27,7 +27,8 @@ pub(crate) struct Shared {
     /// Host and port of Contact and Via.
     pub(crate) advertised: SocketAddr,
     pub(crate) policy: Arc<dyn Admission>,
-    pub(crate) events: mpsc::Sender<SipEvent>,
+    /// `None` once the endpoint stops, so that the driver sees the end though it may still hold calls.
+    events: Mutex<Option<mpsc::Sender<SipEvent>>>,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) counters: Arc<Counters>,
     pub(crate) ladder: Arc<Ladder>,
@@ -58,7 +59,7 @@ impl Shared {
             connection,
             advertised,
             policy,
-            events,
+            events: Mutex::new(Some(events)),
             runtime,
             counters,
             ladder,
@@ -88,9 +89,24 @@ impl Shared {
 
     /// Tells the driver. Waits when it is behind, which holds up one transaction's task and nothing else.
     pub(crate) async fn tell(&self, event: SipEvent) {
-        if self.events.send(event).await.is_err() {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(events) = events
+            && events.send(event).await.is_err()
+        {
             tracing::debug!("an event came after the driver had gone");
         }
+    }
+
+    /// Tells the driver if it has room for more.
+    pub(crate) fn offer(&self, event: SipEvent) -> bool {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.as_ref().is_some_and(|events| events.try_send(event).is_ok())
+    }
+
+    /// No more events.
+    pub(crate) fn close(&self) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.calls().clear();
     }
 
     /// Our address for the far end to send requests to.

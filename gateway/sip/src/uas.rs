@@ -105,8 +105,8 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
     let call = Arc::new(Call::new(key, Dialog::new(parts), leg));
     shared.calls().insert(dialog_key.clone(), Arc::clone(&call));
     let handle = CallHandle { shared: Arc::clone(shared), call: Arc::clone(&call) };
-    let told = shared.events.try_send(SipEvent::Invite(Box::new(event.with(handle, dialog_key.call_id.clone()))));
-    if told.is_err() {
+    let told = shared.offer(SipEvent::Invite(Box::new(event.with(handle, dialog_key.call_id.clone()))));
+    if !told {
         tracing::warn!(call = key.0, "the driver is too far behind; the call is refused with 503");
         call.dialog().end();
         call.respond(shared, 503, vec![retry_after()], None);
@@ -197,13 +197,20 @@ async fn in_dialog(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Trans
         }
         _ if phase == Phase::Ended => reply(shared, &mut transaction, 481, Vec::new()).await,
         Method::Options => reply(shared, &mut transaction, 200, capabilities(shared)).await,
-        Method::Invite | Method::Update => reoffer(shared, call, transaction, request, phase).await,
+        Method::Invite | Method::Update => reoffer(shared, call, transaction, request, cseq, phase).await,
         _ => reply(shared, &mut transaction, 405, vec![Header::Allow(ALLOW.into())]).await,
     }
 }
 
 /// A re-INVITE, or an UPDATE (RFC 3311).
-async fn reoffer(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Transaction, request: &Request, phase: Phase) {
+async fn reoffer(
+    shared: &Arc<Shared>,
+    call: Arc<Call>,
+    mut transaction: Transaction,
+    request: &Request,
+    cseq: u32,
+    phase: Phase,
+) {
     let is_invite = request.method == Method::Invite;
     let offer = match body(request) {
         Ok(offer) => offer,
@@ -229,11 +236,11 @@ async fn reoffer(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Transac
         Phase::Answered => return reply(shared, &mut transaction, 491, Vec::new()).await,
         Phase::Confirmed | Phase::Ended => {}
     }
-    if std::mem::replace(&mut call.dialog().reoffered, true) {
+    if !call.dialog().reoffer(cseq) {
         return reply(shared, &mut transaction, 491, Vec::new()).await;
     }
     if is_invite && transaction.send_trying().await.is_err() {
-        call.dialog().reoffered = false;
+        call.dialog().reoffer_done(cseq);
         return;
     }
     let handle = ReofferHandle {
@@ -242,9 +249,9 @@ async fn reoffer(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Transac
         request: request.clone(),
         transaction: transaction.tu_sender.clone(),
         target,
-        done: false,
+        cseq,
     };
-    let expiry = expire_reoffer(shared, &call, request, &transaction);
+    let expiry = expire_reoffer(shared, &call, request, cseq, &transaction);
     shared.tell(SipEvent::ReInvite(Box::new(Reoffer { call: call.key, handle, offer }))).await;
     let mut acknowledged = false;
     let mut accepted = false;
@@ -257,9 +264,10 @@ async fn reoffer(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Transac
                 acked(shared, &call, &received).await;
             }
             Method::Cancel => {
-                call.dialog().reoffered = false;
-                let response = shared.response(request, 487, Vec::new(), None);
-                let _ = transaction.tu_sender.send(TransactionEvent::Respond(response));
+                if call.dialog().reoffer_done(cseq) {
+                    let response = shared.response(request, 487, Vec::new(), None);
+                    let _ = transaction.tu_sender.send(TransactionEvent::Respond(response));
+                }
             }
             _ => {}
         }
@@ -276,13 +284,14 @@ fn expire_reoffer(
     shared: &Arc<Shared>,
     call: &Arc<Call>,
     request: &Request,
+    cseq: u32,
     transaction: &Transaction,
 ) -> tokio::task::JoinHandle<()> {
     let (shared, call, request) = (Arc::clone(shared), Arc::clone(call), request.clone());
     let sender = transaction.tu_sender.clone();
     tokio::spawn(async move {
         tokio::time::sleep(shared.config.timers.reoffer_answer).await;
-        if std::mem::replace(&mut call.dialog().reoffered, false) {
+        if call.dialog().reoffer_done(cseq) {
             let response = shared.response(&request, 500, Vec::new(), None);
             let _ = sender.send(TransactionEvent::Respond(response));
         }

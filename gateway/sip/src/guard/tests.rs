@@ -224,7 +224,7 @@ fn only_responses_to_our_own_requests_pass() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes_get_a_verdict(bytes in proptest::collection::vec(any::<u8>(), 0..400), known: bool) {
