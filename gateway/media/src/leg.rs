@@ -2,11 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
-use rtp_types::{RtpPacket, RtpPacketBuilder};
+use rtp_types::RtpPacket;
 use rtrb::{Consumer, Producer};
-use trunkline_dsp::codec::Encoder;
 use trunkline_dsp::jitter::{FrameInfo, FrameKind, Inserted, JitterBuffer, JitterConfig, Packet};
 use trunkline_dsp::to_f32;
 use trunkline_dsp::vad::{Activity, Slot, SpectralBank, VadBank, VadFrame};
@@ -16,12 +14,17 @@ use crate::codec::LegCodec;
 use crate::config::{Idle, LegStart};
 use crate::dtmf::{DtmfReceiver, Event};
 use crate::facts::FactQueue;
-use crate::playback::{Playback, Played};
+use crate::playback::Playback;
 use crate::recorder::Tap;
 use crate::reports::Reception;
 use crate::rtcp;
 use crate::source::{SourceGate, Verdict};
-use crate::stats::{LegStats, SharedLegStats};
+use crate::stats::LegStats;
+
+mod send;
+mod shared;
+
+pub(crate) use shared::LegShared;
 
 /// Length of a tick in microseconds.
 pub(crate) const TICK_US: u64 = 20_000;
@@ -46,42 +49,6 @@ const SLACK_US: i64 = 6_500;
 const SCARCE_US: i64 = -3_000;
 /// How long a leg that is over waits for its agent to make room for the last facts, in microseconds.
 const LINGER_US: u64 = 5_000_000;
-
-/// What the owner of a leg and its worker share.
-#[derive(Debug, Default)]
-pub(crate) struct LegShared {
-    /// 0, or the cause to end with, plus 1.
-    end: AtomicU8,
-    /// 0, or 1 once the leg is over.
-    over: AtomicU8,
-    pub(crate) stats: SharedLegStats,
-}
-
-const CAUSES: [EndCause; 6] = [
-    EndCause::RemoteHangUp,
-    EndCause::Cancelled,
-    EndCause::NoAck,
-    EndCause::MediaTimeout,
-    EndCause::Local,
-    EndCause::Failed,
-];
-
-impl LegShared {
-    /// Asks the leg to end; the first cause wins.
-    pub(crate) fn ask_end(&self, cause: EndCause) {
-        let code = CAUSES.iter().position(|known| *known == cause).map_or(CAUSES.len(), |at| at + 1) as u8;
-        let _ = self.end.compare_exchange(0, code, Ordering::AcqRel, Ordering::Relaxed);
-    }
-
-    fn asked_end(&self) -> Option<EndCause> {
-        let code = usize::from(self.end.load(Ordering::Acquire));
-        CAUSES.get(code.checked_sub(1)?).copied()
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire) != 0
-    }
-}
 
 /// Random numbers of a leg: SSRC, first sequence number and timestamp (RFC 3550 5.1), CNAME (RFC 7022).
 #[derive(Debug, Clone, Copy)]
@@ -361,30 +328,6 @@ impl Leg {
         self.facts.take_sent() | std::mem::take(&mut self.woke)
     }
 
-    /// The next packet to send, until there is none.
-    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
-        let Some(to) = self.gate.destination() else {
-            self.pending_len = 0;
-            self.report_due = false;
-            self.bye_due = false;
-            return None;
-        };
-        let samples = self.packet_samples();
-        if self.pending_len >= samples && self.state == State::Live {
-            let length = self.build_packet(samples)?;
-            return Some(Transmit { to, rtcp: false, data: &self.packet[..length] });
-        }
-        if self.report_due || self.bye_due {
-            let bye = std::mem::take(&mut self.bye_due);
-            self.report_due = false;
-            let length = self.build_report(bye);
-            self.stats.rtcp_out += 1;
-            let to = SocketAddr::new(to.ip(), to.port().checked_add(1)?);
-            return Some(Transmit { to, rtcp: true, data: &self.rtcp_packet[..length] });
-        }
-        None
-    }
-
     /// Ends the leg because its processing failed.
     pub(crate) fn fail(&mut self) {
         if self.state == State::Live {
@@ -500,7 +443,7 @@ impl Leg {
         self.state = State::Over(now);
         self.bye_due = self.sending || self.stats.packets_out > 0;
         self.pending_len = 0;
-        self.shared.over.store(1, Ordering::Release);
+        self.shared.set_over();
     }
 
     /// Keeps time across ticks that were too late to be caught up.
@@ -561,80 +504,6 @@ impl Leg {
             self.frames_slack += u32::from(spare > SLACK_US);
             self.frames_enough += u32::from(spare >= SCARCE_US);
         }
-    }
-
-    fn say(&mut self, frame: &mut [i16]) {
-        let sends = matches!(self.spec.direction, Direction::SendRecv | Direction::SendOnly)
-            && self.gate.destination().is_some();
-        let step = frame.len() as u32;
-        if !sends {
-            // On hold playback waits, while the clock of the leg goes on.
-            self.sending = false;
-            self.pending_len = 0;
-            self.timestamp = self.timestamp.wrapping_add(step);
-            return;
-        }
-        let played = self.playback.next_frame(self.moment.call, &mut self.facts, frame);
-        if played == (Played::Speech { starts: true }) || !self.sending {
-            self.marker |= self.pending_len == 0;
-        }
-        if played == Played::Silence && self.idle == Idle::Nothing && self.pending_len == 0 {
-            self.sending = false;
-        } else if let Some(room) = self.pending.get_mut(self.pending_len..self.pending_len + frame.len()) {
-            if self.pending_len == 0 {
-                self.pending_timestamp = self.timestamp;
-            }
-            room.copy_from_slice(frame);
-            self.pending_len += frame.len();
-            self.sending = true;
-        }
-        self.timestamp = self.timestamp.wrapping_add(step);
-    }
-
-    fn packet_samples(&self) -> usize {
-        (self.jitter.rate() / 1000) as usize * usize::from(self.spec.ptime_ms)
-    }
-
-    fn build_packet(&mut self, samples: usize) -> Option<usize> {
-        let mut payload = [0; PENDING];
-        let length = self.codec.encode(&self.pending[..samples], &mut payload);
-        let built = RtpPacketBuilder::<&[u8], &[u8]>::new()
-            .payload_type(self.spec.payload_type)
-            .marker_bit(std::mem::take(&mut self.marker))
-            .sequence_number(self.seq)
-            .timestamp(self.pending_timestamp)
-            .ssrc(self.ssrc)
-            .payload(&payload[..length])
-            .write_into(&mut self.packet);
-        self.pending.copy_within(samples..self.pending_len, 0);
-        self.pending_len -= samples;
-        self.pending_timestamp = self.pending_timestamp.wrapping_add(samples as u32);
-        self.seq = self.seq.wrapping_add(1);
-        let Ok(written) = built else {
-            self.stats.send_errors += 1;
-            return None;
-        };
-        self.stats.packets_out += 1;
-        self.stats.bytes_out += length as u64;
-        Some(written)
-    }
-
-    fn build_report(&mut self, bye: bool) -> usize {
-        let now = self.moment.call.as_us();
-        let sent = rtcp::Sent {
-            ssrc: self.ssrc,
-            ntp: rtcp::ntp(self.moment.wall_us),
-            rtp_timestamp: self.timestamp,
-            packets: self.stats.packets_out as u32,
-            bytes: self.stats.bytes_out as u32,
-        };
-        let heard = self.gate.ssrc().zip(self.reception.report()).map(|(ssrc, report)| {
-            let theirs = self.their_report.filter(|(from, ..)| *from == ssrc);
-            let (last_report, since_report) =
-                theirs.map_or((0, 0), |(_, ntp, at)| (ntp, ((now.saturating_sub(at) << 16) / 1_000_000) as u32));
-            rtcp::Heard { ssrc, report, last_report, since_report }
-        });
-        rtcp::write(&mut self.rtcp_packet, &sent, heard.as_ref(), &self.cname, bye)
     }
 
     fn publish(&mut self) {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use proptest::prelude::*;
+use rtp_types::RtpPacketBuilder;
 use rtrb::RingBuffer;
 use trunkline_dsp::codec::{alaw_decode, ulaw_decode, ulaw_encode};
 use trunkline_leg::{AgentEnd, Codec, DownFrame, RingSizes, leg_rings};
