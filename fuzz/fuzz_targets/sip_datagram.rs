@@ -18,7 +18,7 @@ fuzz_target!(|datagram: &[u8]| {
         match guard.judge(0, datagram, source, trunk) {
             Verdict::Answer { bytes, status, .. } => {
                 assert!((400..600).contains(&status) && bytes.starts_with(b"SIP/2.0 "));
-                assert!(bytes.len() < datagram.len() + 256);
+                assert!(bytes.len() < datagram.len() + 320);
             }
             Verdict::Pass(admitted) => assert!(known == admitted.trunk.is_some() || datagram.starts_with(b"SIP/")),
             Verdict::Drop(_) => {}

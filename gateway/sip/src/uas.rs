@@ -263,11 +263,9 @@ async fn reoffer(
                 acknowledged = true;
                 acked(shared, &call, &received).await;
             }
-            Method::Cancel => {
-                if call.dialog().reoffer_done(cseq) {
-                    let response = shared.response(request, 487, Vec::new(), None);
-                    let _ = transaction.tu_sender.send(TransactionEvent::Respond(response));
-                }
+            Method::Cancel if call.dialog().reoffer_done(cseq) => {
+                let response = shared.response(request, 487, Vec::new(), None);
+                let _ = transaction.tu_sender.send(TransactionEvent::Respond(response));
             }
             _ => {}
         }

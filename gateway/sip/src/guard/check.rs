@@ -7,7 +7,7 @@ use crate::stats::Dropped;
 /// Most header lines.
 const MAX_HEADERS: usize = 64;
 /// Most Via values, and so hops.
-const MAX_VIAS: usize = 20;
+pub(super) const MAX_VIAS: usize = 20;
 /// Longest Call-ID, tag and branch in bytes: they are keys of our tables.
 const MAX_KEY: usize = 256;
 /// Methods the stack can carry; others are answered 501 here.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::check::MAX_VIAS;
 use super::scan::{Message, Name};
 
 /// What to answer.
@@ -16,6 +17,10 @@ pub(crate) struct Refused<'a> {
 /// The response, `None` when the request is an ACK or lacks what an answer is made of.
 pub(crate) fn refusal(message: &Message<'_>, source: SocketAddr, tag: &str, refused: &Refused<'_>) -> Option<Vec<u8>> {
     if matches!(message.method(), None | Some("ACK")) {
+        return None;
+    }
+    // More lines than hops that may be are not worth copying back.
+    if message.values(Name::Via).count() > MAX_VIAS {
         return None;
     }
     let (from, to) = (message.value(Name::From)?, message.value(Name::To)?);
