@@ -62,8 +62,11 @@ struct Request {
     id: u32,
     sentences: Sentences,
     bytes: usize,
+    /// Tools were offered; calls of a model that was offered none are not carried out.
+    may_call: bool,
     /// Some of its text has been handed on.
     spoke: bool,
+    /// It gave something that counts: text, or a call it was allowed.
     answered: bool,
 }
 
@@ -126,10 +129,16 @@ impl Call {
         let request = self.last_request;
         thinking.stage = Stage::Asking;
         thinking.calls.clear();
-        thinking.request =
-            Some(Request { id: request, sentences: Sentences::default(), bytes: 0, spoke: false, answered: false });
-        let more_tools = thinking.rounds < MAX_TOOL_ROUNDS && thinking.tool_calls < MAX_TOOL_CALLS;
-        let tools = if more_tools { self.tool_definitions() } else { Vec::new() };
+        let may_call = thinking.rounds < MAX_TOOL_ROUNDS && thinking.tool_calls < MAX_TOOL_CALLS;
+        thinking.request = Some(Request {
+            id: request,
+            sentences: Sentences::default(),
+            bytes: 0,
+            may_call,
+            spoke: false,
+            answered: false,
+        });
+        let tools = if may_call { self.tool_definitions() } else { Vec::new() };
         let input = messages.iter().rev().find(|message| message.role == Role::User).map_or("", first_text).to_owned();
         let data = json!({ "provider": provider.provider, "messages": messages.len() });
         self.words_event(EventType::LlmRequest, data, "input", vec![(input, WHOLE)]);
@@ -207,6 +216,7 @@ impl Call {
     fn text_delta(&mut self, text: &str) {
         self.progress();
         let Some(request) = self.thinking.as_mut().and_then(|thinking| thinking.request.as_mut()) else { return };
+        request.answered |= !text.is_empty();
         request.bytes += text.len();
         let too_long = request.bytes > MAX_REPLY_BYTES;
         let id = request.id;
@@ -225,8 +235,11 @@ impl Call {
     fn tool_call(&mut self, call: ToolCall) {
         self.progress();
         if let Some(thinking) = &mut self.thinking
+            && let Some(request) = &mut thinking.request
+            && request.may_call
             && thinking.tool_calls < MAX_TOOL_CALLS
         {
+            request.answered = true;
             thinking.tool_calls += 1;
             thinking.calls.push(call);
         }
@@ -237,9 +250,6 @@ impl Call {
         let now = self.now;
         self.timers.clear(Reason::LlmFirstToken);
         self.timers.set(Reason::LlmStall, now.plus_ms(STALL_MS));
-        if let Some(request) = self.thinking.as_mut().and_then(|thinking| thinking.request.as_mut()) {
-            request.answered = true;
-        }
         if let Some(waterfall) = &mut self.waterfall {
             waterfall.llm_first_token.get_or_insert(now);
         }

@@ -1,0 +1,88 @@
+//! The caller interrupts: the agent stops within a frame and remembers only what was sent.
+
+use serde_json::json;
+use trunkline_api::EventType;
+use trunkline_call::{AsrEvent, Command};
+
+use crate::rig::{Rig, agent, reply};
+
+const STORY: &str = "The first point is price. The second point is time. The third point is quality.";
+
+fn interrupted() -> Rig {
+    let mut rig = Rig::new(agent(1, 1, 1, json!({})), &[]).scripts(vec![reply(STORY), reply("Fine.")]);
+    rig.caller_says(1000, 500, "tell me");
+    // The reply plays from 2450; its first sentence is 25 characters long, 1250 ms.
+    rig.caller_says(4500, 800, "stop please");
+    rig
+}
+
+#[test]
+fn stops_at_once_and_remembers_what_was_sent() {
+    let mut rig = interrupted();
+    rig.run_until(4700);
+    let at = |wanted: &Command| rig.commands.iter().find(|(_, command)| command == wanted).unwrap().0.as_ms();
+    assert_eq!(at(&Command::ClearPlayback), 4660, "min_speech_ms after the first speech");
+    assert_eq!(at(&Command::StopSpeaking { utterance: 2, index: 0 }), 4660);
+
+    rig.run_until(9000);
+    let cut = rig.only(EventType::PlaybackCut);
+    let sent_ms = cut["sent_ms"].as_u64().unwrap();
+    let heard = cut["heard"].as_str().unwrap();
+    assert!(STORY.starts_with(heard) && heard.starts_with("The first point is price. The"), "{heard}");
+    assert!((heard.len() as u64 * 50).abs_diff(sent_ms) <= 450, "{heard}: {sent_ms} ms");
+    let memory = rig.conversation();
+    assert_eq!(memory[3], format!("Assistant: {heard}"));
+    assert_eq!(memory[4], "User: stop please");
+}
+
+#[test]
+fn a_model_still_talking_is_cancelled() {
+    use trunkline_call::LlmEvent;
+    let endless = (0..50).map(|_| (200, LlmEvent::TextDelta("More and more words. ".to_owned()))).collect();
+    let mut rig = Rig::new(agent(1, 1, 1, json!({})), &[]).scripts(vec![endless, reply("Fine.")]);
+    rig.caller_says(1000, 500, "go");
+    rig.caller_says(5000, 500, "stop");
+    rig.run_until(10_000);
+    assert!(rig.commands.iter().any(|(at, c)| *c == Command::CancelLlm { request: 1 } && at.as_ms() == 5160));
+    assert_eq!(*rig.said().last().unwrap(), "Fine.");
+}
+
+#[test]
+fn words_interrupt_before_voice_activity_has_lasted() {
+    let mut rig = interrupted();
+    rig.asr_says(4560, 1, AsrEvent::Partial { text: "stop".to_owned() });
+    rig.run_until(4600);
+    assert_eq!(rig.commands.iter().filter(|(_, c)| *c == Command::ClearPlayback).count(), 1);
+}
+
+#[test]
+fn a_short_noise_does_not_interrupt() {
+    let mut rig = Rig::new(agent(1, 1, 1, json!({})), &[STORY]);
+    rig.caller_says(1000, 500, "tell me");
+    rig.caller_says(4500, 100, "");
+    rig.run_until(9000);
+    assert!(rig.all(EventType::PlaybackCut).is_empty());
+    assert_eq!(rig.all(EventType::PlaybackFinished)[1]["text"], STORY);
+}
+
+#[test]
+fn an_agent_that_may_not_be_interrupted_is_not() {
+    let spec = agent(1, 1, 1, json!({ "interruption": { "barge_in": false } }));
+    let mut rig = Rig::new(spec, &[STORY]);
+    rig.caller_says(1000, 500, "tell me");
+    rig.caller_says(4500, 800, "stop please");
+    rig.run_until(9000);
+    assert!(rig.all(EventType::PlaybackCut).is_empty());
+    assert_eq!(rig.all(EventType::TurnStarted).len(), 1);
+}
+
+#[test]
+fn a_cut_that_comes_too_late_is_a_whole_playback() {
+    let mut rig = Rig::new(agent(1, 1, 1, json!({ "greeting": "Good morning." })), &["Fine."]);
+    // The greeting plays from 60 to 710 ms; speech has lasted at 700, the clear would reach the leg at 720.
+    rig.caller_says(540, 600, "hello");
+    rig.run_until(6000);
+    assert!(rig.all(EventType::PlaybackCut).is_empty());
+    assert_eq!(rig.all(EventType::PlaybackFinished)[0]["text"], "Good morning.");
+    assert_eq!(rig.conversation()[1..], ["Assistant: Good morning.", "User: hello"]);
+}

@@ -1,0 +1,23 @@
+//! Whole conversations on virtual time, a behaviour a file.
+#![allow(clippy::unwrap_used)]
+
+mod agent_hangs_up_after_playback;
+mod all_providers_down;
+mod asr_stall_fails_over;
+mod barge_in_cuts_memory;
+mod caller_goes_on_speaking;
+mod caller_hangs_up_in_mid_speech;
+mod equal_inputs_equal_outputs;
+mod failure_actions;
+mod false_barge_in_continues;
+mod greeting_turn_and_hang_up;
+mod keys_make_a_turn;
+mod llm_timeout_fails_over;
+mod longest_call;
+mod redaction;
+mod rig;
+mod shutdown_and_operator;
+mod silent_caller;
+mod tool_never_answers;
+mod tool_round_trip;
+mod tts_fails_over;

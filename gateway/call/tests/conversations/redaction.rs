@@ -1,0 +1,74 @@
+//! Redaction by channel, and what happens when the redactor does not do its work.
+
+use serde_json::{Value, json};
+use trunkline_api::{EventType, Failure};
+
+use crate::rig::{Redactor, Rig, agent};
+
+fn rig(channels: Value, reply: &str) -> Rig {
+    let redaction = json!({ "redactor": "pii", "channels": channels });
+    let mut rig = Rig::new(agent(1, 1, 1, json!({ "redaction": redaction })), &[reply]);
+    rig.caller_says(1000, 900, "card 4111");
+    rig
+}
+
+fn timeline(rig: &Rig) -> String {
+    serde_json::to_string(&rig.events).unwrap()
+}
+
+#[test]
+fn the_model_gets_the_redacted_words() {
+    let mut rig = rig(json!(["llm-input"]), "Fine.");
+    rig.run_until(6000);
+    assert_eq!(rig.conversation().last().unwrap(), "User: card ****");
+    assert_eq!(rig.only(EventType::LlmRequest)["input"], "card ****");
+    assert_eq!(rig.only(EventType::Redacted), &json!({ "channel": "llm-input", "counts": { "digit": 4 } }));
+    assert_eq!(rig.only(EventType::TranscriptFinal)["text"], "card 4111");
+}
+
+#[test]
+fn the_timeline_gets_redacted_words_in_order() {
+    let mut rig = rig(json!(["transcript"]), "You said 4111.");
+    rig.asr_says(1500, 1, trunkline_call::AsrEvent::Partial { text: "card 41".to_owned() });
+    rig.run_until(8000);
+    assert_eq!(rig.only(EventType::TranscriptFinal)["text"], "card ****");
+    assert_eq!(rig.said(), ["Hello.", "You said ****."]);
+    assert!(rig.all(EventType::TranscriptPartial).is_empty(), "words so far cannot be redacted");
+    let text = timeline(&rig).replace("1700000", "");
+    assert!(!text.contains("4111") && !text.contains("card 41"), "{text}");
+    assert_eq!(rig.conversation().last().unwrap(), "User: card 4111", "the model's channel is not covered");
+}
+
+#[test]
+fn the_synthesiser_and_the_memory_get_the_redacted_reply() {
+    let mut rig = rig(json!(["llm-output"]), "You said 4111. Thanks.");
+    rig.run_until(8000);
+    assert_eq!(rig.said(), ["Hello.", "You said ****.", "Thanks."]);
+}
+
+#[test]
+fn a_cut_in_the_middle_of_a_number_does_not_reveal_it() {
+    let redaction = json!({ "redactor": "pii", "channels": ["transcript"] });
+    let spec = agent(1, 1, 1, json!({ "redaction": redaction, "greeting": "Your number is 4111 1111 and so on." }));
+    let mut rig = Rig::new(spec, &["Fine."]);
+    rig.caller_says(950, 500, "stop");
+    rig.run_until(5000);
+    let heard = rig.only(EventType::PlaybackCut)["heard"].as_str().unwrap();
+    assert!(heard.starts_with("Your number is ****") && !heard.contains('4'), "{heard}");
+}
+
+#[test]
+fn a_redactor_that_fails_or_stalls_withholds_the_text() {
+    for behaviour in [Redactor::Fails, Redactor::Stalls] {
+        let mut rig = rig(json!(["llm-input", "transcript"]), "Fine.");
+        rig.redactor = behaviour;
+        rig.run_until(9000);
+        assert_eq!(rig.conversation().last().unwrap(), "User: [withheld]");
+        assert_eq!(rig.only(EventType::TranscriptFinal)["text"], "[withheld]");
+        assert!(!timeline(&rig).contains("card"));
+        assert!(rig.failures().iter().all(|raised| *raised == (Failure::RedactorFailed, "fail_closed")));
+        assert!(!rig.failures().is_empty());
+        rig.caller_hangs_up(10_000);
+        rig.run_to_end();
+    }
+}

@@ -1,0 +1,402 @@
+//! Thousands of calls whose inputs come in any order and at any time. Whatever happens, the rules of the timeline, of
+//! the commands and of the deadlines hold, and a call whose leg has ended is over.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use trunkline_api::agent::AgentSpec;
+use trunkline_api::id::{Id, Prefix};
+use trunkline_api::usage::CallDirection;
+use trunkline_api::{EventType, Failure};
+use trunkline_call::{
+    AsrEvent, Call, CallSetup, Command, Content, FinishReason, LlmEvent, Message, Operator, Redacted, Role, ToolAction,
+    ToolBinding, ToolCall, ToolDefinition, ToolOutcome, TtsEvent, VoiceEdge,
+};
+use trunkline_leg::{Anchor, CallTime, DtmfDigit, EndCause, LegFact, PlayoutPosition};
+
+const SEEDS: u64 = 5000;
+const STEPS: u64 = 250;
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len() as u64) as usize]
+    }
+
+    fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+}
+
+const TEXTS: [&str; 8] = [
+    "",
+    "...",
+    "Yes.",
+    "One two three. Four five six. Seven",
+    " eight. ",
+    "card 4111 1111",
+    "A. B. C. D. E. F.",
+    "So much to say, so little time, and no full stop in sight",
+];
+
+fn spec(random: &mut Random) -> AgentSpec {
+    let list = |random: &mut Random, kind: &str, least: u64| {
+        (0..least + random.below(3)).map(|index| json!({ "provider": format!("{kind}-{index}") })).collect::<Vec<_>>()
+    };
+    let actions = [
+        json!({ "action": "say", "text": "One moment." }),
+        json!({ "action": "hang_up", "text": "Goodbye." }),
+        json!({ "action": "transfer", "to": "+1" }),
+        json!({ "action": "record" }),
+        json!({ "action": "next_provider", "bridge": "Hold on." }),
+    ];
+    let mut failures = serde_json::Map::new();
+    for _ in 0..random.below(4) {
+        failures.insert(random.pick(Failure::ALL).name().to_owned(), random.pick(&actions).clone());
+    }
+    let channels: Vec<&str> = ["transcript", "llm-input", "llm-output"].into_iter().filter(|_| random.coin()).collect();
+    let redactor = if random.coin() { "pii" } else { "" };
+    serde_json::from_value(json!({
+        "name": "simulated", "greeting": random.pick(&TEXTS), "prompt": "Be brief.", "failures": failures,
+        "pipeline": { "cascade": {
+            "asr": list(random, "asr", 0), "llm": list(random, "llm", 0), "tts": list(random, "tts", 1),
+        } },
+        "tools": [{ "name": "hang_up" }, { "name": "transfer" }, { "name": "weather" }],
+        "redaction": { "redactor": redactor, "channels": channels },
+        "interruption": { "barge_in": random.below(4) > 0, "dtmf": random.coin() },
+        "limits": { "max_call_s": 30 + random.below(600), "caller_silence_ms": 2000 + random.below(9000) },
+    }))
+    .unwrap()
+}
+
+fn setup(random: &mut Random) -> CallSetup {
+    let id = |prefix| Id::mint(prefix, 1_700_000_000_000, [1; 10]);
+    let definition =
+        ToolDefinition { name: "weather".to_owned(), description: "weather".to_owned(), parameters: "{}".to_owned() };
+    CallSetup {
+        call: id(Prefix::Call),
+        tenant: id(Prefix::Tenant),
+        agent: id(Prefix::Agent),
+        agent_version: 1,
+        spec: Arc::new(spec(random)),
+        tools: vec![ToolBinding { plugin: "weather".to_owned(), settings: Default::default(), definition }],
+        trunk: None,
+        gateway: None,
+        direction: CallDirection::Inbound,
+        from: "1".to_owned(),
+        to: "2".to_owned(),
+        anchor: Anchor { wall_us: 1_700_000_000_000_000, call_us: 0 },
+        seed: random.next(),
+        codec: "PCMA".to_owned(),
+        sip_call_id: None,
+    }
+}
+
+/// What the world knows of the call, and the rules it checks.
+struct World {
+    call: Call,
+    now: CallTime,
+    trace: Vec<String>,
+    session: u32,
+    request: u32,
+    utterance: u32,
+    index: usize,
+    part: u32,
+    invocation: u32,
+    tickets: Vec<u64>,
+    speech: bool,
+    leg_over: bool,
+    seq: u64,
+    open_utterance: Option<u64>,
+    ended: bool,
+    raised: BTreeSet<String>,
+}
+
+impl World {
+    fn new(random: &mut Random) -> Self {
+        let mut world = Self {
+            call: Call::new(setup(random)),
+            now: CallTime::ZERO,
+            trace: Vec::new(),
+            session: 0,
+            request: 0,
+            utterance: 0,
+            index: 0,
+            part: 0,
+            invocation: 0,
+            tickets: Vec::new(),
+            speech: false,
+            leg_over: false,
+            seq: 0,
+            open_utterance: None,
+            ended: false,
+            raised: BTreeSet::new(),
+        };
+        world.call.handle_answered(CallTime::ZERO);
+        world.check();
+        world
+    }
+
+    fn step(&mut self, random: &mut Random) {
+        self.now = self.now + random.below(400_000);
+        let now = self.now;
+        let text = || (*TEXTS.last().unwrap()).to_owned();
+        let any = (*random.pick(&TEXTS)).to_owned();
+        let failure = *random.pick(Failure::ALL);
+        // Now and then an input is meant for something long gone, or yet to come.
+        let stray = |random: &mut Random, id: u32| if random.below(12) == 0 { random.below(9) as u32 } else { id };
+        match random.below(30) {
+            0..=3 => {
+                self.speech = !self.speech;
+                let at = CallTime(now.as_us().saturating_sub(random.below(50_000)));
+                self.call.handle_voice(now, VoiceEdge { speech: self.speech, at, level_dbfs: -30.0 });
+            }
+            4 => self.call.handle_asr(now, stray(random, self.session), AsrEvent::Partial { text: any }),
+            5..=8 => {
+                let finalized = random.below(4) > 0;
+                let event = AsrEvent::Final { text: any, confidence: None, finalized };
+                self.call.handle_asr(now, stray(random, self.session), event);
+            }
+            9 => {
+                let event = if random.coin() { AsrEvent::Ended } else { AsrEvent::Failed { failure, detail: text() } };
+                self.call.handle_asr(now, stray(random, self.session), event);
+            }
+            10..=12 => self.call.handle_llm(now, stray(random, self.request), LlmEvent::TextDelta(any)),
+            13 => {
+                let name = (*random.pick(&["hang_up", "transfer", "weather", "weather", "unknown"])).to_owned();
+                let call = ToolCall { id: format!("c{}", random.below(99)), name, arguments: any };
+                self.call.handle_llm(now, stray(random, self.request), LlmEvent::ToolCall(call));
+            }
+            14..=15 => {
+                let reasons = [FinishReason::Stop, FinishReason::ToolCalls, FinishReason::Length];
+                let event = LlmEvent::Finished(*random.pick(&reasons));
+                self.call.handle_llm(now, stray(random, self.request), event);
+            }
+            16 => {
+                let event = LlmEvent::Failed { failure, detail: text() };
+                self.call.handle_llm(now, stray(random, self.request), event);
+            }
+            17..=19 => {
+                let part = random.below(u64::from(self.part) + 2) as u32;
+                let audio_ms = random.below(3000) as u32;
+                let done = random.below(3) > 0;
+                let event =
+                    if done { TtsEvent::PartDone { part, audio_ms } } else { TtsEvent::Audio { part, audio_ms } };
+                self.call.handle_tts(now, stray(random, self.utterance), self.index, event);
+            }
+            20 => {
+                let event = TtsEvent::Failed { failure, detail: text() };
+                self.call.handle_tts(now, stray(random, self.utterance), self.index, event);
+            }
+            21..=23 => {
+                let utterance = stray(random, self.utterance);
+                let sent_ms = random.below(4000) as u32;
+                let fact = match random.below(5) {
+                    0..=1 => LegFact::PlaybackStarted { utterance, at: now },
+                    2..=3 => LegFact::PlaybackFinished { utterance, at: now },
+                    _ => LegFact::PlaybackCut { utterance, sent_ms, at: now },
+                };
+                self.call.handle_leg_fact(now, fact);
+                self.call.handle_playout(now, PlayoutPosition { utterance, sent_ms });
+            }
+            24 => {
+                let digit = DtmfDigit::from_event(random.below(16) as u8).unwrap();
+                self.call.handle_leg_fact(now, LegFact::Dtmf { digit, at: now });
+            }
+            25 => {
+                let actions = [
+                    ToolAction::Say(any.clone()),
+                    ToolAction::HangUp(any.clone()),
+                    ToolAction::Transfer(any.clone()),
+                    ToolAction::SetVariable("x".to_owned(), any.clone()),
+                ];
+                let outcome = ToolOutcome {
+                    output: any,
+                    is_error: random.coin(),
+                    actions: vec![random.pick(&actions).clone()],
+                    failure: random.coin().then_some(failure),
+                };
+                self.call.handle_tool(now, stray(random, self.invocation), outcome);
+            }
+            26..=28 if !self.tickets.is_empty() => {
+                let at = random.below(self.tickets.len() as u64) as usize;
+                let ticket = self.tickets.remove(at);
+                let counts = vec![("card-number".to_owned(), 1)];
+                let result = if random.below(6) == 0 { Err(text()) } else { Ok(Redacted { text: any, counts }) };
+                self.call.handle_redacted(now, ticket, result);
+            }
+            _ => match random.below(300) {
+                0 => self.call.handle_operator(now, Operator::HangUp),
+                1 => self.call.handle_drain(now),
+                2 => self.end_leg(random),
+                _ => {}
+            },
+        }
+        self.check();
+        self.wake(self.now);
+    }
+
+    /// Handles every deadline up to `end`, one by one.
+    fn wake(&mut self, end: CallTime) {
+        while let Some((at, reason)) = self.call.poll_timeout() {
+            if at > end {
+                break;
+            }
+            self.trace.push(format!("{at:?} {reason:?}"));
+            self.now = self.now.max(at);
+            self.call.handle_timeout(self.now);
+            if let Some((next, again)) = self.call.poll_timeout() {
+                assert!(next > self.now, "{again:?} did not move on at {:?}", self.now);
+            }
+            self.check();
+        }
+    }
+
+    fn end_leg(&mut self, random: &mut Random) {
+        let causes = [EndCause::RemoteHangUp, EndCause::MediaTimeout, EndCause::Failed, EndCause::Local];
+        let cause = *random.pick(&causes);
+        self.leg_over = true;
+        self.call.handle_leg_fact(self.now, LegFact::Ended { cause, at: self.now });
+    }
+
+    fn check(&mut self) {
+        let mut count = 0;
+        while let Some(command) = self.call.poll_transmit() {
+            count += 1;
+            assert!(count < 2000, "one input made too many commands");
+            assert!(!self.leg_over || command.closes(), "after the end: {command:?}");
+            self.trace.push(format!("{:?} {command:?}", self.now));
+            match command {
+                Command::OpenAsr { session, .. } => self.session = session,
+                Command::StartLlm { request, messages, .. } => {
+                    self.request = request;
+                    well_formed(&messages);
+                }
+                Command::Speak { utterance, part, index, text, .. } => {
+                    assert!(!text.is_empty());
+                    (self.utterance, self.part, self.index) = (utterance, part, index);
+                }
+                Command::Redact { ticket, .. } => self.tickets.push(ticket),
+                Command::StartTool { invocation, .. } => self.invocation = invocation,
+                _ => {}
+            }
+        }
+        while let Some(event) = self.call.poll_event() {
+            self.trace.push(format!("{:?} {} {}", self.now, event.kind, event.data));
+            self.seq += 1;
+            assert_eq!(event.seq, self.seq);
+            assert!(!self.ended, "{} after the last event", event.kind);
+            let kind = EventType::from_name(&event.kind).unwrap();
+            assert_eq!(kind.violations(&event.data), Vec::<String>::new());
+            let utterance = event.data.get("utterance").and_then(Value::as_u64);
+            match kind {
+                EventType::AgentSaid => {
+                    assert!(self.open_utterance.is_none_or(|open| Some(open) == utterance), "two utterances at once");
+                    self.open_utterance = utterance;
+                }
+                EventType::PlaybackFinished | EventType::PlaybackCut => {
+                    assert_eq!(self.open_utterance, utterance, "an utterance ended that was not being said");
+                    self.open_utterance = None;
+                }
+                EventType::FailureRaised => {
+                    self.raised.insert(event.data["failure"].as_str().unwrap().to_owned());
+                }
+                EventType::CallEnded => self.ended = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn finish(&mut self, random: &mut Random) {
+        if !self.leg_over {
+            self.end_leg(random);
+            self.check();
+        }
+        // Only the redactor may still be waited for.
+        self.wake(self.now.plus_ms(2000));
+        assert!(self.call.is_over() && self.ended, "not over");
+        assert_eq!(self.call.poll_timeout(), None);
+        assert_eq!(self.open_utterance, None);
+        let record = self.call.record();
+        assert!(record.end.is_some() && record.ended_us.is_some());
+        if let Some(failure) = record.failure {
+            assert!(self.raised.contains(failure.name()), "{failure:?} ended the call and was never raised");
+        }
+    }
+}
+
+/// What a model takes: every call of a tool is answered in the next message, and nothing else is.
+fn well_formed(messages: &[Message]) {
+    let mut owed: Vec<&str> = Vec::new();
+    let mut bytes = 0;
+    for message in messages {
+        let mut calls = Vec::new();
+        for content in &message.content {
+            match content {
+                Content::Text(text) => bytes += text.len(),
+                Content::ToolCall(call) => calls.push(call.id.as_str()),
+                Content::ToolResult { call_id, .. } => {
+                    assert_eq!(message.role, Role::Tool);
+                    let at = owed.iter().position(|id| id == call_id).expect("a result nobody asked for");
+                    owed.remove(at);
+                }
+            }
+        }
+        assert!(owed.is_empty(), "a call without a result: {messages:#?}");
+        assert!(!message.content.is_empty());
+        owed = calls;
+    }
+    assert!(owed.is_empty() && messages.len() <= 201 && bytes < 80_000);
+}
+
+#[test]
+fn the_rules_hold_whatever_happens() {
+    let mut turns = 0;
+    for seed in 0..SEEDS {
+        let mut random = Random(seed);
+        let mut world = World::new(&mut random);
+        let run = std::panic::AssertUnwindSafe(|| {
+            for _ in 0..STEPS {
+                world.step(&mut random);
+                if world.call.is_over() {
+                    break;
+                }
+            }
+            world.finish(&mut random);
+        });
+        if let Err(panic) = std::panic::catch_unwind(run) {
+            let begin = world.trace.len().saturating_sub(40);
+            eprintln!("seed {seed}:\n{}", world.trace[begin..].join("\n"));
+            std::panic::resume_unwind(panic);
+        }
+        turns += world.call.record().turns;
+    }
+    assert!(turns > SEEDS as u32, "the simulation hardly ever got to a turn: {turns}");
+}
+
+#[test]
+fn a_call_that_nobody_answers_to_ends_by_itself() {
+    for seed in 0..200 {
+        let mut random = Random(seed);
+        let mut world = World::new(&mut random);
+        world.call.handle_voice(CallTime::ZERO, VoiceEdge { speech: true, at: CallTime::ZERO, level_dbfs: -30.0 });
+        world.wake(CallTime::from_ms(3_600_000));
+        assert!(world.call.is_over(), "seed {seed}: {:#?}", world.trace);
+        assert_eq!(world.open_utterance, None);
+    }
+}
