@@ -103,3 +103,19 @@ fn a_model_that_calls_tools_it_was_not_offered_has_failed() {
     assert_eq!(raised, [Failure::LlmUnavailable, Failure::ProvidersExhausted]);
     assert_eq!(rig.all(EventType::ToolCalled).len(), 4);
 }
+
+#[test]
+fn words_before_a_tool_that_were_not_heard_are_not_remembered() {
+    let before = "I will look that up for you in the big book of weather.";
+    let scripts = vec![tool_reply(before, "weather", "{}"), reply("It rains."), reply("Sorry.")];
+    let mut rig = rig(scripts, Some((10, outcome("rain"))));
+    // The first sentence plays from about 2550; the tool has answered long before it ends.
+    rig.caller_says(3500, 500, "too slow");
+    rig.run_until(9000);
+    let heard = rig.only(EventType::PlaybackCut)["heard"].as_str().unwrap().to_owned();
+    assert!(before.starts_with(&heard) && heard.len() < before.len() && !heard.is_empty());
+    assert_eq!(
+        rig.conversation()[3..],
+        [format!("Assistant: {heard} weather({{}})"), "Tool: -> rain".to_owned(), "User: too slow".to_owned()]
+    );
+}
