@@ -1,0 +1,26 @@
+//! A caller for demos and tests: it places one SIP call, speaks on a script, listens, interrupts, presses keys and hangs up.
+//!
+//! It shares nothing with the gateway but the G.711 tables: its SIP, SDP and RTP are its own, so that the two
+//! can be wrong in different ways. The whole call is one state machine ([`Call`]) that is told the time; the shell
+//! ([`place`]) owns two UDP sockets and the clock.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod call;
+mod event;
+mod hearing;
+mod message;
+mod recording;
+mod rtp;
+mod script;
+mod sdp;
+mod shell;
+mod speech;
+mod transaction;
+
+pub use call::{Call, CallConfig, Transmit};
+pub use event::{Event, Happened, HungUpBy};
+pub use message::{Message, StartLine};
+pub use recording::write_wav;
+pub use script::{Script, ScriptError, Step, Utterance};
+pub use shell::{PlaceError, Placement, Report, place};
+pub use speech::{SpeechError, from_wav, resample_to_8k, spoken};
