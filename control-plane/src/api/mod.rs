@@ -30,7 +30,7 @@ use crate::server::Shared;
         description = "Agents, telephony, gateways, calls, usage and prices. Answers are `{data, meta}`; errors are \
                        problem details (RFC 9457). Lists are paged by opaque cursors. `/api/v1` is an alias of `/v1`."
     ),
-    components(schemas(crate::http::problem::Problem, crate::http::problem::Fault, crate::http::problem::Blocker))
+    components(schemas(crate::http::problem::Details, crate::http::problem::Fault, crate::http::problem::Blocker))
 )]
 struct Document;
 

@@ -131,7 +131,7 @@ fn without_alias(uri: &Uri) -> Option<Uri> {
         return None;
     }
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(rest.to_owned()).ok()?);
+    parts.path_and_query = Some(rest.parse::<PathAndQuery>().ok()?);
     Uri::from_parts(parts).ok()
 }
 

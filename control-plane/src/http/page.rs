@@ -81,14 +81,17 @@ mod tests {
 
     use super::*;
 
+    fn keyring() -> &'static Keyring {
+        static KEYRING: std::sync::OnceLock<Keyring> = std::sync::OnceLock::new();
+        KEYRING.get_or_init(|| Keyring::open(tempfile::tempdir().unwrap().path()).unwrap())
+    }
+
     proptest! {
         #[test]
         fn a_cursor_opens_only_in_its_own_scope(key in "[a-z0-9_]{1,40}", scope in "[a-z\0]{1,20}", other in "[a-z\0]{1,20}") {
-            let folder = tempfile::tempdir().unwrap();
-            let keyring = Keyring::open(folder.path()).unwrap();
-            let cursor = seal(&keyring, &scope, &key);
-            prop_assert_eq!(open(&keyring, &scope, &cursor), Some(key));
-            prop_assert_eq!(open(&keyring, &other, &cursor).is_some(), other == scope);
+            let cursor = seal(keyring(), &scope, &key);
+            prop_assert_eq!(open(keyring(), &scope, &cursor), Some(key));
+            prop_assert_eq!(open(keyring(), &other, &cursor).is_some(), other == scope);
         }
     }
 }

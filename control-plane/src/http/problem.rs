@@ -26,9 +26,14 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
+/// A problem on its way to the client.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Problem(Box<Details>);
+
 /// A problem (RFC 9457).
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct Problem {
+#[schema(as = Problem)]
+pub(crate) struct Details {
     /// URI of the kind of problem, `urn:trunkline:problem:<code>`.
     #[serde(rename = "type")]
     #[schema(rename = "type")]
@@ -72,7 +77,7 @@ pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Details {
             kind: format!("urn:trunkline:problem:{code}"),
             title,
             status,
@@ -82,7 +87,7 @@ impl Problem {
             errors: Vec::new(),
             blockers: Vec::new(),
             headers: Vec::new(),
-        }
+        }))
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
@@ -91,7 +96,7 @@ impl Problem {
 
     pub(crate) fn unauthorized(detail: &str) -> Self {
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "A valid key is needed", detail);
-        problem.headers.push((http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        problem.0.headers.push((http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         problem
     }
 
@@ -119,13 +124,13 @@ impl Problem {
             "The body does not have the expected shape",
             "See `errors`.",
         );
-        problem.errors = errors;
+        problem.0.errors = errors;
         problem
     }
 
     pub(crate) fn unavailable(detail: &str) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now", detail);
-        problem.headers.push((http::header::RETRY_AFTER, HeaderValue::from_static("1")));
+        problem.0.headers.push((http::header::RETRY_AFTER, HeaderValue::from_static("1")));
         problem
     }
 
@@ -146,12 +151,12 @@ impl Problem {
         code: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        self.errors.push(Fault { pointer: pointer.into(), place, code, message: message.into() });
+        self.0.errors.push(Fault { pointer: pointer.into(), place, code, message: message.into() });
         self
     }
 
     pub(crate) fn with_blockers(mut self, blockers: Vec<Blocker>) -> Self {
-        self.blockers = blockers;
+        self.0.blockers = blockers;
         self
     }
 
@@ -183,9 +188,9 @@ impl Fault {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let text = serde_json::to_vec(&self).unwrap_or_default();
-        let mut response = (self.status, text).into_response();
+        let mut response = (self.0.status, text).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        for (name, value) in self.headers {
+        for (name, value) in self.0.headers {
             response.headers_mut().append(name, value);
         }
         response

@@ -1,0 +1,17 @@
+//! The control plane as its users meet it: a real server on a free port, a real database file, real HTTP.
+#![allow(clippy::unwrap_used)]
+
+mod agents;
+mod bad_input;
+mod calls;
+mod costs;
+mod crash;
+mod desired_state;
+mod enrolment;
+mod envelope;
+mod harness;
+mod keys;
+mod pages;
+mod telephony;
+mod tenants;
+mod uploads;

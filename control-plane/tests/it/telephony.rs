@@ -1,0 +1,62 @@
+//! Trunks, routes, numbers and providers: checked against themselves and each other.
+
+use http::Method;
+use serde_json::json;
+
+use crate::harness::Plane;
+
+#[tokio::test]
+async fn objects_are_made_read_replaced_and_deleted() {
+    let plane = Plane::start().await;
+    let made = plane.http.post("/v1/trunks", &json!({ "name": "pbx", "peers": ["127.0.0.1", "10.0.0.0/8"] })).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(made.body["data"]["codecs"], json!(["PCMU", "PCMA"]));
+    let path = made.header("location").to_owned();
+    assert_eq!(plane.http.get(&path).await.body["data"], made.body["data"]);
+    let change = json!({ "name": "pbx", "peers": ["127.0.0.1"], "max_calls": 5 });
+    let replaced = plane.http.json(Method::PUT, &path, &change).await;
+    assert_eq!((&replaced.body["data"]["version"], &replaced.body["data"]["max_calls"]), (&json!(2), &json!(5)));
+    assert_eq!(plane.http.delete(&path).await.status, 204);
+    assert_eq!(plane.http.get(&path).await.status, 404);
+    assert_eq!(plane.http.delete(&path).await.status, 404);
+    let again = plane.http.post("/v1/trunks", &json!({ "name": "pbx", "peers": ["127.0.0.1"] })).await;
+    assert_eq!(again.status, 201, "the name is free again");
+}
+
+#[tokio::test]
+async fn references_must_exist_and_hold_what_they_refer_to() {
+    let plane = Plane::start().await;
+    let nobody = "agt_01jd3v6m8k72h5r9xw4n7p0tza";
+    let dangling = plane.http.post("/v1/routes", &json!({ "name": "r", "agent": nobody })).await;
+    assert_eq!((dangling.status.as_u16(), dangling.pointers()), (422, vec!["/agent"]));
+    let agent = plane.agent().await;
+    let trunk = plane.http.post("/v1/trunks", &json!({ "name": "t", "peers": ["::1"] })).await;
+    let trunk = trunk.body["data"]["id"].as_str().unwrap();
+    let route = plane.http.post("/v1/routes", &json!({ "name": "r", "trunk": trunk, "agent": agent })).await;
+    assert_eq!(route.status, 201, "{}", route.body);
+    let held = plane.http.delete(&format!("/v1/trunks/{trunk}")).await;
+    assert_eq!((held.status.as_u16(), held.code()), (409, "object_in_use"));
+    assert_eq!(held.body["blockers"][0]["id"], route.body["data"]["id"]);
+    let provider = plane.http.post("/v1/providers", &json!({ "name": "espeak", "plugin": "espeak" })).await;
+    let held = plane.http.delete(provider.header("location")).await;
+    assert_eq!(held.body["blockers"][0], json!({ "kind": "agent", "id": agent }));
+    plane.http.delete(route.header("location")).await;
+    assert_eq!(plane.http.delete(&format!("/v1/trunks/{trunk}")).await.status, 204);
+}
+
+#[tokio::test]
+async fn wrong_addresses_patterns_and_taken_names_are_refused() {
+    let plane = Plane::start().await;
+    let agent = plane.agent().await;
+    let bad =
+        plane.http.post("/v1/trunks", &json!({ "name": "t", "peers": ["10.0.0.1", "pbx"], "codecs": [""] })).await;
+    assert_eq!(bad.pointers(), ["/peers/1", "/codecs/0"]);
+    let bad = plane.http.post("/v1/routes", &json!({ "name": "r", "agent": agent, "called": "1*2" })).await;
+    assert_eq!(bad.pointers(), ["/called"]);
+    let number = json!({ "number": "+4930", "agent": agent });
+    assert_eq!(plane.http.post("/v1/numbers", &number).await.status, 201);
+    let taken = plane.http.post("/v1/numbers", &number).await;
+    assert_eq!((taken.status.as_u16(), taken.code()), (409, "name_taken"));
+    let unknown = plane.http.post("/v1/trunks", &json!({ "name": "t", "peers": ["::1"], "colour": "red" })).await;
+    assert_eq!((unknown.status.as_u16(), unknown.pointers()), (422, vec!["/colour"]));
+}
