@@ -35,7 +35,9 @@ pub enum LoadError {
         why: String,
     },
     /// The component is not the one the manifest names.
-    #[error("the component's SHA-256 is {found}, the manifest says {expected}; build the plugin again or fetch it anew")]
+    #[error(
+        "the component's SHA-256 is {found}, the manifest says {expected}; build the plugin again or fetch it anew"
+    )]
     WrongDigest {
         /// From the manifest.
         expected: String,
@@ -113,7 +115,9 @@ pub enum LoadError {
         found: String,
     },
     /// The manifest wants more than this host grants.
-    #[error("the manifest asks for {what} of {asked}, this host grants at most {granted}; raise the host's limit if it should run")]
+    #[error(
+        "the manifest asks for {what} of {asked}, this host grants at most {granted}; raise the host's limit if it should run"
+    )]
     TooDemanding {
         /// `memory_mib` or `deadline_ms`.
         what: &'static str,
@@ -168,7 +172,9 @@ pub enum SessionError {
         why: String,
     },
     /// A host named by the settings was not granted by the operator.
-    #[error("the settings name {origin}, which the operator did not grant to plugins; add it to the granted hosts if it should be reached")]
+    #[error(
+        "the settings name {origin}, which the operator did not grant to plugins; add it to the granted hosts if it should be reached"
+    )]
     HostNotGranted {
         /// `scheme://host:port`.
         origin: String,
@@ -245,10 +251,14 @@ impl SessionError {
     #[must_use]
     pub const fn failure(&self, capability: Capability) -> Failure {
         match self {
-            Self::Trapped { .. } | Self::Budget { .. } | Self::Contract { .. } | Self::Init { .. } => Failure::PluginTrapped,
+            Self::Trapped { .. } | Self::Budget { .. } | Self::Contract { .. } | Self::Init { .. } => {
+                Failure::PluginTrapped
+            }
             Self::Deadline { .. } => Failure::PluginDeadline,
             Self::Memory { .. } => Failure::PluginMemory,
-            Self::Settings { .. } | Self::HostNotGranted { .. } | Self::WrongCapability { .. } => Failure::PluginRefused,
+            Self::Settings { .. } | Self::HostNotGranted { .. } | Self::WrongCapability { .. } => {
+                Failure::PluginRefused
+            }
             Self::Exhausted(_) | Self::Closed => capability.unavailable(),
             Self::Provider(error) => error.failure(capability),
         }

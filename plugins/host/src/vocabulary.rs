@@ -177,9 +177,11 @@ impl ProviderError {
             ErrorCode::RateLimited | ErrorCode::QuotaExceeded => Failure::ProviderRateLimited,
             ErrorCode::Protocol => Failure::ProviderProtocol,
             ErrorCode::Timeout => capability.timeout(),
-            ErrorCode::InvalidSettings | ErrorCode::Unsupported | ErrorCode::Unavailable | ErrorCode::Cancelled | ErrorCode::Internal => {
-                capability.unavailable()
-            }
+            ErrorCode::InvalidSettings
+            | ErrorCode::Unsupported
+            | ErrorCode::Unavailable
+            | ErrorCode::Cancelled
+            | ErrorCode::Internal => capability.unavailable(),
         }
     }
 }

@@ -1,0 +1,344 @@
+//! The host: engines, cache, egress and policy, and the one way by which a folder becomes a plugin.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use minisign_verify::{PublicKey, Signature};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use trunkline_egress::{Egress, EgressConfig, HostPattern};
+use wasmtime::Engine;
+use wasmtime::component::InstancePre;
+
+use crate::bindings::{asr, lifecycle, llm, redactor, tool, tts};
+use crate::cache::Cache;
+use crate::engine::{Allocation, PoolSize, SizedEngine, Ticker, sized};
+use crate::error::{HostError, LoadError, SessionError};
+use crate::manifest::Manifest;
+use crate::plugin::{Plugin, Schema, Services, World};
+use crate::session::{SessionStart, guarded, name};
+use crate::state::State;
+use crate::vocabulary::Capability;
+use crate::world;
+
+/// Most bytes of a component.
+const MAX_COMPONENT: u64 = 256 << 20;
+/// Most bytes of a manifest, schema or signature.
+const MAX_TEXT: u64 = 1 << 20;
+
+/// Where secrets come from. The values stay on the host's side.
+pub trait SecretSource: Send + Sync {
+    /// The secret of a name as configured for a plugin.
+    fn secret(&self, plugin: &str, name: &str) -> Option<String>;
+}
+
+/// No secrets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSecrets;
+
+impl SecretSource for NoSecrets {
+    fn secret(&self, _: &str, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// The operator's bounds on every plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostLimits {
+    /// Memory a media plugin may ask for, MiB.
+    pub media_memory_mib: u32,
+    /// Memory a heavy plugin may ask for, MiB.
+    pub heavy_memory_mib: u32,
+    /// Longest handler of a media plugin, ms.
+    pub media_deadline_ms: u32,
+    /// Longest handler of a heavy plugin, ms.
+    pub heavy_deadline_ms: u32,
+    /// Sessions of media plugins at a time.
+    pub media_sessions: u32,
+    /// Sessions of heavy plugins at a time.
+    pub heavy_sessions: u32,
+}
+
+impl Default for HostLimits {
+    /// 64 and 256 MiB, 100 ms and 5 s, 2000 and 256 sessions.
+    fn default() -> Self {
+        Self {
+            media_memory_mib: 64,
+            heavy_memory_mib: 256,
+            media_deadline_ms: 100,
+            heavy_deadline_ms: 5_000,
+            media_sessions: 2_000,
+            heavy_sessions: 256,
+        }
+    }
+}
+
+/// How a host is set up.
+#[derive(Clone)]
+pub struct HostConfig {
+    /// Folder of compiled code; created, and refused unless only this user may write it.
+    pub cache_dir: PathBuf,
+    /// The runtime connections run on.
+    pub runtime: tokio::runtime::Handle,
+    /// Bounds.
+    pub limits: HostLimits,
+    /// What may be reached at all.
+    pub egress: EgressConfig,
+    /// Hosts that agents' settings may name, for manifests with `settings:/...`; an exact one may be at a private address.
+    pub granted_hosts: Vec<HostPattern>,
+    /// Secrets.
+    pub secrets: Arc<dyn SecretSource>,
+    /// Minisign public keys, the base64 line of each.
+    pub trusted_keys: Vec<String>,
+    /// Load plugins without a signature. For development; every load is logged as a warning.
+    pub allow_unsigned: bool,
+}
+
+impl HostConfig {
+    /// Default limits, public addresses only, no secrets, no trusted keys, signatures required.
+    #[must_use]
+    pub fn new(cache_dir: impl Into<PathBuf>, runtime: tokio::runtime::Handle) -> Self {
+        Self {
+            cache_dir: cache_dir.into(),
+            runtime,
+            limits: HostLimits::default(),
+            egress: EgressConfig::default(),
+            granted_hosts: Vec::new(),
+            secrets: Arc::new(NoSecrets),
+            trusted_keys: Vec::new(),
+            allow_unsigned: false,
+        }
+    }
+}
+
+/// Loads plugins.
+pub struct PluginHost {
+    media: SizedEngine,
+    heavy: SizedEngine,
+    cache: Cache,
+    limits: HostLimits,
+    keys: Vec<PublicKey>,
+    allow_unsigned: bool,
+    services: Arc<Services>,
+    _ticker: Ticker,
+}
+
+impl std::fmt::Debug for PluginHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PluginHost")
+            .field("limits", &self.limits)
+            .field("allocation", &self.allocation())
+            .finish_non_exhaustive()
+    }
+}
+
+impl PluginHost {
+    /// Starts the engines and the ticker thread. Keep the host as long as sessions of its plugins run: without the
+    /// ticker no deadline passes.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub fn new(config: HostConfig) -> Result<Self, HostError> {
+        let limits = config.limits;
+        let media =
+            sized(PoolSize { sessions: limits.media_sessions, memory_mib: limits.media_memory_mib, modules: 1 })?;
+        let heavy =
+            sized(PoolSize { sessions: limits.heavy_sessions, memory_mib: limits.heavy_memory_mib, modules: 4 })?;
+        let cache = Cache::open(&config.cache_dir)?;
+        let read = |(index, key): (usize, &String)| {
+            let key = key.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+            PublicKey::from_base64(key.trim())
+                .map_err(|error| HostError::TrustedKey(LoadError::BadTrustedKey { index, why: error.to_string() }))
+        };
+        let keys = config.trusted_keys.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        let mut egress = config.egress;
+        egress.private_hosts.extend(config.granted_hosts.iter().filter(|pattern| pattern.is_exact()).cloned());
+        let egress = Egress::new(egress).map_err(|error| HostError::Egress(error.to_string()))?;
+        let services =
+            Services { egress, runtime: config.runtime, granted: config.granted_hosts, secrets: config.secrets };
+        let ticker = Ticker::start(vec![media.engine.clone(), heavy.engine.clone()])?;
+        Ok(Self {
+            media,
+            heavy,
+            cache,
+            limits,
+            keys,
+            allow_unsigned: config.allow_unsigned,
+            services: Arc::new(services),
+            _ticker: ticker,
+        })
+    }
+
+    /// How media and heavy instances get their memory on this machine.
+    #[must_use]
+    pub fn allocation(&self) -> (Allocation, Allocation) {
+        (self.media.allocation, self.heavy.allocation)
+    }
+
+    /// Verifies, compiles and tries the plugin in a folder with `plugin.toml`, `plugin.wasm`, the settings schema and
+    /// `plugin.toml.minisig`. It may take seconds the first time; call it away from anything that must not wait.
+    ///
+    /// # Errors
+    /// [`LoadError`] names what was refused.
+    pub fn load(&self, dir: &Path) -> Result<Arc<Plugin>, LoadError> {
+        let path = Manifest::path_in(dir);
+        let text = read_text(&path)?;
+        let manifest = Manifest::parse(&text, &path)?;
+        self.check_signature(dir, &manifest, text.as_bytes())?;
+        let manifest = self.bounded(manifest)?;
+        let schema = manifest.schema.as_ref().map(|file| read_schema(&dir.join(file))).transpose()?;
+        let wasm = read(&dir.join("plugin.wasm"), MAX_COMPONENT)?;
+        let found = hex(&Sha256::digest(&wasm));
+        if found != manifest.sha256 {
+            return Err(LoadError::WrongDigest { expected: manifest.sha256, found });
+        }
+        let engine = if manifest.heavy { &self.heavy.engine } else { &self.media.engine };
+        let (component, compiled) = self.cache.component(engine, &manifest.sha256, &wasm)?;
+        let linker = world::linker(engine, &component, &manifest)?;
+        let shape =
+            |error: wasmtime::Error| LoadError::WrongShape { world: manifest.world.clone(), why: format!("{error:#}") };
+        let instance_pre = linker.instantiate_pre(&component).map_err(shape)?;
+        let lifecycle = lifecycle::LifecycleIndices::new(&instance_pre).map_err(shape)?;
+        let world = indices(manifest.capability, &instance_pre).map_err(shape)?;
+        let mut plugin = Plugin {
+            short_name: manifest.name.as_str().into(),
+            engine: Engine::clone(engine),
+            manifest,
+            instance_pre,
+            lifecycle,
+            world,
+            schema,
+            services: Arc::clone(&self.services),
+            compiled,
+            formats: Vec::new(),
+            tools: Vec::new(),
+        };
+        try_out(&mut plugin)?;
+        tracing::info!(
+            plugin = plugin.name(),
+            version = plugin.version(),
+            world = plugin.manifest.world,
+            ?compiled,
+            "plugin loaded"
+        );
+        Ok(Arc::new(plugin))
+    }
+
+    fn check_signature(&self, dir: &Path, manifest: &Manifest, text: &[u8]) -> Result<(), LoadError> {
+        let path = dir.join("plugin.toml.minisig");
+        if !path.exists() {
+            if self.allow_unsigned {
+                tracing::warn!(
+                    plugin = manifest.name,
+                    "loading an UNSIGNED plugin, because unsigned plugins are allowed on this host"
+                );
+                return Ok(());
+            }
+            return Err(LoadError::Unsigned { plugin: manifest.name.clone(), path });
+        }
+        let bad = |why: String| LoadError::BadSignature { plugin: manifest.name.clone(), why };
+        let signature = Signature::decode(&read_text(&path)?).map_err(|error| bad(error.to_string()))?;
+        let mut last = "no key is trusted".to_owned();
+        for key in &self.keys {
+            match key.verify(text, &signature, false) {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error.to_string(),
+            }
+        }
+        Err(bad(last))
+    }
+
+    /// The manifest with its limits held against the operator's.
+    fn bounded(&self, manifest: Manifest) -> Result<Manifest, LoadError> {
+        let limits = &self.limits;
+        let (memory, deadline) = if manifest.heavy {
+            (limits.heavy_memory_mib, limits.heavy_deadline_ms)
+        } else {
+            (limits.media_memory_mib, limits.media_deadline_ms)
+        };
+        if manifest.memory_mib > memory {
+            return Err(LoadError::TooDemanding {
+                what: "limits.memory_mib",
+                asked: manifest.memory_mib,
+                granted: memory,
+            });
+        }
+        if manifest.deadline_ms > deadline {
+            return Err(LoadError::TooDemanding {
+                what: "limits.deadline_ms",
+                asked: manifest.deadline_ms,
+                granted: deadline,
+            });
+        }
+        Ok(manifest)
+    }
+}
+
+fn indices(capability: Capability, pre: &InstancePre<State>) -> wasmtime::Result<World> {
+    Ok(match capability {
+        Capability::Asr => World::Asr(asr::ProviderIndices::new(pre)?),
+        Capability::Llm => World::Llm(llm::ProviderIndices::new(pre)?),
+        Capability::Tts => World::Tts(tts::ProviderIndices::new(pre)?),
+        Capability::Tool => World::Tool(tool::ProviderIndices::new(pre)?),
+        Capability::Redactor => World::Redactor(redactor::ProviderIndices::new(pre)?),
+    })
+}
+
+/// The smoke run: one instance, `init`, its own description, and what it offers.
+fn try_out(plugin: &mut Plugin) -> Result<(), LoadError> {
+    let init = |error: SessionError| LoadError::Init(error.to_string());
+    let start = SessionStart::new(0, 0, Arc::new(|| {}));
+    // Hosts that come from settings are not known yet, so the smoke run reaches none of them.
+    let (mut store, instance, _) = plugin.instantiate(&Value::Object(serde_json::Map::new()), start).map_err(init)?;
+    let (asked, _) = guarded(&mut store, 0, |store| {
+        let info =
+            plugin.lifecycle.load(&mut *store, &instance)?.trunkline_plugin_lifecycle().call_describe(&mut *store)?;
+        let formats = match &plugin.world {
+            World::Asr(indices) => {
+                indices.load(&mut *store, &instance)?.trunkline_plugin_asr().call_formats(&mut *store)?
+            }
+            _ => Vec::new(),
+        };
+        let tools = match &plugin.world {
+            World::Tool(indices) => {
+                indices.load(&mut *store, &instance)?.trunkline_plugin_tool().call_definitions(&mut *store)?
+            }
+            _ => Vec::new(),
+        };
+        Ok((info, formats, tools))
+    });
+    let (info, formats, tools) = asked.map_err(|error| init(name(&error, store.data())))?;
+    if (info.name.as_str(), info.version.as_str()) != (plugin.name(), plugin.version()) {
+        let expected = format!("{} {}", plugin.name(), plugin.version());
+        return Err(LoadError::Misnamed { expected, found: format!("{} {}", info.name, info.version) });
+    }
+    plugin.formats = formats.into_iter().map(Into::into).collect();
+    plugin.tools = tools.into_iter().map(Into::into).collect();
+    Ok(())
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
+    let unreadable = |why: String| LoadError::Unreadable { path: path.to_owned(), why };
+    let file = fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let mut bytes = Vec::new();
+    let len = file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
+    if len as u64 > limit { Err(unreadable(format!("longer than {limit} bytes"))) } else { Ok(bytes) }
+}
+
+fn read_text(path: &Path) -> Result<String, LoadError> {
+    String::from_utf8(read(path, MAX_TEXT)?)
+        .map_err(|_| LoadError::Unreadable { path: path.to_owned(), why: "not UTF-8".to_owned() })
+}
+
+fn read_schema(path: &Path) -> Result<Schema, LoadError> {
+    let bad = |why: String| LoadError::BadSchema { path: path.to_owned(), why };
+    let json: Value = serde_json::from_str(&read_text(path)?).map_err(|error| bad(error.to_string()))?;
+    let validator = jsonschema::validator_for(&json).map_err(|error| bad(error.to_string()))?;
+    Ok(Schema { json, validator })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
