@@ -78,9 +78,10 @@ async fn main() -> Result<ExitCode> {
     if let Some(file) = &arguments.record {
         write_wav(file, &report.caller, &report.agent).with_context(|| format!("write {}", file.display()))?;
     }
-    let failed = report.events.iter().any(|e| {
-        matches!(e.what, Happened::Refused { .. } | Happened::NoAnswer | Happened::StepTimedOut { .. })
-    });
+    let failed = report
+        .events
+        .iter()
+        .any(|e| matches!(e.what, Happened::Refused { .. } | Happened::NoAnswer | Happened::StepTimedOut { .. }));
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

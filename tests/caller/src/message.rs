@@ -50,12 +50,8 @@ impl Message {
     #[must_use]
     pub fn response(request: &Self, status: u16, reason: &str) -> Self {
         let copied = ["Via", "From", "To", "Call-ID", "CSeq"];
-        let headers = request
-            .headers
-            .iter()
-            .filter(|(name, _)| copied.iter().any(|c| same(name, c)))
-            .cloned()
-            .collect();
+        let headers =
+            request.headers.iter().filter(|(name, _)| copied.iter().any(|c| same(name, c))).cloned().collect();
         Self { start: StartLine::Response(status, reason.to_owned()), headers, body: Vec::new() }
     }
 

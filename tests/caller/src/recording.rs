@@ -71,12 +71,7 @@ impl Recording {
                 }
             }
             _ => {
-                self.base = Some(Base {
-                    ssrc: packet.ssrc,
-                    timestamp: packet.timestamp,
-                    at,
-                    highest: packet.sequence,
-                });
+                self.base = Some(Base { ssrc: packet.ssrc, timestamp: packet.timestamp, at, highest: packet.sequence });
             }
         }
         let Ok(at) = usize::try_from(at) else { return };

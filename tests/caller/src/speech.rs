@@ -86,8 +86,7 @@ mod tests {
         };
         let (reference, converted) = (tone(8000), resample_to_8k(&tone(16_000), 16_000).unwrap());
         assert_eq!(converted.len(), reference.len());
-        let worst =
-            reference[100..1900].iter().zip(&converted[100..1900]).map(|(a, b)| (a - b).abs()).max().unwrap();
+        let worst = reference[100..1900].iter().zip(&converted[100..1900]).map(|(a, b)| (a - b).abs()).max().unwrap();
         assert!(worst < 1600, "{worst}");
     }
 

@@ -33,14 +33,8 @@ impl World {
             cancel_after_ms,
             steps,
         };
-        let mut world = Self {
-            call: Call::new(0, config),
-            now: 0,
-            sip: vec![],
-            rtp: vec![],
-            events: vec![],
-            agent_sequence: 0,
-        };
+        let mut world =
+            Self { call: Call::new(0, config), now: 0, sip: vec![], rtp: vec![], events: vec![], agent_sequence: 0 };
         world.collect();
         world
     }
@@ -317,7 +311,10 @@ fn requests_outside_the_dialog_and_unknown_methods_are_refused() {
     assert_eq!(w.sip.last().unwrap().1.status(), Some(488));
     w.request("OPTIONS");
     assert_eq!(w.sip.last().unwrap().1.status(), Some(200));
-    let mut foreign = Message::parse(b"BYE sip:x SIP/2.0\r\nVia: v\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>;tag=2\r\nCSeq: 1 BYE\r\n\r\n").unwrap();
+    let mut foreign = Message::parse(
+        b"BYE sip:x SIP/2.0\r\nVia: v\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>;tag=2\r\nCSeq: 1 BYE\r\n\r\n",
+    )
+    .unwrap();
     foreign = foreign.with("Call-ID", w.invite().header("Call-ID").unwrap());
     w.receive(&foreign);
     assert_eq!(w.sip.last().unwrap().1.status(), Some(481));
