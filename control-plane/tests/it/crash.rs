@@ -14,7 +14,7 @@ use trunkline_api::usage::CallRecord;
 use crate::harness::{Gateway, Http, agent, events_batch, record, started, usage_batch};
 
 const KILLS: u32 = 12;
-const CALLS: u64 = 900;
+const CALLS: u64 = 2400;
 const BATCH: usize = 15;
 
 struct Server {
@@ -56,9 +56,8 @@ async fn serve(folder: &Path, key: &mut Option<String>) -> Server {
 }
 
 /// Uploads batches from the acknowledged mark on until all are there or the server is gone.
-async fn upload(gateway: &Http, batches: impl Fn(u64) -> Option<Value>) -> bool {
-    let mut mark = 0;
-    while let Some(batch) = batches(mark) {
+async fn upload(gateway: &Http, mark: &mut u64, batches: impl Fn(u64) -> Option<Value>) -> bool {
+    while let Some(batch) = batches(*mark) {
         let headers = [("content-type", "application/json")];
         let Ok(answer) = gateway.send(http::Method::POST, "/sync/v1/upload", &headers, batch.to_string().into()).await
         else {
@@ -66,8 +65,8 @@ async fn upload(gateway: &Http, batches: impl Fn(u64) -> Option<Value>) -> bool 
         };
         let Ok(body) = http_body_util::BodyExt::collect(answer.into_body()).await else { return false };
         let Ok(ack) = serde_json::from_slice::<UploadAck>(&body.to_bytes()) else { return false };
-        assert!(ack.high_water >= mark, "an acknowledged mark never goes back");
-        mark = ack.high_water;
+        assert!(ack.high_water >= *mark, "an acknowledged mark never goes back");
+        *mark = ack.high_water;
     }
     true
 }
@@ -95,7 +94,7 @@ async fn records_uploaded_while_the_server_is_killed_again_and_again_are_there_o
         let rest = events.get(mark as usize..).filter(|rest| !rest.is_empty())?;
         Some(serde_json::to_value(events_batch(77, mark + 1, &rest[..rest.len().min(BATCH)])).unwrap())
     };
-    let mut interrupted = 0;
+    let (mut usage_mark, mut events_mark, mut interrupted) = (0, 0, 0);
     for round in 0..KILLS {
         let client = Http::new(server.sync, &gateway.http.token);
         // Where in a batch the kill lands differs from round to round.
@@ -105,7 +104,8 @@ async fn records_uploaded_while_the_server_is_killed_again_and_again_are_there_o
             std::thread::sleep(pause);
             Command::new("kill").args(["-9", &pid]).status().unwrap();
         });
-        let whole = tokio::join!(upload(&client, usage), upload(&client, timeline));
+        let whole = tokio::join!(upload(&client, &mut usage_mark, usage), upload(&client, &mut events_mark, timeline));
+        // Interrupted with records still to come: the acknowledgement of the last batch may have been lost with it.
         interrupted += u32::from(!whole.0) + u32::from(!whole.1);
         tokio::task::spawn_blocking(move || killer.join().unwrap()).await.unwrap();
         server.child.wait().unwrap();
@@ -113,7 +113,10 @@ async fn records_uploaded_while_the_server_is_killed_again_and_again_are_there_o
     }
     assert!(interrupted >= KILLS / 2, "the kills hit uploads: {interrupted}");
     let client = Http::new(server.sync, &gateway.http.token);
-    assert!(upload(&client, usage).await && upload(&client, timeline).await);
+    assert!(upload(&client, &mut usage_mark, usage).await && upload(&client, &mut events_mark, timeline).await);
+    assert_eq!((usage_mark, events_mark), (CALLS, CALLS));
+    // And once more from the first record on, as a gateway does that lost its marks.
+    assert!(upload(&client, &mut 0, usage).await && upload(&client, &mut 0, timeline).await);
 
     let http = Http::new(server.public, key.as_deref().unwrap());
     let usage = http.get("/v1/tenants/me/usage?from=2026-01-01&to=2026-12-31&group_by=component&limit=100").await;
