@@ -1,46 +1,90 @@
-//! Configuration: layers merged by figment, faults found with file, line and key.
+//! Configuration: layers merged by figment, every fault in them found with file, line and key.
 
+mod diagnostic;
+mod document;
+mod layers;
+mod objects;
+#[cfg(test)]
+mod reference;
+mod rules;
 mod schema;
+mod shape;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Env, Format as _, Serialized, Toml};
+use figment::providers::Serialized;
+use serde_json::Value;
 use trunkline_api::object::Object;
 
+pub(crate) use diagnostic::Diagnostic;
+use diagnostic::Location;
+use rules::Origins;
 pub(crate) use schema::{Config, Log, LogFormat, Secret, UnknownPeer};
+use shape::Shape;
 
 /// The file when none is named.
 const DEFAULT_FILE: &str = "/etc/trunkline/trunkline.toml";
 
 /// A configuration that was found to be in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) objects: Vec<Object>,
 }
 
-/// A fault.
-#[derive(Debug)]
-pub(crate) struct Diagnostic(String);
-
-impl std::fmt::Display for Diagnostic {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
+/// Loads defaults, `file` (which must exist when it is named), `conf.d/*.toml` beside it, this process's environment
+/// and `set`, then the local objects; or reports everything that is wrong with them.
+pub(crate) fn load(file: Option<&Path>, set: &[String]) -> Result<Loaded, Vec<Diagnostic>> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    load_from(file, std::env::vars_os().filter_map(text).collect(), set)
 }
 
-/// Loads everything.
-pub(crate) fn load(file: Option<&Path>, set: &[String]) -> Result<Loaded, Vec<Diagnostic>> {
+fn load_from(
+    file: Option<&Path>,
+    environment: BTreeMap<String, String>,
+    set: &[String],
+) -> Result<Loaded, Vec<Diagnostic>> {
     let path = file.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_path_buf);
-    let mut figment = Figment::from(Serialized::defaults(Config::default())).merge(Toml::file(&path));
-    figment = figment.merge(Env::prefixed("TRUNKLINE_").filter(|key| key.as_str().contains("__")).split("__"));
-    for pair in set {
-        if let Some((key, value)) = pair.split_once('=') {
-            let value: figment::value::Value = value.parse().unwrap_or_else(|_| value.into());
-            figment = figment.merge((key, value));
+    let schema = Value::from(schemars::schema_for!(Config));
+    let shape = Shape::new(&schema);
+    let mut faults = Vec::new();
+
+    let mut layers = layers::files(&path, file.is_some(), &mut faults);
+    layers.extend(layers::variables(environment, shape));
+    layers.extend(layers::arguments(set, shape, &mut faults));
+
+    let mut origins = Origins::new();
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    for layer in &mut layers {
+        // What does not fit is reported here and left out, so that the rest can be looked at.
+        shape.check("", layer, &mut faults);
+        layer.leaves("", &mut |key, at| {
+            origins.insert(key.to_owned(), at.clone());
+        });
+        figment = figment.merge(Serialized::defaults(layer.to_json()));
+    }
+
+    match figment.extract::<Config>() {
+        Ok(config) => {
+            faults.extend(rules::check(&config, &origins));
+            let beside = || path.parent().unwrap_or(Path::new("")).join("conf.d/objects");
+            let folder = config.objects.dir.clone().unwrap_or_else(beside);
+            let objects = objects::load(&folder, config.control_plane.url.is_empty(), &mut faults);
+            if faults.is_empty() { Ok(Loaded { config, objects }) } else { Err(faults) }
+        }
+        Err(errors) => {
+            for error in errors {
+                let key = error.path.join(".");
+                let location = origins.get(&key).cloned().unwrap_or(Location::Default);
+                faults.push(Diagnostic { location, key, message: error.kind.to_string(), expected: String::new() });
+            }
+            Err(faults)
         }
     }
-    let config: Config = figment.extract().map_err(|errors| errors.into_iter().map(|e| Diagnostic(e.to_string())).collect::<Vec<_>>())?;
-    Ok(Loaded { config, objects: Vec::new() })
 }

@@ -42,10 +42,12 @@ pub(crate) struct Config {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Gateway {
     /// Name shown to operators, 1..=100 characters.
+    #[schemars(length(min = 1, max = 100))]
     pub(crate) name: String,
     /// Where state is kept.
     pub(crate) state_dir: PathBuf,
     /// How long a shutdown waits for calls to end, in seconds, 0..=86400.
+    #[schemars(range(min = 0, max = 86400))]
     pub(crate) drain_s: u32,
 }
 
@@ -71,14 +73,17 @@ pub(crate) enum UnknownPeer {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Sip {
     /// UDP address to listen on; loopback until an operator says otherwise. Port 0 picks one.
+    #[schemars(extend("format" = "socket-address"))]
     pub(crate) listen: SocketAddr,
     /// Address peers reach us at, for Contact; default: the one listened on.
     pub(crate) advertise: Option<IpAddr>,
     /// What an unknown source gets.
     pub(crate) unknown_peer: UnknownPeer,
     /// Requests per second and source before datagrams are dropped, 1..=100000.
+    #[schemars(range(min = 1, max = 100000))]
     pub(crate) source_rate: u32,
     /// Requests a source may send at once, 1..=100000.
+    #[schemars(range(min = 1, max = 100000))]
     pub(crate) source_burst: u32,
 }
 
@@ -103,10 +108,13 @@ pub(crate) struct Rtp {
     /// Address peers send media to; default: `bind`.
     pub(crate) advertise: Option<IpAddr>,
     /// Lowest port, even, 1024..=65534.
+    #[schemars(range(min = 1024, max = 65534))]
     pub(crate) port_min: u16,
-    /// Highest port, up to 65535.
+    /// Highest port, above `port_min`, up to 65535.
+    #[schemars(range(min = 1025, max = 65535))]
     pub(crate) port_max: u16,
     /// Milliseconds without media before a call ends, 1000..=3600000.
+    #[schemars(range(min = 1000, max = 3600000))]
     pub(crate) timeout_ms: u32,
 }
 
@@ -126,9 +134,11 @@ impl Default for Rtp {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Media {
-    /// Media worker threads; 0 means cores - 1, at least 1.
+    /// Media worker threads, 0..=256; 0 means cores - 1, at least 1.
+    #[schemars(range(min = 0, max = 256))]
     pub(crate) workers: usize,
-    /// Threads of the side pool for heavy plugins; 0 means cores - 1, at least 1.
+    /// Threads of the side pool for heavy plugins, 0..=256; 0 means cores - 1, at least 1.
+    #[schemars(range(min = 0, max = 256))]
     pub(crate) heavy_workers: usize,
     /// Whether to ask for real-time priority.
     pub(crate) realtime: bool,
@@ -139,6 +149,7 @@ pub(crate) struct Media {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Admin {
     /// Address of the admin API; loopback only.
+    #[schemars(extend("format" = "socket-address"))]
     pub(crate) listen: SocketAddr,
 }
 
@@ -190,8 +201,10 @@ impl Default for Plugins {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Limits {
     /// Most calls at once, 1..=8000.
+    #[schemars(range(min = 1, max = 8000))]
     pub(crate) max_calls: u32,
     /// Seconds between checkpoints of a call's usage, 1..=600.
+    #[schemars(range(min = 1, max = 600))]
     pub(crate) checkpoint_s: u32,
 }
 

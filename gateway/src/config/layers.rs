@@ -1,0 +1,146 @@
+//! Where a configuration comes from: the file, `conf.d/*.toml` beside it in the order of their names, environment
+//! variables, `--set` arguments. Later ones win.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::diagnostic::{Diagnostic, Location, Source};
+use super::document::{self, Content, Entry, Node};
+use super::shape::Shape;
+
+/// Prefix of environment variables; sections and keys are joined by `__`. A variable without `__` is no
+/// configuration, and those of the control plane (`TRUNKLINE_CP_`) are not ours.
+const PREFIX: &str = "TRUNKLINE_";
+const OTHER_PREFIX: &str = "TRUNKLINE_CP_";
+/// Largest configuration file, in bytes.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// Reads the files; one that was named must exist, the default one need not.
+pub(crate) fn files(path: &Path, named: bool, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
+    let mut layers = Vec::new();
+    if named || path.exists() {
+        layers.extend(file(path, faults));
+    }
+    let folder = path.parent().unwrap_or(Path::new("")).join("conf.d");
+    for path in toml_files(&folder, faults) {
+        layers.extend(file(&path, faults));
+    }
+    layers
+}
+
+/// Reads and parses a file.
+pub(crate) fn file(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<Node> {
+    let fault = |message: String| Diagnostic {
+        location: Location::File(path.display().to_string()),
+        key: String::new(),
+        message,
+        expected: String::new(),
+    };
+    let read = || -> io::Result<String> {
+        if fs::metadata(path)?.len() > MAX_FILE_BYTES {
+            return Err(io::Error::other(format!("larger than {MAX_FILE_BYTES} bytes")));
+        }
+        fs::read_to_string(path)
+    };
+    let text = match read() {
+        Ok(text) => text,
+        Err(error) => {
+            faults.push(fault(format!("cannot be read: {error}")));
+            return None;
+        }
+    };
+    let source = Arc::new(Source { name: path.display().to_string(), text });
+    match document::parse(&source) {
+        Ok(node) => Some(node),
+        Err(syntax) => {
+            faults.extend(syntax);
+            None
+        }
+    }
+}
+
+/// The `*.toml` files of a folder in the order of their names; none when there is no such folder.
+pub(crate) fn toml_files(folder: &Path, faults: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            faults.push(Diagnostic {
+                location: Location::File(folder.display().to_string()),
+                key: String::new(),
+                message: format!("cannot be read: {error}"),
+                expected: "a folder".to_owned(),
+            });
+            return Vec::new();
+        }
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml") && path.is_file())
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Environment variables, in the order of their names.
+pub(crate) fn variables(environment: BTreeMap<String, String>, shape: Shape<'_>) -> Vec<Node> {
+    let ours = |name: &str| {
+        let rest = name.strip_prefix(PREFIX).filter(|rest| rest.contains("__"));
+        rest.filter(|_| !name.starts_with(OTHER_PREFIX)).map(str::to_ascii_lowercase)
+    };
+    let layer = |(name, text): (String, String)| {
+        let keys = ours(&name)?;
+        Some(assignment(&keys.split("__").collect::<Vec<_>>(), &text, &Location::Variable(name), shape))
+    };
+    environment.into_iter().filter_map(layer).collect()
+}
+
+/// `--set key=value` arguments, in their order.
+pub(crate) fn arguments(set: &[String], shape: Shape<'_>, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
+    let mut layers = Vec::new();
+    for argument in set {
+        let at = Location::Argument(argument.clone());
+        match argument.split_once('=') {
+            Some((keys, text)) if !keys.is_empty() => {
+                layers.push(assignment(&keys.split('.').collect::<Vec<_>>(), text, &at, shape));
+            }
+            _ => faults.push(Diagnostic {
+                location: at,
+                key: String::new(),
+                message: "no value".to_owned(),
+                expected: "`section.key=value`".to_owned(),
+            }),
+        }
+    }
+    layers
+}
+
+/// One key with the value that `text` means there: text where text is expected, otherwise TOML.
+fn assignment(keys: &[&str], text: &str, at: &Location, shape: Shape<'_>) -> Node {
+    let Some((key, rest)) = keys.split_first() else { return typed(text, at, shape) };
+    let below = shape.key(key);
+    let value = match below {
+        Some(shape) => assignment(rest, text, at, shape),
+        None => Node { at: at.clone(), content: Content::Leaf(Value::String(text.to_owned())) },
+    };
+    let entry = Entry { key: (*key).to_owned(), key_at: at.clone(), value };
+    Node { at: at.clone(), content: Content::Table(vec![entry]) }
+}
+
+fn typed(text: &str, at: &Location, shape: Shape<'_>) -> Node {
+    let types = shape.types();
+    let leaf = |text: &str| Node { at: at.clone(), content: Content::Leaf(Value::String(text.to_owned())) };
+    if types.contains(&"string") {
+        return leaf(text);
+    }
+    if types.contains(&"array") && !text.trim_start().starts_with('[') {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(leaf).collect();
+        return Node { at: at.clone(), content: Content::Array(items) };
+    }
+    document::value(text.trim(), at).unwrap_or_else(|| leaf(text))
+}

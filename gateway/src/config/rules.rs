@@ -1,0 +1,109 @@
+//! What no schema can say: keys that must fit each other, addresses that must be reachable or must not be.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::diagnostic::{Diagnostic, Location};
+use super::schema::Config;
+
+/// Where each key was last set.
+pub(crate) type Origins = BTreeMap<String, Location>;
+
+/// Everything that is wrong with a configuration whose every value has its right type and range.
+pub(crate) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    let mut fault = |key: &str, message: String, expected: &str| {
+        let location = origins.get(key).cloned().unwrap_or_default();
+        faults.push(Diagnostic { location, key: key.to_owned(), message, expected: expected.to_owned() });
+    };
+
+    let reachable = [
+        ("sip.advertise", config.sip.advertise, config.sip.listen.ip(), "sip.listen"),
+        ("rtp.advertise", config.rtp.advertise, config.rtp.bind, "rtp.bind"),
+    ];
+    for (key, advertised, bound, from) in reachable {
+        match advertised {
+            Some(address) if address.is_unspecified() => {
+                fault(key, format!("peers cannot send to {address}"), "the address peers reach this host at");
+            }
+            None if bound.is_unspecified() => {
+                fault(
+                    from,
+                    format!("{bound} is no address to tell peers"),
+                    &format!("an address, or `{key}` beside it"),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    let rtp = &config.rtp;
+    if !rtp.port_min.is_multiple_of(2) {
+        fault(
+            "rtp.port_min",
+            format!("{} is odd", rtp.port_min),
+            "an even port: RTP is even, RTCP the next (RFC 3550 11)",
+        );
+    }
+    if rtp.port_max <= rtp.port_min {
+        let message = format!("{} leaves no pair of ports above rtp.port_min = {}", rtp.port_max, rtp.port_min);
+        fault("rtp.port_max", message, "a port above `rtp.port_min`");
+    }
+
+    if !config.admin.listen.ip().is_loopback() {
+        fault("admin.listen", format!("{} is not loopback", config.admin.listen), "a loopback address");
+    }
+    if !config.control_plane.url.is_empty() {
+        control_plane(&config.control_plane.url, &mut fault);
+    }
+    for (index, key) in config.plugins.trusted_keys.iter().enumerate() {
+        let base64 = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+        if key.len() != 56 || !key.starts_with("RW") || !base64 {
+            let message = format!("entry {index} is not a minisign public key");
+            fault(
+                "plugins.trusted_keys",
+                message,
+                "56 characters that begin with `RW`: the second line of the .pub file",
+            );
+        }
+    }
+    for (name, secret) in &config.secrets {
+        let good = match secret.from.split_once(':') {
+            Some(("env" | "credential", name)) => !name.is_empty() && !name.contains('/'),
+            Some(("file", path)) => path.starts_with('/'),
+            _ => false,
+        };
+        if !good {
+            // The text may be the secret itself, so it is not repeated.
+            fault(
+                &format!("secrets.{name}.from"),
+                "not a reference to a secret".to_owned(),
+                "`env:NAME`, `file:/path` or `credential:name`; never the secret itself",
+            );
+        }
+    }
+    faults
+}
+
+fn control_plane(text: &str, fault: &mut impl FnMut(&str, String, &str)) {
+    let key = "control_plane.url";
+    let Ok(url) = url::Url::parse(text) else {
+        fault(key, format!("{text:?} is not a URL"), "such as `https://control.example:7001`");
+        return;
+    };
+    let loopback = match url.host() {
+        Some(url::Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(url::Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        "http" => fault(key, "plain HTTP beyond this host".to_owned(), "`https://`, or a loopback address"),
+        scheme => fault(key, format!("unknown scheme `{scheme}`"), "`https://`"),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        fault(key, "credentials in a URL end up in logs".to_owned(), "a URL without user and password");
+    }
+}
