@@ -158,6 +158,7 @@ async fn a_body_past_its_limit_and_a_server_that_falls_silent_end_the_request() 
     let mut body = client.request(stall.clone()).await.unwrap().body;
     assert_eq!(body.chunk().await.unwrap().unwrap(), "half");
     assert!(matches!(body.chunk().await, Err(EgressError::Timeout { what: "data", .. })));
+    drop(body);
     stall.timeouts = Timeouts { total: Some(Duration::from_millis(50)), ..Timeouts::default() };
     let body = client.request(stall).await.unwrap().body;
     assert!(matches!(body.bytes().await, Err(EgressError::Timeout { what: "whole response", .. })));

@@ -115,7 +115,13 @@ pub fn replay(dir: &Path, cache: &Path, recording: &Recording, fault: Option<Fau
         .replace("${ws-peer}", &format!("ws://{}", peer.address));
     let (sender, wakes) = channel();
     // A wake after the replay's end has nobody to tell.
-    let start = SessionStart::new(bent.header.seed, 0, Arc::new(move || drop(sender.send(()))));
+    let start = SessionStart::new(
+        bent.header.seed,
+        0,
+        Arc::new(move || {
+            sender.send(()).ok();
+        }),
+    );
     let mut run = Run { report: Report::default(), now_us: 0, used: 0 };
     match Live::open(&plugin, &serde_json::from_str(&settings)?, &bent.header, start) {
         Err(error) => run.end(&error),

@@ -246,11 +246,6 @@ impl<E> Runner<E> {
             self.kill(SessionError::Closed);
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn store_mut(&mut self) -> Option<&mut Store<State>> {
-        self.store.as_mut()
-    }
 }
 
 /// The methods every session that hears of connections and timers has.
