@@ -1,1 +1,30 @@
-fn main() {}
+//! Measurements beside their baselines: `cargo xtask bench NAME [--json FILE]`.
+
+mod first_call;
+mod results;
+mod store;
+mod store_engines;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "trunkline-bench", about = "Measurements beside their baselines", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// What one call costs and how long its caller waits.
+    FirstCall(first_call::Args),
+    /// The edge store against redb by itself and sled.
+    Store(store::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().bench {
+        Bench::FirstCall(args) => first_call::run(&args),
+        Bench::Store(args) => store::run(&args),
+    }
+}

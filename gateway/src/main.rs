@@ -9,6 +9,7 @@ mod logging;
 mod metrics;
 mod plugins;
 mod secrets;
+mod spool;
 mod wiring;
 
 use std::path::PathBuf;

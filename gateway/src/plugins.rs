@@ -55,7 +55,7 @@ pub(crate) fn host(
 
 /// Loads every plugin of the folder.
 pub(crate) fn load(host: &PluginHost, folder: &Path) -> (PluginRegistry, Vec<Refused>) {
-    let registry = PluginRegistry::default();
+    let registry = PluginRegistry::new();
     let mut refused = Vec::new();
     for folder in folders(folder) {
         match host.load(&folder) {

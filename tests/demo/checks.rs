@@ -16,7 +16,7 @@ pub(crate) struct Findings<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) id: &'a str,
     pub(crate) record: &'a Value,
-    pub(crate) timeline: &'a Value,
+    pub(crate) timeline: &'a [Value],
     pub(crate) recording: &'a Path,
     pub(crate) report: &'a Report,
 }
@@ -60,18 +60,20 @@ pub(crate) fn all(found: &Findings<'_>, control_plane: &ControlPlane) -> anyhow:
     ensure!(heard_ms > 2000, "the caller heard {heard_ms} ms of the agent");
     claims.push(format!("the caller heard {heard_ms} ms of the agent over RTP"));
 
-    let usage = &found.record["usage"];
-    let total = |unit: &str| sum(usage, unit);
-    ensure!(total("asr_ms") > 0 && total("tts_chars") > 0 && total("tokens_out") > 0, "usage is incomplete: {usage}");
-    let duration = total("call_ms");
-    ensure!((3000..120_000).contains(&duration), "the call lasted {duration} ms by its usage record");
-    claims.push(format!("usage: {duration} ms of call, {} ms recognised, {} characters spoken", total("asr_ms"), total("tts_chars")));
-
     let cost = &found.record["cost"];
-    let whole = cost["total_micros"].as_i64().with_context(|| format!("no cost: {cost}"))?;
-    let parts: i64 = cost["components"].as_array().into_iter().flatten().filter_map(|part| part["amount_micros"].as_i64()).sum();
-    ensure!(whole > 0 && whole == parts, "components sum to {parts}, the total is {whole}");
-    claims.push(format!("cost: {}.{:06} {}", whole / 1_000_000, whole % 1_000_000, cost["currency"].as_str().unwrap_or("?")));
+    let components = cost["components"].as_array().with_context(|| format!("no cost: {}", found.record))?;
+    let used = |unit: &str| -> u64 {
+        components.iter().filter(|part| part["unit"] == unit).filter_map(|part| part["quantity"].as_u64()).sum()
+    };
+    ensure!(used("asr_ms") > 0 && used("tts_chars") > 0 && used("tokens_out") > 0, "usage is incomplete: {cost}");
+    let duration = used("call_ms");
+    ensure!((3000..120_000).contains(&duration), "the call lasted {duration} ms by its usage record");
+    claims.push(format!("usage: {duration} ms of call, {} ms recognised, {} characters spoken", used("asr_ms"), used("tts_chars")));
+
+    let total = cost["total_micro"].as_i64().with_context(|| format!("no total: {cost}"))?;
+    let parts: i64 = components.iter().filter_map(|part| part["cost_micro"].as_i64()).sum();
+    ensure!(total > 0 && total == parts, "components sum to {parts}, the total is {total}");
+    claims.push(format!("cost: {}.{:06} {}", total / 1_000_000, total % 1_000_000, cost["currency"].as_str().unwrap_or("?")));
 
     let sequence: Vec<u64> = found.events().filter_map(|event| event["seq"].as_u64()).collect();
     ensure!(sequence == (1..=sequence.len() as u64).collect::<Vec<_>>(), "the timeline has gaps: {sequence:?}");
@@ -79,20 +81,9 @@ pub(crate) fn all(found: &Findings<'_>, control_plane: &ControlPlane) -> anyhow:
     Ok(claims)
 }
 
-/// The sum of one unit over everything a JSON value holds.
-fn sum(value: &Value, unit: &str) -> u64 {
-    match value {
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| if name == unit { value.as_u64().unwrap_or(0) } else { sum(value, unit) }).sum()
-        }
-        Value::Array(values) => values.iter().map(|value| sum(value, unit)).sum(),
-        _ => 0,
-    }
-}
-
 impl<'a> Findings<'a> {
     fn events(&self) -> impl Iterator<Item = &'a Value> {
-        self.timeline.as_array().into_iter().flatten()
+        self.timeline.iter()
     }
 
     fn event(&self, kind: &str) -> Option<&'a Value> {

@@ -123,7 +123,7 @@ fn call(
     screen.json(&record);
 
     screen.stage("checked from outside");
-    let timeline = control_plane.rest().get(&format!("/v1/calls/{id}/timeline"))?;
+    let timeline = control_plane.timeline(&id)?;
     let findings = checks::Findings { scenario, id: &id, record: &record, timeline: &timeline, recording: &recording, report: &report };
     for claim in checks::all(&findings, control_plane)? {
         screen.line(&format!("ok  {claim}"));

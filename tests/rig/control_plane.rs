@@ -100,16 +100,26 @@ impl ControlPlane {
         })
     }
 
-    /// Every call it knows, page by page.
+    /// Every call it knows.
     pub fn calls(&self) -> anyhow::Result<Vec<Value>> {
-        let (rest, mut calls, mut cursor) = (self.rest(), Vec::new(), String::new());
+        self.pages("/v1/calls")
+    }
+
+    /// Every event of a call.
+    pub fn timeline(&self, call: &str) -> anyhow::Result<Vec<Value>> {
+        self.pages(&format!("/v1/calls/{call}/timeline"))
+    }
+
+    /// A whole list, page by page.
+    fn pages(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let (rest, mut rows, mut cursor) = (self.rest(), Vec::new(), String::new());
         loop {
-            let page = rest.send("GET", &format!("/v1/calls?limit=100{cursor}"), None)?;
-            anyhow::ensure!(page.status == 200, "listing calls answered {}: {}", page.status, page.body);
-            calls.extend(page.body["data"].as_array().into_iter().flatten().cloned());
+            let page = rest.send("GET", &format!("{path}?limit=100{cursor}"), None)?;
+            anyhow::ensure!(page.status == 200, "{path} answered {}: {}", page.status, page.body);
+            rows.extend(page.body["data"].as_array().into_iter().flatten().cloned());
             match page.body["meta"]["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
-                None => return Ok(calls),
+                None => return Ok(rows),
             }
         }
     }
@@ -121,7 +131,7 @@ fn launch(dir: &Path, listeners: &[String; 3]) -> anyhow::Result<(Process, [Stri
     let mut command = Command::new(from_environment("TRUNKLINE_CP_BIN")?);
     command
         .arg("serve")
-        .env("TRUNKLINE_CP_STATE_DIR", dir)
+        .env("TRUNKLINE_CP_STATE", dir)
         .env("TRUNKLINE_CP_LISTEN__PUBLIC", &listeners[0])
         .env("TRUNKLINE_CP_LISTEN__SYNC", &listeners[1])
         .env("TRUNKLINE_CP_LISTEN__METRICS", &listeners[2]);

@@ -4,6 +4,7 @@
 //! `TRUNKLINE_PLUGINS`; `cargo xtask` sets all four.
 
 pub mod caller;
+pub mod capture;
 pub mod control_plane;
 pub mod gateway;
 pub mod mutate;

@@ -50,6 +50,7 @@ const PEERS: &[Package] = &[
     ("sip-tester", Proof::Program("sipp")),
     ("sox", Proof::Program("sox")),
     ("strace", Proof::Program("strace")),
+    ("tcpdump", Proof::Program("tcpdump")),
     ("llvm-22", Proof::Installed),
 ];
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use trunkline_api::event::EventType;
 use trunkline_api::usage::EndReason;
 use trunkline_api::{Event, Failure, Id};
-use trunkline_call::{AsrEvent, Call, Command, LlmEvent, Operator, ProviderKind, ToolOutcome, TtsEvent, VoiceEdges};
+use trunkline_call::{AsrEvent, Call, CallSetup, Command, LlmEvent, Operator, ProviderKind, ToolOutcome, TtsEvent, VoiceEdges};
 use trunkline_edge_store::{Completion, StoreError, Write};
 use trunkline_leg::{AgentEnd, CallTime, EndCause, LegFact, MediaSpec, PlayoutPosition};
 use trunkline_media::LegHandle;
@@ -33,6 +33,8 @@ pub(crate) struct NewCall {
     pub(crate) id: Id,
     /// Its state machine.
     pub(crate) call: Call,
+    /// What the state machine was told.
+    pub(crate) setup: CallSetup,
     /// Its leg, agent side.
     pub(crate) leg: AgentEnd,
     /// Its leg, control.
@@ -49,6 +51,7 @@ pub(crate) struct NewCall {
 pub(crate) struct Active {
     pub(crate) id: Id,
     call: Call,
+    setup: CallSetup,
     leg: AgentEnd,
     handle: LegHandle,
     sip: CallHandle,
@@ -74,10 +77,11 @@ pub(crate) struct Active {
 impl Active {
     /// Begins the conversation.
     pub(crate) fn begin(new: NewCall, shared: Arc<Shared>, place: Place) -> Self {
-        let redacting = Redacting::new(&new.call.setup().spec.redaction);
+        let redacting = Redacting::new(&new.setup.spec.redaction);
         let mut active = Self {
             id: new.id,
             call: new.call,
+            setup: new.setup,
             leg: new.leg,
             handle: new.handle,
             sip: new.sip,
@@ -345,7 +349,7 @@ impl Active {
                     let resolved = self.serving.resolve(&provider);
                     match self.shared.plugin(&resolved.plugin) {
                         Ok(plugin) => {
-                            let language = self.call.setup().spec.language.clone();
+                            let language = self.setup.spec.language.clone();
                             let session = Session::open(&self.place, plugin.is_heavy(), |wake| {
                                 open_tts(plugin, resolved.settings, language, wake)
                             });
@@ -368,7 +372,7 @@ impl Active {
             }
             Command::Redact { ticket, channel, text } => {
                 let (result, units) = self.redacting.redact(&self.shared, now.0, channel, &text);
-                let redactor = self.call.setup().spec.redaction.redactor.clone();
+                let redactor = self.setup.spec.redaction.redactor.clone();
                 self.used(ProviderKind::Redactor, &redactor, &units);
                 self.call.handle_redacted(now, ticket, result);
             }
@@ -407,7 +411,7 @@ impl Active {
     }
 
     fn tool_context(&self, invocation: u32, deadline_ms: u32) -> ToolContext {
-        let setup = self.call.setup();
+        let setup = &self.setup;
         ToolContext {
             tenant: setup.tenant.to_string(),
             agent: setup.agent.to_string(),
@@ -427,7 +431,7 @@ impl Active {
             q850: failure.q850_cause(),
             text: failure.name().to_owned(),
         });
-        if let Err(error) = self.sip.bye(reason) {
+        if let Err(error) = self.sip.bye(&reason) {
             tracing::debug!(call = %self.id, %error, "the dialog was already over");
         }
     }
@@ -479,7 +483,7 @@ impl Active {
         if now >= self.checkpoint_due && self.checkpoint.is_none() {
             self.checkpoint_due = CallTime(now.0 + self.shared.config.checkpoint_us);
             let record = Box::new(self.call.checkpoint(now).clone());
-            let at_us = self.call.setup().anchor.wall_us(now);
+            let at_us = self.setup.anchor.wall_us(now);
             self.checkpoint = self.shared.store.submit(Write::Checkpoint { record, at_us }).ok();
         }
     }

@@ -10,7 +10,7 @@ use trunkline_api::{Failure, Id, Prefix};
 use trunkline_call::{Call, CallSetup};
 use trunkline_leg::{Anchor, Codec, EndCause, RingSizes};
 use trunkline_media::{LegStart, MediaError, MediaPlane};
-use trunkline_route::{Load, Request, admit};
+use trunkline_route::{Load, Request, Source, decide};
 use trunkline_sdp::{LocalMedia, Session};
 use trunkline_sip::{CallKey, IncomingInvite, Refusal, Reoffer, SipEvent, SipEvents};
 
@@ -20,8 +20,8 @@ use crate::directory::CallInfo;
 use crate::shared::Shared;
 use crate::worker::{Order, Worker};
 
-/// Sound a provider may run ahead of playback in the ring: 400 ms, so that a clear has little to drop.
-const DOWN_FRAMES: usize = 20;
+/// Rings of a call: half a second up, 400 ms down, so that a call costs little memory and a clear drops little.
+const RINGS: RingSizes = RingSizes { up: 25, down: 20, facts: 64, levels: 16 };
 
 struct Dialog {
     call: Id,
@@ -50,7 +50,7 @@ impl Intake {
         while let Some(event) = events.blocking_recv() {
             match event {
                 SipEvent::Invite(invite) => self.invite(&invite),
-                SipEvent::ReInvite(reoffer) => self.reoffer(reoffer),
+                SipEvent::ReInvite(reoffer) => self.reoffer(*reoffer),
                 SipEvent::Bye { call, .. } => self.ended(&call, EndCause::RemoteHangUp),
                 SipEvent::Cancelled { call } => self.ended(&call, EndCause::Cancelled),
                 SipEvent::NoAck { call } => self.ended(&call, EndCause::NoAck),
@@ -71,7 +71,7 @@ impl Intake {
             self.shared.counters.failed(failure);
             tracing::info!(status = failure.sip_status(), failure = failure.name(), "call refused: {failure}");
             let refusal = Refusal { q850: Some(failure.q850_cause()), ..Refusal::status(failure.sip_status()) };
-            if let Err(error) = invite.handle.reject(refusal) {
+            if let Err(error) = invite.handle.reject(&refusal) {
                 tracing::debug!(%error, "the caller was gone before the refusal");
             }
         }
@@ -85,19 +85,18 @@ impl Intake {
         let (gateway_calls, trunk_calls, tenant_calls) = self.shared.directory.load(&trunk.id, &trunk.tenant);
         let load = Load {
             draining: self.draining.load(Ordering::Acquire),
+            store_unavailable: !self.shared.store.health().available,
             gateway_calls,
             gateway_max: self.shared.config.max_calls,
             trunk_calls,
             tenant_calls,
         };
-        let request = Request::from_source(invite.source.ip(), &invite.to_user, &invite.from_user);
-        let decision = admit(&serving.table, &request, &load);
+        let source = Source::Address(invite.source.ip());
+        let request = Request { source, called: &invite.to_user, calling: &invite.from_user };
+        let decision = decide(&serving.table, &request, &load);
         tracing::debug!("{decision}");
         let target = decision.outcome?;
         let agent = serving.agent(&target.agent)?.clone();
-        if !self.shared.store.health().available {
-            return Err(Failure::StoreUnavailable);
-        }
 
         let socket = self.plane.allocate().map_err(|error| media_failure(&error))?;
         let local = LocalMedia {
@@ -148,7 +147,7 @@ impl Intake {
         let mut start = LegStart::new(answer.media, began);
         start.recording = recording;
         start.media_timeout_ms = self.shared.config.media_timeout_ms;
-        start.rings = RingSizes { down: DOWN_FRAMES, ..RingSizes::default() };
+        start.rings = RINGS;
         let attached = self.plane.attach(socket, start);
         let (leg, handle) = attached.map_err(|error| {
             self.close_unanswered(record.clone(), Failure::GatewayFull);
@@ -172,7 +171,7 @@ impl Intake {
             codec,
             sip_call_id: Some(invite.call_id.clone()),
         };
-        let mut machine = Call::new(setup);
+        let mut machine = Call::new(setup.clone());
         if let Some(path) = &told {
             machine.handle_recording(path.clone());
         }
@@ -205,6 +204,7 @@ impl Intake {
         let new = NewCall {
             id: call.clone(),
             call: machine,
+            setup,
             leg,
             handle,
             sip: invite.handle.clone(),
@@ -215,7 +215,7 @@ impl Intake {
             self.shared.directory.ended(&call);
             self.close_unanswered(record, Failure::GatewayFull);
             tracing::error!(%call, "the agent worker is swamped; the call was given up");
-            let _ = invite.handle.bye(trunkline_sip::ByeReason {
+            let _ = invite.handle.bye(&trunkline_sip::ByeReason {
                 q850: Failure::GatewayFull.q850_cause(),
                 text: Failure::GatewayFull.name().to_owned(),
             });

@@ -48,9 +48,9 @@ pub enum RuntimeError {
     /// SIP did not start.
     #[error("SIP: {0}")]
     Sip(#[from] SipError),
-    /// A thread did not start.
-    #[error("a thread could not be started: {0}; raise the process's limits")]
-    Thread(#[from] io::Error),
+    /// A thread or the recordings' folder could not be made.
+    #[error("a thread could not be started or the recordings' folder not be made: {0}; check limits and permissions")]
+    System(#[from] io::Error),
 }
 
 /// What a runtime stands on.
@@ -81,6 +81,7 @@ impl Runtime {
     /// Starts taking calls.
     pub fn start(config: RuntimeConfig, sip: SipConfig, parts: Parts) -> Result<Self, RuntimeError> {
         let heavy_workers = config.heavy_workers;
+        std::fs::create_dir_all(&config.recordings)?;
         let shared = Arc::new(Shared {
             config,
             store: parts.store,
@@ -188,10 +189,8 @@ impl Runtime {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Takes no new calls, waits for those in progress, asks what is left after `patience` to come to an end and
-    /// stops. Returns the calls that were still there.
-    #[must_use]
-    pub fn shut_down(mut self, patience: Duration) -> usize {
+    /// Takes no new calls, waits for those in progress and asks what is left after `patience` to come to an end.
+    pub fn drain(&self, patience: Duration) {
         /// For the last words, the BYE and the record of calls that were asked to end.
         const FAREWELL: Duration = Duration::from_secs(10);
         self.set_draining(true);
@@ -202,7 +201,18 @@ impl Runtime {
             }
             self.wait_idle(FAREWELL);
         }
-        let left = self.active();
+    }
+
+    fn wait_idle(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while self.active() > 0 && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
         if let Some(sip) = self.sip.take() {
             sip.stop();
         }
@@ -213,13 +223,5 @@ impl Runtime {
             let _ = thread.join();
         }
         drop(self.pool.take());
-        left
-    }
-
-    fn wait_idle(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        while self.active() > 0 && Instant::now() < deadline {
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
     }
 }

@@ -50,7 +50,7 @@ impl Redacting {
             let plugin = shared.plugin(&self.plugin).map_err(|(_, detail)| detail)?;
             let start = SessionStart::new(now_us, now_us, std::sync::Arc::new(|| {}));
             let settings = serde_json::Value::Object(serde_json::Map::new());
-            let session = plugin.redactor(&settings, self.policy.clone(), start).map_err(|error| error.to_string())?;
+            let session = plugin.redactor(&settings, &self.policy, start).map_err(|error| error.to_string())?;
             self.session = Some(session);
         }
         self.session.as_mut().ok_or_else(|| "no redactor".to_owned())

@@ -79,7 +79,7 @@ impl Worker {
 fn run(inbox: &Receiver<Order>, signal: &PhaseSignal, shared: &Arc<Shared>, pool: &PoolQueue, notify: &Notify) {
     let mut calls: Vec<Active> = Vec::new();
     loop {
-        signal.wait(if calls.is_empty() { IDLE } else { GRID });
+        let _ = signal.wait(if calls.is_empty() { IDLE } else { GRID });
         while let Ok(order) = inbox.try_recv() {
             match order {
                 Order::Begin(new) => {

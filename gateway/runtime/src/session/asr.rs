@@ -29,7 +29,7 @@ pub(crate) fn open_asr(plugin: Arc<Plugin>, settings: Value, language: String, w
             .ok_or_else(|| (Failure::PluginRefused, format!("{} takes no 8 or 16 kHz l16", plugin.name())))?;
         let config = AsrConfig { format, languages: vec![language], interim_results: true, keyterms: Vec::new() };
         let start = SessionStart::new(now_us, now_us, wake.callback());
-        let session = plugin.asr(&settings, config, start).map_err(failed)?;
+        let session = plugin.asr(&settings, &config, start).map_err(failed)?;
         Ok(Box::new(AsrBody {
             session,
             online: is_online(&plugin),
@@ -45,7 +45,7 @@ pub(crate) fn open_asr(plugin: Arc<Plugin>, settings: Value, language: String, w
 
 /// Whether a plugin has connections of its own.
 pub(crate) fn is_online(plugin: &Plugin) -> bool {
-    !plugin.manifest().capabilities.hosts.is_empty()
+    !plugin.manifest().hosts.is_empty()
 }
 
 struct AsrBody {

@@ -35,7 +35,7 @@ pub(crate) fn open_llm(
             temperature: None,
         };
         let session = plugin
-            .llm(&settings, request, SessionStart::new(now_us, now_us, wake.callback()))
+            .llm(&settings, &request, SessionStart::new(now_us, now_us, wake.callback()))
             .map_err(|error| (error.failure(Capability::Llm), error.to_string()))?;
         Ok(Box::new(LlmBody { session, outputs: VecDeque::new(), time: PluginTime::default(), over: false })
             as Box<dyn Body>)

@@ -25,7 +25,7 @@ pub(crate) fn open_tool(
     Box::new(move |now_us| {
         let start = SessionStart::new(now_us, now_us, wake.callback());
         let session = plugin
-            .tool(&settings, &name, &arguments, context, start)
+            .tool(&settings, &name, &arguments, &context, start)
             .map_err(|error| (error.failure(Capability::Tool), error.to_string()))?;
         Ok(Box::new(ToolBody { session, outputs: VecDeque::new(), time: PluginTime::default(), over: false })
             as Box<dyn Body>)

@@ -25,7 +25,7 @@ pub(crate) fn open_tts(plugin: Arc<Plugin>, settings: Value, language: String, w
             speaking_rate: settings["speaking_rate"].as_f64().map(|rate| rate as f32),
         };
         let session = plugin
-            .tts(&settings, config, SessionStart::new(now_us, now_us, wake.callback()))
+            .tts(&settings, &config, SessionStart::new(now_us, now_us, wake.callback()))
             .map_err(|error| (error.failure(Capability::Tts), error.to_string()))?;
         let rate = session.format().sample_rate;
         Ok(Box::new(TtsBody { session, rate, outputs: VecDeque::new(), time: PluginTime::default(), over: false })

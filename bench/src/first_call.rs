@@ -1,0 +1,130 @@
+//! What one call costs and how long its caller waits: set-up, greeting, processor and memory, each beside a baseline
+//! measured in the same run on the same gateway.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use trunkline_caller::Happened;
+use trunkline_tests::caller::{Caller, script};
+use trunkline_tests::gateway::{Gateway, Options};
+use trunkline_tests::objects;
+
+use crate::results::{Measurement, Results};
+
+/// Calls one after the other for set-up and greeting.
+const SERIAL: u64 = 20;
+/// Calls at once for processor and memory.
+const AT_ONCE: u64 = 20;
+/// How long they are watched.
+const WATCH: Duration = Duration::from_secs(8);
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Also write the results as a JSON array.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// An agent that greets and then only listens for digits: no recogniser, no model.
+fn announcement() -> Value {
+    let mut agent = objects::offline_agent("Welcome.");
+    agent["pipeline"]["cascade"]["asr"] = json!([]);
+    agent["pipeline"]["cascade"]["llm"] = json!([]);
+    agent["recording"] = json!({ "enabled": false });
+    agent
+}
+
+/// Runs it.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let agents = [("announce", announcement()), ("talk", objects::offline_agent("Welcome."))];
+    let mut gateway = Gateway::standalone(scratch.path(), &objects::routed(&agents)?, Options::default())?;
+    gateway.await_agents(2)?;
+    let mut results = Results::new("cargo xtask bench first-call");
+
+    // The first call compiles nothing but opens caches; it is not counted.
+    serial(&gateway, "talk", 1)?;
+    let (plain_answer, plain_greeting) = serial(&gateway, "announce", SERIAL)?;
+    let (answer, greeting) = serial(&gateway, "talk", SERIAL)?;
+    results.add(Measurement::new("INVITE to 200, median", answer, "ms").beside(plain_answer));
+    results.add(Measurement::new("200 to greeting heard, median", greeting, "ms").beside(plain_greeting));
+
+    let idle = Load::of(gateway.process().id())?;
+    let plain = together(&mut gateway, "announce", &idle)?;
+    let full = together(&mut gateway, "talk", &idle)?;
+    results.add(Measurement::new("processor per call, listening", full.0, "% of a core").beside(plain.0));
+    results.add(Measurement::new("memory per call", full.1, "kB").beside(plain.1));
+    results.add(Measurement::new("memory of the idle gateway with its plugins", idle.resident_kb, "kB"));
+    results.baseline("an agent that only announces: no recogniser, no model, no recording");
+    gateway.stop()?;
+    results.finish(args.json.as_deref())
+}
+
+/// Medians of set-up and of the wait for the greeting, milliseconds.
+fn serial(gateway: &Gateway, user: &str, calls: u64) -> anyhow::Result<(f64, f64)> {
+    let (mut answers, mut greetings) = (Vec::new(), Vec::new());
+    for seed in 0..calls {
+        let steps = script(&json!({ "steps": [{ "wait_for_agent": { "quiet_ms": 200 } }] }))?;
+        let report = Caller::call(gateway.sip(), user, seed + 1, steps)?.finish()?;
+        let at = |wanted: fn(&Happened) -> bool| {
+            report.events.iter().find(|event| wanted(&event.what)).map(|event| event.at_ms as f64)
+        };
+        let answered = at(|what| matches!(what, Happened::Answered)).context("a call was not answered")?;
+        let spoke = at(|what| matches!(what, Happened::AgentStarted)).context("a call was not greeted")?;
+        answers.push(answered);
+        greetings.push(spoke - answered);
+    }
+    Ok((median(&mut answers), median(&mut greetings)))
+}
+
+/// Processor and resident memory per call of calls that all listen.
+fn together(gateway: &mut Gateway, user: &str, idle: &Load) -> anyhow::Result<(f64, f64)> {
+    let steps = json!({ "steps": [{ "wait_for_agent": { "quiet_ms": 500 } }, { "pause": { "ms": WATCH.as_millis() as u64 + 6000 } }] });
+    let mut callers = Vec::new();
+    for seed in 0..AT_ONCE {
+        let mut caller = Caller::call(gateway.sip(), user, 1000 + seed, script(&steps)?)?;
+        caller.await_answer()?;
+        callers.push(caller);
+    }
+    for caller in &mut callers {
+        caller.await_event("the end of the greeting", Duration::from_secs(30), |what| {
+            matches!(what, Happened::AgentStopped { .. })
+        })?;
+    }
+    let (before, begin) = (Load::of(gateway.process().id())?, Instant::now());
+    std::thread::sleep(WATCH);
+    let (after, seconds) = (Load::of(gateway.process().id())?, begin.elapsed().as_secs_f64());
+    for caller in callers {
+        caller.finish()?;
+    }
+    let busy = (after.processor_s - before.processor_s) / seconds * 100.0;
+    Ok((busy / AT_ONCE as f64, (after.resident_kb - idle.resident_kb).max(0.0) / AT_ONCE as f64))
+}
+
+/// What the kernel says of a process.
+struct Load {
+    processor_s: f64,
+    resident_kb: f64,
+}
+
+impl Load {
+    fn of(pid: u32) -> anyhow::Result<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // Fields 14 and 15 of proc(5); the name in field 2 may hold spaces, so count from its end.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+        let per_second = rustix::param::clock_ticks_per_second() as f64;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
+        let resident_kb = resident.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0.0);
+        Ok(Self { processor_s: (ticks(11) + ticks(12)) / per_second, resident_kb })
+    }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}

@@ -1,0 +1,210 @@
+//! From a configuration to a running gateway: each part is started in the order in which others stand on it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use serde_json::json;
+use tokio::runtime::Handle;
+use trunkline_edge_store::{DurableStore, EdgeStore, StoreOptions};
+use trunkline_media::{MediaConfig, MediaPlane};
+use trunkline_plugin_host::PluginRegistry;
+use trunkline_runtime::{Parts, Runtime, RuntimeConfig, Serving};
+use trunkline_sip::{Rate, SipConfig, UnknownPeer as SipUnknownPeer};
+use trunkline_sync::{DesiredState, SyncClient, SyncConfig, SyncHandle};
+
+use crate::config::{Config, Loaded, UnknownPeer};
+use crate::plugins::{self, Refused};
+use crate::secrets;
+use crate::spool::StoreSpool;
+
+/// How often the fleet client is told of calls.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// A running gateway.
+pub(crate) struct Gateway {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) store: Arc<dyn EdgeStore>,
+    pub(crate) sync: Option<Arc<SyncHandle>>,
+    pub(crate) plugins: Arc<PluginRegistry>,
+    pub(crate) refused: Arc<Vec<Refused>>,
+    pub(crate) serving: Arc<ArcSwap<Serving>>,
+}
+
+/// The edge store of a state folder.
+pub(crate) fn open_store(state: &Path) -> anyhow::Result<Arc<dyn EdgeStore>> {
+    std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
+    Ok(Arc::new(DurableStore::open(&state.join("store"), StoreOptions::default())?))
+}
+
+/// Starts everything.
+pub(crate) fn start(loaded: &Loaded, tokio: &Handle) -> anyhow::Result<Gateway> {
+    let config = &loaded.config;
+    let store = open_store(&config.gateway.state_dir)?;
+    for alarm in store.health().alarms {
+        tracing::error!(alarm = alarm.name, lost_records = alarm.lost_records, "{}", alarm.detail);
+    }
+    for record in store.recover()? {
+        tracing::warn!(call = %record.call, "a call of an earlier run was closed as gateway_crashed");
+    }
+
+    let host = plugins::host(config, tokio.clone(), secrets::resolve(&config.secrets)?)?;
+    let (registry, refused) = plugins::load(&host, &config.plugins.dir);
+    for refused in &refused {
+        tracing::error!(folder = %refused.folder.display(), "plugin refused: {}", refused.error);
+    }
+    let plugins = Arc::new(registry);
+
+    let sync = match config.control_plane.url.as_str() {
+        "" => None,
+        url => Some(Arc::new(SyncClient::start(sync_config(url), Arc::new(StoreSpool(Arc::clone(&store))), tokio)?)),
+    };
+    let serving = Arc::new(ArcSwap::from_pointee(Serving::default()));
+    serve(&serving, loaded, sync.as_ref().map(|sync| sync.state().borrow().clone()).as_deref());
+
+    let plane = MediaPlane::start(media_config(config))?;
+    let gateway = store.identity()?.map(|identity| identity.gateway);
+    let parts =
+        Parts { plane, store: Arc::clone(&store), plugins: Arc::clone(&plugins), serving: Arc::clone(&serving) };
+    let runtime = Arc::new(Runtime::start(runtime_config(config, gateway), sip_config(config), parts)?);
+    if let Some(sync) = &sync {
+        follow(sync, &serving, loaded, tokio);
+        tell(sync, &runtime, tokio);
+    }
+    Ok(Gateway { runtime, store, sync, plugins, refused: Arc::new(refused), serving })
+}
+
+/// How this build presents itself to a control plane.
+pub(crate) fn sync_config(url: &str) -> SyncConfig {
+    SyncConfig { url: url.to_owned(), extra_roots: Vec::new(), version: env!("CARGO_PKG_VERSION").to_owned() }
+}
+
+/// Puts desired state and local objects into service.
+fn serve(serving: &ArcSwap<Serving>, loaded: &Loaded, state: Option<&DesiredState>) {
+    let mut objects = loaded.objects.clone();
+    if let Some(state) = state {
+        objects.extend(state.objects().cloned());
+    }
+    let (next, problems) = Serving::build(&objects);
+    for problem in problems {
+        tracing::error!("not in service: {problem}");
+    }
+    tracing::info!(agents = next.agents(), rev = state.map(|state| state.rev), "serving");
+    serving.store(Arc::new(next));
+}
+
+/// Serves each revision as it comes.
+fn follow(sync: &Arc<SyncHandle>, serving: &Arc<ArcSwap<Serving>>, loaded: &Loaded, tokio: &Handle) {
+    let (mut states, serving, loaded) = (sync.state(), Arc::clone(serving), loaded.clone());
+    tokio.spawn(async move {
+        while states.changed().await.is_ok() {
+            let state = states.borrow_and_update().clone();
+            serve(&serving, &loaded, Some(&state));
+        }
+    });
+}
+
+/// Tells the fleet client how many calls there are, and when one is finished.
+fn tell(sync: &Arc<SyncHandle>, runtime: &Arc<Runtime>, tokio: &Handle) {
+    let (sync, runtime) = (Arc::downgrade(sync), Arc::downgrade(runtime));
+    tokio.spawn(async move {
+        let mut finished = 0;
+        loop {
+            tokio::time::sleep(TELL_EVERY).await;
+            let (Some(sync), Some(runtime)) = (sync.upgrade(), runtime.upgrade()) else { return };
+            sync.set_calls(u32::try_from(runtime.active()).unwrap_or(u32::MAX));
+            let now = runtime.counters().finished.load(Ordering::Relaxed);
+            if now != finished {
+                finished = now;
+                sync.new_records();
+            }
+        }
+    });
+}
+
+fn media_config(config: &Config) -> MediaConfig {
+    let workers = if config.media.workers == 0 { spare_cores() } else { config.media.workers };
+    let calls = usize::try_from(config.limits.max_calls).unwrap_or(usize::MAX);
+    MediaConfig {
+        workers,
+        bind_ip: config.rtp.bind,
+        ports: config.rtp.port_min..=config.rtp.port_max,
+        max_legs_per_worker: calls.div_ceil(workers).max(16),
+        realtime: config.media.realtime,
+        ..MediaConfig::default()
+    }
+}
+
+fn runtime_config(config: &Config, gateway: Option<trunkline_api::Id>) -> RuntimeConfig {
+    let state = &config.gateway.state_dir;
+    RuntimeConfig {
+        gateway,
+        max_calls: config.limits.max_calls,
+        checkpoint_us: u64::from(config.limits.checkpoint_s) * 1_000_000,
+        recordings: config.recording.dir.clone().unwrap_or_else(|| state.join("recordings")),
+        state_dir: state.clone(),
+        media_addr: config.rtp.advertise.unwrap_or(config.rtp.bind),
+        media_timeout_ms: config.rtp.timeout_ms,
+        heavy_workers: if config.media.heavy_workers == 0 { spare_cores() } else { config.media.heavy_workers },
+    }
+}
+
+fn sip_config(config: &Config) -> SipConfig {
+    let mut sip = SipConfig::new(config.sip.listen);
+    sip.advertised = config.sip.advertise;
+    sip.unknown_peer = match config.sip.unknown_peer {
+        UnknownPeer::Reject => SipUnknownPeer::Reject,
+        UnknownPeer::Drop => SipUnknownPeer::Drop,
+    };
+    sip.limits.max_calls = usize::try_from(config.limits.max_calls).unwrap_or(usize::MAX);
+    sip.limits.trunk_rate = Some(Rate { per_second: config.sip.source_rate, burst: config.sip.source_burst });
+    sip
+}
+
+/// Cores but one, at least one.
+fn spare_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
+}
+
+impl Gateway {
+    /// What `trunkline doctor` and `/v1/status` look at.
+    pub(crate) fn status(&self) -> impl Fn() -> serde_json::Value + Send + Sync + use<> {
+        let (runtime, store) = (Arc::downgrade(&self.runtime), Arc::clone(&self.store));
+        let (sync, plugins) = (self.sync.clone(), Arc::clone(&self.plugins));
+        let (refused, serving) = (Arc::clone(&self.refused), Arc::clone(&self.serving));
+        move || {
+            let health = store.health();
+            json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "calls": runtime.upgrade().map_or(0, |runtime| runtime.active()),
+                "draining": runtime.upgrade().is_none_or(|runtime| runtime.is_draining()),
+                "agents": serving.load().agents(),
+                "plugins": plugins.names(),
+                "plugins_refused":
+                    refused.iter().map(|r| format!("{}: {}", r.folder.display(), r.error)).collect::<Vec<_>>(),
+                "store": {
+                    "available": health.available,
+                    "detail": health.detail,
+                    "pending_usage": health.pending[0],
+                    "pending_events": health.pending[1],
+                    "open_calls": health.open_calls,
+                    "alarms": health.alarms.iter().map(|alarm| alarm.name).collect::<Vec<_>>(),
+                },
+                "control_plane": sync.as_ref().map(|sync| {
+                    let status = sync.status();
+                    json!({
+                        "connected": status.downlink_trouble.is_none() && status.last_contact_us.is_some(),
+                        "gateway": status.gateway,
+                        "applied_rev": status.applied_rev,
+                        "rejected": status.rejected,
+                        "trouble": status.downlink_trouble,
+                        "upload_trouble": status.uplink_trouble,
+                    })
+                }),
+            })
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! SIPp, with PCMU media, completes a hundred calls with none failed; the greeting is audible in the captured RTP, and
+//! a word of it is recognised when it is played to a second call.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+use trunkline_caller::spoken;
+use trunkline_tests::caller::{Caller, script};
+use trunkline_tests::capture::{from_ulaw, read_pcmu, to_ulaw, write_rtp};
+use trunkline_tests::gateway::{Gateway, Options};
+use trunkline_tests::process::Process;
+use trunkline_tests::wav::{Wav, level_dbfs};
+use trunkline_tests::{objects, wait};
+
+/// A word that both the synthesiser says and the recogniser knows well.
+const WORD: &str = "operator";
+const MEDIA_PORT: u16 = 41_000;
+
+#[test]
+fn a_hundred_calls_are_answered_greeted_and_finished() {
+    let scratch = tempfile::tempdir().unwrap();
+    let agents = [
+        ("1000", objects::offline_agent(&format!("{WORD}."))),
+        ("2000", {
+            let mut listener = objects::offline_agent("");
+            let words = [WORD, "billing", "sales", "support", "goodbye"];
+            let grammar = format!("#JSGF V1.0; grammar test; public <word> = {};", words.join(" | "));
+            listener["pipeline"]["cascade"]["asr"][0]["settings"] = json!({ "grammar": grammar, "min_confidence": 0.0 });
+            listener
+        }),
+    ];
+    let mut gateway = Gateway::standalone(scratch.path(), &objects::routed(&agents).unwrap(), Options::default()).unwrap();
+    gateway.await_agents(2).unwrap();
+
+    let capture = scratch.path().join("media.pcap");
+    let mut tcpdump = Process::start(
+        "tcpdump",
+        scratch.path(),
+        Command::new("tcpdump").args(["-i", "lo", "-U", "-w"]).arg(&capture).arg(format!(
+            "udp and dst portrange {MEDIA_PORT}-{}",
+            MEDIA_PORT + 400
+        )),
+    )
+    .unwrap();
+    tcpdump.await_sign("tcpdump to listen", Duration::from_secs(10), |log| log.contains("listening on").then_some(())).unwrap();
+
+    let output = sipp(scratch.path(), &gateway);
+    assert!(output.0, "SIPp failed:\n{}", output.1);
+
+    wait::until_true("a hundred finished calls", Duration::from_secs(30), || {
+        gateway.metrics().unwrap().lines().any(|line| line == "trunkline_calls_finished_total 100")
+    })
+    .unwrap();
+    assert!(gateway.metrics().unwrap().contains("trunkline_calls_refused_total 0\n"));
+    tcpdump.stop(Duration::from_secs(10)).unwrap();
+
+    let streams = read_pcmu(&capture).unwrap();
+    assert!(streams.len() >= 100, "{} streams were captured", streams.len());
+    let mut silent = Vec::new();
+    for (stream, ulaw) in &streams {
+        let samples: Vec<i16> = ulaw.iter().map(|code| from_ulaw(*code)).collect();
+        let loud = samples.chunks(160).filter(|frame| level_dbfs(frame) > -40.0).count() * 20;
+        if loud < 200 {
+            silent.push((stream, loud));
+        }
+    }
+    assert!(silent.is_empty(), "streams without an audible greeting: {silent:?}");
+
+    let greeting: Vec<i16> = streams.values().next().unwrap().iter().map(|code| from_ulaw(*code)).collect();
+    let file = scratch.path().join("greeting.wav");
+    Wav::write_mono(&file, 8000, &greeting[..greeting.len().min(8000 * 2)]).unwrap();
+    assert!(heard(&gateway, &file).contains(WORD), "the greeting was heard as {:?}", heard(&gateway, &file));
+    gateway.stop().unwrap();
+}
+
+/// Has SIPp make the calls; whether it counted none as failed, and what it said.
+fn sipp(scratch: &Path, gateway: &Gateway) -> (bool, String) {
+    let speech = scratch.join("speech.pcap");
+    let samples = spoken("slt", "billing please").unwrap();
+    write_rtp(&speech, &samples.iter().map(|sample| to_ulaw(*sample)).collect::<Vec<_>>()).unwrap();
+    let scenario = include_str!("sipp/caller_with_media.xml").replace("SPEECH_PCAP", &speech.display().to_string());
+    let file = scratch.join("caller.xml");
+    std::fs::write(&file, scenario).unwrap();
+    let target = gateway.sip().to_string();
+    let output = Command::new("timeout")
+        .current_dir(scratch)
+        .args(["120", "sipp", "-sf"])
+        .arg(&file)
+        .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-min_rtp_port", &MEDIA_PORT.to_string()])
+        .args(["-max_rtp_port", &(MEDIA_PORT + 400).to_string(), "-m", "100", "-r", "4", "-l", "20", "-s", "1000"])
+        .args(["-nostdin", "-timeout", "100", "-trace_err", &target])
+        .output()
+        .unwrap();
+    let said = format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code() == Some(0), said)
+}
+
+/// What the listening agent understands of a file.
+fn heard(gateway: &Gateway, file: &Path) -> String {
+    let steps = json!({ "steps": [{ "pause": { "ms": 300 } }, { "say": { "wav": file } }, { "wait_for_agent": { "quiet_ms": 300 } }] });
+    let caller = Caller::call(gateway.sip(), "2000", 9, script(&steps).unwrap()).unwrap();
+    let call = wait::until("the listening call", Duration::from_secs(10), || {
+        let calls = gateway.calls().ok()?;
+        calls.iter().find(|call| call["to"] == "2000")?["id"].as_str().map(str::to_owned)
+    })
+    .unwrap();
+    caller.finish().unwrap();
+    let seen = gateway.admin().unwrap().get(&format!("/v1/calls/{call}")).unwrap();
+    seen["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["type"] == "transcript.final")
+        .filter_map(|event| event["data"]["text"].as_str().map(str::to_owned))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
