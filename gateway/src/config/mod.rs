@@ -40,7 +40,7 @@ pub(crate) struct Loaded {
 /// and `set`, then the local objects; or reports everything that is wrong with them.
 pub(crate) fn load(file: Option<&Path>, set: &[String]) -> Result<Loaded, Vec<Diagnostic>> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
     };
     load_from(file, std::env::vars_os().filter_map(text).collect(), set)
 }

@@ -295,3 +295,36 @@ fn an_id_may_be_used_once() {
     );
     assert!(faults[0].contains("conf.d/objects/a.toml:4:1 already"), "{}", faults[0]);
 }
+
+#[test]
+fn whatever_is_broken_is_loaded_or_refused() {
+    let example =
+        fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../config/trunkline.toml")).unwrap();
+    let folder = Folder::with("");
+    let (mut seed, mut refused) = (7_u64, 0);
+    let mut random = |end: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % end
+    };
+    for _ in 0..300 {
+        for (name, text) in [("trunkline.toml", example.as_str()), ("conf.d/objects/shop.toml", OBJECTS)] {
+            let mut characters: Vec<char> = text.chars().collect();
+            for _ in 0..=random(3) {
+                let at = random(characters.len());
+                let other = ['"', '[', ']', '{', '=', '.', '\n', '#', '0', 'x', 'é', ','][random(12)];
+                match random(3) {
+                    0 => characters[at] = other,
+                    1 => characters.insert(at, other),
+                    _ => drop(characters.remove(at)),
+                }
+            }
+            folder.file(name, &characters.into_iter().collect::<String>());
+        }
+        if let Err(faults) = folder.load(&[], &[]) {
+            refused += 1;
+            let places = |fault: &String| fault.contains(".toml:") || fault.starts_with("defaults: ");
+            assert!(!faults.is_empty() && faults.iter().all(places), "{faults:#?}");
+        }
+    }
+    assert!(refused > 100, "only {refused} were refused");
+}
