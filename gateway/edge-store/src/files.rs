@@ -21,6 +21,10 @@ pub trait Files: Send + Sync {
     fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>>;
     /// Opens `path` for appending.
     fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>>;
+    /// Makes a folder's entries durable.
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        sync_folder(path)
+    }
 }
 
 /// The real disk.

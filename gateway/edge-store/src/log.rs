@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use trunkline_api::sync::Stream;
 
-use crate::files::{Files, SegmentFile, sync_folder};
+use crate::files::{Files, SegmentFile};
 use crate::record;
 use crate::segment::{self, HEADER, Label, Scan};
 use crate::upload::{Source, UploadPlan};
@@ -98,6 +98,7 @@ impl StreamLog {
             log.open_segment(label, alarms)?;
         }
         log.bound_by_successors();
+        log.report_lost_ends(alarms);
         log.mark_unmarked();
         let last = log.segments.iter().filter(|seg| seg.label.epoch == epoch).map(|seg| seg.last).max().unwrap_or(0);
         let marks = log.marks.entry(epoch).or_default();
@@ -128,7 +129,7 @@ impl StreamLog {
     /// Keeps what was damaged or cut and raises an alarm with counts.
     fn report(&self, path: &Path, bytes: &[u8], scan: &Scan, label: Label, alarms: &mut Vec<Alarm>) {
         let cut = bytes.len() - scan.end;
-        if scan.damage.is_empty() && cut == 0 {
+        if scan.damage.is_empty() && cut == 0 && bytes.len() >= HEADER {
             return;
         }
         let kept = aside::keep(&self.root, &format!("{}-{}", self.stream.as_str(), label.file_name()), bytes);
@@ -143,14 +144,29 @@ impl StreamLog {
                 bytes: damaged as u64,
             });
         }
-        if cut > 0 {
-            let offered = self.marks.get(&label.epoch).map_or(0, |marks| marks.offered);
+        if cut > 0 || bytes.len() < HEADER {
             alarms.push(Alarm {
                 name: "log_tail_cut",
                 detail: format!("{}: the unfinished end was cut; a copy is in {}", path.display(), kept.display()),
-                lost_records: offered.saturating_sub(last),
+                lost_records: 0,
                 bytes: cut as u64,
             });
+        }
+    }
+
+    /// What was offered for upload was durable; if the files end before it, they were cut since.
+    fn report_lost_ends(&self, alarms: &mut Vec<Alarm>) {
+        for (&epoch, marks) in &self.marks {
+            let of_epoch = self.segments.iter().filter(|segment| segment.label.epoch == epoch);
+            let last = of_epoch.map(|segment| segment.last).max().unwrap_or(0).max(marks.acked);
+            if marks.offered > last {
+                alarms.push(Alarm {
+                    name: "log_damaged",
+                    detail: format!("{}: records {} to {} are gone", self.folder.display(), last + 1, marks.offered),
+                    lost_records: marks.offered - last,
+                    bytes: 0,
+                });
+            }
         }
     }
 
@@ -222,7 +238,7 @@ impl StreamLog {
             active.file.append(&active.staged)?;
             active.file.sync()?;
             if !active.named {
-                sync_folder(&self.folder)?;
+                self.files.sync_folder(&self.folder)?;
                 active.named = true;
             }
             Ok(())
@@ -315,12 +331,14 @@ impl StreamLog {
     pub(crate) fn delete_acknowledged(&mut self, keep_from: u64) -> io::Result<()> {
         let active = self.active.as_ref().and_then(|_| self.segments.last().map(|last| last.label.number));
         let marks = &self.marks;
+        let newest: BTreeMap<u64, u64> =
+            self.segments.iter().map(|segment| (segment.label.epoch, segment.label.number)).collect();
         let mut deleted = Ok(());
         self.segments.retain(|segment| {
             let Marks { acked, offered } = marks.get(&segment.label.epoch).copied().unwrap_or_default();
             // A segment whose epoch still owes `null` records for a lost tail stays, to keep its epoch in the list.
             let keep = segment.last > acked
-                || acked < offered
+                || (acked < offered && newest.get(&segment.label.epoch) == Some(&segment.label.number))
                 || Some(segment.label.number) == active
                 || segment.label.number >= keep_from
                 || deleted.is_err();
@@ -382,15 +400,19 @@ mod tests {
 
     /// The real files without the waiting, for thousands of openings.
     struct Unsynced;
-    struct UnsyncedFile(Box<dyn SegmentFile>);
+    struct UnsyncedFile(Box<dyn SegmentFile>, PathBuf);
 
     impl Files for Unsynced {
         fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
-            Ok(Box::new(UnsyncedFile(Disk.create(path)?)))
+            Ok(Box::new(UnsyncedFile(Disk.create(path)?, path.to_path_buf())))
         }
 
         fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
-            Ok(Box::new(UnsyncedFile(Disk.open(path)?)))
+            Ok(Box::new(UnsyncedFile(Disk.open(path)?, path.to_path_buf())))
+        }
+
+        fn sync_folder(&self, _: &Path) -> io::Result<()> {
+            Ok(())
         }
     }
 
@@ -404,7 +426,7 @@ mod tests {
         }
 
         fn truncate(&mut self, len: u64) -> io::Result<()> {
-            self.0.truncate(len)
+            std::fs::OpenOptions::new().write(true).open(&self.1)?.set_len(len)
         }
     }
 
@@ -431,8 +453,9 @@ mod tests {
     }
 
     /// What must hold after any damage to a file of `written` records of which `offered` were offered: every record
-    /// is itself or lost, numbers have no gaps, and no offered number is used again.
-    fn check(root: &Path, written: u64, offered: u64) -> u64 {
+    /// is itself or lost, numbers have no gaps, no offered number is used again, and a loss raises an alarm, unless
+    /// the damage is `silent`: a cut exactly between records that nobody was offered.
+    fn check(root: &Path, written: u64, offered: u64, silent: bool) -> u64 {
         let (mut log, alarms) = open(root, Marks { acked: 0, offered });
         let survived = read(&log);
         let lost = survived.iter().filter(|record| record.1.is_none()).count() as u64;
@@ -442,7 +465,7 @@ mod tests {
         }
         assert!(survived.len() as u64 >= offered && survived.len() as u64 <= written);
         let gone = lost + (written - survived.len() as u64);
-        assert!(gone == 0 || !alarms.is_empty(), "{gone} records lost without an alarm");
+        assert!(gone == 0 || !alarms.is_empty() || (silent && lost == 0), "{gone} records lost without an alarm");
         write(&mut log, 3);
         let next = survived.len() as u64 + 1;
         assert_eq!(
@@ -462,13 +485,16 @@ mod tests {
         let name = Label { number: 1, epoch: EPOCH, first_seq: 1 }.file_name();
         let bytes = std::fs::read(pristine.path().join("events").join(&name)).unwrap();
         let longest = 8 + 8 + json!({ "n": 9 }).to_string().len();
+        let label = Label { number: 1, epoch: EPOCH, first_seq: 1 };
+        let boundaries: Vec<usize> = segment::scan(&bytes, &label).entries.iter().map(|entry| entry.offset).collect();
         let mut rounds = 0;
         let mut damage = |damaged: &[u8], most_lost: u64| {
             for offered in [0, 5, written] {
                 let root = tempfile::tempdir().unwrap();
                 std::fs::create_dir(root.path().join("events")).unwrap();
                 std::fs::write(root.path().join("events").join(&name), damaged).unwrap();
-                let gone = check(root.path(), written, offered);
+                let silent = boundaries.contains(&damaged.len());
+                let gone = check(root.path(), written, offered, silent);
                 assert!(gone <= most_lost, "{gone} records lost where {most_lost} were touched");
                 rounds += 1;
             }
@@ -553,7 +579,7 @@ mod tests {
         assert_eq!(log.segments.len(), segments - 1);
         assert_eq!(read(&log)[0], (second, Some(second)));
         acknowledge(&mut log, 600);
-        log.delete_acknowledged(log.segments[2].label.number).unwrap();
+        log.delete_acknowledged(log.segments[1].label.number).unwrap();
         assert_eq!(log.segments.len(), segments - 2, "what is still needed stays");
     }
 }

@@ -55,26 +55,30 @@ fn killed_two_hundred_times_it_loses_nothing_and_counts_nothing_twice() {
             .spawn()
             .unwrap();
         let mut pipe = child.stdout.take().unwrap();
-        let (first, began) = std::sync::mpsc::channel();
+        let (said, lines) = std::sync::mpsc::channel();
         let reader = std::thread::spawn(move || {
             let (mut output, mut chunk) = (Vec::<u8>::new(), [0; 65536]);
+            let mut ready = false;
             loop {
                 let read = pipe.read(&mut chunk).unwrap();
                 if read == 0 {
                     return String::from_utf8(output).unwrap();
                 }
                 output.extend_from_slice(&chunk[..read]);
-                if output.windows(6).any(|line| line == b"ready\n") {
-                    let _ = first.send(());
+                ready |= output.windows(6).any(|line| line == b"ready\n");
+                if ready {
+                    let _ = said.send(output.iter().filter(|&&byte| byte == b'\n').count() as u64);
                 }
             }
         });
-        // Every eighth round dies while it opens the store or even before; the others some time into their work.
+        // Every eighth round dies while it opens the store or even before; the others after some of their work,
+        // counted in lines so that a slow machine does as much of it as a fast one.
         if round % 8 == 0 {
             std::thread::sleep(Duration::from_micros(random() % 30_000));
         } else {
-            began.recv_timeout(Duration::from_secs(30)).unwrap();
-            std::thread::sleep(Duration::from_micros(random() % 150_000));
+            let enough = 4 + random() % 40;
+            while lines.recv_timeout(Duration::from_secs(30)).unwrap() < enough {}
+            std::thread::sleep(Duration::from_micros(random() % 3_000));
         }
         child.kill().unwrap();
         child.wait().unwrap();

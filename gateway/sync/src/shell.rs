@@ -49,6 +49,13 @@ struct Shared {
     identity: Notify,
 }
 
+enum Wake {
+    Input(Input),
+    Records,
+    Identity,
+    Timer,
+}
+
 enum Input {
     Answer(RequestId, Result<Reply, Trouble>),
     Stream(RequestId, Option<Signed>),
@@ -158,7 +165,6 @@ impl Carrier {
         status: watch::Sender<Status>,
     ) {
         loop {
-            self.protocol.handle_calls(shared.calls.load(Ordering::Relaxed));
             self.drain().await;
             state.send_if_modified(|current| {
                 let changed = !Arc::ptr_eq(current, self.protocol.state());
@@ -173,21 +179,22 @@ impl Carrier {
                 *current = now;
                 changed
             });
-            let wake = self.protocol.poll_timeout().map(|(at_us, _)| self.begun + Duration::from_micros(at_us));
-            tokio::select! {
+            let timer = self.protocol.poll_timeout().map(|(at_us, _)| self.begun + Duration::from_micros(at_us));
+            let wake = tokio::select! {
                 input = inputs.recv() => match input {
-                    Some(input) => self.input(input),
+                    Some(input) => Wake::Input(input),
                     None => return,
                 },
-                () = shared.records.notified() => {
-                    let now_us = self.now_us();
-                    self.protocol.handle_new_records(now_us);
-                }
-                () = shared.identity.notified() => self.read_identity(),
-                () = sleep_until(wake) => {
-                    let now_us = self.now_us();
-                    self.protocol.handle_timeout(now_us);
-                }
+                () = shared.records.notified() => Wake::Records,
+                () = shared.identity.notified() => Wake::Identity,
+                () = sleep_until(timer) => Wake::Timer,
+            };
+            self.protocol.handle_calls(shared.calls.load(Ordering::Relaxed));
+            match wake {
+                Wake::Input(input) => self.input(input),
+                Wake::Records => self.protocol.handle_new_records(self.now_us()),
+                Wake::Identity => self.read_identity(),
+                Wake::Timer => self.protocol.handle_timeout(self.now_us()),
             }
         }
     }

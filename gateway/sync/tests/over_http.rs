@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
@@ -25,7 +26,7 @@ use trunkline_sync::{Link, Spool, SpoolError, SyncClient, SyncConfig, SyncError,
 const KEY: [u8; 32] = [7; 32];
 const PATIENCE: Duration = Duration::from_secs(20);
 
-type Sent = http_body_util::combinators::BoxBody<Bytes, Infallible>;
+type Sent = UnsyncBoxBody<Bytes, Infallible>;
 
 fn gateway() -> Id {
     Id::mint(Prefix::Gateway, 5, [5; 10])
@@ -133,16 +134,12 @@ impl Server {
             Some((Ok(Frame::data(Bytes::from(text))), (offered, false)))
         });
         let response = Response::builder().header("content-type", "text/event-stream");
-        response
-            .body(BodyExt::boxed(StreamBody::new(
-                Box::pin(frames) as std::pin::Pin<Box<dyn futures_util::Stream<Item = _> + Send + Sync>>
-            )))
-            .unwrap()
+        response.body(UnsyncBoxBody::new(StreamBody::new(frames))).unwrap()
     }
 }
 
 fn reply(status: u16, body: &serde_json::Value) -> Response<Sent> {
-    Response::builder().status(status).body(Full::new(Bytes::from(body.to_string())).boxed()).unwrap()
+    Response::builder().status(status).body(Full::new(Bytes::from(body.to_string())).boxed_unsync()).unwrap()
 }
 
 #[derive(Default)]
