@@ -110,9 +110,8 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
 
 async fn metrics_page(State(admin): State<Arc<Admin>>) -> Response {
     match metrics::page(&admin.runtime, admin.store.as_ref()) {
-        Ok(text) => {
-            ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
-        }
+        Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+            .into_response(),
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }

@@ -22,7 +22,9 @@ pub(crate) fn resolve(secrets: &BTreeMap<String, Secret>) -> anyhow::Result<BTre
 
 fn one(reference: &str) -> anyhow::Result<String> {
     let text = match reference.split_once(':') {
-        Some(("env", name)) => std::env::var(name).with_context(|| format!("environment variable {name} is not set"))?,
+        Some(("env", name)) => {
+            std::env::var(name).with_context(|| format!("environment variable {name} is not set"))?
+        }
         Some(("file", path)) => fs::read_to_string(path)?,
         Some(("credential", name)) => {
             let dir = std::env::var_os("CREDENTIALS_DIRECTORY").context("no systemd credentials for this process")?;

@@ -23,7 +23,8 @@ pub(crate) struct Findings<'a> {
 
 /// Checks all; returns what was found true.
 pub(crate) fn all(found: &Findings<'_>, control_plane: &ControlPlane) -> anyhow::Result<Vec<String>> {
-    let (request, digits, key) = (found.scenario.request, found.scenario.spoken_digits(), found.scenario.key.to_string());
+    let (request, digits, key) =
+        (found.scenario.request, found.scenario.spoken_digits(), found.scenario.key.to_string());
     let mut claims = Vec::new();
 
     let listed = control_plane.calls()?;
@@ -35,7 +36,8 @@ pub(crate) fn all(found: &Findings<'_>, control_plane: &ControlPlane) -> anyhow:
         found.says("llm.request", "input", words)?;
         found.says("agent.said", "text", words)?;
     }
-    claims.push(format!("\"{request}\" and \"{digits}\" were recognised, given to the model and repeated by the agent"));
+    claims
+        .push(format!("\"{request}\" and \"{digits}\" were recognised, given to the model and repeated by the agent"));
 
     found.says("dtmf.received", "digit", &key)?;
     found.says("llm.request", "input", &key)?;
@@ -48,7 +50,10 @@ pub(crate) fn all(found: &Findings<'_>, control_plane: &ControlPlane) -> anyhow:
     ensure!(!heard.is_empty(), "the agent remembers nothing of what it said before the interruption");
     let rest = found.texts("agent.said", "text").collect::<Vec<_>>().join(" ");
     ensure!(heard.len() < rest.len(), "the agent remembers more than was sent");
-    claims.push(format!("the interruption stopped the reply \"{}...\" within it", said.chars().take(30).collect::<String>()));
+    claims.push(format!(
+        "the interruption stopped the reply \"{}...\" within it",
+        said.chars().take(30).collect::<String>()
+    ));
 
     let wav = Wav::read(found.recording)?;
     ensure!(wav.channels.len() == 2, "the recording has {} channels", wav.channels.len());
@@ -56,7 +61,8 @@ pub(crate) fn all(found: &Findings<'_>, control_plane: &ControlPlane) -> anyhow:
     ensure!(loud[0] > 800 && loud[1] > 2000, "a voice is missing in the recording: {loud:?} ms above -40 dBFS");
     claims.push(format!("the recording holds both voices: caller {} ms, agent {} ms", loud[0], loud[1]));
 
-    let heard_ms = found.report.agent.chunks(160).filter(|frame| trunkline_tests::wav::level_dbfs(frame) > -40.0).count() * 20;
+    let heard_ms =
+        found.report.agent.chunks(160).filter(|frame| trunkline_tests::wav::level_dbfs(frame) > -40.0).count() * 20;
     ensure!(heard_ms > 2000, "the caller heard {heard_ms} ms of the agent");
     claims.push(format!("the caller heard {heard_ms} ms of the agent over RTP"));
 
@@ -68,12 +74,21 @@ pub(crate) fn all(found: &Findings<'_>, control_plane: &ControlPlane) -> anyhow:
     ensure!(used("asr_ms") > 0 && used("tts_chars") > 0 && used("tokens_out") > 0, "usage is incomplete: {cost}");
     let duration = used("call_ms");
     ensure!((3000..120_000).contains(&duration), "the call lasted {duration} ms by its usage record");
-    claims.push(format!("usage: {duration} ms of call, {} ms recognised, {} characters spoken", used("asr_ms"), used("tts_chars")));
+    claims.push(format!(
+        "usage: {duration} ms of call, {} ms recognised, {} characters spoken",
+        used("asr_ms"),
+        used("tts_chars")
+    ));
 
     let total = cost["total_micro"].as_i64().with_context(|| format!("no total: {cost}"))?;
     let parts: i64 = components.iter().filter_map(|part| part["cost_micro"].as_i64()).sum();
     ensure!(total > 0 && total == parts, "components sum to {parts}, the total is {total}");
-    claims.push(format!("cost: {}.{:06} {}", total / 1_000_000, total % 1_000_000, cost["currency"].as_str().unwrap_or("?")));
+    claims.push(format!(
+        "cost: {}.{:06} {}",
+        total / 1_000_000,
+        total % 1_000_000,
+        cost["currency"].as_str().unwrap_or("?")
+    ));
 
     let sequence: Vec<u64> = found.events().filter_map(|event| event["seq"].as_u64()).collect();
     ensure!(sequence == (1..=sequence.len() as u64).collect::<Vec<_>>(), "the timeline has gaps: {sequence:?}");

@@ -85,12 +85,7 @@ fn demo(cli: &Cli) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn call(
-    screen: &Screen,
-    control_plane: &ControlPlane,
-    gateway: &Gateway,
-    scenario: &Scenario,
-) -> anyhow::Result<()> {
+fn call(screen: &Screen, control_plane: &ControlPlane, gateway: &Gateway, scenario: &Scenario) -> anyhow::Result<()> {
     screen.stage(&format!("a call (seed {})", scenario.seed));
     let steps = script(&json!({ "voice": "slt", "steps": [
         { "wait_for_agent": { "quiet_ms": 500 } },
@@ -124,7 +119,14 @@ fn call(
 
     screen.stage("checked from outside");
     let timeline = control_plane.timeline(&id)?;
-    let findings = checks::Findings { scenario, id: &id, record: &record, timeline: &timeline, recording: &recording, report: &report };
+    let findings = checks::Findings {
+        scenario,
+        id: &id,
+        record: &record,
+        timeline: &timeline,
+        recording: &recording,
+        report: &report,
+    };
     for claim in checks::all(&findings, control_plane)? {
         screen.line(&format!("ok  {claim}"));
     }

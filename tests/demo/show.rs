@@ -40,13 +40,17 @@ impl Screen {
             "call.answered" => self.paint("2", &format!("call answered, {}", text("codec"))),
             "agent.said" => format!("{} {}", self.paint("1;34", "agent "), text("text")),
             "transcript.final" => format!("{} {}", self.paint("1;32", "caller"), text("text")),
-            "dtmf.received" => format!("{} {}", self.paint("1;32", "caller"), self.paint("7", &format!(" {} ", text("digit")))),
+            "dtmf.received" => {
+                format!("{} {}", self.paint("1;32", "caller"), self.paint("7", &format!(" {} ", text("digit"))))
+            }
             "playback.cut" => self.paint(
                 "33",
                 &format!("interrupted after {} ms; the agent remembers saying \"{}\"", data["sent_ms"], text("heard")),
             ),
             "failure.raised" => self.paint("31", &format!("failure {}: {}", text("failure"), text("detail"))),
-            "call.ended" => self.paint("2", &format!("call ended: {} after {} ms", text("reason"), data["duration_ms"])),
+            "call.ended" => {
+                self.paint("2", &format!("call ended: {} after {} ms", text("reason"), data["duration_ms"]))
+            }
             _ => return,
         };
         println!("{at:>8.2} s  {line}");

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use trunkline_tests::process::from_environment;
 
-const BROKEN: &str = "[sip]\nlisten = \"127.0.0.1:0\"\nsource_rat = 5\n\n[limits]\nmax_calls = \"many\"\n\n[rtp]\nport_min = 70000\n";
+const BROKEN: &str =
+    "[sip]\nlisten = \"127.0.0.1:0\"\nsource_rat = 5\n\n[limits]\nmax_calls = \"many\"\n\n[rtp]\nport_min = 70000\n";
 
 #[test]
 fn every_fault_is_named_with_its_place() {
@@ -22,7 +23,9 @@ fn every_fault_is_named_with_its_place() {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{said}");
-        for (place, key) in [("trunkline.toml:3", "source_rat"), ("trunkline.toml:6", "max_calls"), ("trunkline.toml:9", "port_min")] {
+        for (place, key) in
+            [("trunkline.toml:3", "source_rat"), ("trunkline.toml:6", "max_calls"), ("trunkline.toml:9", "port_min")]
+        {
             assert!(said.lines().any(|line| line.contains(place) && line.contains(key)), "{place} {key} in:\n{said}");
         }
         assert!(said.contains("source_rate"), "a suggestion for the misspelt key in:\n{said}");

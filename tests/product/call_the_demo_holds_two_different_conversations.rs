@@ -9,7 +9,11 @@ fn conversation(seed: &str) -> String {
     for sign in ["agent ", "caller", "where the time of each turn went", "SIP ladder", "recording", "total_micro"] {
         assert!(said.contains(sign), "`{sign}` is missing in:\n{said}");
     }
-    said.lines().filter(|line| line.contains("  caller ")).map(|line| line[12..].to_owned()).collect::<Vec<_>>().join("\n")
+    said.lines()
+        .filter(|line| line.contains("  caller "))
+        .map(|line| line[12..].to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]

@@ -24,7 +24,8 @@ fn twenty_calls_go_on_and_each_record_arrives_once() {
     let gateway = Gateway::enrolled(scratch.path(), &control_plane, Options::default()).unwrap();
     gateway.await_agents(1).unwrap();
 
-    let steps = script(&json!({ "steps": [{ "wait_for_agent": { "quiet_ms": 300 } }, { "pause": { "ms": 1500 } }] })).unwrap();
+    let steps =
+        script(&json!({ "steps": [{ "wait_for_agent": { "quiet_ms": 300 } }, { "pause": { "ms": 1500 } }] })).unwrap();
     let mut callers = Vec::new();
     for seed in 0..CALLS {
         if seed == CALLS / 4 {
@@ -40,9 +41,14 @@ fn twenty_calls_go_on_and_each_record_arrives_once() {
         let (_, received, _, _) = media(&report).unwrap();
         assert!(received > 30, "{:?}", report.events);
     }
-    let finished = |metrics: &str| metrics.lines().any(|line| line == format!("trunkline_calls_finished_total {CALLS}"));
-    wait::until_true("every record on disk", Duration::from_secs(20), || finished(&gateway.metrics().unwrap())).unwrap();
-    assert!(!gateway.metrics().unwrap().contains("trunkline_store_pending_usage 0\n"), "records wait for the control plane");
+    let finished =
+        |metrics: &str| metrics.lines().any(|line| line == format!("trunkline_calls_finished_total {CALLS}"));
+    wait::until_true("every record on disk", Duration::from_secs(20), || finished(&gateway.metrics().unwrap()))
+        .unwrap();
+    assert!(
+        !gateway.metrics().unwrap().contains("trunkline_store_pending_usage 0\n"),
+        "records wait for the control plane"
+    );
 
     control_plane.start_again().unwrap();
     let all_there = || {
@@ -65,7 +71,11 @@ fn twenty_calls_go_on_and_each_record_arrives_once() {
         .map(|call| {
             let call = rest.get(&format!("/v1/calls/{}", call["id"].as_str().unwrap())).unwrap();
             let parts = call["cost"]["components"].as_array().unwrap().clone();
-            parts.iter().filter(|part| part["unit"] == "call_ms").map(|part| part["quantity"].as_u64().unwrap()).sum::<u64>()
+            parts
+                .iter()
+                .filter(|part| part["unit"] == "call_ms")
+                .map(|part| part["quantity"].as_u64().unwrap())
+                .sum::<u64>()
         })
         .sum();
     let usage = rest.get("/v1/tenants/me/usage").unwrap();

@@ -12,7 +12,12 @@ fn documents() -> Vec<PathBuf> {
         .args(["ls-files", "--cached", "--others", "--exclude-standard", "*.md"])
         .output()
         .unwrap();
-    String::from_utf8(output.stdout).unwrap().lines().map(|line| root().join(line)).filter(|path| path.is_file()).collect()
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| root().join(line))
+        .filter(|path| path.is_file())
+        .collect()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Whole-product tests: real binaries, real peers, one behaviour a file, named `<area>_<behaviour>`.
 #![allow(clippy::unwrap_used)]
 
+mod call_configuration_faults_have_file_line_and_key;
 mod call_survives_a_crash_of_the_gateway;
 mod call_the_demo_holds_two_different_conversations;
 mod control_plane_may_be_gone_during_calls;
@@ -11,4 +12,3 @@ mod plugins_are_refused_by_name;
 mod plugins_that_misbehave_end_only_their_session;
 mod sip_completes_a_hundred_calls;
 mod sip_survives_malformed_messages;
-mod call_configuration_faults_have_file_line_and_key;

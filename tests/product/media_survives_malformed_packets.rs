@@ -17,13 +17,16 @@ const PORTS: (u16, u16) = (23_456, 23_457);
 #[test]
 fn the_call_goes_on() {
     let scratch = tempfile::tempdir().unwrap();
-    let greeting = "Good morning. This is a rather long greeting, so that there is sound on the line while rubbish comes in.";
+    let greeting =
+        "Good morning. This is a rather long greeting, so that there is sound on the line while rubbish comes in.";
     let objects = objects::answering(&objects::offline_agent(greeting)).unwrap();
     let one_pair = Options::default()
         .with("TRUNKLINE_RTP__PORT_MIN", &PORTS.0.to_string())
         .with("TRUNKLINE_RTP__PORT_MAX", &PORTS.1.to_string());
     let mut gateway = Gateway::standalone(scratch.path(), &objects, one_pair).unwrap();
-    let steps = script(&json!({ "steps": [{ "wait_for_agent": { "quiet_ms": 700 } }, { "say": { "text": "goodbye" } }, { "wait_for_hang_up": {} }] }));
+    let steps = script(
+        &json!({ "steps": [{ "wait_for_agent": { "quiet_ms": 700 } }, { "say": { "text": "goodbye" } }, { "wait_for_hang_up": {} }] }),
+    );
     let mut caller = Caller::call(gateway.sip(), "1000", 1, steps.unwrap()).unwrap();
     caller.await_answer().unwrap();
     caller.await_event("sound", Duration::from_secs(10), |what| matches!(what, Happened::AgentStarted)).unwrap();

@@ -9,7 +9,9 @@ use trunkline_tests::process::from_environment;
 const STRANGER: &[u8] = b"\0asm\x0d\0\x01\0";
 
 fn manifest(name: &str, world: &str, digest: &str) -> String {
-    format!("name = \"{name}\"\nversion = \"0.1.0\"\nworld = \"{world}\"\nlicense = \"Apache-2.0\"\ndescription = \"\"\nsha256 = \"{digest}\"\n[settings]\nschema = \"settings.schema.json\"\n[limits]\nmemory_mib = 16\ndeadline_ms = 50\nheavy = false\n[capabilities]\nhosts = []\nsecrets = []\nactions = []\n")
+    format!(
+        "name = \"{name}\"\nversion = \"0.1.0\"\nworld = \"{world}\"\nlicense = \"Apache-2.0\"\ndescription = \"\"\nsha256 = \"{digest}\"\n[settings]\nschema = \"settings.schema.json\"\n[limits]\nmemory_mib = 16\ndeadline_ms = 50\nheavy = false\n[capabilities]\nhosts = []\nsecrets = []\nactions = []\n"
+    )
 }
 
 fn install(folder: &Path, manifest: &str, component: &[u8]) {
@@ -62,19 +64,10 @@ fn an_unknown_world_a_changed_component_and_a_bad_manifest_are_named() {
 
 #[test]
 fn a_forbidden_import_is_refused_by_its_name() {
-    // A component that imports one function of a WASI-less, unknown interface, in its binary form: the component
-    // header, then an import section with an instance type that has no exports.
-    let mut component = STRANGER.to_vec();
-    // type section: one instance type, empty
-    component.extend_from_slice(&[0x07, 0x03, 0x01, 0x42, 0x00]);
-    // import section: "evil:host/socket" as instance of type 0
-    let name = b"evil:host/socket";
-    let mut body = vec![0x01, 0x00, name.len() as u8];
-    body.extend_from_slice(name);
-    body.extend_from_slice(&[0x05, 0x00]);
-    component.push(0x0a);
-    component.push(body.len() as u8);
-    component.extend_from_slice(&body);
+    let component = wat::parse_str(
+        r#"(component (import "evil:host/socket" (instance (export "connect" (func (param "port" u32))))))"#,
+    )
+    .unwrap();
     let (code, said) = check(&manifest("suspect", "llm-provider@0.1", &digest(&component)), &component);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("evil:host/socket"), "{said}");

@@ -17,7 +17,8 @@ const NOISE_MS: u64 = 200;
 fn agent(misbehave: &str) -> Value {
     let mut agent = objects::offline_agent("Hello.");
     agent["pipeline"]["cascade"]["asr"] = json!([]);
-    agent["pipeline"]["cascade"]["llm"] = json!([{ "provider": "offender", "settings": { "misbehave": misbehave, "on": "start" } }]);
+    agent["pipeline"]["cascade"]["llm"] =
+        json!([{ "provider": "offender", "settings": { "misbehave": misbehave, "on": "start" } }]);
     agent["turn"] = json!({ "dtmf_gap_ms": 200 });
     agent["survival"] = json!({ "unavailable": "Sorry." });
     agent
@@ -64,7 +65,8 @@ fn whole(report: &Report) {
 #[test]
 fn a_neighbour_notices_nothing() {
     let scratch = tempfile::tempdir().unwrap();
-    let agents = [("none", agent("none")), ("loop", agent("loop")), ("trap", agent("trap")), ("allocate", agent("allocate"))];
+    let agents =
+        [("none", agent("none")), ("loop", agent("loop")), ("trap", agent("trap")), ("allocate", agent("allocate"))];
     let one_worker = Options::default().with("TRUNKLINE_MEDIA__WORKERS", "1");
     let gateway = Gateway::standalone(scratch.path(), &objects::routed(&agents).unwrap(), one_worker).unwrap();
     gateway.await_agents(4).unwrap();
@@ -105,6 +107,9 @@ fn a_neighbour_notices_nothing() {
         let beside = turn_latencies(&beside);
         assert_eq!(beside.len(), TURNS, "{beside:?}");
         let worst = |turns: &[u64]| turns.iter().copied().max().unwrap();
-        assert!(worst(&beside) <= worst(&alone) + NOISE_MS, "{misbehaviour}: {beside:?} ms beside it, {alone:?} ms alone");
+        assert!(
+            worst(&beside) <= worst(&alone) + NOISE_MS,
+            "{misbehaviour}: {beside:?} ms beside it, {alone:?} ms alone"
+        );
     }
 }

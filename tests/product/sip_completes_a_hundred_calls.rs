@@ -27,24 +27,28 @@ fn a_hundred_calls_are_answered_greeted_and_finished() {
             let mut listener = objects::offline_agent("");
             let words = [WORD, "billing", "sales", "support", "goodbye"];
             let grammar = format!("#JSGF V1.0; grammar test; public <word> = {};", words.join(" | "));
-            listener["pipeline"]["cascade"]["asr"][0]["settings"] = json!({ "grammar": grammar, "min_confidence": 0.0 });
+            listener["pipeline"]["cascade"]["asr"][0]["settings"] =
+                json!({ "grammar": grammar, "min_confidence": 0.0 });
             listener
         }),
     ];
-    let mut gateway = Gateway::standalone(scratch.path(), &objects::routed(&agents).unwrap(), Options::default()).unwrap();
+    let mut gateway =
+        Gateway::standalone(scratch.path(), &objects::routed(&agents).unwrap(), Options::default()).unwrap();
     gateway.await_agents(2).unwrap();
 
     let capture = scratch.path().join("media.pcap");
     let mut tcpdump = Process::start(
         "tcpdump",
         scratch.path(),
-        Command::new("tcpdump").args(["-i", "lo", "-U", "-w"]).arg(&capture).arg(format!(
-            "udp and dst portrange {MEDIA_PORT}-{}",
-            MEDIA_PORT + 400
-        )),
+        Command::new("tcpdump")
+            .args(["-i", "lo", "-U", "-w"])
+            .arg(&capture)
+            .arg(format!("udp and dst portrange {MEDIA_PORT}-{}", MEDIA_PORT + 400)),
     )
     .unwrap();
-    tcpdump.await_sign("tcpdump to listen", Duration::from_secs(10), |log| log.contains("listening on").then_some(())).unwrap();
+    tcpdump
+        .await_sign("tcpdump to listen", Duration::from_secs(10), |log| log.contains("listening on").then_some(()))
+        .unwrap();
 
     let output = sipp(scratch.path(), &gateway);
     assert!(output.0, "SIPp failed:\n{}", output.1);

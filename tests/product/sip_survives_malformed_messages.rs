@@ -27,9 +27,8 @@ fn options(target: &str, local: &str, number: usize) -> String {
 fn the_gateway_still_answers_after_every_batch() {
     let scratch = tempfile::tempdir().unwrap();
     let objects = objects::answering(&objects::offline_agent("Hello.")).unwrap();
-    let unlimited = Options::default()
-        .with("TRUNKLINE_SIP__SOURCE_RATE", "100000")
-        .with("TRUNKLINE_SIP__SOURCE_BURST", "100000");
+    let unlimited =
+        Options::default().with("TRUNKLINE_SIP__SOURCE_RATE", "100000").with("TRUNKLINE_SIP__SOURCE_BURST", "100000");
     let mut gateway = Gateway::standalone(scratch.path(), &objects, unlimited).unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();

@@ -50,7 +50,12 @@ impl Caller {
     }
 
     /// Waits until something happens.
-    pub fn await_event(&mut self, what: &str, within: Duration, wanted: impl Fn(&Happened) -> bool) -> anyhow::Result<Event> {
+    pub fn await_event(
+        &mut self,
+        what: &str,
+        within: Duration,
+        wanted: impl Fn(&Happened) -> bool,
+    ) -> anyhow::Result<Event> {
         let deadline = Instant::now() + within;
         if let Some(event) = self.seen.iter().find(|event| wanted(&event.what)) {
             return Ok(event.clone());

@@ -27,7 +27,8 @@ pub fn answering(agent: &Value) -> anyhow::Result<String> {
 
 /// Objects that have calls to each called pattern answered by its agent.
 pub fn routed(agents: &[(&str, Value)]) -> anyhow::Result<String> {
-    let object = |kind: &str, id: String, body: Value| json!({ "kind": kind, "id": id, "tenant": id::TENANT, "body": body });
+    let object =
+        |kind: &str, id: String, body: Value| json!({ "kind": kind, "id": id, "tenant": id::TENANT, "body": body });
     let mut objects = vec![
         object("tenant", id::TENANT.to_owned(), json!({ "name": "rig" })),
         object("trunk", id::TRUNK.to_owned(), loopback_trunk()),
@@ -35,7 +36,8 @@ pub fn routed(agents: &[(&str, Value)]) -> anyhow::Result<String> {
     for (index, (called, agent)) in agents.iter().enumerate() {
         let numbered = |id: &str| format!("{}{}", &id[..id.len() - 1], index + 1);
         objects.push(object("agent", numbered(id::AGENT), agent.clone()));
-        let route = json!({ "name": format!("to {called}"), "order": index, "called": called, "agent": numbered(id::AGENT) });
+        let route =
+            json!({ "name": format!("to {called}"), "order": index, "called": called, "agent": numbered(id::AGENT) });
         objects.push(object("route", numbered(id::ROUTE), route));
     }
     Ok(toml::to_string(&json!({ "object": objects }))?)

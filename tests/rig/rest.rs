@@ -43,17 +43,11 @@ impl Rest {
             request = request.header("authorization", format!("Bearer {}", self.key));
         }
         let mut response = match body {
-            Some(body) => self
-                .agent
-                .run(request.header("content-type", "application/json").body(body.to_owned())?)?,
+            Some(body) => self.agent.run(request.header("content-type", "application/json").body(body.to_owned())?)?,
             None => self.agent.run(request.body(())?)?,
         };
-        let content_type = response
-            .headers()
-            .get("content-type")
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
+        let content_type =
+            response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let text = response.body_mut().read_to_string()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Ok(Answer { status: response.status().as_u16(), content_type, body })

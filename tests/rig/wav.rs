@@ -67,9 +67,9 @@ impl Wav {
     #[must_use]
     pub fn loud_ms(&self, channel: usize, dbfs: f64) -> usize {
         let step = self.rate as usize / 50;
-        self.channels.get(channel).map_or(0, |samples| {
-            samples.chunks(step).filter(|chunk| level_dbfs(chunk) > dbfs).count() * 20
-        })
+        self.channels
+            .get(channel)
+            .map_or(0, |samples| samples.chunks(step).filter(|chunk| level_dbfs(chunk) > dbfs).count() * 20)
     }
 }
 

@@ -35,7 +35,9 @@ impl Area {
             Self::Plugins => &["trunkline-plugin-host", "trunkline-plugin-conformance", "trunkline-egress"],
             Self::Call => &["trunkline-call", "trunkline-runtime", "trunkline"],
             Self::Dialects | Self::Packaging | Self::Docs => &[],
-            Self::ControlPlane => &["trunkline-control-plane", "trunkline-api", "trunkline-sync", "trunkline-edge-store"],
+            Self::ControlPlane => {
+                &["trunkline-control-plane", "trunkline-api", "trunkline-sync", "trunkline-edge-store"]
+            }
         }
     }
 

@@ -8,7 +8,8 @@ const VERSION: &str = "0.20.2";
 
 /// Installs `cargo-deny` when it is missing and runs what works without a network.
 pub(crate) fn check() -> anyhow::Result<()> {
-    let present = Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success());
+    let present =
+        Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success());
     if !present {
         shell::run(light_install().args(["cargo-deny", "--version", VERSION]))?;
     }

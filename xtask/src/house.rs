@@ -42,14 +42,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates that are never a core's: sockets, clocks, runtimes.
 const OUTSIDE: &[&str] = &["tokio", "wasmtime", "axum", "hyper", "rsipstack", "socket2", "rustix"];
-const CORES: &[&str] = &[
-    "trunkline-leg",
-    "trunkline-api",
-    "trunkline-dsp",
-    "trunkline-call",
-    "trunkline-sdp",
-    "trunkline-route",
-];
+const CORES: &[&str] =
+    &["trunkline-leg", "trunkline-api", "trunkline-dsp", "trunkline-call", "trunkline-sdp", "trunkline-route"];
 
 /// Checks arrows, first lines and sizes.
 pub(crate) fn check() -> anyhow::Result<()> {
@@ -105,8 +99,12 @@ fn arrows() -> anyhow::Result<Vec<String>> {
 
 /// Every Rust source of ours.
 fn sources(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let listed = shell::output(
-        std::process::Command::new("git").current_dir(root).args(["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"]),
-    )?;
+    let listed = shell::output(std::process::Command::new("git").current_dir(root).args([
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "*.rs",
+    ]))?;
     Ok(listed.lines().map(|line| root.join(line)).filter(|path| path.is_file()).collect())
 }

@@ -97,7 +97,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Plugins => {
             packages::ensure(packages::PLUGINS)?;
             for built in products::plugins()? {
-                println!("{}", built.display());
+                println!("{:<10} {}", built.name, built.folder.display());
             }
             Ok(())
         }

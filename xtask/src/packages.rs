@@ -56,13 +56,21 @@ const PEERS: &[Package] = &[
 
 /// Installs what is missing when root; names it and stops otherwise.
 pub(crate) fn ensure(groups: &[&[Package]]) -> anyhow::Result<()> {
-    let missing: Vec<&str> =
-        groups.iter().copied().flatten().filter(|(name, proof)| !present(name, *proof)).map(|(name, _)| *name).collect();
+    let missing: Vec<&str> = groups
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|(name, proof)| !present(name, *proof))
+        .map(|(name, _)| *name)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     if !root() || !shell::on_path("apt-get") {
-        bail!("these Debian packages are missing; install them and run again:\n  apt-get install {}", missing.join(" "));
+        bail!(
+            "these Debian packages are missing; install them and run again:\n  apt-get install {}",
+            missing.join(" ")
+        );
     }
     println!("installing {}", missing.join(" "));
     shell::run(apt().arg("update").arg("-qq"))?;

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
+use crate::plugins::BuiltPlugin;
 use crate::shell;
 
 /// What was built.
@@ -43,8 +44,7 @@ pub(crate) fn build() -> anyhow::Result<Products> {
     Ok(Products::built())
 }
 
-/// Builds the plugins; returns their folders.
-pub(crate) fn plugins() -> anyhow::Result<Vec<PathBuf>> {
-    let built = crate::plugins::build(&crate::plugins::BuildOptions::default()).context("building the plugins")?;
-    Ok(built.into_iter().map(|plugin| plugin.folder).collect())
+/// Builds the plugins.
+pub(crate) fn plugins() -> anyhow::Result<Vec<BuiltPlugin>> {
+    crate::plugins::build(&crate::plugins::BuildOptions::default()).context("building the plugins")
 }

@@ -8,7 +8,9 @@ use std::time::Instant;
 use trunkline_api::event::EventType;
 use trunkline_api::usage::EndReason;
 use trunkline_api::{Event, Failure, Id};
-use trunkline_call::{AsrEvent, Call, CallSetup, Command, LlmEvent, Operator, ProviderKind, ToolOutcome, TtsEvent, VoiceEdges};
+use trunkline_call::{
+    AsrEvent, Call, CallSetup, Command, LlmEvent, Operator, ProviderKind, ToolOutcome, TtsEvent, VoiceEdges,
+};
 use trunkline_edge_store::{Completion, StoreError, Write};
 use trunkline_leg::{AgentEnd, CallTime, EndCause, LegFact, MediaSpec, PlayoutPosition};
 use trunkline_media::LegHandle;
@@ -18,9 +20,7 @@ use crate::counters::count;
 use crate::listening::Listening;
 use crate::redacting::Redacting;
 use crate::serving::Serving;
-use crate::session::{
-    Input, Output, Place, Session, ToolContext, is_online, open_asr, open_llm, open_tool, open_tts,
-};
+use crate::session::{Input, Output, Place, Session, ToolContext, is_online, open_asr, open_llm, open_tool, open_tts};
 use crate::shared::Shared;
 use crate::speaking::{Speaking, Spoken};
 
@@ -224,10 +224,8 @@ impl Active {
                 continue;
             };
             let (request, provider) = (*request, provider.clone());
-            let over = matches!(
-                output,
-                Output::Failed { .. } | Output::Llm(LlmEvent::Finished(_) | LlmEvent::Failed { .. })
-            );
+            let over =
+                matches!(output, Output::Failed { .. } | Output::Llm(LlmEvent::Finished(_) | LlmEvent::Failed { .. }));
             if over {
                 let (_, _, session) = self.thinking.remove(position);
                 // What follows the end is only usage.
@@ -386,12 +384,8 @@ impl Active {
                         self.tools.push((invocation, plugin, session));
                     }
                     Err((failure, detail)) => {
-                        let outcome = ToolOutcome {
-                            output: detail,
-                            is_error: true,
-                            actions: Vec::new(),
-                            failure: Some(failure),
-                        };
+                        let outcome =
+                            ToolOutcome { output: detail, is_error: true, actions: Vec::new(), failure: Some(failure) };
                         self.call.handle_tool(now, invocation, outcome);
                     }
                 }

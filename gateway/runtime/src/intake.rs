@@ -201,16 +201,8 @@ impl Intake {
         count(&self.shared.counters.answered);
         tracing::info!(%call, agent_version = agent.version, "call answered");
         self.dialogs.insert(invite.handle.key().clone(), Dialog { call: call.clone(), worker, sdp });
-        let new = NewCall {
-            id: call.clone(),
-            call: machine,
-            setup,
-            leg,
-            handle,
-            sip: invite.handle.clone(),
-            serving,
-            began,
-        };
+        let new =
+            NewCall { id: call.clone(), call: machine, setup, leg, handle, sip: invite.handle.clone(), serving, began };
         if !self.workers[worker].order(Order::Begin(Box::new(new))) {
             self.shared.directory.ended(&call);
             self.close_unanswered(record, Failure::GatewayFull);

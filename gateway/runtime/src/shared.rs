@@ -48,9 +48,9 @@ pub(crate) struct Shared {
 impl Shared {
     /// The plugin of a name, as it is in service now.
     pub(crate) fn plugin(&self, name: &str) -> Result<Arc<Plugin>, (Failure, String)> {
-        self.plugins
-            .get(name)
-            .ok_or_else(|| (Failure::PluginRefused, format!("no plugin `{name}` is loaded; `trunkline check` says why")))
+        self.plugins.get(name).ok_or_else(|| {
+            (Failure::PluginRefused, format!("no plugin `{name}` is loaded; `trunkline check` says why"))
+        })
     }
 
     /// The tools of an agent's tool plugins, as a model is told of them. A plugin that is not loaded has none.

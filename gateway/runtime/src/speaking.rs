@@ -237,7 +237,11 @@ impl Part {
 
 impl Speech {
     fn ahead_ms(&self) -> u64 {
-        self.parts.iter().filter(|part| part.rate != 0).map(|part| part.pcm.len() as u64 * 1000 / u64::from(part.rate)).sum()
+        self.parts
+            .iter()
+            .filter(|part| part.rate != 0)
+            .map(|part| part.pcm.len() as u64 * 1000 / u64::from(part.rate))
+            .sum()
     }
 
     /// 20 ms of the first part that has them, less at a part's end, and an empty last frame at the utterance's.

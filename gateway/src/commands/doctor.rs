@@ -19,10 +19,14 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
     report.check("configuration", true, "in order");
     let state = &config.gateway.state_dir;
     let writable = tempfile_in(state);
-    report.check("state folder", writable.is_ok(), &match writable {
-        Ok(()) => state.display().to_string(),
-        Err(error) => format!("{}: {error}", state.display()),
-    });
+    report.check(
+        "state folder",
+        writable.is_ok(),
+        &match writable {
+            Ok(()) => state.display().to_string(),
+            Err(error) => format!("{}: {error}", state.display()),
+        },
+    );
     report.check(
         "media ports",
         config.rtp.port_max > config.rtp.port_min,
@@ -35,10 +39,14 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
         Err(ClientError::Unreachable(_)) => {
             let free = UdpSocket::bind(config.sip.listen);
             report.check("gateway", true, "not running");
-            report.check("SIP port", free.is_ok(), &match free {
-                Ok(_) => format!("{} is free", config.sip.listen),
-                Err(error) => format!("{}: {error}", config.sip.listen),
-            });
+            report.check(
+                "SIP port",
+                free.is_ok(),
+                &match free {
+                    Ok(_) => format!("{} is free", config.sip.listen),
+                    Err(error) => format!("{}: {error}", config.sip.listen),
+                },
+            );
         }
         Err(ClientError::Refused(error)) => report.check("gateway", false, &format!("{error:#}")),
     }
@@ -55,7 +63,11 @@ fn running(report: &mut Report, status: &Value) {
     }
     report.check("agents", status["agents"].as_u64() > Some(0), &format!("{} in service", status["agents"]));
     if !status["control_plane"].is_null() {
-        report.check("control plane", status["control_plane"]["connected"] == true, &status["control_plane"].to_string());
+        report.check(
+            "control plane",
+            status["control_plane"]["connected"] == true,
+            &status["control_plane"].to_string(),
+        );
     }
 }
 

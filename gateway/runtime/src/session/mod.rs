@@ -16,9 +16,9 @@ use trunkline_api::usage::Units;
 use trunkline_call::{AsrEvent, LlmEvent, ToolOutcome};
 
 pub(crate) use asr::{is_online, open_asr};
-pub(crate) use trunkline_plugin_host::ToolContext;
 pub(crate) use llm::open_llm;
 pub(crate) use tool::open_tool;
+pub(crate) use trunkline_plugin_host::ToolContext;
 pub(crate) use tts::open_tts;
 
 use pool::{Notify, PoolQueue};
