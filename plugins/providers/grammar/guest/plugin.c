@@ -12,7 +12,7 @@
 
 enum {
     QUEUE = 8,
-    SLICE_FRAMES = 20, /* 200 ms of sound a call: some ten milliseconds of work */
+    SLICE_FRAMES = 10, /* 100 ms of sound a call: some five milliseconds of work */
 };
 
 typedef exports_trunkline_plugin_asr_asr_event_t event_t;

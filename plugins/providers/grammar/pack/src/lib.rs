@@ -5,6 +5,7 @@
 //! as a component and writes `plugin.wasm`, `plugin.toml` and `settings.schema.json`.
 
 mod component;
+pub mod corpus;
 mod fetch;
 mod guest;
 pub mod hear;

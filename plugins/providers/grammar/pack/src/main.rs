@@ -1,11 +1,12 @@
-//! `grammar-pack build OUT_DIR CACHE_DIR` makes the plugin folder of the grammar recogniser; `hear` and `measure` listen
-//! with it.
+//! `grammar-pack build OUT_DIR CACHE_DIR` makes the plugin folder of the grammar recogniser; `corpus` makes recordings,
+//! `hear` and `measure` listen to them.
 
 use anyhow::{Result, bail};
-use grammar_pack::{build, hear, measure};
+use grammar_pack::{build, corpus, hear, measure};
 use std::path::Path;
 
 const USAGE: &str = "usage: grammar-pack build OUT_DIR CACHE_DIR
+       grammar-pack corpus DIR SEED
        grammar-pack hear PLUGIN_DIR WAV...
        grammar-pack measure PLUGIN_DIR LIST [SETTINGS_JSON] [-v]";
 
@@ -14,6 +15,7 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["build", out, cache] => build(Path::new(out), Path::new(cache)),
+        ["corpus", folder, seed] => corpus::make(Path::new(folder), seed.parse()?),
         ["hear", folder, ref files @ ..] if !files.is_empty() => listen(Path::new(folder), files),
         ["measure", folder, list, ref rest @ ..] => {
             let settings = rest.iter().find(|r| r.starts_with('{')).unwrap_or(&"{}");

@@ -3,11 +3,12 @@
 //! Needs flite and sox. `GRAMMAR_PLUGIN` names a built plugin folder; without it the component is built first.
 #![allow(clippy::unwrap_used)]
 
+use grammar_pack::corpus::telephone;
 use grammar_pack::hear::{Heard, Recogniser, wav};
 use grammar_pack::measure::word_errors;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 static RECOGNISER: LazyLock<Recogniser> = LazyLock::new(|| {
     let folder = std::env::var_os("GRAMMAR_PLUGIN").map_or_else(
@@ -24,28 +25,13 @@ static RECOGNISER: LazyLock<Recogniser> = LazyLock::new(|| {
 
 /// `text` spoken by flite's `voice`, through 8 kHz mu-law, with silence around it.
 fn speech(voice: &str, text: &str) -> Vec<i16> {
-    let stem = text.replace(' ', "_");
-    let at = |suffix: &str| {
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{voice}-{stem}.{suffix}.wav", std::process::id()))
-    };
-    let (spoken, telephone, linear) = (at("spoken"), at("telephone"), at("linear"));
-    run(Command::new("flite").args(["-voice", voice, "-t", text, "-o"]).arg(&spoken));
-    run(Command::new("sox")
-        .arg(&spoken)
-        .args(["-r", "8000", "-c", "1", "-e", "mu-law", "-b", "8"])
-        .arg(&telephone)
-        .args(["gain", "-6", "pad", "0.3", "0.5"]));
-    run(Command::new("sox").arg(&telephone).args(["-e", "signed", "-b", "16"]).arg(&linear));
-    let samples = wav(&linear).unwrap();
-    for file in [spoken, telephone, linear] {
-        std::fs::remove_file(file).unwrap();
-    }
+    static SPOKEN: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("{}-{}.wav", std::process::id(), SPOKEN.fetch_add(1, Ordering::Relaxed));
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    telephone(&file, voice, text, "1.0", "-6").unwrap();
+    let samples = wav(&file).unwrap();
+    std::fs::remove_file(file).unwrap();
     samples
-}
-
-fn run(command: &mut Command) {
-    let status = command.status().unwrap_or_else(|e| panic!("{command:?}: {e}; apt-get install flite sox"));
-    assert!(status.success(), "{command:?}");
 }
 
 /// The texts of the final transcripts of one utterance, and everything else that was reported.
