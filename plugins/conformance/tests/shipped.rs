@@ -10,7 +10,9 @@ use serde_json::json;
 use trunkline_api::Failure;
 use trunkline_plugin_conformance::recording::Header;
 use trunkline_plugin_conformance::{Fault, Recording, Report, Stage, replay};
-use trunkline_plugin_host::{Capability, ChatMessage, Content, LlmEvent, LlmRequest, Plugin, Role, SessionError, SessionStart};
+use trunkline_plugin_host::{
+    Capability, ChatMessage, Content, LlmEvent, LlmRequest, Plugin, Role, SessionError, SessionStart,
+};
 
 /// Where the build puts the plugins; these tests are about them, so without them they fail.
 fn plugins() -> PathBuf {
@@ -22,7 +24,11 @@ fn plugins() -> PathBuf {
         },
         PathBuf::from,
     );
-    assert!(dir.is_dir(), "{} holds no plugins: run `cargo xtask plugins`, or set TRUNKLINE_PLUGINS to the folder it wrote", dir.display());
+    assert!(
+        dir.is_dir(),
+        "{} holds no plugins: run `cargo xtask plugins`, or set TRUNKLINE_PLUGINS to the folder it wrote",
+        dir.display()
+    );
     dir
 }
 
@@ -56,9 +62,12 @@ fn openai_streams_a_recorded_reply_and_its_usage() {
 #[test]
 fn openai_names_every_failure_of_its_server() {
     let recording = recording("openai");
-    for (fault, code) in
-        [(Fault::RateLimited, "failed rate-limited"), (Fault::Stall, "failed timeout"), (Fault::HalfClose, "failed"), (Fault::Silence, "failed timeout")]
-    {
+    for (fault, code) in [
+        (Fault::RateLimited, "failed rate-limited"),
+        (Fault::Stall, "failed timeout"),
+        (Fault::HalfClose, "failed"),
+        (Fault::Silence, "failed timeout"),
+    ] {
         let report = replay(&plugin("openai"), &cache(), &recording, Some(fault)).unwrap();
         assert!(report.passed(), "{fault}: {:?}\nsaw {:#?}", report.violations, report.seen);
         assert!(report.seen.iter().any(|(_, line)| line.starts_with(code)), "{fault}: saw {:#?}", report.seen);
@@ -87,7 +96,9 @@ fn grammar_keeps_the_rules_on_sound_that_is_no_speech() {
 
 #[test]
 fn a_recording_whose_expectation_does_not_hold_fails() {
-    let wrong = Recording::parse("{\"world\":\"llm-provider\",\"ask\":\"hi\"}\n{\"at_ms\":50,\"expect\":\"text never said\"}").unwrap();
+    let wrong =
+        Recording::parse("{\"world\":\"llm-provider\",\"ask\":\"hi\"}\n{\"at_ms\":50,\"expect\":\"text never said\"}")
+            .unwrap();
     let report = replay(&plugin("scripted"), &cache(), &wrong, None).unwrap();
     assert!(!report.passed());
 }
@@ -148,5 +159,10 @@ fn the_offender_ends_its_own_session_by_name_and_its_neighbour_keeps_answering()
     stop.store(true, Ordering::Relaxed);
     let mut times = victim.join().unwrap();
     times.sort();
-    assert!(times.len() > 20 && times[times.len() / 2] < Duration::from_millis(20), "{} sessions, median {:?}", times.len(), times[times.len() / 2]);
+    assert!(
+        times.len() > 20 && times[times.len() / 2] < Duration::from_millis(20),
+        "{} sessions, median {:?}",
+        times.len(),
+        times[times.len() / 2]
+    );
 }

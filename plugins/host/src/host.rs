@@ -290,8 +290,8 @@ fn indices(capability: Capability, pre: &InstancePre<State>) -> wasmtime::Result
 fn try_out(plugin: &mut Plugin) -> Result<(), LoadError> {
     let init = |error: SessionError| LoadError::Init(error.to_string());
     let start = SessionStart::new(0, 0, Arc::new(|| {}));
-    // Hosts that come from settings are not known yet, so the smoke run reaches none of them.
-    let (mut store, instance, _) = plugin.instantiate(&Value::Object(serde_json::Map::new()), start).map_err(init)?;
+    let (mut store, instance, _) =
+        plugin.instantiate(&Value::Object(serde_json::Map::new()), &start, plugin.no_network()).map_err(init)?;
     let (asked, _) = guarded(&mut store, 0, |store| {
         let info =
             plugin.lifecycle.load(&mut *store, &instance)?.trunkline_plugin_lifecycle().call_describe(&mut *store)?;

@@ -35,7 +35,7 @@ pub struct SecretGrant {
 pub struct Manifest {
     /// Name, `[a-z][a-z0-9-]{0,63}`.
     pub name: String,
-    /// Version, major.minor.patch.
+    /// Version (semver 2.0).
     pub version: String,
     /// World as written.
     pub world: String,
@@ -140,9 +140,9 @@ impl Manifest {
                 raw.name
             ))
         })?;
-        let version_fits =
-            raw.version.split('.').count() == 3 && raw.version.split('.').all(|part| part.parse::<u32>().is_ok());
-        check(version_fits, || bad(format!("version: `{}` must be major.minor.patch", raw.version)))?;
+        if let Err(error) = semver::Version::parse(&raw.version) {
+            return Err(bad(format!("version: `{}` is not major.minor.patch: {error}", raw.version)));
+        }
         check(!raw.license.is_empty(), || bad("license: must be an SPDX expression".to_owned()))?;
         let hex = raw.sha256.len() == 64
             && raw.sha256.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));

@@ -193,11 +193,19 @@ impl Plugin {
         Ok(Some(Network::new(reach, Inbox::new(wake))))
     }
 
+    /// The network of the smoke run, whose settings are nobody's: everything is there and nothing can be reached.
+    pub(crate) fn no_network(&self) -> Option<Network> {
+        let (egress, runtime) = (self.services.egress.clone(), self.services.runtime.clone());
+        let reach = Reach { egress, runtime, allow: Arc::new([]), secrets: Arc::new([]) };
+        (self.manifest.capability != Capability::Redactor).then(|| Network::new(reach, Inbox::new(Arc::new(|| {}))))
+    }
+
     /// An instance whose `init` has passed, and the time that took.
     pub(crate) fn instantiate(
         &self,
         settings: &Value,
-        start: SessionStart,
+        start: &SessionStart,
+        network: Option<Network>,
     ) -> Result<(Store<State>, Instance, u64), SessionError> {
         let beginning = Beginning {
             plugin: Arc::clone(&self.short_name),
@@ -206,7 +214,7 @@ impl Plugin {
             seed: start.seed,
             memory_mib: self.manifest.memory_mib,
             deadline_ms: self.manifest.deadline_ms,
-            network: self.network(settings, start.wake)?,
+            network,
         };
         let mut store = store(&self.engine, State::new(beginning));
         let (started, took_us) = guarded(&mut store, start.now_us, |store| {
@@ -235,8 +243,9 @@ impl Plugin {
         let settings = if settings.is_null() { &empty } else { settings };
         self.check_settings(settings)?;
         let queue = start.queue;
+        let network = self.network(settings, Arc::clone(&start.wake))?;
         let now_us = start.now_us;
-        let (store, instance, took_us) = self.instantiate(settings, start)?;
+        let (store, instance, took_us) = self.instantiate(settings, &start, network)?;
         let mut runner = Runner::new(Arc::clone(self), store, queue, took_us);
         let world = runner.call(now_us, |store| load(store, &instance))?;
         Ok((runner, world))

@@ -130,6 +130,43 @@ fn unsigned_plugins_need_the_operators_word() {
     assert!(matches!(bench.load("llm-provider", &wasm, ""), Err(LoadError::BadSignature { .. })));
 }
 
+/// A minisign key made for this test, thrown away after it signed `SIGNED`.
+const KEY: &str = "RWRUUlVOS0tFWWmP/rrzZDhlJy2UdTjnvLjMQVuwDUQPhY+BF/iGu2NN";
+const SIGNATURE: &str = "untrusted comment: signature
+RURUUlVOS0tFWVe8LtERd+d5flum9/f8lH+IjRTgFI0ArLzzFMLtqABVu7juBnOysULmAmI1jzx6v+ZsLsChpCHqhxnSdJU+SgE=
+trusted comment: signed for a test
+WioRXktO9pEeT/RsY0xq75IRrcO3wtiDVo7q+w0rrZhiL6ZECGLrSRCtMsCZOD7Nus7Y1esR0daFpfNX7f6FBQ==
+";
+
+fn signed_manifest() -> String {
+    let zeros = "0".repeat(64);
+    format!(
+        "name = \"signed\"\nversion = \"1.0.0\"\nworld = \"pii-redactor@0.1\"\nlicense = \"Apache-2.0\"\nsha256 = \"{zeros}\"\n"
+    )
+}
+
+#[test]
+fn a_signature_by_a_trusted_key_holds_for_exactly_its_manifest() {
+    let attempt = |keys: &[&str], manifest: &str| {
+        let bench = Bench::new(|config| {
+            config.allow_unsigned = false;
+            config.trusted_keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        });
+        let dir = bench.dir.path().join("plugin");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("plugin.toml"), manifest).unwrap();
+        fs::write(dir.join("plugin.toml.minisig"), SIGNATURE).unwrap();
+        fs::write(dir.join("plugin.wasm"), b"not the component of this manifest").unwrap();
+        bench.host.load(&dir).unwrap_err()
+    };
+    let manifest = signed_manifest();
+    // Past the signature, the component's digest is what is wrong.
+    assert!(matches!(attempt(&[KEY], &manifest), LoadError::WrongDigest { .. }));
+    assert!(matches!(attempt(&[], &manifest), LoadError::BadSignature { .. }));
+    let changed = manifest.replace("1.0.0", "1.0.1");
+    assert!(matches!(attempt(&[KEY], &changed), LoadError::BadSignature { .. }));
+}
+
 #[test]
 fn settings_are_held_against_the_schema_with_the_place_of_each_problem() {
     let bench = Bench::new(|_| {});

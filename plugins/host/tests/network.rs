@@ -208,13 +208,19 @@ fn hosts_named_by_settings_need_the_operators_grant() {
     );
     let manifest = std::fs::read_to_string(dir.join("plugin.toml")).unwrap();
     std::fs::write(dir.join("plugin.toml"), format!("{manifest}[settings]\nschema = \"s.json\"\n")).unwrap();
-    std::fs::write(dir.join("s.json"), r#"{"type":"object"}"#).unwrap();
+    std::fs::write(
+        dir.join("s.json"),
+        r#"{"type":"object","properties":{"base_url":{"default":"https://api.test/v1"}}}"#,
+    )
+    .unwrap();
     let plugin = bench.host.load(&dir).unwrap();
     let open = |url: &str| plugin.llm(&serde_json::json!({ "base_url": url }), &request(), start().0).map(drop);
     assert_eq!(open("http://127.0.0.1:9/v1"), Ok(()));
     assert!(
         matches!(open("http://169.254.169.254/"), Err(SessionError::HostNotGranted { origin }) if origin == "http://169.254.169.254:80")
     );
+    let by_default = plugin.llm(&serde_json::json!({}), &request(), start().0).map(drop);
+    assert!(matches!(by_default, Err(SessionError::HostNotGranted { origin }) if origin == "https://api.test:443"));
 }
 
 #[test]

@@ -31,9 +31,10 @@ pub fn component(world: &str, core: &str) -> Vec<u8> {
     }
     let found = packages.iter().find_map(|package| resolve.select_world(&[*package], Some(world)).ok());
     let mut module = wat::parse_str(core).unwrap_or_else(|error| panic!("{error}"));
-    embed_component_metadata(&mut module, &resolve, found.unwrap(), StringEncoding::UTF8).unwrap();
-    let encoder = ComponentEncoder::default().validate(true).module(&module);
-    encoder.and_then(|mut encoder| encoder.encode()).unwrap_or_else(|error| panic!("{error:#}"))
+    embed_component_metadata(&mut module, &resolve, found.unwrap(), StringEncoding::UTF8, false).unwrap();
+    let mut encoder = ComponentEncoder::default();
+    let encoder = encoder.validate(true).module(&module);
+    encoder.and_then(|encoder| encoder.encode()).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// What a crafted model does where.
