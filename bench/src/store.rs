@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
 
+use crate::results::{Measurement, Results};
 use crate::store_engines::{EdgeStoreEngine, Engine, RedbEngine, SledEngine, Verdict, judge};
 
 /// What to compare.
@@ -23,22 +23,12 @@ pub(crate) struct Args {
     /// Damaged copies of each engine and kind of damage.
     #[arg(long, default_value_t = 12)]
     trials: u64,
+    /// One engine only: `edge-store`, `redb` or `sled`, for example under `strace -c`.
+    #[arg(long)]
+    engine: Option<String>,
     /// Folder on the disk to measure; a temporary folder by default.
     #[arg(long)]
     folder: Option<PathBuf>,
-}
-
-#[derive(Serialize)]
-struct Row {
-    name: String,
-    value: f64,
-    unit: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    baseline: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ratio: Option<f64>,
-    command: String,
-    versions: BTreeMap<&'static str, &'static str>,
 }
 
 /// Writes per group when many calls end at once.
@@ -48,46 +38,52 @@ const DAMAGED_RECORDS: u64 = 60;
 /// Runs the comparison and prints a table.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut results = Vec::new();
+    let wanted = |engine: &str| args.engine.as_deref().is_none_or(|only| only == engine);
     println!(
         "{:<12} {:>9} {:>9} {:>9} {:>10} {:>14}",
         "engine", "p50 us", "p99 us", "puts/s", "puts/s x64", "KiB on disk"
     );
-    measure::<EdgeStoreEngine>("edge-store", args, &mut results)?;
-    measure::<RedbEngine>("redb", args, &mut results)?;
-    measure::<SledEngine>("sled", args, &mut results)?;
+    if wanted("edge-store") {
+        measure::<EdgeStoreEngine>("edge-store", args, &mut results)?;
+    }
+    if wanted("redb") {
+        measure::<RedbEngine>("redb", args, &mut results)?;
+    }
+    if wanted("sled") {
+        measure::<SledEngine>("sled", args, &mut results)?;
+    }
     println!();
     println!(
-        "{:<12} {:<6} {:>6} {:>12} {:>12} {:>6} {:>8}",
-        "engine", "damage", "whole", "lost, said", "lost, silent", "wrong", "refused"
+        "{:<22} {:<6} {:>6} {:>12} {:>13} {:>6} {:>8} {:>10}",
+        "engine and file", "damage", "whole", "lost, said", "lost, silent", "wrong", "refused", "mean lost"
     );
-    damage::<EdgeStoreEngine>("edge-store", args, &mut results)?;
-    damage::<RedbEngine>("redb", args, &mut results)?;
-    damage::<SledEngine>("sled", args, &mut results)?;
-    if let Some(path) = &args.json {
-        let baselines: BTreeMap<String, f64> = results
-            .iter()
-            .filter_map(|(name, value, _)| Some((name.strip_prefix("sled ")?.to_owned(), *value)))
-            .collect();
-        let rows: Vec<Row> = results.into_iter().map(|result| row(result, &baselines, args)).collect();
-        std::fs::write(path, serde_json::to_vec_pretty(&rows)?).with_context(|| path.display().to_string())?;
+    if wanted("edge-store") {
+        damage::<EdgeStoreEngine>("edge-store", args, &mut results)?;
     }
-    Ok(())
+    if wanted("redb") {
+        damage::<RedbEngine>("redb", args, &mut results)?;
+    }
+    if wanted("sled") {
+        damage::<SledEngine>("sled", args, &mut results)?;
+    }
+    println!();
+    let command = format!("cargo xtask bench store (--puts {} --trials {})", args.puts, args.trials);
+    let mut shown = Results::new(command);
+    shown.baseline("sled 0.34.7, insert then flush; redb 4.4, durability Immediate, beside it");
+    let baselines: BTreeMap<String, f64> =
+        results.iter().filter_map(|(name, value, _)| Some((name.strip_prefix("sled ")?.to_owned(), *value))).collect();
+    for (name, value, unit) in results {
+        let baseline = name.strip_prefix("edge-store ").and_then(|what| baselines.get(what)).copied();
+        let measurement = Measurement::new(name, value, unit);
+        shown.add(match baseline {
+            Some(baseline) => measurement.beside(baseline),
+            None => measurement,
+        });
+    }
+    shown.finish(args.json.as_deref())
 }
 
 type Measured = (String, f64, &'static str);
-
-fn row((name, value, unit): Measured, baselines: &BTreeMap<String, f64>, args: &Args) -> Row {
-    let baseline = name.strip_prefix("edge-store ").and_then(|what| baselines.get(what)).copied();
-    Row {
-        ratio: baseline.filter(|&baseline| baseline > 0.0).map(|baseline| value / baseline),
-        baseline,
-        name,
-        value,
-        unit,
-        command: format!("cargo xtask bench store --puts {} --trials {}", args.puts, args.trials),
-        versions: BTreeMap::from([("trunkline", env!("CARGO_PKG_VERSION")), ("redb", "4.4"), ("sled", "0.34.7")]),
-    }
-}
 
 fn folder(args: &Args) -> Result<tempfile::TempDir> {
     Ok(match &args.folder {
@@ -132,6 +128,8 @@ fn measure<E: Engine>(name: &str, args: &Args, results: &mut Vec<Measured>) -> R
 
 #[derive(Clone, Copy)]
 enum Kind {
+    /// The control: a copy as it is.
+    None,
     Flip,
     Cut,
     Zero,
@@ -144,30 +142,40 @@ fn damage<E: Engine>(name: &str, args: &Args, results: &mut Vec<Measured>) -> Re
         engine.put(&[number])?;
     }
     drop(engine);
-    for (label, kind) in [("flip", Kind::Flip), ("cut", Kind::Cut), ("zero", Kind::Zero)] {
-        let mut verdicts: BTreeMap<Verdict, u64> = BTreeMap::new();
-        for trial in 0..args.trials {
-            let copy = folder(args)?;
-            copy_tree(pristine.path(), copy.path())?;
-            spoil(&newest_file(&copy.path().join(E::FILES))?, kind, trial, args.trials)?;
-            // An engine may also panic on what it reads; for a gateway that is a refusal.
-            let read = catch_unwind(AssertUnwindSafe(|| E::open(copy.path())?.read()));
-            let read = read.unwrap_or_else(|_| Err(anyhow::anyhow!("the engine panicked")));
-            *verdicts.entry(judge(read, DAMAGED_RECORDS)).or_default() += 1;
-        }
-        let count = |verdict| verdicts.get(&verdict).copied().unwrap_or(0);
-        println!(
-            "{name:<12} {label:<6} {:>6} {:>12} {:>12} {:>6} {:>8}",
-            count(Verdict::Whole),
-            count(Verdict::LostAndSaidSo),
-            count(Verdict::LostSilently),
-            count(Verdict::Wrong),
-            count(Verdict::Refused)
-        );
-        for (what, verdict) in
-            [("lost silently", Verdict::LostSilently), ("wrong", Verdict::Wrong), ("refused", Verdict::Refused)]
-        {
-            results.push((format!("{name} {label}: {what}"), count(verdict) as f64, "trials"));
+    // An ordinary restart, which is when some engines write what they read first the next time.
+    drop(E::open(pristine.path())?);
+    for (target, path) in E::TARGETS {
+        for (label, kind) in [("none", Kind::None), ("flip", Kind::Flip), ("cut", Kind::Cut), ("zero", Kind::Zero)] {
+            let mut verdicts: BTreeMap<Verdict, u64> = BTreeMap::new();
+            let mut lost_in_all = 0;
+            for trial in 0..args.trials {
+                let copy = folder(args)?;
+                copy_tree(pristine.path(), copy.path())?;
+                spoil(&newest_file(copy.path(), path)?, kind, trial, args.trials)?;
+                // An engine may also panic on what it reads; for a gateway that is a refusal.
+                let read = catch_unwind(AssertUnwindSafe(|| E::open(copy.path())?.read()));
+                let read = read.unwrap_or_else(|_| Err(anyhow::anyhow!("the engine panicked")));
+                let (verdict, lost) = judge(read, DAMAGED_RECORDS);
+                *verdicts.entry(verdict).or_default() += 1;
+                lost_in_all += lost;
+            }
+            let count = |verdict| verdicts.get(&verdict).copied().unwrap_or(0);
+            let mean_lost = lost_in_all as f64 / args.trials as f64;
+            println!(
+                "{:<22} {label:<6} {:>6} {:>12} {:>13} {:>6} {:>8} {mean_lost:>10.1}",
+                format!("{name} {target}"),
+                count(Verdict::Whole),
+                count(Verdict::LostAndSaidSo),
+                count(Verdict::LostSilently),
+                count(Verdict::Wrong),
+                count(Verdict::Refused)
+            );
+            for (what, verdict) in
+                [("lost silently", Verdict::LostSilently), ("wrong", Verdict::Wrong), ("refused", Verdict::Refused)]
+            {
+                results.push((format!("{name} {target}, {label}: {what}"), count(verdict) as f64, "trials"));
+            }
+            results.push((format!("{name} {target}, {label}: records lost of 60"), mean_lost, "mean"));
         }
     }
     Ok(())
@@ -181,6 +189,7 @@ fn spoil(path: &Path, kind: Kind, trial: u64, trials: u64) -> Result<()> {
     let used = bytes.iter().rposition(|&byte| byte != 0).map_or(1, |last| last + 1) as u64;
     let at = (used * (2 * trial + 1) / (2 * trials)).min(used - 1);
     match kind {
+        Kind::None => {}
         Kind::Flip => {
             let place = usize::try_from(at)?;
             file.seek(SeekFrom::Start(at))?;
@@ -209,17 +218,12 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn newest_file(folder: &Path) -> Result<PathBuf> {
-    let mut dated = Vec::new();
-    for path in files(folder)? {
-        let metadata = path.metadata()?;
-        // Copies keep no time; the name says which snapshot or segment is newest.
-        if metadata.len() > 0 && path.file_name().is_some_and(|name| name != "conf") {
-            dated.push(path);
-        }
-    }
-    dated.sort();
-    dated.pop().context("no file")
+/// The newest file whose path begins so; names of segments and snapshots grow.
+fn newest_file(folder: &Path, begins: &str) -> Result<PathBuf> {
+    let mut found = files(folder)?;
+    found.retain(|path| path.strip_prefix(folder).is_ok_and(|path| path.to_string_lossy().starts_with(begins)));
+    found.sort();
+    found.pop().with_context(|| format!("no file begins with {begins}"))
 }
 
 fn size(folder: &Path) -> Result<u64> {

@@ -1,8 +1,9 @@
 //! The engines under comparison, each with its own way of making one record durable.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use trunkline_api::Id;
 use trunkline_api::sync::Stream;
@@ -25,8 +26,8 @@ pub(crate) trait Engine {
     /// Every record as it is read back, and whether the engine said that something is missing or damaged.
     fn read(&mut self) -> Result<(Vec<CallRecord>, bool)>;
 
-    /// The file whose damage costs most: the newest one that holds records.
-    const FILES: &'static str;
+    /// What is damaged, one at a time: a name for the table and how the path of its newest file begins.
+    const TARGETS: &'static [(&'static str, &'static str)];
 }
 
 /// The record `number`, 600 to 700 bytes of JSON.
@@ -34,15 +35,11 @@ pub(crate) fn record(number: u64) -> CallRecord {
     closed(&open_record(number))
 }
 
-fn number_of(call: &Id) -> String {
-    call.to_string()
-}
-
 /// What the gateway ships.
 pub(crate) struct EdgeStoreEngine(DurableStore);
 
 impl Engine for EdgeStoreEngine {
-    const FILES: &'static str = "usage";
+    const TARGETS: &'static [(&'static str, &'static str)] = &[("log", "usage/"), ("state", "state.redb")];
 
     fn open(folder: &Path) -> Result<Self> {
         Ok(Self(DurableStore::open(folder, StoreOptions::default())?))
@@ -72,7 +69,7 @@ impl Engine for EdgeStoreEngine {
 pub(crate) struct RedbEngine(redb::Database);
 
 impl Engine for RedbEngine {
-    const FILES: &'static str = "";
+    const TARGETS: &'static [(&'static str, &'static str)] = &[("file", "records.redb")];
 
     fn open(folder: &Path) -> Result<Self> {
         Ok(Self(redb::Database::create(folder.join("records.redb"))?))
@@ -108,7 +105,7 @@ impl Engine for RedbEngine {
 pub(crate) struct SledEngine(sled::Db);
 
 impl Engine for SledEngine {
-    const FILES: &'static str = "";
+    const TARGETS: &'static [(&'static str, &'static str)] = &[("log", "sled/db"), ("snapshot", "sled/snap")];
 
     fn open(folder: &Path) -> Result<Self> {
         Ok(Self(sled::open(folder.join("sled"))?))
@@ -150,25 +147,18 @@ pub(crate) enum Verdict {
     Refused,
 }
 
-/// Compares what was read with what was written.
-pub(crate) fn judge(read: Result<(Vec<CallRecord>, bool)>, written: u64) -> Verdict {
-    let check = || -> Result<Verdict> {
-        let (records, said_so) = read?;
-        let mut right = 0;
-        for found in &records {
-            let Some(number) = (1..=written).find(|&number| record(number).call == found.call) else {
-                bail!("unknown call {}", number_of(&found.call));
-            };
-            if *found != record(number) {
-                return Ok(Verdict::Wrong);
-            }
-            right += 1;
-        }
-        Ok(match (right == written, said_so) {
-            (true, _) => Verdict::Whole,
-            (false, true) => Verdict::LostAndSaidSo,
-            (false, false) => Verdict::LostSilently,
-        })
+/// Compares what was read with what was written; also says how many records are missing.
+pub(crate) fn judge(read: Result<(Vec<CallRecord>, bool)>, written: u64) -> (Verdict, u64) {
+    let Ok((records, said_so)) = read else { return (Verdict::Refused, written) };
+    let expected: BTreeMap<Id, CallRecord> =
+        (1..=written).map(record).map(|record| (record.call.clone(), record)).collect();
+    let right = records.iter().filter(|found| expected.get(&found.call) == Some(found)).count();
+    let lost = written.saturating_sub(right as u64);
+    let verdict = match (right == records.len(), lost, said_so) {
+        (false, ..) => Verdict::Wrong,
+        (true, 0, _) => Verdict::Whole,
+        (true, _, true) => Verdict::LostAndSaidSo,
+        (true, _, false) => Verdict::LostSilently,
     };
-    check().unwrap_or(Verdict::Refused)
+    (verdict, lost)
 }
