@@ -27,7 +27,9 @@ pub(crate) fn run(configuration: &Configuration, url: &str, token: &str) -> u8 {
         Err(error) => {
             eprintln!("not enrolled: {error:#}");
             match error.downcast_ref::<trunkline_sync::SyncError>() {
-                Some(trunkline_sync::SyncError::Protocol(_)) => exit::UNREACHABLE,
+                Some(trunkline_sync::SyncError::Protocol(_) | trunkline_sync::SyncError::Unreachable(_)) => {
+                    exit::UNREACHABLE
+                }
                 _ => exit::FAILED,
             }
         }

@@ -16,8 +16,9 @@ pub async fn enrol(
     let request = EnrolRequest { token: token.to_owned(), name: name.to_owned(), version: config.version.clone() };
     let answer: Result<EnrolAnswer, _> = transport.post("enrol", None, &request).await;
     let identity = answer.map_err(|trouble| match trouble.status {
+        Some(200..=299) => SyncError::Protocol(trouble.detail),
         Some(status) => SyncError::Refused { status, detail: trouble.detail },
-        None => SyncError::Protocol(trouble.detail),
+        None => SyncError::Unreachable(trouble.detail),
     })?;
     let stored = identity.clone();
     let storing = tokio::task::spawn_blocking(move || spool.put_identity(&stored));

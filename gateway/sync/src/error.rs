@@ -39,6 +39,9 @@ pub enum SyncError {
         /// What it said, shortened.
         detail: String,
     },
+    /// The control plane did not answer.
+    #[error("the control plane cannot be reached: {0}")]
+    Unreachable(String),
     /// The control plane's answer makes no sense.
     #[error("the control plane's answer was not understood ({0}); check that the URL is its sync port")]
     Protocol(String),

@@ -42,8 +42,10 @@ impl Transport {
         let json = serde_json::to_vec(body).map_err(trouble)?;
         let request = Request::post_json(self.base.route(route).map_err(trouble)?, json);
         let response = self.send(request, credential).await?;
+        let status = Some(response.status.as_u16());
         let bytes = good(response).await?.bytes().await.map_err(trouble)?;
-        serde_json::from_slice(&bytes).map_err(|error| trouble(format!("its answer to `{route}`: {error}")))
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Trouble { status, ..trouble(format!("its answer to `{route}`: {error}")) })
     }
 
     /// `GET state`, held by the server until there is something new.

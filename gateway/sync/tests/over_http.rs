@@ -196,6 +196,9 @@ async fn a_token_becomes_an_identity_once() {
     let memory = Arc::new(Memory::default());
     let refused = enrol(&config(address), memory.clone(), "used", "edge-1").await.unwrap_err();
     assert!(matches!(refused, SyncError::Refused { status: 403, .. }), "{refused}");
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let nobody = enrol(&config(free), memory.clone(), "once", "edge-1").await.unwrap_err();
+    assert!(matches!(nobody, SyncError::Unreachable(_)), "{nobody}");
     let identity = enrol(&config(address), memory.clone(), "once", "edge-1").await.unwrap();
     assert_eq!(memory.identity().unwrap(), Some(identity));
 }

@@ -227,11 +227,9 @@ impl World {
         let life = self.life;
         match happening {
             Happening::Arrives(life, request) if self.server.up => self.serve(life, request),
-            Happening::Arrives(life, request) => {
-                if let Transmit::Upload { id, .. } | Transmit::OpenStream { id, .. } = request {
-                    let detail = "connection refused".to_owned();
-                    self.send(Happening::Answered(life, id, Err(Trouble { detail, ..Trouble::default() })));
-                }
+            Happening::Arrives(life, Transmit::Upload { id, .. } | Transmit::OpenStream { id, .. }) => {
+                let detail = "connection refused".to_owned();
+                self.send(Happening::Answered(life, id, Err(Trouble { detail, ..Trouble::default() })));
             }
             Happening::Answered(to, id, answer) if to == life => {
                 self.with_client(|client| client.handle_answer(now, now + CLOCK_WRONG_BY, id, answer));

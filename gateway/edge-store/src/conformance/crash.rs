@@ -61,7 +61,7 @@ pub fn run_until_killed(
                 call.steps -= 1;
                 store.append_event(event(call.call, call.next_seq, EventType::CallerSilent))?;
                 call.next_seq += 1;
-                if random() % 3 == 0 {
+                if random().is_multiple_of(3) {
                     let record = open_record(call.call);
                     let at_us = record.answered_us + call.next_seq * 1_000_000;
                     drop(store.submit(Write::Checkpoint { record: Box::new(record), at_us })?);
@@ -69,7 +69,7 @@ pub fn run_until_killed(
             }
         }
         live.push_back(call);
-        if random() % 16 == 0 {
+        if random().is_multiple_of(16) {
             upload(store, out, 1 + (random() % 40) as usize)?;
         }
     }
@@ -78,7 +78,7 @@ pub fn run_until_killed(
 fn upload(store: &dyn EdgeStore, out: &mut dyn std::io::Write, max: usize) -> Result<(), StoreError> {
     for stream in Stream::ALL {
         if let Some(batch) = store.pending(stream, max)? {
-            let json = serde_json::to_string(&batch).map_err(|error| StoreError::unavailable(error))?;
+            let json = serde_json::to_string(&batch).map_err(StoreError::unavailable)?;
             writeln!(out, "u {json}").map_err(StoreError::unavailable)?;
             let last = batch.records.last().map_or(0, |record| record.seq);
             store.acknowledge(stream, batch.epoch, last)?;
