@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use trunkline_edge_store::{DurableStore, EdgeStore, StoreOptions};
 use trunkline_media::{MediaConfig, MediaPlane};
-use trunkline_plugin_host::PluginRegistry;
+use trunkline_plugin_host::{PluginHost, PluginRegistry};
 use trunkline_runtime::{Parts, Runtime, RuntimeConfig, Serving};
 use trunkline_sip::{Rate, SipConfig, UnknownPeer as SipUnknownPeer};
 use trunkline_sync::{DesiredState, SyncClient, SyncConfig, SyncHandle};
@@ -32,6 +32,8 @@ pub(crate) struct Gateway {
     pub(crate) plugins: Arc<PluginRegistry>,
     pub(crate) refused: Arc<Vec<Refused>>,
     pub(crate) serving: Arc<ArcSwap<Serving>>,
+    /// Kept for as long as plugins run: it ticks their deadlines.
+    _plugin_host: PluginHost,
 }
 
 /// The edge store of a state folder.
@@ -74,7 +76,7 @@ pub(crate) fn start(loaded: &Loaded, tokio: &Handle) -> anyhow::Result<Gateway> 
         follow(sync, &serving, loaded, tokio);
         tell(sync, &runtime, tokio);
     }
-    Ok(Gateway { runtime, store, sync, plugins, refused: Arc::new(refused), serving })
+    Ok(Gateway { runtime, store, sync, plugins, refused: Arc::new(refused), serving, _plugin_host: host })
 }
 
 /// How this build presents itself to a control plane.

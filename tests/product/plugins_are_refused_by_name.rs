@@ -65,7 +65,11 @@ fn an_unknown_world_a_changed_component_and_a_bad_manifest_are_named() {
 #[test]
 fn a_forbidden_import_is_refused_by_its_name() {
     let component = wat::parse_str(
-        r#"(component (import "evil:host/socket" (instance (export "connect" (func (param "port" u32))))))"#,
+        r#"(component
+            (import "evil:host/socket" (instance (export "connect" (func (param "port" u32)))))
+            (instance $nothing)
+            (export "trunkline:plugin/lifecycle@0.1.0" (instance $nothing))
+            (export "trunkline:plugin/llm@0.1.0" (instance $nothing)))"#,
     )
     .unwrap();
     let (code, said) = check(&manifest("suspect", "llm-provider@0.1", &digest(&component)), &component);

@@ -92,8 +92,8 @@ fn sipp(scratch: &Path, gateway: &Gateway) -> (bool, String) {
         .current_dir(scratch)
         .args(["120", "sipp", "-sf"])
         .arg(&file)
-        .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-min_rtp_port", &MEDIA_PORT.to_string()])
-        .args(["-max_rtp_port", &(MEDIA_PORT + 400).to_string(), "-m", "100", "-r", "4", "-l", "20", "-s", "1000"])
+        .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", &MEDIA_PORT.to_string()])
+        .args(["-m", "100", "-r", "4", "-l", "20", "-s", "1000"])
         .args(["-nostdin", "-timeout", "100", "-trace_err", &target])
         .output()
         .unwrap();

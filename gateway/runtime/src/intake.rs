@@ -200,7 +200,7 @@ impl Intake {
         );
         count(&self.shared.counters.answered);
         tracing::info!(%call, agent_version = agent.version, "call answered");
-        self.dialogs.insert(invite.handle.key().clone(), Dialog { call: call.clone(), worker, sdp });
+        self.dialogs.insert(invite.handle.key(), Dialog { call: call.clone(), worker, sdp });
         let new =
             NewCall { id: call.clone(), call: machine, setup, leg, handle, sip: invite.handle.clone(), serving, began };
         if !self.workers[worker].order(Order::Begin(Box::new(new))) {

@@ -5,4 +5,4 @@ set -eu
 cd "$(dirname "$0")/pack"
 # The step is a program of this machine: a compiler chosen for wasm guests is not for it.
 unset RUSTC RUSTFLAGS
-exec cargo run --quiet --locked --bin grammar-pack -- build "$1" "$2"
+exec cargo run --quiet --locked --bin grammar-pack -- "$1" "$2"

@@ -43,7 +43,7 @@ static bool custom_grammar;
 
 /* The build calls this once; what it leaves in memory is what every session starts from. */
 void __wasm_call_ctors(void);
-__attribute__((export_name("wizer-initialize"))) void initialise(void) {
+__attribute__((export_name("trunkline_initialise"))) void initialise(void) {
     static char grammar[SETTINGS_GRAMMAR];
     char error[256];
     __wasm_call_ctors();

@@ -1,40 +1,77 @@
-//! `grammar-pack build OUT_DIR CACHE_DIR` makes the plugin folder of the grammar recogniser; `corpus` makes recordings,
-//! `hear` and `measure` listen to them.
+//! `grammar-pack OUT_DIR CACHE_DIR` makes the plugin folder of the grammar recogniser.
+//!
+//! The recogniser is C and its model a few megabytes of tables. The build fetches both (pinned by hash), compiles and
+//! links a core module that imports no WASI, lets it read its model once and snapshots the memory, wraps the result
+//! as a component and writes `plugin.wasm`, `plugin.toml` and `settings.schema.json`.
 
-use anyhow::{Result, bail};
-use grammar_pack::{build, corpus, hear, measure};
-use std::path::Path;
+mod component;
+mod fetch;
+mod guest;
+mod rewrite;
+mod snapshot;
+mod tools;
 
-const USAGE: &str = "usage: grammar-pack build OUT_DIR CACHE_DIR
-       grammar-pack corpus DIR SEED
-       grammar-pack hear PLUGIN_DIR WAV...
-       grammar-pack measure PLUGIN_DIR LIST [SETTINGS_JSON] [-v]";
+use anyhow::{Context, Result, bail};
+use snapshot::ModelFile;
+use std::path::{Path, PathBuf};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments[..] {
-        ["build", out, cache] => build(Path::new(out), Path::new(cache)),
-        ["corpus", folder, seed] => corpus::make(Path::new(folder), seed.parse()?),
-        ["hear", folder, ref files @ ..] if !files.is_empty() => listen(Path::new(folder), files),
-        ["measure", folder, list, ref rest @ ..] => {
-            let settings = rest.iter().find(|r| r.starts_with('{')).unwrap_or(&"{}");
-            measure::run(Path::new(folder), Path::new(list), settings, rest.contains(&"-v"))
-        }
-        _ => bail!(USAGE),
+    let [out, cache] = &arguments[..] else { bail!("usage: grammar-pack OUT_DIR CACHE_DIR") };
+    build(Path::new(out), Path::new(cache))
+}
+
+/// Builds the plugin into `out`, keeping what was fetched in `cache`; offline when the cache is filled.
+fn build(out: &Path, cache: &Path) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the plugin's folder")?.to_owned();
+    let wit = folder.join("../../wit/0.1.0");
+    let tools = tools::Tools::find()?;
+    let engine = fetch::source_tree(cache)?;
+    let scratch = Scratch::new(cache)?;
+    let work = &scratch.0;
+    let module = guest::module(&guest::Inputs {
+        tools: &tools,
+        wit: &wit,
+        guest: &folder.join("guest"),
+        engine: &engine,
+        work,
+    })?;
+    let initialised = snapshot::take(&module, &model(&engine, &folder)?)?;
+    component::write(out, &component::encode(initialised, &wit)?, &folder)?;
+    Ok(())
+}
+
+/// The acoustic model, the filler words, and the pronunciations sorted so that the guest can search them.
+fn model(engine: &Path, folder: &Path) -> Result<Vec<ModelFile>> {
+    let acoustic = engine.join("model/en-us/en-us");
+    let mut files = Vec::new();
+    for name in ["feat.params", "mdef", "means", "variances", "sendump", "transition_matrices", "noisedict"] {
+        files.push(ModelFile::read(&format!("hmm/{name}"), &acoustic.join(name))?);
+    }
+    files.push(ModelFile::read("grammar.jsgf", &folder.join("guest/grammar.jsgf"))?);
+    let mut words = ModelFile::read("words", &engine.join("model/en-us/cmudict-en-us.dict"))?;
+    let text = String::from_utf8(words.contents).context("the pronunciations are not UTF-8")?;
+    let mut lines: Vec<&str> = text.lines().filter(|l| l.contains(' ')).collect();
+    lines.sort_unstable_by_key(|l| l.as_bytes());
+    words.contents = (lines.join("\n") + "\n").into_bytes();
+    files.push(words);
+    Ok(files)
+}
+
+/// A folder of this process only, because two builds at once must not mix their objects; gone when the build is.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(cache: &Path) -> Result<Self> {
+        let folder = cache.join(format!("work.{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        Ok(Self(folder))
     }
 }
 
-fn listen(folder: &Path, files: &[&str]) -> Result<()> {
-    let recogniser = hear::Recogniser::load(folder)?;
-    for file in files {
-        let mut session = recogniser.open("{}", false, &[])?;
-        let mut heard = hear::Heard::default();
-        session.push(&hear::wav(Path::new(file))?, &mut heard)?;
-        session.finalize(&mut heard)?;
-        for transcript in &heard.transcripts {
-            println!("{file}: {:?} ({:.2})", transcript.text, transcript.confidence.unwrap_or(0.0));
-        }
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is only in the way of the next process with this number, which overwrites it.
+        let _ = std::fs::remove_dir_all(&self.0);
     }
-    Ok(())
 }

@@ -1,25 +1,20 @@
 //! The built component hears synthetic speech through telephone quality, and stays silent about everything else.
 //!
-//! Needs flite and sox. `GRAMMAR_PLUGIN` names a built plugin folder; without it the component is built first.
+//! Needs flite, sox and the built plugin in `$TRUNKLINE_PLUGINS/grammar` (`cargo xtask plugins` builds it; without the
+//! variable it is looked for beside the test's own target directory).
 #![allow(clippy::unwrap_used)]
 
-use grammar_pack::corpus::telephone;
-use grammar_pack::hear::{Heard, Recogniser, wav};
-use grammar_pack::measure::word_errors;
+use grammar_check::corpus::telephone;
+use grammar_check::hear::{Heard, Recogniser, wav};
+use grammar_check::measure::word_errors;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static RECOGNISER: LazyLock<Recogniser> = LazyLock::new(|| {
-    let folder = std::env::var_os("GRAMMAR_PLUGIN").map_or_else(
-        || {
-            let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("grammar");
-            let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-            grammar_pack::build(&out, &home.join(".cache/trunkline/grammar")).unwrap();
-            out
-        },
-        PathBuf::from,
-    );
+    let beside = || Path::new(env!("CARGO_TARGET_TMPDIR")).join("../plugins");
+    let folder = std::env::var_os("TRUNKLINE_PLUGINS").map_or_else(beside, PathBuf::from).join("grammar");
+    assert!(folder.join("plugin.wasm").exists(), "{} has no plugin.wasm: cargo xtask plugins", folder.display());
     Recogniser::load(&folder).unwrap()
 });
 

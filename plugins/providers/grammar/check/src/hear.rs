@@ -1,6 +1,5 @@
 //! A minimal host for one recogniser session, to listen to recordings with the built component and to time it.
 
-use crate::snapshot::foreign;
 use anyhow::{Context, Result, anyhow, bail};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -216,4 +215,9 @@ pub fn wav(path: &Path) -> Result<Vec<i16>> {
         bail!("{}: expected 8000 Hz, one channel, 16 bits, found {spec:?}", path.display());
     }
     Ok(reader.samples::<i16>().collect::<Result<_, _>>()?)
+}
+
+/// wasmtime's error, with its chain, as ours.
+fn foreign(error: wasmtime::Error) -> anyhow::Error {
+    anyhow!("{error:?}")
 }
