@@ -95,6 +95,7 @@ fn tester() -> Command {
 fn guests() -> anyhow::Result<usize> {
     let mut cargo = shell::cargo();
     cargo.current_dir(shell::root().join("plugins")).env("CARGO_TARGET_DIR", shell::target_dir().join("guests-native"));
+    Products::built().environment(&mut cargo);
     counted(cargo.args(["test", "--locked", "--workspace"]))
 }
 
