@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-const VOICES: [&str; 2] = ["slt", "rms"];
+/// flite's two voices of recorded quality.
+pub const VOICES: [&str; 2] = ["slt", "rms"];
 /// Speaking rates (flite's `duration_stretch`) and gains in dB, taken in turn.
 const RATES: [&str; 4] = ["0.9", "1.0", "1.0", "1.15"];
 const GAINS: [&str; 3] = ["0", "-6", "-10"];
@@ -17,7 +18,8 @@ const COMMANDS: [&str; 16] = [
 const BEFORE_NUMBERS: [&str; 5] = ["my number is", "the code is", "account number", "it is", "my account number is"];
 const BEFORE_COMMANDS: [&str; 3] = ["i want", "i need", "i would like"];
 const OTHER_ANSWERS: [&str; 3] = ["yes please", "no thank you", "thank you"];
-const OUTSIDE: [&str; 15] = [
+/// What people say that the built-in grammar does not know.
+pub const OUTSIDE: [&str; 15] = [
     "the weather in london is quite rainy today",
     "i had a sandwich for lunch",
     "could you tell me about your opening hours",
