@@ -27,6 +27,12 @@ pub enum SpeechError {
 
 /// `text` in flite's `voice`, at 8 kHz.
 pub fn spoken(voice: &str, text: &str) -> Result<Vec<i16>, SpeechError> {
+    // flite itself falls back to its worst voice without a word.
+    let listed = Command::new("flite").arg("-lv").output().map_err(SpeechError::Missing)?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    if !voice.contains('/') && !listed.split_whitespace().any(|name| name == voice) {
+        return Err(SpeechError::Refused { voice: voice.to_owned(), message: listed.trim().to_owned() });
+    }
     let output = Command::new("flite")
         .args(["-voice", voice, "-t", text, "-o", "/dev/stdout"])
         .output()
@@ -88,6 +94,14 @@ mod tests {
         assert_eq!(converted.len(), reference.len());
         let worst = reference[100..1900].iter().zip(&converted[100..1900]).map(|(a, b)| (a - b).abs()).max().unwrap();
         assert!(worst < 1600, "{worst}");
+    }
+
+    #[test]
+    fn speech_is_synthesised_and_an_unknown_voice_is_refused_with_those_there_are() {
+        let spoken_ms = spoken("slt", "yes please").unwrap().len() / 8;
+        assert!((400..2000).contains(&spoken_ms), "{spoken_ms}");
+        let refusal = spoken("nosuch", "yes").unwrap_err().to_string();
+        assert!(refusal.contains("slt"), "{refusal}");
     }
 
     #[test]
