@@ -30,9 +30,14 @@ impl Area {
     pub(crate) const fn crates(self) -> &'static [&'static str] {
         match self {
             Self::Sip => &["trunkline-sip", "trunkline-sdp", "trunkline-route"],
-            Self::Media => &["trunkline-media", "trunkline-leg"],
+            Self::Media => &["trunkline-media", "trunkline-leg", "trunkline-caller"],
             Self::Dsp => &["trunkline-dsp"],
-            Self::Plugins => &["trunkline-plugin-host", "trunkline-plugin-conformance", "trunkline-egress"],
+            Self::Plugins => &[
+                "trunkline-plugin-host",
+                "trunkline-plugin-conformance",
+                "trunkline-egress",
+                "trunkline-grammar-check",
+            ],
             Self::Call => &["trunkline-call", "trunkline-runtime", "trunkline"],
             Self::Dialects | Self::Packaging | Self::Docs => &[],
             Self::ControlPlane => {
