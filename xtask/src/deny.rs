@@ -6,13 +6,15 @@ use crate::shell;
 
 const VERSION: &str = "0.20.2";
 
-/// Installs `cargo-deny` when it is missing and runs what works without a network.
+/// Installs `cargo-deny` when it is missing, fetches what the lock names and runs what needs no advisory database.
 pub(crate) fn check() -> anyhow::Result<()> {
     let present =
         Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success());
     if !present {
         shell::run(light_install().args(["cargo-deny", "--version", VERSION]))?;
     }
+    // Its own answer for a fetch that fails is a page of log lines; cargo's is one sentence.
+    shell::run(shell::cargo().args(["fetch", "--locked"]))?;
     shell::run(shell::cargo().args(["deny", "--offline", "check", "bans", "licenses", "sources"]))
 }
 
