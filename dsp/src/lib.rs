@@ -10,15 +10,27 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bank;
+pub mod chain;
 pub mod codec;
+pub mod comfort_noise;
+pub mod echo;
+pub mod endpoint;
 pub mod fade;
+pub mod gain;
+pub mod gate;
 pub mod jitter;
 pub mod level;
+pub mod mix;
+pub mod ns;
+pub mod prosody;
 pub mod resample;
+pub mod simd;
+pub mod spectrum;
 pub mod tone;
 pub mod vad;
 
 pub use bank::{NoiseBank, Slot};
+pub use simd::Simd;
 
 /// One 16-bit sample as the `f32` of the chains, -1..1.
 #[must_use]

@@ -1,0 +1,1 @@
+//! Comfort noise (RFC 3389): silence that sounds like the line it comes from.

@@ -1,0 +1,1 @@
+//! Echo: keeps the agent from hearing itself.

@@ -1,0 +1,1 @@
+//! Silence and end-of-speech timers on top of voice activity.

@@ -1,0 +1,1 @@
+//! Gain: automatic gain control and a limiter.

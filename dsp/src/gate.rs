@@ -1,0 +1,1 @@
+//! A noise gate with hysteresis.

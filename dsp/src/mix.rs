@@ -1,0 +1,1 @@
+//! Mixing: everyone hears everyone but themselves (N-1).

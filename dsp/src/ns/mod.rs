@@ -1,0 +1,1 @@
+//! Noise suppression: takes the background out of speech. Engines stand behind [`NoiseBank`](crate::NoiseBank).

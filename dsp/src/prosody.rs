@@ -1,0 +1,1 @@
+//! Prosody: pitch, rate and energy of speech, for whoever classifies its mood.

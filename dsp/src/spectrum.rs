@@ -1,0 +1,1 @@
+//! Spectra: eight bands and noise floor of a frame by a vectorised transform.
