@@ -46,15 +46,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut results = Results::new("cargo xtask bench first-call");
 
     // The first call compiles nothing but opens caches; it is not counted.
-    serial(&gateway, "talk", 1)?;
-    let (plain_answer, plain_greeting) = serial(&gateway, "announce", SERIAL)?;
-    let (answer, greeting) = serial(&gateway, "talk", SERIAL)?;
+    // A seed is a Call-ID: a second INVITE with the first one's would be its retransmission (RFC 3261 17.2.3).
+    serial(&gateway, "talk", 1..2)?;
+    let (plain_answer, plain_greeting) = serial(&gateway, "announce", 100..100 + SERIAL)?;
+    let (answer, greeting) = serial(&gateway, "talk", 200..200 + SERIAL)?;
     results.add(Measurement::new("INVITE to 200, median", answer, "ms").beside(plain_answer));
     results.add(Measurement::new("200 to greeting heard, median", greeting, "ms").beside(plain_greeting));
 
     let idle = Load::of(gateway.process().id())?;
-    let plain = together(&mut gateway, "announce", &idle)?;
-    let full = together(&mut gateway, "talk", &idle)?;
+    let plain = together(&mut gateway, "announce", 1000, &idle)?;
+    let full = together(&mut gateway, "talk", 2000, &idle)?;
     results.add(Measurement::new("processor per call, listening", full.0, "% of a core").beside(plain.0));
     results.add(Measurement::new("memory per call", full.1, "kB").beside(plain.1));
     results.add(Measurement::new("memory of the idle gateway with its plugins", idle.resident_kb, "kB"));
@@ -64,16 +65,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Medians of set-up and of the wait for the greeting, milliseconds.
-fn serial(gateway: &Gateway, user: &str, calls: u64) -> anyhow::Result<(f64, f64)> {
+fn serial(gateway: &Gateway, user: &str, seeds: std::ops::Range<u64>) -> anyhow::Result<(f64, f64)> {
     let (mut answers, mut greetings) = (Vec::new(), Vec::new());
-    for seed in 0..calls {
+    for seed in seeds {
         let steps = script(&json!({ "steps": [{ "wait_for_agent": { "quiet_ms": 200 } }] }))?;
-        let report = Caller::call(gateway.sip(), user, seed + 1, steps)?.finish()?;
+        let report = Caller::call(gateway.sip(), user, seed, steps)?.finish()?;
         let at = |wanted: fn(&Happened) -> bool| {
             report.events.iter().find(|event| wanted(&event.what)).map(|event| event.at_ms as f64)
         };
-        let answered = at(|what| matches!(what, Happened::Answered)).context("a call was not answered")?;
-        let spoke = at(|what| matches!(what, Happened::AgentStarted)).context("a call was not greeted")?;
+        let saw = || format!("the caller of {user} saw {:?}", report.events);
+        let answered =
+            at(|what| matches!(what, Happened::Answered)).with_context(saw).context("a call was not answered")?;
+        let spoke =
+            at(|what| matches!(what, Happened::AgentStarted)).with_context(saw).context("a call was not greeted")?;
         answers.push(answered);
         greetings.push(spoke - answered);
     }
@@ -81,11 +85,11 @@ fn serial(gateway: &Gateway, user: &str, calls: u64) -> anyhow::Result<(f64, f64
 }
 
 /// Processor and resident memory per call of calls that all listen.
-fn together(gateway: &mut Gateway, user: &str, idle: &Load) -> anyhow::Result<(f64, f64)> {
+fn together(gateway: &mut Gateway, user: &str, first_seed: u64, idle: &Load) -> anyhow::Result<(f64, f64)> {
     let steps = json!({ "steps": [{ "wait_for_agent": { "quiet_ms": 500 } }, { "pause": { "ms": WATCH.as_millis() as u64 + 6000 } }] });
     let mut callers = Vec::new();
     for seed in 0..AT_ONCE {
-        let mut caller = Caller::call(gateway.sip(), user, 1000 + seed, script(&steps)?)?;
+        let mut caller = Caller::call(gateway.sip(), user, first_seed + seed, script(&steps)?)?;
         caller.await_answer()?;
         callers.push(caller);
     }

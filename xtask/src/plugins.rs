@@ -93,7 +93,7 @@ pub(crate) fn build(opts: &BuildOptions) -> Result<Vec<BuiltPlugin>> {
 /// The manifest's fields, so that a misspelt one is found here and not at the operator's.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "read by the gateway; here only its presence and spelling count")]
 struct Manifest {
     name: String,
     version: String,
@@ -108,7 +108,7 @@ struct Manifest {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "read by the gateway; here only its presence and spelling count")]
 struct Capabilities {
     hosts: Vec<String>,
     secrets: Vec<Secret>,
@@ -117,7 +117,7 @@ struct Capabilities {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "read by the gateway; here only its presence and spelling count")]
 struct Secret {
     name: String,
     hosts: Vec<String>,
@@ -125,7 +125,7 @@ struct Secret {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "read by the gateway; here only its presence and spelling count")]
 struct Limits {
     memory_mib: u32,
     deadline_ms: u32,

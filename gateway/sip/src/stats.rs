@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::guard::METHODS;
+
 macro_rules! dropped {
     ($($variant:ident $name:literal $doc:literal),+ $(,)?) => {
         /// Why a datagram did not reach a call.
@@ -99,21 +101,5 @@ impl Counters {
 
 /// Keeps a peer from inventing labels.
 fn known(method: &str) -> &'static str {
-    const METHODS: &[&str] = &[
-        "ACK",
-        "BYE",
-        "CANCEL",
-        "INFO",
-        "INVITE",
-        "MESSAGE",
-        "NOTIFY",
-        "OPTIONS",
-        "PRACK",
-        "PUBLISH",
-        "REFER",
-        "REGISTER",
-        "SUBSCRIBE",
-        "UPDATE",
-    ];
     METHODS.iter().copied().find(|known| *known == method).unwrap_or("other")
 }

@@ -1,6 +1,5 @@
 //! A recogniser's session.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,8 +10,9 @@ use trunkline_plugin_host::{
     AsrConfig, AsrEvent as HostEvent, AsrSession, AudioFrame, Capability, Encoding, Plugin, SessionError, SessionStart,
 };
 
+use super::body::{Said, World, WorldBody, failed};
 use super::seat::{Body, Opener};
-use super::units::{PluginTime, units};
+use super::units::units;
 use super::{Input, Output, Wake};
 
 /// Opens a recogniser for `language`.
@@ -30,16 +30,9 @@ pub(crate) fn open_asr(plugin: Arc<Plugin>, settings: Value, language: String, w
         let config = AsrConfig { format, languages: vec![language], interim_results: true, keyterms: Vec::new() };
         let start = SessionStart::new(now_us, now_us, wake.callback());
         let session = plugin.asr(&settings, &config, start).map_err(failed)?;
-        Ok(Box::new(AsrBody {
-            session,
-            online: is_online(&plugin),
-            rate: format.sample_rate,
-            resampler: None,
-            finalizing: false,
-            outputs: VecDeque::new(),
-            time: PluginTime::default(),
-            over: false,
-        }) as Box<dyn Body>)
+        let online = is_online(&plugin);
+        let world = Recogniser { online, rate: format.sample_rate, resampler: None, finalizing: false };
+        Ok(Box::new(WorldBody::new(session, world)) as Box<dyn Body>)
     })
 }
 
@@ -48,61 +41,15 @@ pub(crate) fn is_online(plugin: &Plugin) -> bool {
     !plugin.manifest().hosts.is_empty()
 }
 
-struct AsrBody {
-    session: AsrSession,
+/// A recogniser's own state.
+struct Recogniser {
     online: bool,
     rate: u32,
     resampler: Option<(u32, Box<Resampler>)>,
     finalizing: bool,
-    outputs: VecDeque<Output>,
-    time: PluginTime,
-    over: bool,
 }
 
-impl AsrBody {
-    fn check(&mut self, result: Result<(), SessionError>) {
-        self.collect();
-        if let Err(error) = result {
-            self.over = true;
-            let failure = error.failure(Capability::Asr);
-            self.outputs.push_back(Output::Failed { failure, detail: error.to_string() });
-        }
-    }
-
-    fn collect(&mut self) {
-        while let Some(event) = self.session.poll_event() {
-            let output = match event {
-                HostEvent::Ready => Output::Asr(AsrEvent::Ready),
-                HostEvent::SpeechStarted(_) => continue,
-                HostEvent::Transcript(transcript) if transcript.is_final => {
-                    let finalized = std::mem::take(&mut self.finalizing);
-                    let (text, confidence) = (transcript.text, transcript.confidence);
-                    Output::Asr(AsrEvent::Final { text, confidence, finalized })
-                }
-                HostEvent::Transcript(transcript) => Output::Asr(AsrEvent::Partial { text: transcript.text }),
-                HostEvent::Usage(usage) => Output::Usage(units(&usage)),
-                HostEvent::Failed(error) => {
-                    self.over = true;
-                    Output::Failed { failure: error.failure(Capability::Asr), detail: error.to_string() }
-                }
-                HostEvent::Ended => {
-                    self.over = true;
-                    Output::Asr(AsrEvent::Ended)
-                }
-            };
-            self.outputs.push_back(output);
-        }
-        // One without connections has said all it has: no words were in the sound.
-        if self.finalizing && !self.online && !self.session.wants_step() {
-            self.finalizing = false;
-            self.outputs.push_back(Output::Asr(AsrEvent::Final {
-                text: String::new(),
-                confidence: None,
-                finalized: true,
-            }));
-        }
-    }
-
+impl Recogniser {
     /// Samples at the session's rate; sound of a rate that cannot be converted is left out.
     fn converted(&mut self, pcm: Vec<i16>, rate: u32) -> Vec<i16> {
         if rate == self.rate {
@@ -120,45 +67,46 @@ impl AsrBody {
     }
 }
 
-impl Body for AsrBody {
-    fn handle(&mut self, now_us: u64, input: Input) {
-        let result = match input {
+impl World<AsrSession> for Recogniser {
+    const CAPABILITY: Capability = Capability::Asr;
+
+    fn handle(&mut self, session: &mut AsrSession, now_us: u64, input: Input) -> Result<(), SessionError> {
+        match input {
             Input::Sound { pcm, rate, position_us } => {
                 let samples = self.converted(pcm, rate);
-                self.session.push_audio(now_us, &[AudioFrame::from_samples(position_us, &samples)])
+                session.push_audio(now_us, &[AudioFrame::from_samples(position_us, &samples)])
             }
             Input::Finalize => {
                 self.finalizing = true;
-                self.session.finalize(now_us)
+                session.finalize(now_us)
             }
-            Input::Cancel => self.session.close(now_us),
+            Input::Cancel => session.close(now_us),
             Input::Synthesize { .. } | Input::CancelContext { .. } => Ok(()),
-        };
-        self.check(result);
+        }
     }
 
-    fn wake(&mut self, now_us: u64) {
-        let result = self.session.handle_wake(now_us);
-        self.check(result);
-    }
-
-    fn step(&mut self, now_us: u64) {
-        self.wake(now_us);
-    }
-
-    fn wants_step(&self) -> bool {
-        !self.over && self.session.wants_step()
-    }
-
-    fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front().or_else(|| self.time.report(self.session.plugin_us(), self.over))
-    }
-
-    fn timeout_us(&self) -> Option<u64> {
-        self.session.poll_timeout()
-    }
-
-    fn is_over(&self) -> bool {
-        self.over && self.outputs.is_empty()
+    fn collect(&mut self, session: &mut AsrSession, said: &mut Said) {
+        while let Some(event) = session.poll_event() {
+            match event {
+                HostEvent::Ready => said.push(Output::Asr(AsrEvent::Ready)),
+                HostEvent::SpeechStarted(_) => {}
+                HostEvent::Transcript(transcript) if transcript.is_final => {
+                    let finalized = std::mem::take(&mut self.finalizing);
+                    let (text, confidence) = (transcript.text, transcript.confidence);
+                    said.push(Output::Asr(AsrEvent::Final { text, confidence, finalized }));
+                }
+                HostEvent::Transcript(transcript) => {
+                    said.push(Output::Asr(AsrEvent::Partial { text: transcript.text }));
+                }
+                HostEvent::Usage(usage) => said.push(Output::Usage(units(&usage))),
+                HostEvent::Failed(error) => said.end(failed(&error, Self::CAPABILITY)),
+                HostEvent::Ended => said.end(Output::Asr(AsrEvent::Ended)),
+            }
+        }
+        // One without connections has said all it has: no words were in the sound.
+        if self.finalizing && !self.online && !session.wants_step() {
+            self.finalizing = false;
+            said.push(Output::Asr(AsrEvent::Final { text: String::new(), confidence: None, finalized: true }));
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! A language model's generation.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,8 +10,9 @@ use trunkline_plugin_host::{
     ToolDefinition as HostTool,
 };
 
+use super::body::{Said, World, WorldBody, failed};
 use super::seat::{Body, Opener};
-use super::units::{PluginTime, units};
+use super::units::units;
 use super::{Input, Output, Wake};
 
 /// Starts a generation.
@@ -37,8 +37,7 @@ pub(crate) fn open_llm(
         let session = plugin
             .llm(&settings, &request, SessionStart::new(now_us, now_us, wake.callback()))
             .map_err(|error| (error.failure(Capability::Llm), error.to_string()))?;
-        Ok(Box::new(LlmBody { session, outputs: VecDeque::new(), time: PluginTime::default(), over: false })
-            as Box<dyn Body>)
+        Ok(Box::new(WorldBody::new(session, Model)) as Box<dyn Body>)
     })
 }
 
@@ -63,86 +62,30 @@ fn message(message: Message) -> ChatMessage {
     ChatMessage { role, content }
 }
 
-struct LlmBody {
-    session: LlmSession,
-    outputs: VecDeque<Output>,
-    time: PluginTime,
-    over: bool,
-}
+/// A model has nothing of its own to remember.
+struct Model;
 
-impl LlmBody {
-    fn check(&mut self, result: Result<(), SessionError>) {
-        self.collect();
-        if let Err(error) = result
-            && !self.over
-        {
-            self.over = true;
-            let failure = error.failure(Capability::Llm);
-            self.last(Output::Failed { failure, detail: error.to_string() });
-        }
+impl World<LlmSession> for Model {
+    const CAPABILITY: Capability = Capability::Llm;
+
+    fn handle(&mut self, session: &mut LlmSession, now_us: u64, input: Input) -> Result<(), SessionError> {
+        if matches!(input, Input::Cancel) { session.cancel(now_us) } else { Ok(()) }
     }
 
-    fn collect(&mut self) {
-        while let Some(event) = self.session.poll_event() {
+    fn collect(&mut self, session: &mut LlmSession, said: &mut Said) {
+        while let Some(event) = session.poll_event() {
             match event {
-                HostEvent::Started => self.outputs.push_back(Output::Llm(LlmEvent::Started)),
-                HostEvent::TextDelta(text) => self.outputs.push_back(Output::Llm(LlmEvent::TextDelta(text))),
+                HostEvent::Started => said.push(Output::Llm(LlmEvent::Started)),
+                HostEvent::TextDelta(text) => said.push(Output::Llm(LlmEvent::TextDelta(text))),
                 HostEvent::ToolCall(call) => {
                     let call = ToolCall { id: call.id, name: call.name, arguments: call.arguments };
-                    self.outputs.push_back(Output::Llm(LlmEvent::ToolCall(call)));
+                    said.push(Output::Llm(LlmEvent::ToolCall(call)));
                 }
-                HostEvent::Usage(usage) => self.outputs.push_back(Output::Usage(units(&usage))),
-                HostEvent::Finished(reason) => {
-                    self.over = true;
-                    self.last(Output::Llm(LlmEvent::Finished(finish(reason))));
-                }
-                HostEvent::Failed(error) => {
-                    self.over = true;
-                    let failure = error.failure(Capability::Llm);
-                    self.last(Output::Failed { failure, detail: error.to_string() });
-                }
+                HostEvent::Usage(usage) => said.push(Output::Usage(units(&usage))),
+                HostEvent::Finished(reason) => said.end(Output::Llm(LlmEvent::Finished(finish(reason)))),
+                HostEvent::Failed(error) => said.end(failed(&error, Self::CAPABILITY)),
             }
         }
-    }
-
-    /// Queues the last output, after the time the plugin took: nobody listens once it is out.
-    fn last(&mut self, output: Output) {
-        self.outputs.extend(self.time.report(self.session.plugin_us(), true));
-        self.outputs.push_back(output);
-    }
-}
-
-impl Body for LlmBody {
-    fn handle(&mut self, now_us: u64, input: Input) {
-        if matches!(input, Input::Cancel) {
-            let result = self.session.cancel(now_us);
-            self.check(result);
-        }
-    }
-
-    fn wake(&mut self, now_us: u64) {
-        let result = self.session.handle_wake(now_us);
-        self.check(result);
-    }
-
-    fn step(&mut self, now_us: u64) {
-        self.wake(now_us);
-    }
-
-    fn wants_step(&self) -> bool {
-        !self.over && self.session.wants_step()
-    }
-
-    fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
-    }
-
-    fn timeout_us(&self) -> Option<u64> {
-        self.session.poll_timeout()
-    }
-
-    fn is_over(&self) -> bool {
-        self.over && self.outputs.is_empty()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Plugin sessions as the agent worker sees them: inputs in, outputs out, wherever they run.
 
 mod asr;
+mod body;
 mod llm;
 pub(crate) mod pool;
 pub(crate) mod seat;

@@ -23,10 +23,8 @@ const NEVER: u64 = u64::MAX;
 pub(crate) trait Body: Send {
     /// Hands over one input at `now_us` of call time.
     fn handle(&mut self, now_us: u64, input: Input);
-    /// Delivers connections' messages and due timers.
+    /// Delivers connections' messages and due timers, and lets a session that answered `again` go on.
     fn wake(&mut self, now_us: u64);
-    /// Lets a session that answered `again` go on.
-    fn step(&mut self, now_us: u64);
     /// True after an `again`.
     fn wants_step(&self) -> bool;
     /// The next thing it learned.
@@ -172,7 +170,7 @@ impl Seat {
                 break if idle { Left::Nothing } else { Left::More };
             }
             if body.wants_step() {
-                body.step(self.now_us());
+                body.wake(self.now_us());
                 continue;
             }
             let next = held(&self.inputs).pop_front();

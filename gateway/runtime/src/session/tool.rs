@@ -1,6 +1,5 @@
 //! A tool's invocation.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,8 +8,8 @@ use trunkline_plugin_host::{
     Capability, Plugin, SessionError, SessionStart, ToolAction as HostAction, ToolContext, ToolSession,
 };
 
+use super::body::{Said, World, WorldBody};
 use super::seat::{Body, Opener};
-use super::units::PluginTime;
 use super::{Input, Output, Wake};
 
 /// Starts an invocation.
@@ -27,72 +26,28 @@ pub(crate) fn open_tool(
         let session = plugin
             .tool(&settings, &name, &arguments, &context, start)
             .map_err(|error| (error.failure(Capability::Tool), error.to_string()))?;
-        Ok(Box::new(ToolBody { session, outputs: VecDeque::new(), time: PluginTime::default(), over: false })
-            as Box<dyn Body>)
+        Ok(Box::new(WorldBody::new(session, Invocation)) as Box<dyn Body>)
     })
 }
 
-struct ToolBody {
-    session: ToolSession,
-    outputs: VecDeque<Output>,
-    time: PluginTime,
-    over: bool,
-}
+/// An invocation has nothing of its own to remember.
+struct Invocation;
 
-impl ToolBody {
-    fn check(&mut self, result: Result<(), SessionError>) {
-        if self.over {
-            return;
-        }
-        let last = match (self.session.poll_outcome(), result) {
-            (Some(outcome), _) => Output::Tool(ToolOutcome {
-                output: outcome.output,
-                is_error: outcome.is_error,
-                actions: outcome.actions.into_iter().map(action).collect(),
-                failure: None,
-            }),
-            (None, Err(error)) => {
-                Output::Failed { failure: error.failure(Capability::Tool), detail: error.to_string() }
-            }
-            (None, Ok(())) => return,
-        };
-        self.over = true;
-        self.outputs.extend(self.time.report(self.session.plugin_us(), true));
-        self.outputs.push_back(last);
-    }
-}
+impl World<ToolSession> for Invocation {
+    const CAPABILITY: Capability = Capability::Tool;
 
-impl Body for ToolBody {
-    fn handle(&mut self, now_us: u64, input: Input) {
-        if matches!(input, Input::Cancel) {
-            let result = self.session.cancel(now_us);
-            self.check(result);
-        }
+    fn handle(&mut self, session: &mut ToolSession, now_us: u64, input: Input) -> Result<(), SessionError> {
+        if matches!(input, Input::Cancel) { session.cancel(now_us) } else { Ok(()) }
     }
 
-    fn wake(&mut self, now_us: u64) {
-        let result = self.session.handle_wake(now_us);
-        self.check(result);
-    }
-
-    fn step(&mut self, now_us: u64) {
-        self.wake(now_us);
-    }
-
-    fn wants_step(&self) -> bool {
-        !self.over && self.session.wants_step()
-    }
-
-    fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
-    }
-
-    fn timeout_us(&self) -> Option<u64> {
-        self.session.poll_timeout()
-    }
-
-    fn is_over(&self) -> bool {
-        self.over && self.outputs.is_empty()
+    fn collect(&mut self, session: &mut ToolSession, said: &mut Said) {
+        let Some(outcome) = session.poll_outcome() else { return };
+        said.end(Output::Tool(ToolOutcome {
+            output: outcome.output,
+            is_error: outcome.is_error,
+            actions: outcome.actions.into_iter().map(action).collect(),
+            failure: None,
+        }));
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) const MAX_VIAS: usize = 20;
 /// Longest Call-ID, tag and branch in bytes: they are keys of our tables.
 const MAX_KEY: usize = 256;
 /// Methods the stack can carry; others are answered 501 here.
-const METHODS: &[&str] = &[
+pub(crate) const METHODS: &[&str] = &[
     "ACK",
     "BYE",
     "CANCEL",

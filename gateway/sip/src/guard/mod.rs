@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 
-pub(crate) use check::ALLOW;
+pub(crate) use check::{ALLOW, METHODS};
 pub(crate) use refusal::{Refused, refusal};
 pub(crate) use scan::{Message, Name, StartLine};
 
