@@ -41,7 +41,8 @@ impl Cadence {
     }
 
     /// Takes the next step: bit `n` of `patterns` is set when the plan's pattern `n` sounds. Returns what is heard now.
-    pub(super) fn step(&mut self, plan: &Plan, patterns: u8) -> Option<Meaning> {
+    /// After somebody `spoke` one long tone may be a machine's, and a ringback needs two.
+    pub(super) fn step(&mut self, plan: &Plan, patterns: u8, spoke: bool) -> Option<Meaning> {
         if (patterns != 0) == self.sounding {
             self.steps += self.flaws + 1;
             self.flaws = 0;
@@ -58,7 +59,7 @@ impl Cadence {
             .iter()
             .take(8)
             .enumerate()
-            .find(|(bit, pattern)| self.is(*bit, pattern))
+            .find(|(bit, pattern)| self.is(*bit, pattern, spoke))
             .map(|(_, pattern)| pattern.meaning)
     }
 
@@ -89,7 +90,7 @@ impl Cadence {
         Interval { ms: ms.saturating_sub(LENGTHENED_MS), patterns }
     }
 
-    fn is(&self, bit: usize, pattern: &Pattern) -> bool {
+    fn is(&self, bit: usize, pattern: &Pattern, spoke: bool) -> bool {
         let run = self.run();
         let of_pattern = |interval: &Interval| interval.patterns & (1 << bit) != 0;
         let [on, off, second_on, second_off] = pattern.cadence_ms.map(u32::from);
@@ -102,7 +103,8 @@ impl Cadence {
         let [first, pause, last] = self.intervals;
         if second_on == 0 && off >= LONG_PAUSE_MS {
             let pausing = run.ms >= TELLING_PAUSE_MS && run.ms <= off + off / 4;
-            return pausing && of_pattern(&last) && near(last.ms, on);
+            let repeated = of_pattern(&first) && near(first.ms, on) && near(pause.ms, off);
+            return pausing && of_pattern(&last) && near(last.ms, on) && (repeated || !spoke);
         }
         let (second_on, second_off) = if second_on == 0 { (on, off) } else { (second_on, second_off) };
         let fits = |on: u32, off: u32, next: u32| near(first.ms, on) && near(pause.ms, off) && near(last.ms, next);

@@ -29,6 +29,8 @@ pub(super) struct Partials {
     pub(super) level_dbfs: f32,
     /// The single tone that the frame is, in Hz.
     pub(super) pure_hz: Option<f32>,
+    /// Share of the frame's power that the strongest partial has, 0..=1.
+    pub(super) purity: f32,
     /// Bit `n` is set when the frame is the tone of the plan's pattern `n`.
     pub(super) patterns: u8,
     /// The frame's power is gathered in few places.
@@ -58,7 +60,8 @@ pub(super) fn find(simd: Simd, plan: &Plan, window: &[f32; WINDOW]) -> Partials 
     }
     let peak = (FIRST_BIN + 2..LAST_BIN - 1).max_by(|a, b| power[*a].total_cmp(&power[*b])).unwrap_or(FIRST_BIN + 2);
     let lobe: f32 = power[peak - 2..=peak + 2].iter().sum();
-    if lobe > total * PURITY {
+    found.purity = lobe / total;
+    if found.purity > PURITY {
         let side = if power[peak + 1] > power[peak - 1] { 1.0 } else { -1.0 };
         let ratio = (power[peak + 1].max(power[peak - 1]) / power[peak]).sqrt();
         let offset = side * ((2.0 * ratio - 1.0) / (ratio + 1.0)).clamp(0.0, 0.6);

@@ -33,7 +33,8 @@ const CADENCE_ENDS_FRAMES: u32 = 6;
 pub enum Progress {
     /// Dial tone, for three seconds without a break.
     Dial,
-    /// The called side is rung: after the first whole tone and most of a second of pause (or two tones of a pair).
+    /// The called side is rung: after the first whole tone and most of a second of pause (or two tones of a pair);
+    /// after a voice, when the second tone has come too.
     Ringback,
     /// Busy: after two whole tones.
     Busy,
@@ -166,11 +167,11 @@ impl Listener {
         let tonal = frame.pure_hz.is_some() || frame.patterns != 0;
         self.follow_voice(frame, tonal);
 
-        let cadence = self.cadence.step(self.plan, frame.patterns);
+        let spoke = self.state == Some(Progress::Voice);
+        let cadence = self.cadence.step(self.plan, frame.patterns, spoke);
         if self.voiced.trailing_ones() >= CADENCE_ENDS_FRAMES {
             self.cadence.reset();
         }
-        let spoke = self.state == Some(Progress::Voice);
         if let Some(said) = self.tones.step(frame, spoke) {
             say(match said {
                 Said::Sit(kind) => Progress::Sit(kind),

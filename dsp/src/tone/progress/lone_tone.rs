@@ -9,6 +9,11 @@ const LENGTHENED_MS: u32 = 25;
 const STEADY_HZ: f32 = 8.0;
 /// Nor further than this from its mean.
 const WANDER_HZ: f32 = 12.0;
+/// A machine's tone is pure and steady from frame to frame, but for its edges; a hum of a voice is not.
+const BEEP_PURITY: f32 = 0.9;
+const BEEP_STEADY_HZ: f32 = 2.5;
+const BEEP_STEADY_DB: f32 = 1.5;
+const BEEP_EDGE_FRAMES: u32 = 6;
 /// Frames without the tone that end it; the phase reversals of V.25 are shorter.
 const END_FRAMES: u32 = 4;
 /// Frames after which a tone is one, and takes the place of the tone before.
@@ -42,6 +47,10 @@ pub(super) enum Said {
 struct Tone {
     hz: f32,
     frames: u32,
+    /// The latest frame, and how many frames were like the one before.
+    last_hz: f32,
+    last_dbfs: f32,
+    steady: u32,
     /// Some frames were also a tone of the plan.
     supervisory: bool,
     /// Frames of another sound since its last one; for a tone that ended, since then.
@@ -49,6 +58,18 @@ struct Tone {
 }
 
 impl Tone {
+    fn follow(&mut self, hz: f32, frame: &Partials, memory: u32) {
+        // Frames of an interruption that is over belong to the tone.
+        self.frames += 1 + self.gap;
+        self.gap = 0;
+        self.hz += (hz - self.hz) / self.frames.min(memory) as f32;
+        let alike = (hz - self.last_hz).abs() < BEEP_STEADY_HZ
+            && (frame.level_dbfs - self.last_dbfs).abs() < BEEP_STEADY_DB;
+        self.steady += u32::from(alike && frame.purity > BEEP_PURITY);
+        (self.last_hz, self.last_dbfs) = (hz, frame.level_dbfs);
+        self.supervisory |= frame.patterns != 0;
+    }
+
     fn ms(&self) -> u32 {
         (self.frames * STEP_MS).saturating_sub(LENGTHENED_MS)
     }
@@ -78,24 +99,17 @@ impl LoneTones {
         for tone in &mut self.ended {
             tone.gap = tone.gap.saturating_add(1);
         }
-        let supervisory = frame.patterns != 0;
         if let Some(hz) = frame.pure_hz {
             if self.now.frames > 0 && same(&self.now, hz) {
-                let tone = &mut self.now;
-                // Frames of an interruption that is over belong to the tone.
-                tone.frames += 1 + tone.gap;
-                tone.gap = 0;
-                tone.hz += (hz - tone.hz) / tone.frames.min(8) as f32;
-                tone.supervisory |= supervisory;
+                self.now.follow(hz, frame, 8);
                 self.next.frames = 0;
                 return self.sounding();
             }
             if self.next.frames > 0 && same(&self.next, hz) {
-                self.next.frames += 1;
-                self.next.hz += (hz - self.next.hz) / self.next.frames as f32;
-                self.next.supervisory |= supervisory;
+                self.next.follow(hz, frame, u32::MAX);
             } else {
-                self.next = Tone { hz, frames: 1, supervisory, gap: 0 };
+                self.next = Tone { hz, last_hz: hz, last_dbfs: frame.level_dbfs, ..Tone::default() };
+                self.next.follow(hz, frame, 1);
             }
         } else {
             self.next.frames = 0;
@@ -134,11 +148,13 @@ impl LoneTones {
             self.ended = [Tone::default(); 3];
             return Some(Said::Sit(kind));
         }
-        if tone.is(1100.0, 38.0) && (400..=600).contains(&tone.ms()) {
+        if tone.is(1100.0, 42.0) && (400..=600).contains(&tone.ms()) {
             return Some(Said::FaxCng);
         }
         let alone = self.ended[1].frames == 0 || self.ended[1].gap > tone.frames + 10;
+        let steady = tone.steady >= tone.frames.saturating_sub(BEEP_EDGE_FRAMES).max(2);
         self.pending = alone
+            && steady
             && !self.said_ced
             && (100..=2500).contains(&(tone.ms() + STEP_MS))
             && (400.0..=2500.0).contains(&tone.hz);
