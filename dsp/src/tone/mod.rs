@@ -18,7 +18,7 @@ pub use generate::{DtmfTone, SupervisoryTone};
 pub use plan::{Meaning, Pattern, Plan};
 
 pub(crate) use fourier::Fourier;
-pub(crate) use narrowband::Narrowband;
+pub(crate) use narrowband::{Narrowband, numeric};
 
 /// A rate that tones are not looked for at; give 8000, 16000 or 48000 Hz.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
