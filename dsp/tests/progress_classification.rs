@@ -251,8 +251,7 @@ fn recorded_prompts_are_voice() {
         files += 1;
         let events = heard(&Plan::EU, &pcm);
         voiced += usize::from(events.contains(&Progress::Voice));
-        let strange: Vec<_> =
-            events.iter().filter(|e| !matches!(e, Progress::Voice | Progress::Silence)).collect();
+        let strange: Vec<_> = events.iter().filter(|e| !matches!(e, Progress::Voice | Progress::Silence)).collect();
         if !strange.is_empty() {
             println!("{}: {strange:?}", path.display());
             other += 1;

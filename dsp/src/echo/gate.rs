@@ -217,18 +217,12 @@ impl Judge {
         }
         // Echo too weak to stand out of the noise is none.
         let audible = (0..BANDS).any(|band| echo[band] * 4.0 > noise[band]);
-        let likelihood = if playing && audible {
-            1.0 / (1.0 + ((self.stands_out_db - SPEAKS_DB) * STEEPNESS).exp())
-        } else {
-            0.0
-        };
+        let likelihood =
+            if playing && audible { 1.0 / (1.0 + ((self.stands_out_db - SPEAKS_DB) * STEEPNESS).exp()) } else { 0.0 };
         let echo = likelihood > 0.5;
         let gain = self.verdict.residual_gain;
-        let residual_gain = if echo {
-            (gain * GAIN_DOWN).max(SUPPRESSED)
-        } else {
-            1.0 - (1.0 - gain) * (1.0 - GAIN_UP)
-        };
+        let residual_gain =
+            if echo { (gain * GAIN_DOWN).max(SUPPRESSED) } else { 1.0 - (1.0 - gain) * (1.0 - GAIN_UP) };
         self.verdict = Verdict { echo, likelihood, residual_gain };
     }
 }

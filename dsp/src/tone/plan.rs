@@ -116,18 +116,8 @@ impl Plan {
         ],
     };
     /// All plans.
-    pub const ALL: [Self; 10] = [
-        Self::US,
-        Self::EU,
-        Self::DE,
-        Self::GB,
-        Self::IN,
-        Self::FR,
-        Self::ES,
-        Self::IT,
-        Self::CN,
-        Self::JP,
-    ];
+    pub const ALL: [Self; 10] =
+        [Self::US, Self::EU, Self::DE, Self::GB, Self::IN, Self::FR, Self::ES, Self::IT, Self::CN, Self::JP];
 
     /// The plan of this name; `None` when there is none, and [`Plan::EU`] is the best guess.
     #[must_use]

@@ -40,7 +40,9 @@ pub(crate) fn noise(dbfs: f32, samples: usize, seed: u64) -> Vec<f32> {
 /// A sine whose root mean square is `dbfs`.
 pub(crate) fn sine(hz: f32, dbfs: f32, samples: usize, rate: u32) -> Vec<f32> {
     let peak = amplitude(dbfs) * 2_f32.sqrt();
-    (0..samples).map(|n| peak * (f64::from(hz) * n as f64 / f64::from(rate) % 1.0 * f64::from(TAU)).sin() as f32).collect()
+    (0..samples)
+        .map(|n| peak * (f64::from(hz) * n as f64 / f64::from(rate) % 1.0 * f64::from(TAU)).sin() as f32)
+        .collect()
 }
 
 pub(crate) fn add(a: &mut [f32], b: &[f32]) {
@@ -162,8 +164,7 @@ pub(crate) fn speech(samples: usize, rate: u32, talk: f32, seed: u64) -> Vec<f32
                     until_pulse += fs / pitch * rng.between(0.99, 1.01);
                 }
                 let edge = (n.min(length - n) as f32 / (25 * ms) as f32).min(1.0);
-                let voiced =
-                    filters[0].next(source) + 0.6 * filters[1].next(source) + 0.35 * filters[2].next(source);
+                let voiced = filters[0].next(source) + 0.6 * filters[1].next(source) + 0.35 * filters[2].next(source);
                 out[at + n] += loud * edge * voiced;
             }
             at += length;
@@ -183,10 +184,7 @@ pub(crate) fn read_wav(path: &std::path::Path) -> Option<Vec<f32>> {
     let bytes = std::fs::read(path).ok()?;
     let data = bytes.windows(4).position(|four| four == b"data")? + 8;
     Some(
-        bytes[data..]
-            .chunks_exact(2)
-            .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32768.0)
-            .collect(),
+        bytes[data..].chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32768.0).collect(),
     )
 }
 

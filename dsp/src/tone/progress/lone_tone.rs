@@ -63,8 +63,8 @@ impl Tone {
         self.frames += 1 + self.gap;
         self.gap = 0;
         self.hz += (hz - self.hz) / self.frames.min(memory) as f32;
-        let alike = (hz - self.last_hz).abs() < BEEP_STEADY_HZ
-            && (frame.level_dbfs - self.last_dbfs).abs() < BEEP_STEADY_DB;
+        let alike =
+            (hz - self.last_hz).abs() < BEEP_STEADY_HZ && (frame.level_dbfs - self.last_dbfs).abs() < BEEP_STEADY_DB;
         self.steady += u32::from(alike && frame.purity > BEEP_PURITY);
         (self.last_hz, self.last_dbfs) = (hz, frame.level_dbfs);
         self.supervisory |= frame.patterns != 0;
