@@ -288,3 +288,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_echo_that_moves_or_grows_is_learnt_anew() {
+    let played = companded(&speech(RATE * 90, RATE as u32, 0.9, 71));
+    let mut uplink = echo_of(&played, 80.0, -12.0, 71);
+    let later = echo_of(&played, 200.0, -8.0, 72);
+    uplink[RATE * 30..].copy_from_slice(&later[RATE * 30..]);
+    let jittered = echo_of(&played, 220.0, -8.0, 72);
+    uplink[RATE * 60..].copy_from_slice(&jittered[RATE * 60..]);
+    add(&mut uplink, &noise(-60.0, played.len(), 1));
+    let heard = run(&played, &companded(&uplink));
+    report("moving", 220.0, &heard);
+    assert!(heard.interruptions.iter().all(|at| (30_000..33_000).contains(at)), "{:?}", heard.interruptions);
+    assert!(heard.interruptions.len() <= 1);
+    assert_eq!(heard.delay_ms.map(|ms| ms.abs_diff(220) <= 20), Some(true));
+}

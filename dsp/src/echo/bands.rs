@@ -49,7 +49,36 @@ impl Bands {
     }
 }
 
-/// Powers in dB.
+/// Powers (above 0) in dB, within 0.03: the logarithm of the mantissa is taken for a parabola.
 pub(super) fn decibels(powers: &[f32; BANDS]) -> [f32; BANDS] {
-    powers.map(|power| 10.0 * power.log10())
+    powers.map(|power| {
+        let bits = power.to_bits();
+        let exponent = (bits >> 23) as i32 - 127;
+        let mantissa = f32::from_bits(bits & 0x007f_ffff | 0x3f80_0000);
+        let log2 = exponent as f32 + ((mantissa * (-1.0 / 3.0) + 2.0) * mantissa - 5.0 / 3.0);
+        log2 * 3.010_3
+    })
+}
+
+/// A level in dB, -300..=300, as a power, within 0.4 %.
+pub(super) fn from_decibels(level_db: f32) -> f32 {
+    let log2 = level_db * 0.332_192_8 + 128.0;
+    let whole = log2 as i32;
+    let rest = log2 - whole as f32;
+    f32::from_bits(((whole - 1).clamp(1, 254) as u32) << 23) * (1.0 + rest * (0.656_5 + 0.343_5 * rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quick_logarithm_and_its_inverse_are_close() {
+        for step in -800..200 {
+            let level_db = step as f32 * 0.1;
+            let power = 10_f32.powf(level_db / 10.0);
+            assert!((decibels(&[power; BANDS])[0] - level_db).abs() < 0.03, "{level_db}");
+            assert!((from_decibels(level_db) / power - 1.0).abs() < 0.004, "{level_db}");
+        }
+    }
 }

@@ -11,9 +11,10 @@ const KEEP: f32 = 0.995;
 const MEAN_STEP: f32 = 0.01;
 /// Correlation at which a delay is believed. It stays until another is: when the echo vanishes, its path does.
 const BELIEVED: f32 = 0.45;
-/// Hops with playout before anything is believed, and hops in a row that must agree.
+/// Hops with playout before anything is believed, between looks, and looks in a row that must agree.
 const FIRST_HOPS: u32 = 60;
-const AGREEING_HOPS: u32 = 12;
+const LOOK_HOPS: u32 = 4;
+const AGREEING_LOOKS: u32 = 3;
 
 /// Finds the delay of the echo.
 #[derive(Debug, Clone)]
@@ -80,7 +81,9 @@ impl DelayFinder {
         }
         correlate(simd, &uplink, &self.past, self.at, &mut self.products);
         self.hops = self.hops.saturating_add(1);
-        self.choose();
+        if self.hops.is_multiple_of(LOOK_HOPS) {
+            self.choose();
+        }
     }
 
     fn choose(&mut self) {
@@ -99,7 +102,7 @@ impl DelayFinder {
         }
         self.agreed = if best.0.abs_diff(self.candidate) <= 1 { self.agreed.saturating_add(1) } else { 0 };
         self.candidate = best.0;
-        if best.1 >= BELIEVED && self.agreed >= AGREEING_HOPS && self.hops >= FIRST_HOPS {
+        if best.1 >= BELIEVED && self.agreed >= AGREEING_LOOKS && self.hops >= FIRST_HOPS {
             self.found = Some(best.0);
         }
     }

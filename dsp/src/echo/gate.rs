@@ -3,7 +3,7 @@
 use super::bands::{BANDS, Bands, SILENCE, decibels};
 use super::delay::{DELAYS, DelayFinder};
 use super::path::{EchoPath, UplinkNoise};
-use crate::Simd;
+use crate::simd::{Simd, dispatched};
 use crate::tone::{Narrowband, UnknownRate};
 
 /// Playout louder than this in any band may come back, in power: -60 dBFS.
@@ -173,12 +173,7 @@ impl Judge {
     fn hop(&mut self, simd: Simd, far: &[f32; BANDS], near: &[f32; BANDS]) {
         self.at = (self.at + 1) % DELAYS;
         self.played[self.at] = *far;
-        let mut loudest = [SILENCE; BANDS];
-        for hop in &self.played {
-            for (loudest, power) in loudest.iter_mut().zip(hop) {
-                *loudest = loudest.max(*power);
-            }
-        }
+        let loudest = loudest(simd, &self.played);
         let playing = loudest.iter().any(|power| *power > PLAYED);
         let near_db = decibels(near);
         self.delay.step(simd, &decibels(far), &near_db, playing);
@@ -225,4 +220,18 @@ impl Judge {
             if echo { (gain * GAIN_DOWN).max(SUPPRESSED) } else { 1.0 - (1.0 - gain) * (1.0 - GAIN_UP) };
         self.verdict = Verdict { echo, likelihood, residual_gain };
     }
+}
+
+dispatched!(fn loudest(played: &[[f32; BANDS]; DELAYS]) -> [f32; BANDS] = loudest_kernel);
+
+#[inline(always)]
+fn loudest_kernel(played: &[[f32; BANDS]; DELAYS]) -> [f32; BANDS] {
+    let mut loudest = [SILENCE; BANDS];
+    for hop in played {
+        for band in 0..BANDS {
+            // One instruction, unlike `max`: powers are numbers.
+            loudest[band] = if hop[band] > loudest[band] { hop[band] } else { loudest[band] };
+        }
+    }
+    loudest
 }

@@ -1,6 +1,6 @@
 //! How loud the echo is in each band, and therefore how much of a frame it explains.
 
-use super::bands::{BANDS, SILENCE, decibels};
+use super::bands::{BANDS, SILENCE, decibels, from_decibels};
 
 /// Gain of the path in dB that is assumed before anything was heard, and its limits.
 const FIRST_DB: f32 = 0.0;
@@ -36,9 +36,8 @@ impl EchoPath {
     /// Power of the echo to be expected in each band of this hop.
     pub(super) fn expect(&mut self, reference: &[f32; BANDS]) -> [f32; BANDS] {
         self.levels = decibels(reference);
-        for band in 0..BANDS {
-            let now = reference[band] * 10_f32.powf(self.gain_db[band] / 10.0);
-            self.tail[band] = now.max(self.tail[band] * DECAY);
+        for ((tail, power), gain) in self.tail.iter_mut().zip(reference).zip(&self.gain_db) {
+            *tail = (power * from_decibels(*gain)).max(*tail * DECAY);
         }
         self.tail
     }
@@ -86,10 +85,9 @@ impl UplinkNoise {
 
     /// Takes a hop and returns the noise to be expected in each band.
     pub(super) fn step(&mut self, uplink: &[f32; BANDS]) -> [f32; BANDS] {
-        for band in 0..BANDS {
-            self.smooth[band] += (uplink[band] - self.smooth[band]) * 0.3;
-            let floor = &mut self.floor[band];
-            *floor = (*floor * NOISE_RISE).min(self.smooth[band]).max(SILENCE);
+        for ((floor, smooth), power) in self.floor.iter_mut().zip(&mut self.smooth).zip(uplink) {
+            *smooth += (power - *smooth) * 0.3;
+            *floor = (*floor * NOISE_RISE).min(*smooth).max(SILENCE);
         }
         // The minimum of a smoothed noise lies below its mean.
         self.floor.map(|floor| floor * 2.0)

@@ -67,35 +67,62 @@ dispatched!(fn spectrum(tables: &Fourier, frame: &[f32], power: &mut [f32]) = sp
 fn spectrum_kernel(tables: &Fourier, frame: &[f32], power: &mut [f32]) {
     let half = tables.points / 2;
     let (mut re, mut im) = ([0.0_f32; MAX_HALF], [0.0_f32; MAX_HALF]);
-    for (n, to) in tables.mirrored.iter().enumerate() {
-        re[usize::from(*to)] = frame[2 * n] * tables.window[2 * n];
-        im[usize::from(*to)] = frame[2 * n + 1] * tables.window[2 * n + 1];
+    let pairs = frame.chunks_exact(2).zip(tables.window.chunks_exact(2));
+    for ((sample, weight), to) in pairs.zip(&tables.mirrored) {
+        // The mask says what the table promises: no index leaves the array.
+        let to = usize::from(*to) & (MAX_HALF - 1);
+        re[to] = sample[0] * weight[0];
+        im[to] = sample[1] * weight[1];
     }
-    let mut span = 1;
-    while span < half {
-        let cos = &tables.stage_cos[span - 1..2 * span - 1];
-        let sin = &tables.stage_sin[span - 1..2 * span - 1];
-        for (re, im) in re[..half].chunks_exact_mut(2 * span).zip(im[..half].chunks_exact_mut(2 * span)) {
-            let ((re_a, re_b), (im_a, im_b)) = (re.split_at_mut(span), im.split_at_mut(span));
-            for k in 0..span {
-                let real = re_b[k] * cos[k] - im_b[k] * sin[k];
-                let imaginary = re_b[k] * sin[k] + im_b[k] * cos[k];
-                (re_b[k], im_b[k]) = (re_a[k] - real, im_a[k] - imaginary);
-                re_a[k] += real;
-                im_a[k] += imaginary;
-            }
-        }
-        span *= 2;
-    }
+    let (re_half, im_half) = (&mut re[..half], &mut im[..half]);
+    stage::<1>(tables, re_half, im_half);
+    stage::<2>(tables, re_half, im_half);
+    stage::<4>(tables, re_half, im_half);
+    stage::<8>(tables, re_half, im_half);
+    stage::<16>(tables, re_half, im_half);
+    stage::<32>(tables, re_half, im_half);
+    stage::<64>(tables, re_half, im_half);
+    stage::<128>(tables, re_half, im_half);
     // The window halves a sine's mean, and half of the sine lies at the negative frequency.
     let scale = (4.0 / tables.points as f32) * (4.0 / tables.points as f32);
     power[0] = (re[0] + im[0]) * (re[0] + im[0]) * scale;
-    for k in 1..half {
-        let (even_re, even_im) = ((re[k] + re[half - k]) * 0.5, (im[k] - im[half - k]) * 0.5);
-        let (odd_re, odd_im) = ((im[k] + im[half - k]) * 0.5, (re[half - k] - re[k]) * 0.5);
-        let real = even_re + odd_re * tables.split_cos[k] - odd_im * tables.split_sin[k];
-        let imaginary = even_im + odd_re * tables.split_sin[k] + odd_im * tables.split_cos[k];
-        power[k] = (real * real + imaginary * imaginary) * scale;
+    let forward = re[1..half].iter().zip(&im[1..half]);
+    let backward = re[1..half].iter().rev().zip(im[1..half].iter().rev());
+    let turns = tables.split_cos[1..].iter().zip(&tables.split_sin[1..]);
+    for (((power, (re, im)), (back_re, back_im)), (cos, sin)) in
+        power[1..].iter_mut().zip(forward).zip(backward).zip(turns)
+    {
+        let (even_re, even_im) = ((re + back_re) * 0.5, (im - back_im) * 0.5);
+        let (odd_re, odd_im) = ((im + back_im) * 0.5, (back_re - re) * 0.5);
+        let real = even_re + odd_re * cos - odd_im * sin;
+        let imaginary = even_im + odd_re * sin + odd_im * cos;
+        *power = (real * real + imaginary * imaginary) * scale;
+    }
+}
+
+/// The butterflies of one stage; nothing when the transform is too short for it.
+#[inline(always)]
+fn stage<const SPAN: usize>(tables: &Fourier, re: &mut [f32], im: &mut [f32]) {
+    let twiddles = SPAN - 1..2 * SPAN - 1;
+    let (Some(cos), Some(sin)) = (tables.stage_cos.get(twiddles.clone()), tables.stage_sin.get(twiddles)) else {
+        return;
+    };
+    let (Ok(cos), Ok(sin)) = (<&[f32; SPAN]>::try_from(cos), <&[f32; SPAN]>::try_from(sin)) else { return };
+    for (re, im) in re.chunks_exact_mut(2 * SPAN).zip(im.chunks_exact_mut(2 * SPAN)) {
+        let ((re_a, re_b), (im_a, im_b)) = (re.split_at_mut(SPAN), im.split_at_mut(SPAN));
+        // Whole arrays in and out, so that nothing has to be proved about overlaps.
+        let (mut low_re, mut low_im) = ([0.0_f32; SPAN], [0.0_f32; SPAN]);
+        let (mut high_re, mut high_im) = ([0.0_f32; SPAN], [0.0_f32; SPAN]);
+        for k in 0..SPAN {
+            let real = re_b[k] * cos[k] - im_b[k] * sin[k];
+            let imaginary = re_b[k] * sin[k] + im_b[k] * cos[k];
+            (low_re[k], low_im[k]) = (re_a[k] + real, im_a[k] + imaginary);
+            (high_re[k], high_im[k]) = (re_a[k] - real, im_a[k] - imaginary);
+        }
+        re_a.copy_from_slice(&low_re);
+        im_a.copy_from_slice(&low_im);
+        re_b.copy_from_slice(&high_re);
+        im_b.copy_from_slice(&high_im);
     }
 }
 

@@ -104,7 +104,7 @@ impl SupervisoryTone {
             if length > 0 {
                 edge = edge.min((length - 1).saturating_sub(self.position));
             }
-            let sounds = self.interval % 2 == 0;
+            let sounds = self.interval.is_multiple_of(2);
             let gain = if sounds { amplitude * edge as f32 / self.ramp as f32 } else { 0.0 };
             let mut sum = 0.0;
             for (phase, step) in self.phases.iter_mut().zip(self.steps) {
