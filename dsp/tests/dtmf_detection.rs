@@ -188,7 +188,7 @@ fn a_single_tone_or_noise_is_no_key() {
     assert_eq!(downs(&listen(8000, &noise(-15.0, 800_000, 3))), "");
 }
 
-/// Talk-off: two hours of it would be heard as at most a handful by a receiver of Bellcore's tape test.
+/// Talk-off, as Bellcore's tapes try it: ten minutes of voices at the level of a call.
 #[test]
 fn speech_does_not_press_keys() {
     let mut pressed = String::new();

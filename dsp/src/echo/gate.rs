@@ -40,7 +40,7 @@ pub struct Verdict {
 /// best, 0 to 630 ms; the path's loss is learnt per band; and what stands out above expected echo plus noise is the
 /// caller. Until the delay is known the echo could come from anything played within the last 640 ms, with no loss;
 /// where nothing comes back, this assumption fades within two seconds of playout. No memory beyond the struct
-/// (about 16 kB); sound of 16 and 48 kHz is judged by its telephone band.
+/// (12 kB); sound of 16 and 48 kHz is judged by its telephone band.
 #[derive(Debug, Clone)]
 pub struct EchoGate {
     simd: Simd,
