@@ -321,11 +321,11 @@ fn room_echo_of(played: &[f32], delay_ms: f32, rt60_ms: f32, loss_db: f32, seed:
     let taps: Vec<f32> = (0..samples).map(|n| rng.normal() * 10_f32.powf(-3.0 * n as f32 / samples as f32)).collect();
     let delay = (delay_ms * 8.0) as usize;
     let mut out = vec![0.0; played.len()];
-    for n in delay..played.len() {
+    for (n, out) in out.iter_mut().enumerate().skip(delay) {
         let newest = n - delay;
         let count = taps.len().min(newest + 1);
         let past = &played[newest + 1 - count..=newest];
-        out[n] = past.iter().rev().zip(&taps).map(|(sample, tap)| sample * tap).sum();
+        *out = past.iter().rev().zip(&taps).map(|(sample, tap)| sample * tap).sum();
     }
     let power = |of: &[f32]| of.iter().map(|s| s * s).sum::<f32>().max(1e-9);
     let gain = (power(played) / power(&out)).sqrt() * amplitude(loss_db);

@@ -13,3 +13,5 @@ mod sonora;
 pub use barge_in::BargeIn;
 pub use gate::{EchoGate, Verdict};
 pub use sonora::SonoraAec;
+
+pub use crate::tone::UnknownRate;

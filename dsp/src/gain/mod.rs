@@ -10,17 +10,7 @@ pub use agc::{Agc, AgcConfig};
 pub use limiter::Limiter;
 pub use sonora::SonoraAgc;
 
-/// A rate that gain is not controlled at; give 8000, 16000 or 48000 Hz.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownRate(pub u32);
-
-impl std::fmt::Display for UnknownRate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "gain is not controlled at {} Hz; use 8000, 16000 or 48000 Hz", self.0)
-    }
-}
-
-impl std::error::Error for UnknownRate {}
+pub use crate::tone::UnknownRate;
 
 fn ratio(db: f32) -> f32 {
     10_f32.powf(db / 20.0)

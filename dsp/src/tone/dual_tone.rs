@@ -9,6 +9,7 @@ use crate::simd::{Simd, dispatched};
 pub(super) const WINDOW: usize = 128;
 /// Samples between windows, 5 ms.
 pub(super) const HOP: usize = 40;
+const HALF: usize = WINDOW / 2;
 /// Sum of the window's weights, and of their squares.
 const WEIGHT: f32 = 64.0;
 const WEIGHT_SQUARED: f32 = 48.0;
@@ -51,10 +52,11 @@ pub(super) fn response(offset_hz: f32) -> f32 {
     amplitude * amplitude
 }
 
-/// Windowed cosines and sines, eight frequencies beside each other.
+/// Windowed cosines and sines about the middle of the window, eight frequencies beside each other. The second half of
+/// the window is the mirror of the first.
 struct Bank {
-    cos: [[f32; 8]; WINDOW],
-    sin: [[f32; 8]; WINDOW],
+    cos: [[f32; 8]; HALF],
+    sin: [[f32; 8]; HALF],
 }
 
 struct Hops {
@@ -71,7 +73,8 @@ impl Bank {
     fn new(harmonic: f64) -> Self {
         let weight = |n: usize| 0.5 - 0.5 * (std::f64::consts::TAU * (n as f64 + 0.5) / WINDOW as f64).cos();
         let table = |part: fn(f64) -> f64| {
-            std::array::from_fn(|n| std::array::from_fn(|f| (weight(n) * part(angle(f, n as f64, harmonic))) as f32))
+            let place = |n: usize| n as f64 - (HALF as f64 - 0.5);
+            std::array::from_fn(|n| std::array::from_fn(|f| (weight(n) * part(angle(f, place(n), harmonic))) as f32))
         };
         Self { cos: table(f64::cos), sin: table(f64::sin) }
     }
@@ -112,12 +115,13 @@ dispatched!(
 fn correlate_kernel(bank: &Bank, weights: &[f32; WINDOW], frame: &[f32; WINDOW]) -> Correlation {
     // Two sums per value hide the latency of an addition.
     let (mut re, mut im) = ([[0.0_f32; 8]; 2], [[0.0_f32; 8]; 2]);
-    for n in (0..WINDOW).step_by(2) {
+    for n in (0..HALF).step_by(2) {
         for part in 0..2 {
-            let sample = frame[n + part];
+            let (early, late) = (frame[n + part], frame[WINDOW - 1 - n - part]);
+            let (even, odd) = (early + late, early - late);
             for lane in 0..8 {
-                re[part][lane] += sample * bank.cos[n + part][lane];
-                im[part][lane] -= sample * bank.sin[n + part][lane];
+                re[part][lane] += even * bank.cos[n + part][lane];
+                im[part][lane] -= odd * bank.sin[n + part][lane];
             }
         }
     }

@@ -20,13 +20,13 @@ pub use plan::{Meaning, Pattern, Plan};
 pub(crate) use fourier::Fourier;
 pub(crate) use narrowband::{Narrowband, numeric};
 
-/// A rate that tones are not looked for at; give 8000, 16000 or 48000 Hz.
+/// A rate that tones, gain or echo are not worked on at; 8000 and 16000 Hz always are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownRate(pub u32);
 
 impl std::fmt::Display for UnknownRate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} Hz is not analysed here; bring the sound to 8000, 16000 or 48000 Hz first", self.0)
+        write!(f, "{} Hz is not a rate taken here; bring the sound to 8000 or 16000 Hz first", self.0)
     }
 }
 
