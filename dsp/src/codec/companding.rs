@@ -100,10 +100,22 @@ macro_rules! kernels {
 }
 
 kernels!(
-    ulaw_encode_frame, ulaw_encode_kernel, ulaw_encode, ulaw_decode_frame, ulaw_decode_kernel, ulaw_decode, "mu-law"
+    ulaw_encode_frame,
+    ulaw_encode_kernel,
+    ulaw_encode,
+    ulaw_decode_frame,
+    ulaw_decode_kernel,
+    ulaw_decode,
+    "mu-law"
 );
 kernels!(
-    alaw_encode_frame, alaw_encode_kernel, alaw_encode, alaw_decode_frame, alaw_decode_kernel, alaw_decode, "A-law"
+    alaw_encode_frame,
+    alaw_encode_kernel,
+    alaw_encode,
+    alaw_decode_frame,
+    alaw_decode_kernel,
+    alaw_decode,
+    "A-law"
 );
 
 #[cfg(test)]

@@ -2,14 +2,18 @@
 
 mod companding;
 mod g711;
+mod g722;
 mod l16;
+mod opus;
 
 pub use companding::{alaw_decode_frame, alaw_encode_frame, ulaw_decode_frame, ulaw_encode_frame};
 pub use g711::{
     ALAW_SILENCE, AlawDecoder, AlawEncoder, ULAW_SILENCE, UlawDecoder, UlawEncoder, alaw_decode, alaw_encode,
     ulaw_decode, ulaw_encode,
 };
+pub use g722::{G722_RTP_CLOCK, G722Decoder, G722Encoder};
 pub use l16::{L16Decoder, L16Encoder};
+pub use opus::{OPUS_RTP_CLOCK, OpusDecoder, OpusEncoder, OpusError, OpusSettings};
 
 /// Turns sound into payload bytes.
 pub trait Encoder {
