@@ -3,6 +3,8 @@
 //! Added: discontinuous transmission, and the choice of a bandwidth that suits the bit rate. Kept from it: in-band
 //! redundancy whose price would lower the bandwidth, which `opus-rs` (0.1.40) announces in the packet without doing it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use opus_rs::{Application, OpusEncoder as Engine};
 
 use super::packet::Packet;
@@ -89,27 +91,23 @@ impl OpusEncoder {
         } else {
             None
         };
-        let mut engine = Engine::new(engine_rate.cast_signed(), 1, Application::Voip).map_err(|_| OpusError::Rate)?;
-        engine.complexity = i32::from(settings.complexity.min(10));
-        engine.use_inband_fec = settings.fec;
+        let engine = engine(engine_rate).ok_or(OpusError::Rate)?;
         let frame = (settings.rate / 1000 * settings.frame_ms) as usize;
         let mut encoder = Self { engine, settings, frame, engine_rate, narrower, quiet_ms: 0 };
-        encoder.set_loss_percent(settings.loss_percent);
-        encoder.set_bitrate(settings.bitrate);
+        encoder.configure();
         Ok(encoder)
     }
 
     /// Changes the target bit rate in bit/s from the next frame on; held to 6000..=510000.
     pub fn set_bitrate(&mut self, bitrate: u32) {
         self.settings.bitrate = bitrate.clamp(6000, 510_000);
-        self.engine.bitrate_bps = self.settings.bitrate.cast_signed();
-        self.announce_loss();
+        self.configure();
     }
 
     /// Changes the loss to prepare for, in percent, from the next frame on.
     pub fn set_loss_percent(&mut self, percent: u8) {
         self.settings.loss_percent = percent.min(100);
-        self.announce_loss();
+        self.configure();
     }
 
     /// The settings in force.
@@ -124,9 +122,17 @@ impl OpusEncoder {
         self.frame
     }
 
-    /// Tells the engine the loss to prepare for: above 5 % it would trade bandwidth for redundancy, so that it hears no
-    /// more than 5 % where the bit rate does not pay for both. The arithmetic is that of libopus' `decide_fec`.
-    fn announce_loss(&mut self) {
+    /// Hands the settings to the engine.
+    fn configure(&mut self) {
+        self.engine.bitrate_bps = self.settings.bitrate.cast_signed();
+        self.engine.complexity = i32::from(self.settings.complexity.min(10));
+        self.engine.use_inband_fec = self.settings.fec;
+        self.engine.packet_loss_perc = self.announced_loss().cast_signed();
+    }
+
+    /// The loss in percent that the engine is told: above 5 it would trade bandwidth for redundancy, so that it hears of
+    /// no more where the bit rate does not pay for both. The arithmetic is that of libopus' `decide_fec`.
+    fn announced_loss(&self) -> u32 {
         let affordable = |percent: u32| {
             let frames = 1000 / self.settings.frame_ms;
             let mut rate = self.settings.bitrate.saturating_sub(60 * frames.saturating_sub(50));
@@ -142,9 +148,8 @@ impl OpusEncoder {
             // A margin of one per cent for the engine's fixed-point rounding.
             rate > threshold * (126 - percent.min(25)) / 100
         };
-        let percent = u32::from(self.settings.loss_percent);
-        let percent = if percent <= 5 || affordable(percent) { percent } else { 5 };
-        self.engine.packet_loss_perc = percent.cast_signed();
+        let percent = u32::from(self.settings.loss_percent.min(100));
+        if percent <= 5 || affordable(percent) { percent } else { 5 }
     }
 
     /// Whether this packet need not be sent. The encoder's own verdict on voice stands in the packet; sound that only
@@ -157,6 +162,10 @@ impl OpusEncoder {
         }
         self.quiet_ms > DTX_AFTER_MS
     }
+}
+
+fn engine(rate: u32) -> Option<Engine> {
+    Engine::new(rate.cast_signed(), 1, Application::Voip).ok()
 }
 
 impl std::fmt::Debug for OpusEncoder {
@@ -185,7 +194,18 @@ impl Encoder for OpusEncoder {
             }
             None => pcm,
         };
-        let written = self.engine.encode_i16(coded, coded.len(), &mut out[..room]).unwrap_or(0);
+        // As in the decoder: a fault in the engine costs a packet and not the thread.
+        let coded = catch_unwind(AssertUnwindSafe(|| self.engine.encode_i16(coded, coded.len(), &mut out[..room])));
+        let written = match coded {
+            Ok(written) => written.unwrap_or(0).min(room),
+            Err(_) => {
+                if let Some(engine) = engine(self.engine_rate) {
+                    self.engine = engine;
+                    self.configure();
+                }
+                0
+            }
+        };
         let silent = pcm.iter().all(|sample| *sample == 0);
         if self.settings.dtx && self.is_withheld(&out[..written], silent) { 0 } else { written }
     }
