@@ -37,11 +37,8 @@ fn decode(decoder: &mut dyn Decoder, payload: &[u8], room: usize) -> usize {
 fn conceal(decoder: &mut dyn Decoder, next: &[u8], room: usize) {
     let mut out = vec![UNTOUCHED; room + 64];
     for rebuilt in [true, false] {
-        let written = if rebuilt {
-            decoder.decode_fec(next, &mut out[..room])
-        } else {
-            decoder.decode_lost(&mut out[..room])
-        };
+        let written =
+            if rebuilt { decoder.decode_fec(next, &mut out[..room]) } else { decoder.decode_lost(&mut out[..room]) };
         assert!(written.unwrap_or(0) <= room);
         assert!(out[room..].iter().all(|sample| *sample == UNTOUCHED));
     }

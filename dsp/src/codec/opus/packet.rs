@@ -3,6 +3,8 @@
 
 /// The longest packet: 120 ms.
 const MAX_TICKS: usize = 48;
+/// The longest frame in bytes; a length on the wire cannot say more, but one that is left to the packet's can.
+const MAX_FRAME: usize = 1275;
 
 /// Header of an Opus packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +21,8 @@ pub(super) struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads the header; `None` when it is not an Opus packet, or one longer than 120 ms.
+    /// Reads the header; `None` when it is not an Opus packet, or one longer than 120 ms, or with a frame longer than
+    /// 1275 bytes.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (toc, rest) = bytes.split_first()?;
         let config = toc >> 3;
@@ -28,19 +31,17 @@ impl<'a> Packet<'a> {
             12..16 => [4, 8][usize::from(config & 1)],
             _ => [1, 2, 4, 8][usize::from(config & 3)],
         };
-        let (frames, first) = match toc & 3 {
-            0 => (1, rest),
-            1 => (2, &rest[..rest.len() / 2]),
+        // The frames, the first one, and the length of the last one, which the packet's end gives.
+        let (frames, first, last) = match toc & 3 {
+            0 => (1, rest, rest.len()),
+            1 => (2, &rest[..rest.len() / 2], rest.len() / 2),
             2 => {
                 let (length, after) = frame_length(rest)?;
-                (2, after.get(..length)?)
+                (2, after.get(..length)?, after.len() - length)
             }
-            _ => {
-                let count = *rest.first()?;
-                (usize::from(count & 0x3f), first_of_many(count, rest)?)
-            }
+            _ => many(rest)?,
         };
-        let fits = frames > 0 && frames * ticks <= MAX_TICKS;
+        let fits = frames > 0 && frames * ticks <= MAX_TICKS && last <= MAX_FRAME;
         fits.then_some(Self { ticks, frames, silk: config < 16, stereo: toc & 4 != 0, first })
     }
 
@@ -74,10 +75,10 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// The first frame of a packet of code 3, whose frame count byte is `rest[0]`.
-fn first_of_many(count: u8, rest: &[u8]) -> Option<&[u8]> {
+/// The frames of a packet of code 3, the first one, and the length of the last one.
+fn many(rest: &[u8]) -> Option<(usize, &[u8], usize)> {
+    let (count, mut data) = rest.split_first()?;
     let frames = usize::from(count & 0x3f);
-    let mut data = rest.get(1..)?;
     if count & 0x40 != 0 {
         let mut padding = 0;
         loop {
@@ -91,13 +92,17 @@ fn first_of_many(count: u8, rest: &[u8]) -> Option<&[u8]> {
         data = data.get(..data.len().checked_sub(padding)?)?;
     }
     if count & 0x80 == 0 || frames < 2 {
-        return data.get(..data.len() / frames.max(1));
+        let length = data.len() / frames.max(1);
+        return Some((frames, &data[..length], length));
     }
     let (first, mut data) = frame_length(data)?;
+    let mut coded = first;
     for _ in 2..frames {
-        data = frame_length(data)?.1;
+        let (length, after) = frame_length(data)?;
+        coded += length;
+        data = after;
     }
-    data.get(..first)
+    Some((frames, data.get(..first)?, data.len().checked_sub(coded)?))
 }
 
 /// A frame's length in one or two bytes (RFC 6716 3.2.1), and what follows it.
@@ -125,6 +130,10 @@ mod tests {
         assert_eq!(samples(&[0x0b, 0]), None, "no frame");
         assert_eq!(samples(&[0x0a, 9, 1]), None, "a first frame longer than the packet");
         assert_eq!(samples(&[]), None);
+        assert_eq!(
+            [1275, 1276].map(|length| samples(&[vec![0x08], vec![1; length]].concat()).is_some()),
+            [true, false]
+        );
     }
 
     #[test]
