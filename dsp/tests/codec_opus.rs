@@ -55,6 +55,34 @@ fn libopus_hears_what_we_hear_in_our_packets() {
 }
 
 #[test]
+fn a_bit_rate_that_changes_in_mid_stream_keeps_libopus_in_step() {
+    if !is_available() {
+        return;
+    }
+    for (rate, bitrates) in [(16000, [12_000, 32_000, 16_000, 64_000]), (48000, [64_000, 20_000, 200_000, 40_000])] {
+        let pcm = voice(rate, 1.6);
+        let mut encoder = OpusEncoder::new(OpusSettings { bitrate: bitrates[0], ..OpusSettings::voice(rate) }).unwrap();
+        let mut packet = [0; 1276];
+        let packets: Vec<Vec<u8>> = pcm
+            .chunks_exact(encoder.frame_samples())
+            .enumerate()
+            .map(|(n, pcm)| {
+                encoder.set_bitrate(bitrates[n / 7 % 4]);
+                encoder.set_loss_percent((n % 50) as u8);
+                let bytes = encoder.encode(pcm, &mut packet);
+                packet[..bytes].to_vec()
+            })
+            .collect();
+        let theirs = to_pcm(&ffmpeg("-c:a libopus -i {} -f s16le -ac 1 -ar 48000", &write_ogg(&packets, 960)));
+        let ours = decode(&packets, 48000);
+        let (equal, quality) = (snr(&theirs, &ours), aligned_snr(&pcm, &decode(&packets, rate), 400));
+        eprintln!("{rate} Hz: {equal:.1} dB, to the original {quality:?}");
+        assert!(equal > 30.0, "{rate} Hz: {equal} dB");
+        assert!(quality.0 > 8.0, "{rate} Hz: {quality:?}");
+    }
+}
+
+#[test]
 fn we_hear_what_libopus_hears_in_its_packets() {
     if !is_available() {
         return;
