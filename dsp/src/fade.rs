@@ -73,7 +73,8 @@ impl Ducker {
     #[must_use]
     pub fn with_simd(simd: Simd, rate: u32, settings: DuckSettings) -> Self {
         let samples = |ms: u32| u64::from(rate) * u64::from(ms) / 1000;
-        let low = 10.0_f32.powf(settings.depth_db.max(0.0).min(60.0) / -20.0);
+        let depth = if settings.depth_db.is_nan() { 0.0 } else { settings.depth_db.clamp(0.0, 60.0) };
+        let low = 10.0_f32.powf(depth / -20.0);
         let slope = |ms| (1.0 - low) / samples(ms).max(1) as f32;
         Self {
             simd,

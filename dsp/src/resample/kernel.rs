@@ -157,7 +157,7 @@ fn store_kernel(pcm: &[f32], out: &mut [i16]) {
     const ROUND: f32 = 12_582_912.0;
     for (out, sample) in out.iter_mut().zip(pcm) {
         let number = if sample.is_nan() { 0.0 } else { *sample };
-        let scaled = (number * 32768.0).max(-32768.0).min(32767.0);
+        let scaled = (number * 32768.0).clamp(-32768.0, 32767.0);
         *out = (scaled + ROUND).to_bits() as i16;
     }
 }

@@ -139,10 +139,10 @@ impl OpusEncoder {
             rate = rate * (90 + u32::from(self.settings.complexity.min(10))) / 100;
             rate -= rate * percent / (12 * percent + 20);
             let threshold = match self.engine_rate {
-                0..=8000 => 0,
-                ..=12000 => 15_000,
-                ..=16000 => 17_000,
-                ..=24000 => 21_000,
+                8000 => 0,
+                12000 => 15_000,
+                16000 => 17_000,
+                24000 => 21_000,
                 _ => 23_000,
             };
             // A margin of one per cent for the engine's fixed-point rounding.
