@@ -30,11 +30,23 @@ fn decode(packets: &[Vec<u8>], rate: u32) -> Vec<i16> {
 }
 
 fn settings() -> impl Iterator<Item = OpusSettings> {
-    let rates = [8000, 12000, 16000, 24000, 48000];
-    rates.into_iter().flat_map(|rate| {
-        [(12_000, 20), (24_000, 10), (24_000, 60), (20_000, 20), (64_000, 20), (128_000, 20)]
-            .map(|(bitrate, frame_ms)| OpusSettings { bitrate, frame_ms, ..OpusSettings::voice(rate) })
-    })
+    [
+        (8000, 12_000, 20),
+        (8000, 24_000, 60),
+        (12000, 20_000, 10),
+        (16000, 12_000, 20),
+        (16000, 20_000, 20),
+        (16000, 24_000, 40),
+        (16000, 64_000, 10),
+        (24000, 24_000, 20),
+        (24000, 64_000, 20),
+        (48000, 20_000, 60),
+        (48000, 48_000, 20),
+        (48000, 128_000, 20),
+        (48000, 64_000, 40),
+    ]
+    .into_iter()
+    .map(|(rate, bitrate, frame_ms)| OpusSettings { bitrate, frame_ms, ..OpusSettings::voice(rate) })
 }
 
 #[test]
@@ -43,7 +55,7 @@ fn libopus_hears_what_we_hear_in_our_packets() {
         return;
     }
     for settings in settings() {
-        let pcm = voice(settings.rate, 1.2);
+        let pcm = voice(settings.rate, 0.96);
         let packets = packets(settings, &pcm);
         assert!(packets.iter().all(|packet| packet.len() > 1));
         let ogg = write_ogg(&packets, u64::from(settings.frame_ms) * 48);
@@ -87,7 +99,7 @@ fn we_hear_what_libopus_hears_in_its_packets() {
     if !is_available() {
         return;
     }
-    for (rate, bitrate) in [(8000, 12), (16000, 16), (16000, 24), (48000, 24), (48000, 64)] {
+    for (rate, bitrate) in [(8000, 12), (16000, 24), (48000, 64)] {
         let pcm = voice(rate, 1.2);
         let arguments = format!(
             "-f s16le -ar {rate} -ac 1 -i {{}} -c:a libopus -application voip -packet_loss 10 -fec 1 -b:a {bitrate}k -f ogg"
@@ -106,8 +118,8 @@ fn we_hear_what_libopus_hears_in_its_packets() {
 fn a_voice_survives_our_coder() {
     for settings in settings().flat_map(|settings| [settings, OpusSettings { loss_percent: 40, ..settings }]) {
         let rate = settings.rate;
-        let pcm = voice(rate, 1.2);
-        let (quality, delay) = aligned_snr(&pcm, &decode(&packets(settings, &pcm), rate), rate as usize / 50);
+        let pcm = voice(rate, 0.96);
+        let (quality, delay) = aligned_snr(&pcm, &decode(&packets(settings, &pcm), rate), rate as usize / 120 + 1);
         assert!(quality > 8.0, "{settings:?}: {quality} dB at {delay}");
     }
 }
