@@ -1,7 +1,9 @@
 //! G.711 (ITU-T G.711, RFC 3551 4.5.14): 8-bit companded speech at 8 kHz, without tables so that it stays in
 //! registers and vectorises.
 
+use super::companding::{alaw_decode_frame, alaw_encode_frame, ulaw_decode_frame, ulaw_encode_frame};
 use super::{Decoder, Encoder};
+use crate::simd::Simd;
 
 /// The mu-law code of silence (+0).
 pub const ULAW_SILENCE: u8 = 0xff;
@@ -65,7 +67,7 @@ pub const fn alaw_decode(code: u8) -> i16 {
 }
 
 macro_rules! g711 {
-    ($encoder:ident, $decoder:ident, $encode:ident, $decode:ident, $name:literal) => {
+    ($encoder:ident, $decoder:ident, $encode_frame:ident, $decode_frame:ident, $name:literal) => {
         #[doc = concat!($name, " encoder, 8 kHz, one byte a sample.")]
         #[derive(Debug, Clone, Copy, Default)]
         pub struct $encoder;
@@ -76,9 +78,7 @@ macro_rules! g711 {
             }
 
             fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> usize {
-                for (code, sample) in out.iter_mut().zip(pcm) {
-                    *code = $encode(*sample);
-                }
+                $encode_frame(Simd::detect(), pcm, out);
                 pcm.len().min(out.len())
             }
         }
@@ -97,17 +97,15 @@ macro_rules! g711 {
             }
 
             fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> usize {
-                for (sample, code) in out.iter_mut().zip(payload) {
-                    *sample = $decode(*code);
-                }
+                $decode_frame(Simd::detect(), payload, out);
                 payload.len().min(out.len())
             }
         }
     };
 }
 
-g711!(UlawEncoder, UlawDecoder, ulaw_encode, ulaw_decode, "G.711 mu-law");
-g711!(AlawEncoder, AlawDecoder, alaw_encode, alaw_decode, "G.711 A-law");
+g711!(UlawEncoder, UlawDecoder, ulaw_encode_frame, ulaw_decode_frame, "G.711 mu-law");
+g711!(AlawEncoder, AlawDecoder, alaw_encode_frame, alaw_decode_frame, "G.711 A-law");
 
 #[cfg(test)]
 mod tests {

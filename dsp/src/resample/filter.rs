@@ -53,7 +53,9 @@ impl Filter {
     pub(super) fn shared(from: u32, to: u32) -> Option<&'static Self> {
         let known = |rate| super::RATES.contains(&rate);
         let telephony = |rate| matches!(rate, 8000 | 16000);
-        if !known(from) || !known(to) || !(telephony(from) || telephony(to)) {
+        // The denoiser's rate, from and to the others that share its family.
+        let wide = |a, b| a == 48000 && matches!(b, 24000 | 32000);
+        if !known(from) || !known(to) || !(telephony(from) || telephony(to) || wide(from, to) || wide(to, from)) {
             return None;
         }
         let divisor = gcd(from, to);
@@ -70,14 +72,10 @@ impl Filter {
         let cut_off = CUT_OFF / up.max(down) as f64;
         let mut coefficients = vec![0.0; length].into_boxed_slice();
         for tap in 0..length {
-            let offset = tap as f64 - centre;
-            let angle = std::f64::consts::TAU * cut_off * offset;
-            let sinc = if angle.abs() < 1e-9 { 1.0 } else { angle.sin() / angle };
-            let edge = offset / (centre + 1.0);
-            let window = bessel_i0(KAISER_BETA * (1.0 - edge * edge).sqrt()) / bessel_i0(KAISER_BETA);
+            let value = windowed_sinc(tap as f64 - centre, centre + 1.0, cut_off, KAISER_BETA);
             // Tap `k * up + phase` meets the input k samples before the newest.
             let (age, phase) = (tap / up, tap % up);
-            coefficients[phase * taps + (taps - 1 - age)] = (2.0 * cut_off * up as f64 * sinc * window) as f32;
+            coefficients[phase * taps + (taps - 1 - age)] = (up as f64 * value) as f32;
         }
         // Each phase passes direct current with gain 1, so that no tone at the rate of the phases appears.
         for phase in coefficients.chunks_mut(taps) {
@@ -89,21 +87,20 @@ impl Filter {
         Self { up, down, taps, coefficients }
     }
 
-    /// One output: `newest` holds the last `taps` inputs, oldest first.
-    #[inline]
-    pub(super) fn output(&self, phase: usize, newest: &[f32]) -> f32 {
-        let phase = &self.coefficients[phase * self.taps..(phase + 1) * self.taps];
-        let (coefficients, _) = phase.as_chunks::<8>();
-        let (inputs, _) = newest.as_chunks::<8>();
-        // Eight sums side by side vectorise without changing the order of additions between builds.
-        let mut sums = [0.0_f32; 8];
-        for (coefficient, input) in coefficients.iter().zip(inputs) {
-            for ((sum, coefficient), input) in sums.iter_mut().zip(coefficient).zip(input) {
-                *sum += coefficient * input;
-            }
-        }
-        ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]))
+    /// The coefficients of one phase, oldest input first.
+    #[inline(always)]
+    pub(super) fn phase(&self, phase: usize) -> &[f32] {
+        &self.coefficients[phase * self.taps..(phase + 1) * self.taps]
     }
+}
+
+/// A Kaiser-windowed sinc: `position` taps from the centre, `half` taps long to each side, cut off at `cut_off` cycles
+/// per tap, with a gain of 1 over a spacing of 1.
+pub(super) fn windowed_sinc(position: f64, half: f64, cut_off: f64, beta: f64) -> f64 {
+    let angle = std::f64::consts::TAU * cut_off * position;
+    let sinc = if angle.abs() < 1e-9 { 1.0 } else { angle.sin() / angle };
+    let edge = position / half;
+    2.0 * cut_off * sinc * bessel_i0(beta * (1.0 - edge * edge).max(0.0).sqrt()) / bessel_i0(beta)
 }
 
 /// Modified Bessel function of the first kind and order zero, by its power series.
@@ -135,6 +132,9 @@ mod tests {
                     assert!(Filter::shared(telephony, rate).unwrap().taps <= MAX_TAPS);
                 }
             }
+        }
+        for rate in [24000, 32000] {
+            assert!(Filter::shared(rate, 48000).is_some() && Filter::shared(48000, rate).is_some());
         }
         assert!(Filter::shared(44100, 48000).is_none());
         assert!(Filter::shared(8000, 12000).is_none());

@@ -1,22 +1,25 @@
-//! Fixed-ratio resampling between the rates of telephony and those of speech providers.
+//! Resampling: by fixed ratios between the rates of telephony and those of speech providers ([`Resampler`]), and by a
+//! hair against the drift of two clocks ([`DriftResampler`]).
 //!
 //! A polyphase FIR: the ratio is reduced to `up/down`, and each output sample is the product of the newest input
 //! samples with one phase of a low-pass filter. Filters are made once per ratio and shared; a [`Resampler`] holds
 //! only its history, so that making one allocates nothing once its filter exists (see [`prepare`]).
 
+mod drift;
 mod filter;
+mod kernel;
 
-use filter::{Filter, MAX_TAPS};
+pub use drift::{DriftResampler, MAX_PPM};
+use filter::Filter;
+use kernel::{MAX_OUTPUT, Place, WINDOW};
 
-use crate::{to_f32, to_i16};
+use crate::simd::Simd;
+use crate::to_f32;
 
-/// The rates that can be converted, in Hz, provided one side is 8000 or 16000.
+/// The rates that can be converted, in Hz, provided one side is 8000 or 16000, or one 48000 and the other 24000 or 32000.
 pub const RATES: [u32; 8] = [8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000];
 
-/// Input samples taken in one go; longer input is processed in pieces.
-const PIECE: usize = 240;
-
-/// A pair of rates that cannot be converted; one side must be 8000 or 16000 Hz and the other one of [`RATES`].
+/// A pair of rates that cannot be converted; see [`RATES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateError {
     /// Rate of the input in Hz.
@@ -29,7 +32,7 @@ impl std::fmt::Display for RateError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "cannot convert {} Hz to {} Hz; one side must be 8000 or 16000 and the other one of {RATES:?}",
+            "cannot convert {} Hz to {} Hz; one side must be 8000 or 16000 and the other one of {RATES:?}, or one 48000 and the other 24000 or 32000",
             self.from, self.to
         )
     }
@@ -56,12 +59,10 @@ pub struct Resampler {
     to: u32,
     /// `None` when both rates are the same.
     filter: Option<&'static Filter>,
+    simd: Simd,
     /// The newest `taps - 1` inputs, then the piece in work.
-    history: [f32; MAX_TAPS + PIECE],
-    /// Phase of the next output, 0..up.
-    phase: usize,
-    /// Inputs to pass over before the next output.
-    skip: usize,
+    window: [f32; WINDOW],
+    place: Place,
 }
 
 impl Resampler {
@@ -70,12 +71,20 @@ impl Resampler {
     /// # Errors
     /// [`RateError`] for a pair that cannot be converted.
     pub fn new(from: u32, to: u32) -> Result<Self, RateError> {
+        Self::with_simd(Simd::detect(), from, to)
+    }
+
+    /// As [`Resampler::new`], with the given instructions; every set gives the same bits.
+    ///
+    /// # Errors
+    /// [`RateError`] for a pair that cannot be converted.
+    pub fn with_simd(simd: Simd, from: u32, to: u32) -> Result<Self, RateError> {
         let filter = if from == to && RATES.contains(&from) {
             None
         } else {
             Some(Filter::shared(from, to).ok_or(RateError { from, to })?)
         };
-        Ok(Self { from, to, filter, history: [0.0; MAX_TAPS + PIECE], phase: 0, skip: 0 })
+        Ok(Self { from, to, filter, simd, window: [0.0; WINDOW], place: Place::default() })
     }
 
     /// Rate of the input in Hz.
@@ -110,20 +119,19 @@ impl Resampler {
 
     /// Back to silence, as after [`Resampler::new`].
     pub fn reset(&mut self) {
-        self.history.fill(0.0);
-        self.phase = 0;
-        self.skip = 0;
+        self.window.fill(0.0);
+        self.place = Place::default();
     }
 
     /// Converts 16-bit samples and returns how many were written to `out`. Give it room for
     /// [`Resampler::max_output`]: outputs beyond `out` are lost.
     pub fn process(&mut self, pcm: &[i16], out: &mut [i16]) -> usize {
-        self.convert(pcm, out, to_f32, to_i16)
+        self.convert(pcm, out, to_f32, kernel::store)
     }
 
     /// As [`Resampler::process`], for samples of -1..1.
     pub fn process_f32(&mut self, pcm: &[f32], out: &mut [f32]) -> usize {
-        self.convert(pcm, out, |sample| sample, |sample| sample)
+        self.convert(pcm, out, |sample| sample, |_, made, out| out.copy_from_slice(made))
     }
 
     fn convert<T: Copy>(
@@ -131,7 +139,7 @@ impl Resampler {
         pcm: &[T],
         out: &mut [T],
         load: impl Fn(T) -> f32,
-        store: impl Fn(f32) -> T,
+        store: impl Fn(Simd, &[f32], &mut [T]),
     ) -> usize {
         let Some(filter) = self.filter else {
             let count = pcm.len().min(out.len());
@@ -139,26 +147,17 @@ impl Resampler {
             return count;
         };
         let past = filter.taps - 1;
-        let mut outputs = out.iter_mut();
         let mut written = 0;
-        for piece in pcm.chunks(PIECE) {
-            for (slot, sample) in self.history[past..].iter_mut().zip(piece) {
+        for piece in pcm.chunks(kernel::inputs_at_once(filter)) {
+            for (slot, sample) in self.window[past..].iter_mut().zip(piece) {
                 *slot = load(*sample);
             }
-            // `skip` is where the next output's newest input lies within the piece.
-            while self.skip < piece.len() {
-                let newest = &self.history[self.skip..self.skip + filter.taps];
-                let sample = filter.output(self.phase, newest);
-                if let Some(slot) = outputs.next() {
-                    *slot = store(sample);
-                    written += 1;
-                }
-                self.phase += filter.down;
-                self.skip += self.phase / filter.up;
-                self.phase %= filter.up;
-            }
-            self.skip -= piece.len();
-            self.history.copy_within(piece.len()..piece.len() + past, 0);
+            let mut made = [0.0; MAX_OUTPUT];
+            let count = kernel::convert(self.simd, filter, &self.window, piece.len(), &mut self.place, &mut made);
+            let kept = count.min(out.len() - written);
+            store(self.simd, &made[..kept], &mut out[written..written + kept]);
+            written += kept;
+            self.window.copy_within(piece.len()..piece.len() + past, 0);
         }
         written
     }
