@@ -127,19 +127,21 @@ fn sigmoid<const L: usize>(table: &Table, x: Lanes<L>) -> Lanes<L> {
 /// The hyperbolic tangent as the network was trained with: a table in steps of 0.04 and a second-order correction.
 #[inline(always)]
 fn tanh<const L: usize>(table: &Table, x: Lanes<L>) -> Lanes<L> {
+    /// Added to a small positive number it leaves the nearest whole one in the lowest bits.
+    const SHIFT: f32 = 8_388_608.0;
+    // Not-a-number becomes 8, as it does in the reference.
     let size = x.map(|x| if x.abs() < 8.0 { x.abs() } else { 8.0 });
-    let index = size.map(|x| (x * 25.0 + 0.5) as i32 as f32);
+    let steps = size * 25.0 + 0.5;
+    let nearest = (steps + SHIFT) - SHIFT;
+    let index = nearest.zip(steps, |nearest, steps| if nearest > steps { nearest - 1.0 } else { nearest });
+    let bits = (index + SHIFT).0.map(f32::to_bits);
     let mut near = Lanes::ZERO;
     for lane in 0..L {
-        near.0[lane] = table[usize::from(index.0[lane] as u8)];
+        near.0[lane] = table[bits[lane] as usize & 0xff];
     }
     let rest = size - index * 0.04;
     let slope = Lanes::splat(1.0) - near * near;
     let value = near + rest * slope * (Lanes::splat(1.0) - near * rest);
-    let mut out = value;
-    for lane in 0..L {
-        let saturated = if size.0[lane] < 8.0 { value.0[lane] } else { 1.0 };
-        out.0[lane] = if x.0[lane] < 0.0 { -saturated } else { saturated };
-    }
-    out
+    let value = value.zip(size, |value, size| if size < 8.0 { value } else { 1.0 });
+    value.zip(x, |value, x| if x < 0.0 { -value } else { value })
 }

@@ -19,7 +19,7 @@ const BLOCK: usize = 7;
 pub(super) struct Room<const L: usize> {
     /// Every second sample of the flattened signal.
     sparse: [Lanes<L>; LONGEST / 2 + WINDOW / 2],
-    correlation: [Lanes<L>; FINE],
+    correlation: [Lanes<L>; COARSE],
     /// Energy of the window at each lag.
     energy: [Lanes<L>; LONGEST + 1],
     /// The flattened signal call by call.
@@ -30,7 +30,7 @@ impl<const L: usize> Room<L> {
     pub(super) fn new() -> Self {
         Self {
             sparse: [Lanes::ZERO; LONGEST / 2 + WINDOW / 2],
-            correlation: [Lanes::ZERO; FINE],
+            correlation: [Lanes::ZERO; COARSE],
             energy: [Lanes::ZERO; LONGEST + 1],
             calls: [[0.0; LENGTH]; L],
         }
@@ -51,21 +51,17 @@ pub(super) fn find<const L: usize>(
     for (sparse, pair) in sparse.iter_mut().zip(signal.chunks_exact(2)) {
         *sparse = pair[0];
     }
-    for (at, sample) in signal.iter().enumerate() {
-        for lane in 0..L {
-            calls[lane][at] = sample.0[lane];
-        }
-    }
+    split(signal, calls);
 
-    correlate_all(sparse, &mut correlation[..COARSE]);
-    let coarse = two_best(&correlation[..COARSE], sparse, WINDOW / 2);
-    correlation.fill(Lanes::ZERO);
+    correlate_all(sparse, correlation);
+    past_energies(sparse, WINDOW / 2, &mut energy[..COARSE]);
+    let (first, second) = two_best(correlation, &energy[..COARSE]);
+    past_energies(signal, WINDOW, &mut energy[..FINE]);
+    let mut longest = [0; L];
     for lane in 0..L {
-        correlate_near(&calls[lane], coarse.0.0[lane] as usize, coarse.1.0[lane] as usize, |lag, value| {
-            correlation[lag].0[lane] = value;
-        });
+        let coarse = (first.0[lane] as usize, second.0[lane] as usize);
+        longest[lane] = fine(&calls[lane], coarse, |lag| energy[lag].0[lane]);
     }
-    let (fine, _) = two_best(correlation, signal, WINDOW);
 
     let mut own = Lanes::<L>::ZERO;
     for lane in 0..L {
@@ -77,16 +73,26 @@ pub(super) fn find<const L: usize>(
         if !run.0[lane] {
             continue;
         }
-        let best = fine.0[lane] as usize;
-        let longest = 2 * (LONGEST - best) as isize + nudge(correlation, best, lane);
         let call = Call {
             signal: &calls[lane],
             energy: &|lag: usize| energy[lag].0[lane],
             last: (period.0[lane] as usize / 2, strength.0[lane]),
         };
-        let (found, gain) = call.without_multiples((longest as usize / 2).min(LONGEST - 1));
+        let (found, gain) = call.without_multiples(longest[lane]);
         period.0[lane] = found as f32;
         strength.0[lane] = gain;
+    }
+}
+
+/// Lays the signal out call by call.
+#[inline(always)]
+fn split<const L: usize>(signal: &[Lanes<L>; LENGTH], calls: &mut [[f32; LENGTH]; L]) {
+    const TILE: usize = 8;
+    for (tile, rows) in signal.chunks_exact(TILE).enumerate() {
+        for (lane, call) in calls.iter_mut().enumerate() {
+            let column: [f32; TILE] = std::array::from_fn(|row| rows[row].0[lane]);
+            call[tile * TILE..(tile + 1) * TILE].copy_from_slice(&column);
+        }
     }
 }
 
@@ -106,43 +112,42 @@ fn correlate_all<const L: usize>(signal: &[Lanes<L>], out: &mut [Lanes<L>]) {
     }
 }
 
-/// The two lags whose correlation, squared over the energy of their window, is largest; as exact floats.
+/// The energy of the window at each of the oldest lags, and one; never below 1.
 #[inline(always)]
-fn two_best<const L: usize>(correlation: &[Lanes<L>], signal: &[Lanes<L>], window: usize) -> (Lanes<L>, Lanes<L>) {
+fn past_energies<const L: usize>(signal: &[Lanes<L>], window: usize, out: &mut [Lanes<L>]) {
     let mut energy = Lanes::splat(1.0);
     for sample in &signal[..window] {
         energy += *sample * *sample;
     }
+    for ((out, enters), leaves) in out.iter_mut().zip(&signal[window..]).zip(signal) {
+        *out = energy;
+        energy = (energy + (*enters * *enters - *leaves * *leaves)).max(Lanes::splat(1.0));
+    }
+}
+
+/// The two lags whose correlation, squared over the energy of their window, is largest; as exact floats.
+#[inline(always)]
+fn two_best<const L: usize>(correlation: &[Lanes<L>], energy: &[Lanes<L>]) -> (Lanes<L>, Lanes<L>) {
     let (mut best, mut best_value, mut best_energy) = (Lanes::<L>::ZERO, Lanes::<L>::splat(-1.0), Lanes::<L>::ZERO);
     let (mut second, mut second_value, mut second_energy) =
         (Lanes::<L>::splat(1.0), Lanes::<L>::splat(-1.0), Lanes::<L>::ZERO);
-    for (lag, value) in correlation.iter().enumerate() {
+    for (lag, (value, energy)) in correlation.iter().zip(energy).enumerate() {
         let square = *value * *value;
-        let index = lag as f32;
+        let (square_second, second_bar) = (square * second_energy, second_value * *energy);
+        let (square_best, best_bar) = (square * best_energy, best_value * *energy);
+        let mut beats_second = Mask::NONE;
+        let mut beats_best = Mask::NONE;
         for lane in 0..L {
-            let (square, energy) = (square.0[lane], energy.0[lane]);
-            let beats_second = (value.0[lane] > 0.0) & (square * second_energy.0[lane] > second_value.0[lane] * energy);
-            let beats_best = beats_second & (square * best_energy.0[lane] > best_value.0[lane] * energy);
-            let pick = |old: f32, first: f32, new: f32| {
-                if beats_best {
-                    first
-                } else if beats_second {
-                    new
-                } else {
-                    old
-                }
-            };
-            second.0[lane] = pick(second.0[lane], best.0[lane], index);
-            second_value.0[lane] = pick(second_value.0[lane], best_value.0[lane], square);
-            second_energy.0[lane] = pick(second_energy.0[lane], best_energy.0[lane], energy);
-            best.0[lane] = if beats_best { index } else { best.0[lane] };
-            best_value.0[lane] = if beats_best { square } else { best_value.0[lane] };
-            best_energy.0[lane] = if beats_best { energy } else { best_energy.0[lane] };
+            beats_second.0[lane] = (value.0[lane] > 0.0) & (square_second.0[lane] > second_bar.0[lane]);
+            beats_best.0[lane] = beats_second.0[lane] & (square_best.0[lane] > best_bar.0[lane]);
         }
-        if lag + 1 < correlation.len() {
-            let (enters, leaves) = (signal[lag + window], signal[lag]);
-            energy = (energy + (enters * enters - leaves * leaves)).max(Lanes::splat(1.0));
-        }
+        let index = Lanes::splat(lag as f32);
+        second = best.or(beats_best, index.or(beats_second, second));
+        second_value = best_value.or(beats_best, square.or(beats_second, second_value));
+        second_energy = best_energy.or(beats_best, energy.or(beats_second, second_energy));
+        best = index.or(beats_best, best);
+        best_value = square.or(beats_best, best_value);
+        best_energy = energy.or(beats_best, best_energy);
     }
     (best, second)
 }
@@ -159,31 +164,29 @@ fn energies<const L: usize>(signal: &[Lanes<L>; LENGTH], newest: Lanes<L>, out: 
     }
 }
 
-/// Correlates at 24 kHz within two lags of twice each coarse lag.
+/// The period at 24 kHz whose correlation is best within two lags of twice each coarse lag.
 #[inline(always)]
-fn correlate_near(call: &[f32; LENGTH], first: usize, second: usize, mut set: impl FnMut(usize, f32)) {
+fn fine(call: &[f32; LENGTH], (first, second): (usize, usize), energy: impl Fn(usize) -> f32) -> usize {
     let newest = &call[LONGEST..];
-    for coarse in [first, second] {
-        let low = (2 * coarse).saturating_sub(2);
-        let at = |lag: usize| &call[lag..lag + WINDOW];
-        let near = inner_products(newest, std::array::from_fn::<_, 5, _>(|n| at((low + n).min(FINE - 1))));
-        for (n, value) in near.into_iter().enumerate() {
-            let lag = low + n;
-            if lag < FINE && lag <= 2 * coarse + 2 {
-                set(lag, if value > -1.0 { value } else { -1.0 });
-            }
+    let mut known = [(usize::MAX, 0.0); 10];
+    for (half, coarse) in [first.min(second), first.max(second)].into_iter().enumerate() {
+        let lags: [usize; 5] = std::array::from_fn(|n| (2 * coarse + n).saturating_sub(2));
+        let products = inner_products(newest, lags.map(|lag| &call[lag.min(FINE - 1)..]));
+        for n in 0..5 {
+            known[5 * half + n] = (lags[n], products[n].max(-1.0));
         }
     }
-}
-
-/// Which way, in samples at 48 kHz, the true maximum lies from the period found at 24 kHz.
-#[inline(always)]
-fn nudge<const L: usize>(correlation: &[Lanes<L>; FINE], best: usize, lane: usize) -> isize {
-    if best == 0 || best + 1 >= FINE {
-        return 0;
+    let at = |wanted: usize| known.iter().find(|(lag, _)| *lag == wanted).map_or(0.0, |(_, value)| *value);
+    let (mut best, mut best_value, mut best_energy) = (0, -1.0, 0.0);
+    for (lag, value) in known {
+        if lag < FINE && value > 0.0 && value * value * best_energy > best_value * energy(lag) {
+            (best, best_value, best_energy) = (lag, value * value, energy(lag));
+        }
     }
     // Lags count down and periods up, and yet the reference adds this as it is.
-    lean(correlation[best - 1].0[lane], correlation[best].0[lane], correlation[best + 1].0[lane])
+    let nudge = if best > 0 && best < FINE - 1 { lean(at(best - 1), at(best), at(best + 1)) } else { 0 };
+    let period = (2 * (LONGEST - best)).saturating_add_signed(nudge);
+    (period / 2).min(LONGEST - 1)
 }
 
 /// -1 when the maximum leans towards the first, 1 when towards the last of three neighbours.
@@ -222,23 +225,23 @@ impl<E: Fn(usize) -> f32> Call<'_, E> {
         let energy = (self.energy)(longest);
         let first_gain = gain(correlation, own, energy);
         let mut best = (longest, first_gain, correlation, energy);
-        for divisor in 2..=15 {
-            let period = (2 * longest + divisor) / (2 * divisor);
-            if period < SHORTEST {
+        for divisors in [[2, 3], [4, 5], [6, 7], [8, 9], [10, 11], [12, 13], [14, 15]] {
+            // Two at a time, so that the processor has four sums to work on.
+            let [a, b] = divisors.map(|divisor| candidate(longest, divisor));
+            if a.0 < SHORTEST {
                 break;
             }
-            // A second place that must correlate too if this is the period.
-            let other = match divisor {
-                2 if period + longest > LONGEST => longest,
-                2 => longest + period,
-                _ => (2 * SECOND[divisor] * longest + divisor) / (2 * divisor),
-            };
-            let [here, there] = self.at([period, other]);
-            let correlation = (here + there) / 2.0;
-            let energy = ((self.energy)(period) + (self.energy)(other)) / 2.0;
-            let gain = gain(correlation, own, energy);
-            if gain > self.threshold(period, longest, divisor, first_gain) {
-                best = (period, gain, correlation, energy);
+            let products = self.at([a.0, a.1, b.0, b.1]);
+            for (half, (divisor, (period, other))) in divisors.into_iter().zip([a, b]).enumerate() {
+                if period < SHORTEST {
+                    break;
+                }
+                let correlation = (products[2 * half] + products[2 * half + 1]) / 2.0;
+                let energy = ((self.energy)(period) + (self.energy)(other)) / 2.0;
+                let gain = gain(correlation, own, energy);
+                if gain > self.threshold(period, longest, divisor, first_gain) {
+                    best = (period, gain, correlation, energy);
+                }
             }
         }
         let (period, gain, correlation, energy) = best;
@@ -262,6 +265,18 @@ impl<E: Fn(usize) -> f32> Call<'_, E> {
     }
 }
 
+/// The period that `longest` may be `divisor` times of, and a second place that must correlate too if it is.
+#[inline(always)]
+fn candidate(longest: usize, divisor: usize) -> (usize, usize) {
+    let period = (2 * longest + divisor) / (2 * divisor);
+    let other = match divisor {
+        2 if period + longest > LONGEST => longest,
+        2 => longest + period,
+        _ => (2 * SECOND[divisor] * longest + divisor) / (2 * divisor),
+    };
+    (period, other)
+}
+
 /// For each divisor, the multiple of the shorter period that must correlate too.
 const SECOND: [usize; 16] = [0, 0, 3, 2, 3, 2, 5, 2, 3, 2, 3, 2, 5, 2, 3, 2];
 
@@ -273,15 +288,19 @@ fn gain(correlation: f32, own: f32, other: f32) -> f32 {
 /// Products of one window with `N` others, each in four running sums as the reference has it.
 #[inline(always)]
 fn inner_products<const N: usize>(window: &[f32], others: [&[f32]; N]) -> [f32; N] {
-    let window = &window[..WINDOW];
-    let others = others.map(|other| &other[..WINDOW]);
-    let mut sums = [[0.0_f32; 4]; N];
-    for at in (0..WINDOW).step_by(4) {
+    let others = others.map(quarters);
+    let mut sums = [Lanes::<4>::ZERO; N];
+    for (at, part) in quarters(window).iter().enumerate() {
         for n in 0..N {
-            for part in 0..4 {
-                sums[n][part] += window[at + part] * others[n][at + part];
-            }
+            sums[n] += Lanes(*part) * Lanes(others[n][at]);
         }
     }
-    sums.map(|[a, b, c, d]| a + b + c + d)
+    sums.map(|Lanes([a, b, c, d])| a + b + c + d)
+}
+
+/// A window, four samples at a time.
+#[inline(always)]
+fn quarters(window: &[f32]) -> &[[f32; 4]; WINDOW / 4] {
+    const NONE: [[f32; 4]; WINDOW / 4] = [[0.0; 4]; WINDOW / 4];
+    window[..WINDOW].as_chunks().0.first_chunk().unwrap_or(&NONE)
 }

@@ -18,7 +18,6 @@ pub(super) const TAPS: usize = 16;
 /// Tables of one rate.
 #[derive(Debug)]
 pub(super) struct Rate {
-    pub(super) hz: u32,
     /// Samples of a step of 10 ms; a window is two.
     pub(super) step: usize,
     /// Samples at 48 kHz per sample.
@@ -68,7 +67,6 @@ impl Rate {
             })
         });
         Some(Self {
-            hz,
             step,
             divisor,
             bands,

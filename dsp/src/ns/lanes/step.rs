@@ -35,6 +35,8 @@ pub(super) struct Room<const L: usize> {
     work: [Complex<L>; MAX_STEP],
     sound: [Complex<L>; MAX_STEP + 1],
     lagged: [Complex<L>; MAX_STEP + 1],
+    /// At 24 kHz, from 48 kHz.
+    halved: [Lanes<L>; LENGTH],
     flat: [Lanes<L>; LENGTH],
     pitch: pitch::Room<L>,
     network: network::Room<L>,
@@ -50,6 +52,7 @@ impl<const L: usize> Room<L> {
             work: [Complex::ZERO; MAX_STEP],
             sound: [Complex::ZERO; MAX_STEP + 1],
             lagged: [Complex::ZERO; MAX_STEP + 1],
+            halved: [Lanes::ZERO; LENGTH],
             flat: [Lanes::ZERO; LENGTH],
             pitch: pitch::Room::new(),
             network: network::Room::new(),
@@ -119,7 +122,7 @@ fn high_pass<const L: usize>(filter: HighPass, input: &[Lanes<L>], memory: &mut 
 fn clean<const L: usize>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, L>, open: Mask<L>) {
     let length = 2 * rate.step;
     let bins = rate.step + 1;
-    let Room { weights, cosines, window, work, sound, lagged, flat, pitch, network, .. } = room;
+    let Room { weights, cosines, window, work, sound, lagged, halved, flat, pitch, network, .. } = room;
     let (sound, lagged) = (&mut sound[..bins], &mut lagged[..bins]);
 
     let newest = state.history.len() - length;
@@ -127,12 +130,14 @@ fn clean<const L: usize>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, 
     analyse(rate, work, sound);
     let energy = bands::correlation(rate, sound, sound);
 
-    if rate.divisor == 1 {
-        whiten::halve(state.history, flat);
+    let signal = if rate.divisor == 1 {
+        whiten::halve(state.history, halved);
+        &*halved
     } else {
-        flat.copy_from_slice(&state.raised[..LENGTH]);
-    }
-    whiten::whiten(flat);
+        let Ok(raised) = (&*state.raised).try_into() else { return };
+        raised
+    };
+    whiten::whiten(signal, flat);
     let [period, strength] = state.pitch else { return };
     pitch::find(pitch, flat, open, period, strength);
     look_back(rate, state.history, *period, &mut window[..length]);

@@ -35,24 +35,29 @@ pub(super) fn raise<const L: usize>(rate: &Rate, history: &[Lanes<L>], past: &mu
     }
 }
 
-/// Flattens the spectrum in place.
+/// Flattens the spectrum of `signal`.
 #[inline(always)]
-pub(super) fn whiten<const L: usize>(signal: &mut [Lanes<L>; LENGTH]) {
+pub(super) fn whiten<const L: usize>(signal: &[Lanes<L>; LENGTH], out: &mut [Lanes<L>; LENGTH]) {
     let correlation = autocorrelation(signal);
-    let mut taps = [Lanes::ZERO; 5];
-    for lane in 0..L {
-        let one: [f32; 5] = std::array::from_fn(|lag| correlation[lag].0[lane]);
-        let filter = flattening_filter(one);
-        for (tap, value) in taps.iter_mut().zip(filter) {
-            tap.0[lane] = value;
+    let mut filters = [[0.0; 5]; L];
+    for (lane, filter) in filters.iter_mut().enumerate() {
+        *filter = flattening_filter(correlation.map(|sum| sum.0[lane]));
+    }
+    let taps: [Lanes<L>; 5] = std::array::from_fn(|tap| Lanes(filters.map(|filter| filter[tap])));
+    let past = |at: usize, age: usize| if at < age { Lanes::ZERO } else { signal[at - age] };
+    for (at, out) in out[..5].iter_mut().enumerate() {
+        *out = signal[at];
+        for age in 1..=5 {
+            *out += taps[age - 1] * past(at, age);
         }
     }
-    let mut past = [Lanes::ZERO; 5];
-    for sample in signal {
-        let newest = *sample;
-        *sample =
-            newest + taps[0] * past[0] + taps[1] * past[1] + taps[2] * past[2] + taps[3] * past[3] + taps[4] * past[4];
-        past = [newest, past[0], past[1], past[2], past[3]];
+    for (out, around) in out[5..].iter_mut().zip(signal.windows(6)) {
+        *out = around[5]
+            + taps[0] * around[4]
+            + taps[1] * around[3]
+            + taps[2] * around[2]
+            + taps[3] * around[1]
+            + taps[4] * around[0];
     }
 }
 
@@ -60,9 +65,9 @@ pub(super) fn whiten<const L: usize>(signal: &mut [Lanes<L>; LENGTH]) {
 fn autocorrelation<const L: usize>(signal: &[Lanes<L>; LENGTH]) -> [Lanes<L>; 5] {
     const FULL: usize = LENGTH - 4;
     let mut sums = [Lanes::ZERO; 5];
-    for (at, sample) in signal[..FULL].iter().enumerate() {
+    for ahead in signal.windows(5) {
         for lag in 0..5 {
-            sums[lag] += *sample * signal[at + lag];
+            sums[lag] += ahead[0] * ahead[lag];
         }
     }
     for (lag, sum) in sums.iter_mut().enumerate() {
