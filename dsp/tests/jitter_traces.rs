@@ -3,15 +3,17 @@
 //! The pull keeps to a place in the 20 ms grid as a media worker does: it starts where the first packet has waited as
 //! long as the buffer wants, and moves by 5 ms when, for a second, packets waited longer or shorter than wanted.
 //! Delay is the time from the arrival of a packet to the pull that plays it, for both kinds of buffer; concealment the
-//! share of made-up sound. A fixed buffer of equal concealment is the shortest of 20, 30 .. 200 ms that conceals no
-//! more than ours did, or the longest when none does.
+//! share of made-up sound. The fixed buffer of equal concealment is the shortest of 20, 30 .. 200 ms that conceals no
+//! more than ours did.
 #![allow(clippy::unwrap_used)]
+
+use std::f64::consts::TAU;
 
 use trunkline_dsp::codec::Decoder;
 use trunkline_dsp::jitter::trace::{FixedBuffer, Network};
 use trunkline_dsp::jitter::{FrameKind, JitterBuffer, JitterConfig, JitterStats, Packet};
 
-const PACKETS: u32 = 15_000;
+const PACKETS: u32 = 10_000;
 const FRAME_US: u64 = 20_000;
 const FRAME: usize = 160;
 const PHASE_US: u64 = 5_000;
@@ -34,8 +36,9 @@ impl Decoder for Talker {
         for (n, sample) in out[..FRAME].iter_mut().enumerate() {
             let time = (number as usize * FRAME + n) as f64 / 8000.0;
             let talking = number % 50 < 35;
-            // Pitch swings between 100 and 140 Hz.
-            let phase = std::f64::consts::TAU * (120.0 * time - 20.0 / (std::f64::consts::TAU * 2.0) * (std::f64::consts::TAU * 2.0 * time).cos());
+            // Twice a second the pitch swings between 100 and 140 Hz.
+            let swing = (TAU * 2.0 * time).cos() * 20.0 / (TAU * 2.0);
+            let phase = TAU * (120.0 * time - swing);
             let voice = phase.sin() + 0.6 * (2.0 * phase).sin() + 0.3 * (3.0 * phase).cos();
             *sample = if talking { (6000.0 * voice) as i16 } else { (20.0 * voice) as i16 };
         }
@@ -107,15 +110,14 @@ fn play(network: Network, seed: u64) -> Outcome {
 #[test]
 fn less_delay_than_the_fixed_buffer_of_equal_concealment_on_every_network_with_jitter() {
     for (name, network) in Network::ALL {
-        for seed in 0..3 {
+        for seed in 0..2 {
             let ours = play(network, seed);
             let arrivals = network.arrivals(seed, PACKETS, FRAME_US);
-            let fixed = (2..=20).map(|n| (n * 10, FixedBuffer::play(&arrivals, PACKETS, n * 10_000)));
-            let (ms, equal) =
-                fixed.clone().find(|(_, fixed)| fixed.concealed_percent <= ours.concealed_percent).or(fixed.last()).unwrap();
-            println!(
-                "{name:7} seed {seed}: mean {:5.1} ms p95 {:5.1} late {:.2} % concealed {:.2} % cut {} inserted {} lost {}; fixed {ms} ms: \
-                 mean {:.1} ms concealed {:.2} %",
+            let mut fixed = (2..=20).map(|n| (n * 10, FixedBuffer::play(&arrivals, PACKETS, n * 10_000)));
+            let (ms, equal) = fixed.find(|(_, fixed)| fixed.concealed_percent <= ours.concealed_percent).unwrap();
+            let report = format!(
+                "{name} {seed}: {:.1} ms (p95 {:.1}), late {:.2} %, concealed {:.2} %, {} cuts, {} insertions, {} lost; \
+                 fixed {ms} ms: {:.1} ms, concealed {:.2} %",
                 ours.mean_us / 1e3,
                 ours.p95_us as f64 / 1e3,
                 ours.late_percent,
@@ -126,6 +128,12 @@ fn less_delay_than_the_fixed_buffer_of_equal_concealment_on_every_network_with_j
                 equal.added_delay_us / 1e3,
                 equal.concealed_percent,
             );
+            println!("{report}");
+            assert!(ours.mean_us < equal.added_delay_us, "{report}");
+            assert!(ours.late_percent < 1.0, "{report}");
+            // Beyond what the network lost.
+            let lost = 100.0 * (1.0 - arrivals.len() as f64 / f64::from(PACKETS));
+            assert!(ours.concealed_percent < lost + 2.0, "{report}");
         }
     }
 }

@@ -3,12 +3,12 @@
 use super::time_stretch::{Stretch, TimeStretch};
 
 impl TimeStretch {
-    /// Writes what replaces the first `removed + samples of the result` of `ahead` to the stretch's output: the first
-    /// period blended into the second (WSOLA, Verhelst and Roelands 1993). At most `most` samples are removed;
-    /// `None` when no transparent cut is possible.
+    /// Writes what replaces the first two periods of `ahead` to the stretch's output: the first blended into the second
+    /// (WSOLA, Verhelst and Roelands 1993). At most `most` samples are removed; `None` when no transparent cut is
+    /// possible.
     pub(super) fn accelerate(&mut self, ahead: &[i16], most: usize, urgent: bool) -> Option<Stretch> {
-        let usable = ahead.len() / 2;
-        let lag = self.lag(&[], ahead, most.min(usable), urgent)?;
+        let most = most.min(ahead.len() / 2);
+        let lag = self.lag(&[], ahead, (most, most), urgent)?;
         for (n, slot) in self.output[..lag].iter_mut().enumerate() {
             *slot = blend(ahead[n], ahead[lag + n], n, lag);
         }

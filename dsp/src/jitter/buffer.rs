@@ -266,7 +266,7 @@ impl<D: Decoder> JitterBuffer<D> {
 
     /// How much longer than wanted a packet waits that is just needed, in microseconds.
     pub(super) fn excess_us(&self, now: u64) -> i64 {
-        let next = self.next_time.wrapping_sub(self.sync.waiting() as u64);
+        let next = self.next_time.wrapping_add(self.ahead).wrapping_sub(self.sync.waiting() as u64);
         let transit = (now as i64).wrapping_sub(self.timeline.media_us(next));
         self.delay.excess(transit.saturating_sub(self.situation().unused_us()))
     }
@@ -336,7 +336,7 @@ impl<D: Decoder> JitterBuffer<D> {
     fn drop_beyond_max(&mut self) {
         let max = (self.max_delay_us * u64::from(self.rate) / 1_000_000).max(1);
         let newest = self.timeline.newest_time();
-        let playing = self.next_time.saturating_sub(self.sync.waiting() as u64);
+        let playing = (self.next_time + self.ahead).saturating_sub(self.sync.waiting() as u64);
         if newest.saturating_sub(playing) <= max {
             return;
         }
@@ -374,9 +374,9 @@ impl<D: Decoder> JitterBuffer<D> {
                 self.stretch.accelerate(ahead, most.min(spare), urgent)
             }
             Operation::PreemptiveExpand { most, urgent } => {
-                // Half a period more is removed again; less than the shortest change cannot be made.
-                let most = most.max(self.stretch.shortest()).min(self.sync.room());
-                self.stretch.preemptive_expand(past, ahead, most, urgent)
+                // A period that is longer than what is missing is still better than missing it.
+                let longest = most.max(self.stretch.longest()).min(self.sync.room());
+                self.stretch.preemptive_expand(past, ahead, (most, longest), urgent)
             }
         };
         let Some(change) = change else { return };

@@ -62,7 +62,7 @@ impl Situation {
         let remainder = (self.waiting % step) as isize;
         let most = i64::from(self.rate); // a second
         if excess_us < -TOLERANCE_US {
-            let steps = (-excess_us).saturating_add(step_us - 1) / step_us;
+            let steps = excess_us.saturating_neg().saturating_add(step_us - 1) / step_us;
             (steps.saturating_mul(step as i64)).min(most) as isize - remainder
         } else {
             let spare = excess_us.saturating_sub(TOLERANCE_US.max(step_us / 4)).max(0) / step_us;
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(Situation { packet: 240, ..PLAIN }.change(13_000), -80);
         assert_eq!(Situation { packet: 480, ..PLAIN }.change(13_000), 0);
         assert_eq!(Situation { packet: 0, frame: 0, ..PLAIN }.change(i64::MAX), -8000);
-        assert_eq!(Situation { packet: 0, frame: 0, ..PLAIN }.change(i64::MIN + 1), 8000);
+        assert_eq!(Situation { packet: 0, frame: 0, ..PLAIN }.change(i64::MIN), 8000);
     }
 
     #[test]
@@ -139,9 +139,6 @@ mod tests {
         assert_eq!(logic.decide(1_060_000, &PLAIN, 30_000), Operation::Accelerate { most: 160, urgent: false });
         let far = Operation::Accelerate { most: 640, urgent: true };
         assert_eq!(logic.decide(1_020_000, &PLAIN, 90_000), far);
-        assert_eq!(
-            logic.decide(1_060_000, &PLAIN, -5_000),
-            Operation::PreemptiveExpand { most: 160, urgent: false }
-        );
+        assert_eq!(logic.decide(1_060_000, &PLAIN, -5_000), Operation::PreemptiveExpand { most: 160, urgent: false });
     }
 }

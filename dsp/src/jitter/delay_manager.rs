@@ -2,8 +2,7 @@
 //!
 //! The delay of a packet is its transit time above the fastest of the last two to four seconds (the base), so that
 //! neither the unknown distance of the clocks nor their drift matters. A histogram that forgets gives the quantile
-//! that must arrive in time. Spikes that come back before the histogram could remember them are kept as peaks.
-//! Nothing changes while nothing arrives, so that a pause in the far end's speech leaves the estimate as it was.
+//! that must arrive in time. Nothing changes while nothing arrives, so that a pause in the far end's speech leaves the estimate as it was.
 
 use super::JitterConfig;
 
@@ -11,7 +10,7 @@ use super::JitterConfig;
 const BIN_US: u64 = 2_500;
 const BINS: usize = 160;
 /// Share of packets that must arrive within the target.
-const QUANTILE: f32 = 0.97;
+const QUANTILE: f32 = 0.95;
 /// Share of packets whose successor should be here when they are found missing.
 const LOOK_AHEAD_QUANTILE: f32 = 0.7;
 /// Weight a packet's past keeps when the next arrives: an effective memory of 100 packets.

@@ -188,13 +188,7 @@ impl Expand {
             new = Period { samples: old.samples, similarity: VOICED };
         }
         let periodic = new.similarity >= VOICED && new.samples > 1 && new.samples < count;
-        let mut meeting = Meeting {
-            in_step: false,
-            periodic,
-            pace: 1.0,
-            bend: 0.0,
-            at: self.at + gap as f32,
-        };
+        let mut meeting = Meeting { in_step: false, periodic, pace: 1.0, bend: 0.0, at: self.at + gap as f32 };
         if periodic {
             let (reversed, after) = (&self.analysed[..count], &mut self.after);
             after.set(reversed, new.samples);
@@ -226,9 +220,9 @@ impl Expand {
             (bend, alike - BEND_COST * turn * turn)
         };
         let best = |shifts: &mut dyn Iterator<Item = usize>| {
-            shifts.map(|shift| (shift, score(shift))).fold((reach, (0.0, f32::MIN)), |best, next| {
-                if next.1.1 > best.1.1 { next } else { best }
-            })
+            shifts
+                .map(|shift| (shift, score(shift)))
+                .fold((reach, (0.0, f32::MIN)), |best, next| if next.1.1 > best.1.1 { next } else { best })
         };
         let (near, _) = best(&mut (0..=2 * reach).step_by(self.step));
         best(&mut (near.saturating_sub(self.step - 1)..=(near + self.step - 1).min(2 * reach))).1
@@ -276,4 +270,109 @@ struct Meeting {
     bend: f32,
     /// How far the past has gone on when the future begins.
     at: f32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::rms_dbfs;
+
+    const RATE: u32 = 8000;
+    const HISTORY: usize = 320;
+
+    /// A voice of `hertz`, rising by `rise` hertz a second.
+    fn voice(hertz: f64, rise: f64, samples: std::ops::Range<usize>) -> Vec<i16> {
+        let sample = |n: usize| {
+            let time = n as f64 / f64::from(RATE);
+            let phase = std::f64::consts::TAU * (hertz + rise * time / 2.0) * time;
+            (5000.0 * phase.sin() + 3000.0 * (2.0 * phase).sin() + 2000.0 * (5.0 * phase).cos()) as i16
+        };
+        samples.map(sample).collect()
+    }
+
+    fn error_db(made: &[i16], truth: &[i16]) -> f32 {
+        let error: Vec<i16> = made.iter().zip(truth).map(|(a, b)| a.saturating_sub(*b)).collect();
+        rms_dbfs(&error) - rms_dbfs(truth)
+    }
+
+    fn expand() -> Expand {
+        Expand::new(Simd::detect(), RATE)
+    }
+
+    #[test]
+    fn a_periodic_sound_goes_on_unchanged_for_twenty_milliseconds() {
+        let mut expand = expand();
+        expand.begin(&voice(125.0, 0.0, 0..HISTORY));
+        let mut made = [0; 160];
+        expand.extend(&mut made);
+        let error = error_db(&made, &voice(125.0, 0.0, HISTORY..HISTORY + 160));
+        assert!(error < -25.0, "{error} dB");
+    }
+
+    #[test]
+    fn a_voice_whose_pitch_moves_is_met_in_step_behind_the_gap() {
+        for gap in [160, 320] {
+            let (end, back) = (4000 + HISTORY, 4000 + HISTORY + gap);
+            let history = voice(110.0, 150.0, 4000..end);
+            let truth = voice(110.0, 150.0, end..back);
+            let future = voice(110.0, 150.0, back..back + 160);
+            let (mut blind, mut bridged) = (vec![0; gap], vec![0; gap]);
+            let mut expand = expand();
+            expand.begin(&history);
+            expand.extend(&mut blind);
+            expand.end();
+            expand.begin(&history);
+            expand.bridge(&mut bridged, &future);
+            let (blind, bridged) = (error_db(&blind, &truth), error_db(&bridged, &truth));
+            assert!(bridged < -12.0 && bridged < blind - 6.0, "{gap}: {bridged} dB against {blind} dB");
+        }
+    }
+
+    #[test]
+    fn a_long_gap_fades_to_silence_and_comes_back_without_a_step() {
+        let mut expand = expand();
+        expand.begin(&voice(125.0, 0.0, 0..HISTORY));
+        let mut made = [0; 1160];
+        expand.extend(&mut made);
+        assert!(rms_dbfs(&made[1000..1100]) < rms_dbfs(&made[..160]) - 10.0);
+        let mut after = [1; 160];
+        expand.extend(&mut after);
+        assert_eq!(after, [0; 160]);
+        let mut back = voice(125.0, 0.0, 0..160);
+        expand.merge(&mut back, 80);
+        assert!(back[0].abs() < 300, "{}", back[0]);
+        let mut later = voice(125.0, 0.0, 160..320);
+        expand.merge(&mut later, 80);
+        assert_eq!(later, voice(125.0, 0.0, 160..320), "the gap is over");
+    }
+
+    #[test]
+    fn silence_stays_silence_at_every_rate() {
+        for rate in [8000, 16_000, 48_000] {
+            let mut expand = Expand::new(Simd::detect(), rate);
+            let history = vec![0; rate as usize / 25];
+            for future in [&[][..], &[0], &[0; 960]] {
+                let mut made = [1; 960];
+                expand.begin(&history);
+                expand.bridge(&mut made, future);
+                expand.end();
+                assert_eq!(made, [0; 960]);
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_of_instructions_makes_the_same_sound() {
+        let history = voice(143.0, 90.0, 0..HISTORY);
+        let future = voice(143.0, 90.0, 480..640);
+        let make = |simd| {
+            let mut expand = Expand::new(simd, RATE);
+            expand.begin(&history);
+            let mut made = [0; 320];
+            expand.extend(&mut made[..160]);
+            expand.bridge(&mut made[160..], &future);
+            made
+        };
+        assert_eq!(make(Simd::BASELINE), make(Simd::detect()));
+    }
 }

@@ -16,7 +16,7 @@
 //!
 //! # Delay
 //!
-//! The target is the delay above the fastest recent packet within which 97 % of the packets arrive. The sound moves
+//! The target is the delay above the fastest recent packet within which 95 % of the packets arrive. The sound moves
 //! there by whole pitch periods, where cutting or repeating one is not heard, or at once in a pause. While packets are
 //! being lost (two losses within 10 s, until 10 s pass without one) the target also covers one packet more than 70 %
 //! of the packets need, so that the packet after a gap is mostly here when the gap must be filled: concealment then

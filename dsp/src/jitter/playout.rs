@@ -60,18 +60,15 @@ impl<D: Decoder> JitterBuffer<D> {
             let between = next.time.saturating_sub(self.next_time);
             let lost = missing > 0 || self.damaged || between < self.packet as u64;
             if between > 0 {
-                if !lost {
-                    self.settle(now, &next);
-                }
                 // What was made up while nothing was there stands for this gap first.
-                let between = next.time.saturating_sub(self.next_time);
                 let covered = between.min(self.ahead);
                 self.next_time += covered;
                 self.ahead -= covered;
                 if !lost {
                     self.stats.concealed_samples = self.stats.concealed_samples.saturating_sub(covered);
+                    self.settle(now, &next);
                 }
-                let samples = usize::try_from(between - covered).unwrap_or(usize::MAX);
+                let samples = usize::try_from(next.time.saturating_sub(self.next_time)).unwrap_or(usize::MAX);
                 if samples > 0 {
                     return Gap::Of { samples, lost, next };
                 }
@@ -138,7 +135,8 @@ impl<D: Decoder> JitterBuffer<D> {
         }
         self.ahead = 0;
         self.quiet = false;
-        self.next_time += sync.append(sound.len(), FrameKind::Decoded, next.arrival, |to| to.copy_from_slice(sound)) as u64;
+        self.next_time +=
+            sync.append(sound.len(), FrameKind::Decoded, next.arrival, |to| to.copy_from_slice(sound)) as u64;
     }
 
     /// Makes up sound while nothing newer is here.

@@ -6,16 +6,16 @@ use super::time_stretch::{Stretch, TimeStretch};
 
 impl TimeStretch {
     /// Writes what is inserted before `ahead` to the stretch's output: `ahead`'s first period blended into the period
-    /// before it, the end of `past` (WSOLA). At most `most` samples are inserted; `None` when no transparent
-    /// place is found.
+    /// before it, the end of `past` (WSOLA). About `wanted` samples are inserted, at most `most` in voiced
+    /// sound; `None` when it would be heard.
     pub(super) fn preemptive_expand(
         &mut self,
         past: &[i16],
         ahead: &[i16],
-        most: usize,
+        (wanted, most): (usize, usize),
         urgent: bool,
     ) -> Option<Stretch> {
-        let lag = self.lag(past, ahead, most.min(past.len()).min(ahead.len()), urgent)?;
+        let lag = self.lag(past, ahead, (wanted, most.min(past.len()).min(ahead.len())), urgent)?;
         let before = &past[past.len() - lag..];
         for (n, slot) in self.output[..lag].iter_mut().enumerate() {
             *slot = blend(ahead[n], before[n], n, lag);

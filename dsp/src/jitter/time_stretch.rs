@@ -40,13 +40,20 @@ impl TimeStretch {
         }
     }
 
-    /// The shortest change there is, in samples.
-    pub(super) const fn shortest(&self) -> usize {
-        self.shortest
+    /// The longest change there is, in samples.
+    pub(super) const fn longest(&self) -> usize {
+        self.longest
     }
 
-    /// The lag, at most `most`, by which the sound around the border of `past` and `ahead` may be shifted.
-    pub(super) fn lag(&mut self, past: &[i16], ahead: &[i16], most: usize, urgent: bool) -> Option<usize> {
+    /// The lag by which the sound around the border of `past` and `ahead` may be shifted: about `wanted`, and in voiced
+    /// sound at most `most`.
+    pub(super) fn lag(
+        &mut self,
+        past: &[i16],
+        ahead: &[i16],
+        (wanted, most): (usize, usize),
+        urgent: bool,
+    ) -> Option<usize> {
         let most = most.min(self.longest);
         if most < self.shortest {
             return None;
@@ -60,7 +67,7 @@ impl TimeStretch {
         }
         let energy: f32 = sound.iter().map(|sample| sample * sample).sum();
         if energy < QUIET * QUIET * sound.len() as f32 {
-            return Some(most);
+            return Some(wanted.clamp(self.shortest, most));
         }
         self.voiced_lag(before, after, most, urgent)
     }
@@ -105,7 +112,7 @@ mod tests {
             assert!((cut.old - cut.new) as f32 % period < 1.5 || (cut.old - cut.new) as f32 % period > period - 1.5);
             let played = [past, &stretch.output[..cut.new], &ahead[cut.old..]].concat();
             assert!(largest_step(&played) <= largest_step(&sound) * 11 / 10);
-            let grown = stretch.preemptive_expand(past, ahead, most, false).unwrap();
+            let grown = stretch.preemptive_expand(past, ahead, (most, most), false).unwrap();
             let played = [past, &stretch.output[..grown.new], ahead].concat();
             assert!(largest_step(&played) <= largest_step(&sound) * 11 / 10);
         }
@@ -126,6 +133,6 @@ mod tests {
         assert_eq!(stretch.accelerate(&quiet, 77, false), Some(Stretch { old: 154, new: 77 }));
         assert_eq!(stretch.accelerate(&quiet, 5, false), None, "not worth it");
         assert_eq!(stretch.accelerate(&[], 77, false), None);
-        assert_eq!(stretch.preemptive_expand(&[], &[], 77, true), None);
+        assert_eq!(stretch.preemptive_expand(&[], &[], (77, 77), true), None);
     }
 }
