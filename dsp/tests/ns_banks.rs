@@ -1,4 +1,5 @@
 //! What every noise suppressor promises: less noise, a known delay, sound out of any input, and rest when it is quiet.
+#![allow(clippy::unwrap_used)]
 
 mod ns_sound;
 
@@ -6,11 +7,11 @@ use ns_sound::{level_db, mix, noise, signal_to_rest_db, speech};
 use trunkline_dsp::ns::{Gate, LanesBank, NnnoiselessBank, SonoraBank};
 use trunkline_dsp::{NoiseBank, Slot};
 
-/// Every bank for `slots` calls, with its name, the rates it knows and the gain it must reach.
+/// Every bank for `slots` calls, with its name, the rates it knows and the decibels it must gain.
 fn banks(slots: usize, gate: Gate) -> Vec<(&'static str, Box<dyn NoiseBank>, &'static [u32], f32)> {
     vec![
-        ("lanes", Box::new(LanesBank::new(slots).with_gate(gate)), &[8000, 16000, 48000], 5.0),
-        ("nnnoiseless", Box::new(NnnoiselessBank::new(slots).with_gate(gate)), &[8000, 16000, 48000], 5.0),
+        ("lanes", Box::new(LanesBank::new(slots).with_gate(gate)), &[8000, 16000, 48000], 3.5),
+        ("nnnoiseless", Box::new(NnnoiselessBank::new(slots).with_gate(gate)), &[8000, 16000, 48000], 3.5),
         ("sonora", Box::new(SonoraBank::new(slots).with_gate(gate)), &[8000, 16000], 3.0),
     ]
 }

@@ -1,4 +1,5 @@
 //! Noise suppression allocates when a call comes, and never for a frame.
+#![allow(clippy::unwrap_used)]
 
 mod ns_sound;
 

@@ -1,4 +1,5 @@
 //! The network in lanes is the reference's: the same samples at 48 kHz, and as much noise removed at 8 and 16 kHz.
+#![allow(clippy::unwrap_used)]
 
 mod ns_sound;
 

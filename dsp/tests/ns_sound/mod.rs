@@ -57,12 +57,34 @@ pub(crate) fn mix(a: &[f32], b: &[f32]) -> Vec<f32> {
     a.iter().zip(b).map(|(a, b)| a + b).collect()
 }
 
-/// How many decibels of `heard` are `wanted`, scaled as it fits best, over the rest.
+/// How many decibels of `heard` are `wanted`, filtered as it fits best, over the rest. The filter has 17 taps, so that a
+/// part of a sample of delay does not count as noise.
 pub(crate) fn signal_to_rest_db(wanted: &[f32], heard: &[f32]) -> f32 {
+    const TAPS: usize = 17;
+    let heard = &heard[TAPS / 2..heard.len() - TAPS / 2];
+    let shifted: Vec<&[f32]> = (0..TAPS).map(|tap| &wanted[tap..tap + heard.len()]).collect();
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    let gain = dot(wanted, heard) / dot(wanted, wanted);
-    let rest: f64 = wanted.iter().zip(heard).map(|(w, h)| (f64::from(*h) - gain * f64::from(*w)).powi(2)).sum();
-    (10.0 * (gain * gain * dot(wanted, wanted) / rest).log10()) as f32
+    // The normal equations, by elimination; a little is added so that missing frequencies do no harm.
+    let mut rows: Vec<Vec<f64>> =
+        shifted.iter().map(|a| shifted.iter().chain([&heard]).map(|b| dot(a, b)).collect()).collect();
+    for (pivot, row) in rows.iter_mut().enumerate() {
+        row[pivot] *= 1.0 + 1e-6;
+    }
+    for pivot in 0..TAPS {
+        let by = rows[pivot].clone();
+        for (_, row) in rows.iter_mut().enumerate().filter(|(row, _)| *row != pivot) {
+            let factor = row[pivot] / by[pivot];
+            row.iter_mut().zip(&by).for_each(|(value, by)| *value -= factor * by);
+        }
+    }
+    let filter: Vec<f64> = (0..TAPS).map(|tap| rows[tap][TAPS] / rows[tap][tap]).collect();
+    let (mut signal, mut rest) = (0.0, 0.0);
+    for (at, heard) in heard.iter().enumerate() {
+        let fitted: f64 = filter.iter().zip(&wanted[at..]).map(|(tap, wanted)| tap * f64::from(*wanted)).sum();
+        signal += fitted * fitted;
+        rest += (f64::from(*heard) - fitted).powi(2);
+    }
+    (10.0 * (signal / rest).log10()) as f32
 }
 
 /// Level in dBFS.

@@ -104,7 +104,7 @@ impl Fft {
             }
             (from, to) = (to, from);
         }
-        self.stages.len() % 2 == 0
+        self.stages.len().is_multiple_of(2)
     }
 }
 

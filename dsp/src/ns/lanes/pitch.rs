@@ -57,27 +57,18 @@ pub(super) fn find<const L: usize>(
     past_energies(sparse, WINDOW / 2, &mut energy[..COARSE]);
     let (first, second) = two_best(correlation, &energy[..COARSE]);
     past_energies(signal, WINDOW, &mut energy[..FINE]);
+    let mut newest = Lanes::<L>::ZERO;
     let mut longest = [0; L];
-    for lane in 0..L {
+    for (lane, call) in calls.iter().enumerate() {
         let coarse = (first.0[lane] as usize, second.0[lane] as usize);
-        longest[lane] = fine(&calls[lane], coarse, |lag| energy[lag].0[lane]);
+        longest[lane] = fine(call, coarse, |lag| energy[lag].0[lane]);
+        newest.0[lane] = inner_products(&call[LONGEST..], [&call[LONGEST..]])[0];
     }
 
-    let mut own = Lanes::<L>::ZERO;
-    for lane in 0..L {
-        let newest = &calls[lane][LONGEST..];
-        own.0[lane] = inner_products(newest, [newest])[0];
-    }
-    energies(signal, own, energy);
-    for lane in 0..L {
-        if !run.0[lane] {
-            continue;
-        }
-        let call = Call {
-            signal: &calls[lane],
-            energy: &|lag: usize| energy[lag].0[lane],
-            last: (period.0[lane] as usize / 2, strength.0[lane]),
-        };
+    energies(signal, newest, energy);
+    for (lane, signal) in calls.iter().enumerate().filter(|(lane, _)| run.0[*lane]) {
+        let energy = &|lag: usize| energy[lag].0[lane];
+        let call = Call { signal, energy, last: (period.0[lane] as usize / 2, strength.0[lane]) };
         let (found, gain) = call.without_multiples(longest[lane]);
         period.0[lane] = found as f32;
         strength.0[lane] = gain;
@@ -159,7 +150,7 @@ fn energies<const L: usize>(signal: &[Lanes<L>; LENGTH], newest: Lanes<L>, out: 
     out[0] = energy;
     for lag in 1..=LONGEST {
         let (enters, leaves) = (signal[LONGEST - lag], signal[LONGEST + WINDOW - lag]);
-        energy = energy + (enters * enters - leaves * leaves);
+        energy += enters * enters - leaves * leaves;
         out[lag] = energy.max(Lanes::ZERO);
     }
 }

@@ -235,8 +235,8 @@ fn delay<const L: usize>(rate: &Rate, period: Lanes<L>, spectrum: &mut [Complex<
     });
     for (at, bin) in spectrum.iter_mut().enumerate() {
         let (mut re, mut im) = (Lanes::ZERO, Lanes::ZERO);
-        for lane in 0..L {
-            (re.0[lane], im.0[lane]) = rows[lane][at];
+        for (lane, row) in rows.iter().enumerate() {
+            (re.0[lane], im.0[lane]) = row[at];
         }
         *bin = Complex { re: bin.re * re - bin.im * im, im: bin.re * im + bin.im * re };
     }

@@ -15,8 +15,7 @@ pub(super) const BLOCK: usize = 8;
 /// A matrix and its bias: `outputs` sums over `inputs`.
 #[derive(Debug)]
 pub(super) struct Matrix {
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
+    inputs: usize,
     /// One per output, padded to whole blocks.
     bias: Vec<f32>,
     /// Block by block, within it input by input, within that output by output.
@@ -33,7 +32,7 @@ impl Matrix {
                 weights.extend((block..block + BLOCK).map(|output| number(output, &|| weight(input, output))));
             }
         }
-        Self { inputs, outputs, bias: (0..padded).map(|output| number(output, &|| bias(output))).collect(), weights }
+        Self { inputs, bias: (0..padded).map(|output| number(output, &|| bias(output))).collect(), weights }
     }
 
     /// Each sum starts at its bias and takes the inputs in order, as the reference does, so that the bits are its.
@@ -190,12 +189,12 @@ mod tests {
     fn the_layers_fit_each_other_and_use_up_the_file() {
         let weights = Weights::shared();
         let (voice, noise) = (&weights.voice_gru, &weights.noise_gru);
-        assert_eq!((weights.input.matrix.inputs, weights.input.matrix.outputs), (42, 24));
+        assert_eq!((weights.input.matrix.inputs, weights.input.matrix.bias.len()), (42, 24));
         assert_eq!((voice.inputs, voice.neurons), (24, 24));
         assert_eq!((noise.inputs, noise.neurons), (24 + 24 + 42, 48));
         assert_eq!((weights.denoise_gru.inputs, weights.denoise_gru.neurons), (24 + 48 + 42, 96));
-        assert_eq!((weights.denoise_output.matrix.inputs, weights.denoise_output.matrix.outputs), (96, 22));
-        assert_eq!((weights.voice_output.matrix.inputs, weights.voice_output.matrix.outputs), (24, 1));
+        assert_eq!((weights.denoise_output.matrix.inputs, weights.denoise_output.matrix.bias.len()), (96, 24));
+        assert_eq!((weights.voice_output.matrix.inputs, weights.voice_output.matrix.bias.len()), (24, 8));
         assert!(WEIGHTS_LICENCE.contains("Jean-Marc Valin"));
     }
 }
