@@ -17,7 +17,7 @@ def lag(reference, sound, rate, most_ms=60):
     if length <= 0:
         return 0
     correlation = correlate(sound[: length + most], reference[:length], mode="valid", method="fft")
-    return int(np.argmax(np.abs(correlation)))
+    return int(np.argmax(correlation))
 
 
 def pesq_of(reference, sound, rate):

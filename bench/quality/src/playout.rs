@@ -6,11 +6,12 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use trunkline_dsp::codec::{Decoder, UlawDecoder, ulaw_decode, ulaw_encode};
-use trunkline_dsp::jitter::{FrameKind, JitterBuffer, JitterConfig, Packet};
+use trunkline_dsp::jitter::trace::Network;
+use trunkline_dsp::jitter::{JitterBuffer, JitterConfig, Packet};
 
 use crate::corpus::{Corpus, Entry};
 use crate::marking::{Located, Marked};
-use crate::network::{Network, PACKET_US, burst_loss};
+use crate::network::{PACKET_US, burst_loss, transit};
 use crate::random::Random;
 use crate::tools::{Tools, filter};
 use crate::{parallel, wav};
@@ -39,7 +40,7 @@ pub(crate) fn concealment(corpus: &Corpus, tools: &Tools, out: &Path) -> Result<
 
         let transit: Vec<Option<u64>> = lost.iter().map(|lost| (!lost).then_some(0)).collect();
         let payloads: Vec<Vec<u8>> = coded.chunks_exact(FRAME).map(<[u8]>::to_vec).collect();
-        let played = play(UlawDecoder::default(), &payloads, &transit, 0);
+        let played = play(UlawDecoder, &payloads, &transit, 0);
         wav::write(&file("ours"), 8000, &played.pcm)?;
 
         let sound: Vec<i16> = coded.iter().map(|&code| ulaw_decode(code)).collect();
@@ -67,6 +68,8 @@ struct Run {
     talker: String,
     /// How much later than the fastest packet each packet came, in milliseconds, after the warm-up; none when lost.
     jitter_ms: Vec<Option<f64>>,
+    /// The same of the very first packet that came, which is what a fixed buffer counts its delay from.
+    first_jitter_ms: f64,
     /// By how much each 10 ms of sound was played later than the fastest packet could have brought it.
     added_delay_ms: Vec<f64>,
     samples: u64,
@@ -85,7 +88,7 @@ pub(crate) fn networks(corpus: &Corpus, out: &Path) -> Result<()> {
         let once = coded(corpus, entry)?;
         let coded: Vec<u8> = once.iter().copied().cycle().take(once.len() * ROUNDS).collect();
         let mut random = Random::of(&format!("network {name} {}", entry.talker));
-        let transit = network.transit(coded.len() / FRAME, &mut random);
+        let transit = transit(*network, coded.len() / FRAME, &mut random);
         let phase = random.bits() % PACKET_US;
         let payloads = Marked::payloads(&coded);
         let played = play(Marked, &payloads, &transit, phase);
@@ -115,6 +118,7 @@ fn summed(network: &'static str, talker: &str, transit: &[Option<u64>], played: 
         network,
         talker: talker.to_owned(),
         jitter_ms: counted.iter().map(|transit| transit.map(|micros| millis(micros - fastest))).collect(),
+        first_jitter_ms: transit.iter().flatten().next().map_or(0.0, |first| millis(*first) - millis(fastest)),
         added_delay_ms,
         samples: played.samples,
         concealed_samples: played.concealed,
@@ -149,7 +153,7 @@ fn play<D: Decoder>(decoder: D, payloads: &[Vec<u8>], transit: &[Option<u64>], p
     arrivals.sort_unstable();
     let mut arrivals = arrivals.into_iter().peekable();
     let mut buffer = JitterBuffer::new(decoder, JitterConfig::default());
-    let mut played = Played { pcm: Vec::new(), begun_us: 0, samples: 0, concealed: 0, late: 0 };
+    let mut played = Played { pcm: Vec::new(), begun_us: phase, samples: 0, concealed: 0, late: 0 };
     // Half a second more than was sent, for what waits in the buffer.
     for tick in 0..payloads.len() as u64 + 25 {
         let now = phase + tick * PACKET_US;
@@ -164,12 +168,6 @@ fn play<D: Decoder>(decoder: D, payloads: &[Vec<u8>], transit: &[Option<u64>], p
         }
         let mut frame = [0; FRAME];
         let info = buffer.get(now, &mut frame);
-        if played.pcm.is_empty() {
-            if info.kind == FrameKind::Waiting {
-                continue;
-            }
-            played.begun_us = now;
-        }
         played.pcm.extend(frame);
         if now >= WARM_UP_US && now < payloads.len() as u64 * PACKET_US {
             played.samples += FRAME as u64;
