@@ -7,8 +7,10 @@ use ns_sound::{level_db, mix, noise, signal_to_rest_db, speech};
 use trunkline_dsp::ns::{Gate, LanesBank, NnnoiselessBank, SonoraBank};
 use trunkline_dsp::{NoiseBank, Slot};
 
-/// Every bank for `slots` calls, with its name, the rates it knows and the decibels it must gain.
-fn banks(slots: usize, gate: Gate) -> Vec<(&'static str, Box<dyn NoiseBank>, &'static [u32], f32)> {
+/// A bank with its name, the rates it knows and the decibels it must gain.
+type Engine = (&'static str, Box<dyn NoiseBank>, &'static [u32], f32);
+
+fn banks(slots: usize, gate: Gate) -> Vec<Engine> {
     vec![
         ("lanes", Box::new(LanesBank::new(slots).with_gate(gate)), &[8000, 16000, 48000], 3.5),
         ("nnnoiseless", Box::new(NnnoiselessBank::new(slots).with_gate(gate)), &[8000, 16000, 48000], 3.5),

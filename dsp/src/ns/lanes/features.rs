@@ -18,7 +18,7 @@ pub(super) fn audible<const L: usize>(energy: &Bands<L>) -> Mask<L> {
     for band in energy {
         sum += *band;
     }
-    Mask(sum.0.map(|sum| sum >= SILENCE))
+    Mask::of(|lane| sum.0[lane] >= SILENCE)
 }
 
 /// Fills in the features. `cepstra` holds the last steps' band by band, newest first, and moves on where `run` is set;

@@ -98,15 +98,15 @@ impl<const L: usize> Group<L> {
                 row.0[lane] = sample;
                 energy += sample * sample;
             }
-            present.0[lane] = true;
-            open.0[lane] = owner.activity.is_open(gate, energy / rate.step as f32);
+            present.set(lane, true);
+            open.set(lane, owner.activity.is_open(gate, energy / rate.step as f32));
         }
         present.any().then_some((present, open))
     }
 
     /// Copies the state away if it has calls that must not move on.
     pub(super) fn keep(&self, present: Mask<L>, kept: &mut [Lanes<L>]) -> Option<Mask<L>> {
-        let absent = Mask(std::array::from_fn(|lane| self.owners[lane].is_some() && !present.0[lane]));
+        let absent = Mask::of(|lane| self.owners[lane].is_some() && !present.has(lane));
         if !absent.any() {
             return None;
         }
@@ -134,7 +134,7 @@ impl<const L: usize> Group<L> {
         samples: &[Lanes<L>],
     ) {
         let range = step * rate.step..(step + 1) * rate.step;
-        for lane in (0..L).filter(|lane| present.0[*lane]) {
+        for lane in (0..L).filter(|lane| present.has(*lane)) {
             let frame = self.frames[lane].and_then(|index| batch.get_mut(index)?.1.get_mut(range.clone()));
             for (out, row) in frame.into_iter().flatten().zip(samples) {
                 *out = row.0[lane];

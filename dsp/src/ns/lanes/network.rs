@@ -133,7 +133,7 @@ fn tanh<const L: usize>(table: &Table, x: Lanes<L>) -> Lanes<L> {
     let size = x.map(|x| if x.abs() < 8.0 { x.abs() } else { 8.0 });
     let steps = size * 25.0 + 0.5;
     let nearest = (steps + SHIFT) - SHIFT;
-    let index = nearest.zip(steps, |nearest, steps| if nearest > steps { nearest - 1.0 } else { nearest });
+    let index = nearest - nearest.zip(steps, |nearest, steps| if nearest > steps { 1.0 } else { 0.0 });
     let bits = (index + SHIFT).0.map(f32::to_bits);
     let mut near = Lanes::ZERO;
     for lane in 0..L {
@@ -141,7 +141,6 @@ fn tanh<const L: usize>(table: &Table, x: Lanes<L>) -> Lanes<L> {
     }
     let rest = size - index * 0.04;
     let slope = Lanes::splat(1.0) - near * near;
-    let value = near + rest * slope * (Lanes::splat(1.0) - near * rest);
-    let value = value.zip(size, |value, size| if size < 8.0 { value } else { 1.0 });
-    value.zip(x, |value, x| if x < 0.0 { -value } else { value })
+    // At 8 the table is 1 and the slope 0.
+    (near + rest * slope * (Lanes::splat(1.0) - near * rest)).zip(x, f32::copysign)
 }

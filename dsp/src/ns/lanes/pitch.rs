@@ -66,7 +66,7 @@ pub(super) fn find<const L: usize>(
     }
 
     energies(signal, newest, energy);
-    for (lane, signal) in calls.iter().enumerate().filter(|(lane, _)| run.0[*lane]) {
+    for (lane, signal) in calls.iter().enumerate().filter(|(lane, _)| run.has(*lane)) {
         let energy = &|lag: usize| energy[lag].0[lane];
         let call = Call { signal, energy, last: (period.0[lane] as usize / 2, strength.0[lane]) };
         let (found, gain) = call.without_multiples(longest[lane]);
@@ -124,14 +124,9 @@ fn two_best<const L: usize>(correlation: &[Lanes<L>], energy: &[Lanes<L>]) -> (L
         (Lanes::<L>::splat(1.0), Lanes::<L>::splat(-1.0), Lanes::<L>::ZERO);
     for (lag, (value, energy)) in correlation.iter().zip(energy).enumerate() {
         let square = *value * *value;
-        let (square_second, second_bar) = (square * second_energy, second_value * *energy);
-        let (square_best, best_bar) = (square * best_energy, best_value * *energy);
-        let mut beats_second = Mask::NONE;
-        let mut beats_best = Mask::NONE;
-        for lane in 0..L {
-            beats_second.0[lane] = (value.0[lane] > 0.0) & (square_second.0[lane] > second_bar.0[lane]);
-            beats_best.0[lane] = beats_second.0[lane] & (square_best.0[lane] > best_bar.0[lane]);
-        }
+        let loud = value.above(Lanes::ZERO);
+        let beats_second = loud.and((square * second_energy).above(second_value * *energy));
+        let beats_best = beats_second.and((square * best_energy).above(best_value * *energy));
         let index = Lanes::splat(lag as f32);
         second = best.or(beats_best, index.or(beats_second, second));
         second_value = best_value.or(beats_best, square.or(beats_second, second_value));

@@ -150,10 +150,7 @@ fn clean<const L: usize>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, 
         *value = *value / (*x * *y + 0.001).sqrt();
     }
 
-    let mut run = features::audible(&energy);
-    for lane in 0..L {
-        run.0[lane] &= open.0[lane];
-    }
+    let run = features::audible(&energy).and(open);
     if run.any() {
         let features = features::compute(cosines, &energy, &correlation, *period, run, state.cepstra);
         let mut gains = [Lanes::ZERO; GAINS];

@@ -56,25 +56,62 @@ impl<const L: usize> Lanes<L> {
     pub(super) fn or(self, mask: Mask<L>, other: Self) -> Self {
         let mut out = self;
         for lane in 0..L {
-            out.0[lane] = if mask.0[lane] { self.0[lane] } else { other.0[lane] };
+            let (this, other) = (self.0[lane].to_bits() & mask.0[lane], other.0[lane].to_bits() & !mask.0[lane]);
+            out.0[lane] = f32::from_bits(this | other);
+        }
+        out
+    }
+
+    /// Where this is larger than `other`.
+    #[inline(always)]
+    pub(super) fn above(self, other: Self) -> Mask<L> {
+        let mut out = Mask::NONE;
+        for lane in 0..L {
+            out.0[lane] = if self.0[lane] > other.0[lane] { u32::MAX } else { 0 };
         }
         out
     }
 }
 
-/// A decision per call.
+/// A decision per call: all bits or none, so that choosing is arithmetic too and never a branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mask<const L: usize>(pub(super) [bool; L]);
+pub(super) struct Mask<const L: usize>([u32; L]);
 
 impl<const L: usize> Mask<L> {
-    pub(super) const NONE: Self = Self([false; L]);
+    pub(super) const NONE: Self = Self([0; L]);
 
-    pub(super) fn any(self) -> bool {
-        self.0.contains(&true)
+    #[inline(always)]
+    pub(super) fn of(decide: impl Fn(usize) -> bool) -> Self {
+        Self(std::array::from_fn(|lane| if decide(lane) { u32::MAX } else { 0 }))
     }
 
+    pub(super) fn set(&mut self, lane: usize, value: bool) {
+        self.0[lane] = if value { u32::MAX } else { 0 };
+    }
+
+    #[inline(always)]
+    pub(super) fn has(self, lane: usize) -> bool {
+        self.0[lane] != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn any(self) -> bool {
+        self != Self::NONE
+    }
+
+    #[inline(always)]
     pub(super) fn all(self) -> bool {
-        !self.0.contains(&false)
+        self == Self([u32::MAX; L])
+    }
+
+    /// Where both are set.
+    #[inline(always)]
+    pub(super) fn and(self, other: Self) -> Self {
+        let mut out = self;
+        for lane in 0..L {
+            out.0[lane] &= other.0[lane];
+        }
+        out
     }
 }
 
