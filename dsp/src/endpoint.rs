@@ -63,7 +63,7 @@ pub struct Endpointer {
     now_us: u64,
     quiet_since_us: u64,
     silence_at_us: Option<u64>,
-    events: [Option<EndpointEvent>; 2],
+    events: [Option<EndpointEvent>; 4],
 }
 
 impl Endpointer {
@@ -76,7 +76,7 @@ impl Endpointer {
             now_us,
             quiet_since_us: now_us,
             silence_at_us: None,
-            events: [None; 2],
+            events: [None; 4],
         };
         this.arm_silence(now_us);
         this
@@ -120,10 +120,10 @@ impl Endpointer {
         }
     }
 
-    /// The next event, in the order in which they happened. Ask after every `handle_`: only the last two are kept.
+    /// The next event, in the order in which they happened. Ask after every `handle_`: only the last four are kept.
     pub fn poll_event(&mut self) -> Option<EndpointEvent> {
         let event = self.events[0].take();
-        self.events.swap(0, 1);
+        self.events.rotate_left(1);
         event
     }
 
@@ -157,11 +157,10 @@ impl Endpointer {
     }
 
     fn push(&mut self, event: EndpointEvent) {
-        if self.events[0].is_some() && self.events[1].is_some() {
-            self.events.swap(0, 1);
-            self.events[1] = None;
-        }
-        let free = usize::from(self.events[0].is_some());
+        let free = self.events.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.events.rotate_left(1);
+            self.events.len() - 1
+        });
         self.events[free] = Some(event);
     }
 }

@@ -120,6 +120,8 @@ const SPAN_STEPS: u32 = 36;
 /// Sound that moves less than this (mean deviation of the smoothed level, dB) for this many steps is background.
 const STEADY_DB: f32 = 1.5;
 const STEADY_STEPS: u32 = 40;
+/// A level this far above its mean is not steady now.
+const RISING_DB: f32 = 1.5;
 /// The minimum of a smoothed noise lies below its mean by about this much.
 const BIAS_DB: f32 = 1.0;
 
@@ -149,9 +151,12 @@ impl NoiseFloor {
         self.deviation += ((self.smooth - self.mean).abs() - self.deviation) * 0.08;
         self.steady = if self.deviation < STEADY_DB { (self.steady + 1).min(STEADY_STEPS) } else { 0 };
         self.minima[0] = self.minima[0].min(self.smooth);
-        if self.steady == STEADY_STEPS {
+        // A level that is just rising may be the beginning of a word.
+        if self.steady == STEADY_STEPS && self.smooth - self.mean < RISING_DB {
+            // While the mean still comes down from something loud, the smoothed level is the better guess.
+            let settled = self.mean.min(self.smooth) - BIAS_DB;
             for minimum in &mut self.minima {
-                *minimum = minimum.max(self.mean - BIAS_DB);
+                *minimum = minimum.max(settled);
             }
         }
         let floor = self.level_dbfs();
