@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
+use trunkline_bench_results::{Measurement, Results};
 use trunkline_caller::Happened;
 use trunkline_tests::caller::{Caller, script};
 use trunkline_tests::gateway::{Gateway, Options};
 use trunkline_tests::objects;
-
-use crate::results::{Measurement, Results};
 
 /// Calls one after the other for set-up and greeting.
 const SERIAL: u64 = 20;

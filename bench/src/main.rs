@@ -1,7 +1,6 @@
 //! Measurements beside their baselines: `cargo xtask bench NAME [--json FILE]`.
 
 mod first_call;
-mod results;
 mod store;
 mod store_engines;
 

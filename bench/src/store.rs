@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use trunkline_bench_results::{Measurement, Results};
 
-use crate::results::{Measurement, Results};
 use crate::store_engines::{EdgeStoreEngine, Engine, RedbEngine, SledEngine, Verdict, judge};
 
 /// What to compare.
@@ -71,10 +71,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut shown = Results::new(command);
     shown.baseline("sled 0.34.7, insert then flush; redb 4.4, durability Immediate, beside it");
     let baselines: BTreeMap<String, f64> =
-        results.iter().filter_map(|(name, value, _)| Some((name.strip_prefix("sled ")?.to_owned(), *value))).collect();
-    for (name, value, unit) in results {
-        let baseline = name.strip_prefix("edge-store ").and_then(|what| baselines.get(what)).copied();
-        let measurement = Measurement::new(name, value, unit);
+        results.iter().filter_map(|row| Some((row.name().strip_prefix("sled ")?.to_owned(), row.value()))).collect();
+    for measurement in results {
+        let baseline = measurement.name().strip_prefix("edge-store ").and_then(|what| baselines.get(what)).copied();
         shown.add(match baseline {
             Some(baseline) => measurement.beside(baseline),
             None => measurement,
@@ -83,8 +82,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     shown.finish(args.json.as_deref())
 }
 
-type Measured = (String, f64, &'static str);
-
 fn folder(args: &Args) -> Result<tempfile::TempDir> {
     Ok(match &args.folder {
         Some(parent) => tempfile::tempdir_in(parent)?,
@@ -92,7 +89,7 @@ fn folder(args: &Args) -> Result<tempfile::TempDir> {
     })
 }
 
-fn measure<E: Engine>(name: &str, args: &Args, results: &mut Vec<Measured>) -> Result<()> {
+fn measure<E: Engine>(name: &str, args: &Args, results: &mut Vec<Measurement>) -> Result<()> {
     let folder = folder(args)?;
     let mut engine = E::open(folder.path())?;
     let mut times: Vec<Duration> = Vec::new();
@@ -121,7 +118,7 @@ fn measure<E: Engine>(name: &str, args: &Args, results: &mut Vec<Measured>) -> R
         ("durable puts in groups of 64", grouped, "1/s"),
         ("disk", size, "KiB"),
     ] {
-        results.push((format!("{name} {what}"), value, unit));
+        results.push(Measurement::new(format!("{name} {what}"), value, unit));
     }
     Ok(())
 }
@@ -135,7 +132,7 @@ enum Kind {
     Zero,
 }
 
-fn damage<E: Engine>(name: &str, args: &Args, results: &mut Vec<Measured>) -> Result<()> {
+fn damage<E: Engine>(name: &str, args: &Args, results: &mut Vec<Measurement>) -> Result<()> {
     let pristine = folder(args)?;
     let mut engine = E::open(pristine.path())?;
     for number in 1..=DAMAGED_RECORDS {
@@ -173,9 +170,11 @@ fn damage<E: Engine>(name: &str, args: &Args, results: &mut Vec<Measured>) -> Re
             for (what, verdict) in
                 [("lost silently", Verdict::LostSilently), ("wrong", Verdict::Wrong), ("refused", Verdict::Refused)]
             {
-                results.push((format!("{name} {target}, {label}: {what}"), count(verdict) as f64, "trials"));
+                let figure = format!("{name} {target}, {label}: {what}");
+                results.push(Measurement::new(figure, count(verdict) as f64, "trials"));
             }
-            results.push((format!("{name} {target}, {label}: records lost of 60"), mean_lost, "mean"));
+            let figure = format!("{name} {target}, {label}: records lost of 60");
+            results.push(Measurement::new(figure, mean_lost, "mean"));
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! not run as root is named, and the command stops.
 
 mod areas;
+mod bench;
 mod coverage;
 mod deny;
 mod house;
@@ -84,16 +85,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             shell::run(&mut demo)
         }
         Task::Test { all, only } => test::run(all, only),
-        Task::Bench { name, json } => {
-            packages::ensure(packages::TEST)?;
-            let products = products::build()?;
-            let mut bench = products.command("trunkline-bench");
-            bench.args(name);
-            if let Some(json) = json {
-                bench.arg("--json").arg(json);
-            }
-            shell::run(&mut bench)
-        }
+        Task::Bench { name, json } => bench::run(name.as_deref(), json.as_deref()),
         Task::Plugins => {
             packages::ensure(packages::PLUGINS)?;
             for built in products::plugins()? {

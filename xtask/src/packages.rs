@@ -54,6 +54,34 @@ const PEERS: &[Package] = &[
     ("llvm-22", Proof::Installed),
 ];
 
+/// For the speed of signal processing, beside what Debian ships.
+pub(crate) const BENCH_DSP: &[&[Package]] = &[BUILD, SOUND_PEERS];
+
+const SOUND_PEERS: &[Package] =
+    &[("libspandsp-dev", Proof::Installed), ("libspeexdsp-dev", Proof::Installed), ("libopus-dev", Proof::Installed)];
+
+/// For judging the sound: people and machines that speak, something to compare with, and what scores it.
+pub(crate) const BENCH_QUALITY: &[&[Package]] = &[BUILD, VOICE, SPEECH];
+
+const SPEECH: &[Package] = &[
+    ("asterisk-core-sounds-en-wav", Proof::Installed),
+    ("asterisk-core-sounds-en-g722", Proof::Installed),
+    ("asterisk-core-sounds-es-wav", Proof::Installed),
+    ("asterisk-core-sounds-es-g722", Proof::Installed),
+    ("asterisk-core-sounds-fr-wav", Proof::Installed),
+    ("asterisk-core-sounds-fr-g722", Proof::Installed),
+    ("asterisk-core-sounds-it-wav", Proof::Installed),
+    ("asterisk-core-sounds-it-g722", Proof::Installed),
+    ("asterisk-core-sounds-ru-wav", Proof::Installed),
+    ("asterisk-core-sounds-ru-g722", Proof::Installed),
+    ("asterisk-prompt-it-menardi-wav", Proof::Installed),
+    ("espeak-ng", Proof::Program("espeak-ng")),
+    ("libspandsp-dev", Proof::Installed),
+    ("python3-dev", Proof::Installed),
+    ("python3-pip", Proof::Installed),
+    ("python3-venv", Proof::Installed),
+];
+
 /// Installs what is missing when root; names it and stops otherwise.
 pub(crate) fn ensure(groups: &[&[Package]]) -> anyhow::Result<()> {
     let missing: Vec<&str> = groups

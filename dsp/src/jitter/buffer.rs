@@ -1,94 +1,102 @@
-//! The buffer itself: which sample plays next, and what stands in for one that is not there.
+//! The buffer itself: packets are put in their place as they come, and sound is taken out frame by frame.
 
-use super::conceal::Concealer;
-use super::delay::DelayEstimator;
-use super::store::Store;
+use super::decision_logic::{DecisionLogic, Operation, Situation};
+use super::delay_manager::DelayManager;
+use super::expand::{Expand, HISTORY_US};
+use super::packet_buffer::PacketBuffer;
+use super::sync_buffer::SyncBuffer;
+use super::time_stretch::TimeStretch;
+use super::timeline::{Place, Timeline, Verdict};
 use super::{FrameInfo, FrameKind, Inserted, JitterConfig, JitterStats, Packet};
 use crate::codec::Decoder;
-use crate::fade::cross_fade;
-use crate::level::rms_dbfs;
+use crate::fade::fade_out;
+use crate::simd::Simd;
 
-/// Sequence numbers and times this far from the stream's belong to another stream (RFC 3550 A.1 MAX_DROPOUT).
-const MAX_DROPOUT: i32 = 3000;
-const MAX_TIME_JUMP_US: i64 = 2_000_000;
-/// Extended numbers start here, so that the first packets may be older than the very first.
-const FIRST_SEQ: u64 = 1 << 32;
-const FIRST_TIME: u64 = 1 << 40;
-/// Frames below this level may be dropped or doubled without anyone hearing it.
-const QUIET_DBFS: f32 = -45.0;
-/// Above the wanted delay by this much, even loud frames are dropped.
-const FORCE_US: i64 = 80_000;
-/// Two changes of the delay lie at least this far apart.
-const RETIME_EVERY_US: u64 = 100_000;
 /// The most samples asked for in one go: 20 ms at 48 kHz.
 const MAX_FRAME: usize = 960;
+/// Longest packet in microseconds (RFC 6716 knows none longer); what is decoded beyond is cut.
+const MAX_PACKET_US: usize = 120_000;
+/// Longest stretch that is bridged in one go, in microseconds.
+pub(super) const BRIDGE_MAX_US: usize = 60_000;
 
 /// A jitter buffer for one source. See the [module](super) for how it is used.
 #[derive(Debug)]
 pub struct JitterBuffer<D> {
-    decoder: D,
-    rate: u32,
+    pub(super) decoder: D,
+    pub(super) rate: u32,
     max_delay_us: u64,
-    store: Store,
-    delay: DelayEstimator,
-    concealer: Concealer,
-    stats: JitterStats,
+    pub(super) packets: PacketBuffer,
+    pub(super) timeline: Timeline,
+    pub(super) delay: DelayManager,
+    logic: DecisionLogic,
+    pub(super) sync: SyncBuffer,
+    pub(super) expand: Expand,
+    stretch: TimeStretch,
+    pub(super) stats: JitterStats,
     /// Whether any packet came since the last reset, and whether the first one is being played.
     started: bool,
     playing: bool,
     first_arrival: u64,
-    /// Newest packet: extended sequence number, extended timestamp and arrival of the newest with sound.
-    newest_seq: u64,
-    newest_time: u64,
-    newest_arrival: u64,
-    /// A packet that did not fit the stream: the next one decides.
-    suspect_seq: Option<u16>,
     /// Sequence numbers below this had their turn; bit n of `had` says whether `head - 1 - n` came.
-    head: u64,
+    pub(super) head: u64,
     had: u64,
-    /// Media time of the next sample to play.
-    next_time: u64,
+    /// Media time of the sample after the last one that waits in the sync buffer.
+    pub(super) next_time: u64,
     /// Samples already made up beyond `next_time`, because nothing was there and nothing newer either.
-    ahead: u64,
-    decoded: Box<[i16]>,
-    decoded_from: usize,
-    decoded_to: usize,
-    decoded_arrival: u64,
-    last_retime: u64,
-    last_level: f32,
+    pub(super) ahead: u64,
+    /// The far end is silent on purpose, or the last payload was damaged.
+    pub(super) quiet: bool,
+    pub(super) damaged: bool,
+    /// The pause that the delay was last changed in, by the packet after it.
+    pub(super) settled_before: u64,
+    /// Samples of the newest packet, and of the frames asked for.
+    pub(super) packet: usize,
+    pub(super) frame: usize,
+    pub(super) payload: Box<[u8]>,
+    pub(super) decoded: Box<[i16]>,
 }
 
 impl<D: Decoder> JitterBuffer<D> {
     /// A buffer that decodes with `decoder`; all its memory is taken here.
     #[must_use]
     pub fn new(decoder: D, config: JitterConfig) -> Self {
-        let rate = decoder.rate();
+        Self::with_simd(Simd::detect(), decoder, config)
+    }
+
+    /// The same with the instructions that `simd` allows; the sound is the same bit for bit.
+    #[must_use]
+    pub fn with_simd(simd: Simd, decoder: D, config: JitterConfig) -> Self {
+        let rate = decoder.rate().clamp(1_000, 384_000);
+        let samples = |us: usize| rate as usize * us / 1_000_000;
+        let clock_rate = if config.clock_rate == 0 { rate } else { config.clock_rate };
+        let packets = PacketBuffer::new(config.packets, config.max_payload, config.bytes);
+        let waiting = 2 * MAX_FRAME.min(samples(20_000)) + samples(MAX_PACKET_US) + samples(BRIDGE_MAX_US);
         Self {
             rate,
             decoder,
-            max_delay_us: config.max_delay_us,
-            store: Store::new(config.packets, config.max_payload),
-            delay: DelayEstimator::new(config.min_delay_us, config.max_delay_us),
-            concealer: Concealer::new(rate),
+            max_delay_us: config.max_delay_us.min(60_000_000),
+            payload: vec![0; packets.max_payload()].into_boxed_slice(),
+            packets,
+            timeline: Timeline::new(rate, clock_rate),
+            delay: DelayManager::new(&config),
+            logic: DecisionLogic::default(),
+            sync: SyncBuffer::new(samples(HISTORY_US), waiting.max(2 * MAX_FRAME)),
+            expand: Expand::new(simd, rate),
+            stretch: TimeStretch::new(simd, rate),
             stats: JitterStats::default(),
             started: false,
             playing: false,
             first_arrival: 0,
-            newest_seq: 0,
-            newest_time: 0,
-            newest_arrival: 0,
-            suspect_seq: None,
             head: 0,
             had: 0,
             next_time: 0,
             ahead: 0,
-            // No codec makes more than one sample a payload byte at G.711's density; wider ones are cut here.
-            decoded: vec![0; config.max_payload.max(MAX_FRAME)].into_boxed_slice(),
-            decoded_from: 0,
-            decoded_to: 0,
-            decoded_arrival: 0,
-            last_retime: 0,
-            last_level: 0.0,
+            quiet: false,
+            damaged: false,
+            settled_before: 0,
+            packet: samples(20_000),
+            frame: samples(20_000),
+            decoded: vec![0; samples(MAX_PACKET_US)].into_boxed_slice(),
         }
     }
 
@@ -105,42 +113,55 @@ impl<D: Decoder> JitterBuffer<D> {
         outcome
     }
 
-    /// Writes the next `out.len()` samples (at most 20 ms at 48 kHz; the rest is silenced) as of `now`, in
-    /// microseconds on the clock of the arrivals.
+    /// Writes the next `out.len()` samples (at most 960, which are 20 ms at 48 kHz; the rest is silenced) as of `now`,
+    /// in microseconds on the clock of the arrivals.
     pub fn get(&mut self, now: u64, out: &mut [i16]) -> FrameInfo {
         let length = out.len().min(MAX_FRAME);
         let (out, beyond) = out.split_at_mut(length);
         beyond.fill(0);
         if !self.start_playing(now) {
-            out.fill(0);
+            self.wait(out);
             return FrameInfo { kind: FrameKind::Waiting, concealed: 0, delay: 0, arrival: now };
         }
-        self.drop_beyond_max(now);
-        if let Some(info) = self.lengthen(now, out) {
-            return info;
+        self.frame = length.max(1);
+        self.drop_beyond_max();
+        let operation = self.logic.decide(now, &self.situation(), self.excess_us(now));
+        if let Operation::Accelerate { most, .. } = operation {
+            self.prepare(length + most.min(self.rate as usize / 50));
         }
-        let mut info = self.fill(now, out);
-        self.shorten(now, out, &mut info);
-        self.last_level = rms_dbfs(out);
-        if info.concealed > 0 && info.kind != FrameKind::Silence {
-            self.stats.concealed_samples += u64::from(info.concealed);
+        let made_up = self.fill(now, length);
+        if !made_up {
+            self.modify(now, length, operation);
         }
-        info
+        let taken = self.sync.take(out);
+        self.stats.concealed_samples += taken.concealed as u64;
+        let concealed = (taken.concealed + taken.silent) as u32;
+        match taken.arrival {
+            Some(arrival) => {
+                FrameInfo { kind: FrameKind::Decoded, concealed, delay: now.saturating_sub(arrival), arrival }
+            }
+            None => {
+                let kind = if taken.concealed > 0 { FrameKind::Concealed } else { FrameKind::Silence };
+                FrameInfo { kind, concealed, delay: 0, arrival: now }
+            }
+        }
     }
 
     /// Starts anew for another source: drops every packet and all estimates, keeps the counters. The last sound is
     /// kept for concealment, so that the change makes no click.
     pub fn reset(&mut self) {
-        self.store.clear();
+        self.packets.clear();
         self.delay.reset();
         self.decoder.reset();
+        if self.playing {
+            self.drop_waiting();
+        }
         self.started = false;
         self.playing = false;
-        self.suspect_seq = None;
         self.had = 0;
         self.ahead = 0;
-        self.decoded_from = 0;
-        self.decoded_to = 0;
+        self.quiet = false;
+        self.damaged = false;
     }
 
     /// Counters since the buffer was made.
@@ -167,120 +188,143 @@ impl<D: Decoder> JitterBuffer<D> {
     }
 
     fn place(&mut self, packet: &Packet<'_>) -> Inserted {
-        if packet.payload.len() > self.store.max_payload() {
+        if packet.payload.len() > self.packets.max_payload() {
             return Inserted::Oversize;
         }
-        if !self.started {
-            self.begin(packet);
-        }
-        let mut seq_step = i32::from(packet.seq.wrapping_sub(self.newest_seq as u16) as i16);
-        let mut time_step = i64::from(packet.timestamp.wrapping_sub(self.newest_time as u32) as i32);
-        if self.is_foreign(packet, seq_step, time_step) {
-            if self.suspect_seq != Some(packet.seq.wrapping_sub(1)) {
-                self.suspect_seq = Some(packet.seq);
-                return Inserted::Suspect;
+        let place = if !self.started {
+            self.begin(packet)
+        } else {
+            match self.timeline.locate(packet) {
+                Verdict::Continues(place) => place,
+                Verdict::Suspect => return Inserted::Suspect,
+                Verdict::Jumped => {
+                    self.reset();
+                    self.begin(packet)
+                }
             }
-            // Two in a row: the far end itself jumped.
-            self.reset();
-            self.begin(packet);
-            (seq_step, time_step) = (0, 0);
-        }
-        self.suspect_seq = None;
-        let seq = self.newest_seq.wrapping_add_signed(i64::from(seq_step));
-        let time = self.newest_time.wrapping_add_signed(time_step);
-
+        };
+        let seq = place.seq;
         if seq < self.head {
             let age = self.head - 1 - seq;
-            if self.playing || self.head - seq >= self.store.capacity() / 2 {
+            if self.playing || self.head - seq >= self.packets.capacity() / 2 {
                 let had = age < 64 && self.had >> age & 1 == 1;
-                return if had { Inserted::Duplicate } else { Inserted::Late };
+                if had {
+                    return Inserted::Duplicate;
+                }
+                // It came too late, but it is a delay like any other.
+                self.measure(packet, place);
+                return Inserted::Late;
             }
             // Nothing was played yet: the stream simply began earlier than its first packet to arrive.
             self.head = seq;
         }
-        if self.store.get(seq).is_some() {
+        if self.packets.get(seq).is_some() {
             return Inserted::Duplicate;
         }
-        while seq >= self.head + self.store.capacity() {
+        // A jump of the head over nothing must not take longer than one over a full buffer.
+        while seq >= self.head + self.packets.capacity() {
             self.give_up_head();
         }
-        self.store.put(seq, time, packet.arrival, packet.payload);
-        self.newest_seq = self.newest_seq.max(seq);
-        if !packet.payload.is_empty() {
-            if time >= self.newest_time {
-                self.newest_time = time;
-                self.newest_arrival = packet.arrival;
-            }
-            self.delay.packet(packet.arrival, packet.arrival as i64 - self.media_us(time));
+        while !self.packets.has_room(packet.payload.len()) && self.head < seq {
+            self.give_up_head();
         }
+        if !self.packets.has_room(packet.payload.len()) {
+            return Inserted::Late;
+        }
+        self.packets.put(seq, place.time, packet.arrival, packet.payload);
+        self.timeline.accept(place, packet);
+        self.measure(packet, place);
         Inserted::Stored
     }
 
-    fn begin(&mut self, packet: &Packet<'_>) {
+    fn measure(&mut self, packet: &Packet<'_>, place: Place) {
+        if packet.payload.is_empty() {
+            return;
+        }
+        let samples = self.decoder.samples(packet.payload).min(self.decoded.len());
+        if samples > 0 {
+            self.packet = samples;
+        }
+        let transit = (packet.arrival as i64).wrapping_sub(self.timeline.media_us(place.time));
+        let duration = samples as u64 * 1_000_000 / u64::from(self.rate);
+        self.delay.packet(packet.arrival, transit, duration);
+    }
+
+    fn begin(&mut self, packet: &Packet<'_>) -> Place {
+        let place = self.timeline.begin(packet);
         self.started = true;
         self.first_arrival = packet.arrival;
-        self.newest_seq = FIRST_SEQ + u64::from(packet.seq);
-        self.newest_time = FIRST_TIME + u64::from(packet.timestamp);
-        self.newest_arrival = packet.arrival;
-        self.head = self.newest_seq;
-        self.next_time = self.newest_time;
+        self.head = place.seq;
+        self.next_time = place.time;
         self.had = 0;
+        place
     }
 
-    fn is_foreign(&self, packet: &Packet<'_>, seq_step: i32, time_step: i64) -> bool {
-        if seq_step.abs() > MAX_DROPOUT {
-            return true;
-        }
-        if packet.payload.is_empty() {
-            return false; // events keep the timestamp of their beginning
-        }
-        let clock = packet.arrival as i64 - self.newest_arrival as i64;
-        let media = time_step * 1_000_000 / i64::from(self.rate);
-        (clock - media).abs() > MAX_TIME_JUMP_US
+    fn situation(&self) -> Situation {
+        Situation { rate: self.rate, frame: self.frame, packet: self.packet, waiting: self.sync.waiting() }
     }
 
-    /// Microseconds of an extended media time since the first possible one.
-    fn media_us(&self, time: u64) -> i64 {
-        ((time - FIRST_TIME / 2) * 1_000_000 / u64::from(self.rate)) as i64
+    /// How much longer than wanted a packet waits that is just needed, in microseconds.
+    pub(super) fn excess_us(&self, now: u64) -> i64 {
+        let next = self.next_time.wrapping_add(self.ahead).wrapping_sub(self.sync.waiting() as u64);
+        let transit = (now as i64).wrapping_sub(self.timeline.media_us(next));
+        self.delay.excess(transit.saturating_sub(self.situation().unused_us()))
     }
 
-    /// How far the next sample lies behind its wanted moment: positive when the delay is longer than wanted.
-    fn excess_us(&self, now: u64) -> i64 {
-        now as i64 - self.media_us(self.next_time) - self.delay.wanted_offset()
+    /// The change of the delay that is due, in samples.
+    pub(super) fn change_due(&self, now: u64) -> isize {
+        self.situation().change(self.excess_us(now))
     }
 
     fn start_playing(&mut self, now: u64) -> bool {
         if self.playing {
             return true;
         }
-        if !self.started || now < self.first_arrival + self.delay.target() {
+        if !self.started || now < self.first_arrival.saturating_add(self.delay.target()) {
             return false;
         }
         self.pass_soundless();
-        let Some(first) = self.store.first(self.head, self.newest_seq) else { return false };
-        self.next_time = first.timestamp;
+        let Some(first) = self.packets.first(self.head, self.timeline.newest_seq()) else { return false };
+        self.next_time = first.time;
         self.ahead = 0;
+        self.quiet = false;
         self.playing = true;
-        self.last_retime = now;
+        self.logic.changed(now);
         true
     }
 
+    /// Silence before a stream, with the last sound of the one before faded out.
+    fn wait(&mut self, out: &mut [i16]) {
+        let Self { sync, expand, .. } = self;
+        if expand.active() {
+            sync.append(out.len(), FrameKind::Waiting, 0, |to| {
+                expand.extend(to);
+                fade_out(to);
+            });
+            expand.end();
+        } else {
+            sync.append(out.len(), FrameKind::Waiting, 0, |to| to.fill(0));
+        }
+        sync.take(out);
+    }
+
     /// Consumes packets at the head that hold no sound, so that they count neither as loss nor as sound.
-    fn pass_soundless(&mut self) {
-        while self.store.get(self.head).is_some_and(|(_, payload)| payload.is_empty()) {
+    pub(super) fn pass_soundless(&mut self) {
+        while self.packets.get(self.head).is_some_and(|entry| entry.is_empty()) {
+            self.quiet = true;
             self.take_turn();
         }
     }
 
     /// The head had its turn: it was played, passed over or never came.
-    fn take_turn(&mut self) {
-        let came = self.store.remove(self.head);
+    pub(super) fn take_turn(&mut self) {
+        let came = self.packets.remove(self.head);
         self.had = self.had << 1 | u64::from(came);
         self.head += 1;
     }
 
     fn give_up_head(&mut self) {
-        if self.store.get(self.head).is_some() {
+        if self.packets.get(self.head).is_some() {
             self.stats.overrun += 1;
         } else {
             self.stats.lost += 1;
@@ -288,103 +332,17 @@ impl<D: Decoder> JitterBuffer<D> {
         self.take_turn();
     }
 
-    /// Fills `out` from packets, concealing what is missing, and moves the media time on.
-    fn fill(&mut self, now: u64, out: &mut [i16]) -> FrameInfo {
-        let mut filled = 0;
-        let mut info = FrameInfo { kind: FrameKind::Silence, concealed: 0, delay: 0, arrival: now };
-        let (mut decoded_any, mut lost_any) = (false, false);
-        while filled < out.len() {
-            if self.decoded_from == self.decoded_to {
-                match self.next_gap() {
-                    Gap::None => {}
-                    Gap::Empty => {
-                        let rest = &mut out[filled..];
-                        self.concealer.fill(rest);
-                        self.ahead += rest.len() as u64;
-                        info.concealed += rest.len() as u32;
-                        lost_any = true;
-                        break;
-                    }
-                    Gap::Of { samples, lost } => {
-                        let count = (out.len() - filled).min(usize::try_from(samples).unwrap_or(usize::MAX));
-                        self.concealer.fill(&mut out[filled..filled + count]);
-                        self.next_time += count as u64;
-                        info.concealed += count as u32;
-                        lost_any |= lost;
-                        filled += count;
-                        continue;
-                    }
-                }
-            }
-            let count = (out.len() - filled).min(self.decoded_to - self.decoded_from);
-            let sound = &mut self.decoded[self.decoded_from..self.decoded_from + count];
-            out[filled..filled + count].copy_from_slice(sound);
-            self.concealer.remember(sound);
-            self.decoded_from += count;
-            self.next_time += count as u64;
-            filled += count;
-            decoded_any = true;
-            info.arrival = self.decoded_arrival;
-        }
-        if decoded_any {
-            info.kind = FrameKind::Decoded;
-            info.delay = now.saturating_sub(info.arrival);
-        } else if lost_any {
-            info.kind = FrameKind::Concealed;
-        }
-        info
-    }
-
-    /// Decodes the packet that holds the next sample, or says what lies before it.
-    fn next_gap(&mut self) -> Gap {
-        loop {
-            self.pass_soundless();
-            let Some(entry) = self.store.first(self.head, self.newest_seq) else { return Gap::Empty };
-            let missing = entry.seq - self.head;
-            if entry.timestamp > self.next_time {
-                // What was made up while nothing was there stands for this gap first.
-                let covered = (entry.timestamp - self.next_time).min(self.ahead);
-                self.next_time += covered;
-                self.ahead -= covered;
-                let samples = entry.timestamp - self.next_time;
-                if samples > 0 {
-                    return Gap::Of { samples, lost: missing > 0 };
-                }
-            }
-            for _ in 0..missing {
-                self.stats.lost += 1;
-                self.take_turn();
-            }
-            let Some((entry, payload)) = self.store.get(self.head) else { return Gap::Empty };
-            if payload.is_empty() {
-                self.take_turn();
-                continue;
-            }
-            let samples = self.decoder.decode(payload, &mut self.decoded);
-            self.take_turn();
-            // Sound whose time has passed (an overlap of timestamps) is skipped.
-            let skip = self.next_time.saturating_sub(entry.timestamp);
-            if skip >= samples as u64 {
-                continue;
-            }
-            self.ahead = 0;
-            self.decoded_from = skip as usize;
-            self.decoded_to = samples;
-            self.decoded_arrival = entry.arrival;
-            self.concealer.recover(&mut self.decoded[self.decoded_from..self.decoded_to]);
-            return Gap::None;
-        }
-    }
-
     /// Drops the oldest packets while more than the largest delay is waiting.
-    fn drop_beyond_max(&mut self, now: u64) {
+    fn drop_beyond_max(&mut self) {
         let max = (self.max_delay_us * u64::from(self.rate) / 1_000_000).max(1);
-        if self.newest_time.saturating_sub(self.next_time) <= max {
+        let newest = self.timeline.newest_time();
+        let playing = (self.next_time + self.ahead).saturating_sub(self.sync.waiting() as u64);
+        if newest.saturating_sub(playing) <= max {
             return;
         }
-        let keep_from = self.newest_time - max / 2;
-        while let Some(entry) = self.store.first(self.head, self.newest_seq) {
-            if entry.timestamp >= keep_from {
+        let keep_from = newest - max / 2;
+        while let Some(entry) = self.packets.first(self.head, self.timeline.newest_seq()) {
+            if entry.time >= keep_from {
                 break;
             }
             while self.head < entry.seq {
@@ -393,55 +351,41 @@ impl<D: Decoder> JitterBuffer<D> {
             }
             self.give_up_head();
         }
-        self.decoded_from = self.decoded_to;
+        self.drop_waiting();
         self.ahead = 0;
-        self.next_time = self.store.first(self.head, self.newest_seq).map_or(keep_from, |entry| entry.timestamp);
-        self.last_retime = now;
+        let first = self.packets.first(self.head, self.timeline.newest_seq());
+        self.next_time = first.map_or(keep_from, |entry| entry.time);
     }
 
-    /// Plays a frame of nothing new when packets have come to need a longer delay and the moment is quiet.
-    fn lengthen(&mut self, now: u64, out: &mut [i16]) -> Option<FrameInfo> {
-        let frame_us = (out.len() as u64 * 1_000_000 / u64::from(self.rate)) as i64;
-        let due = now.saturating_sub(self.last_retime) >= RETIME_EVERY_US;
-        if !due || self.last_level > QUIET_DBFS || self.excess_us(now) > -frame_us || self.store.is_empty() {
-            return None;
+    /// Drops the sound that waits; whatever comes next is joined to what was played.
+    fn drop_waiting(&mut self) {
+        let Self { sync, expand, .. } = self;
+        expand.begin(sync.around().0);
+        sync.clear_waiting();
+    }
+
+    /// Carries out a change of the delay on the sound that waits.
+    fn modify(&mut self, now: u64, length: usize, operation: Operation) {
+        let (past, ahead) = self.sync.around();
+        let change = match operation {
+            Operation::Normal => None,
+            Operation::Accelerate { most, urgent } => {
+                let spare = ahead.len().saturating_sub(length);
+                self.stretch.accelerate(ahead, most.min(spare), urgent)
+            }
+            Operation::PreemptiveExpand { most, urgent } => {
+                // A period that is longer than what is missing is still better than missing it.
+                let longest = most.max(self.stretch.longest()).min(self.sync.room());
+                self.stretch.preemptive_expand(past, ahead, (most, longest), urgent)
+            }
+        };
+        let Some(change) = change else { return };
+        self.sync.replace(change.old, &self.stretch.output[..change.new]);
+        self.logic.changed(now);
+        if change.new < change.old {
+            self.stats.shortened += 1;
+        } else {
+            self.stats.lengthened += 1;
         }
-        self.last_retime = now;
-        self.stats.lengthened += 1;
-        self.concealer.fill(out);
-        self.stats.concealed_samples += out.len() as u64;
-        Some(FrameInfo { kind: FrameKind::Concealed, concealed: out.len() as u32, delay: 0, arrival: now })
     }
-
-    /// Blends this frame into the next one when the delay is longer than wanted: in quiet, or when it is far off.
-    fn shorten(&mut self, now: u64, out: &mut [i16], info: &mut FrameInfo) {
-        let frame_us = (out.len() as u64 * 1_000_000 / u64::from(self.rate)) as i64;
-        // The media time has moved on by this frame already; measure as before it.
-        let excess = self.excess_us(now) + frame_us;
-        let quiet = rms_dbfs(out) < QUIET_DBFS;
-        let due = now.saturating_sub(self.last_retime) >= RETIME_EVERY_US;
-        let wanted = (quiet && excess > frame_us + frame_us / 4) || excess > frame_us + FORCE_US;
-        if !due || !wanted || self.newest_time < self.next_time {
-            return;
-        }
-        self.last_retime = now;
-        self.stats.shortened += 1;
-        let mut scratch = [0; MAX_FRAME];
-        let next = &mut scratch[..out.len()];
-        let later = self.fill(now, next);
-        let blend = out.len() / 4;
-        cross_fade(&mut out[..blend], &next[..blend]);
-        out[blend..].copy_from_slice(&next[blend..]);
-        *info = FrameInfo { concealed: later.concealed, ..later };
-    }
-}
-
-/// What lies before the next packet with sound.
-enum Gap {
-    /// Nothing: the next sample is decoded.
-    None,
-    /// Nothing is waiting at all.
-    Empty,
-    /// This many samples: lost, or never sent.
-    Of { samples: u64, lost: bool },
 }

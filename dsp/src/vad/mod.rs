@@ -1,9 +1,23 @@
 //! Voice activity: does this frame hold speech?
 
+mod decide;
+mod decimate;
+mod earshot;
+mod features;
 mod fft;
+mod fused;
+mod math;
+mod net;
 mod spectral;
+mod webrtc;
+mod weights;
 
+pub use decide::VadConfig;
+pub(crate) use decimate::{HalfBand, Halver};
+pub use earshot::EarshotBank;
+pub use fused::FusedBank;
 pub use spectral::SpectralBank;
+pub use webrtc::{WebRtcBank, WebRtcMode};
 
 pub use crate::bank::Slot;
 

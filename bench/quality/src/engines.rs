@@ -1,0 +1,34 @@
+//! The engines under comparison, by the names of their rows.
+
+use anyhow::{Context as _, Result, bail};
+use trunkline_dsp::NoiseBank;
+use trunkline_dsp::ns::{LanesBank, NnnoiselessBank, SonoraBank};
+use trunkline_dsp::vad::{SpectralBank, VadBank};
+
+/// Noise suppression; the first is the reference.
+pub(crate) const NOISE: [&str; 3] = ["nnnoiseless", "sonora", "lanes"];
+/// Voice activity.
+pub(crate) const VOICE: [&str; 3] = ["webrtc", "earshot", "fused"];
+/// The suppression in front of the detectors when they are judged behind one.
+pub(crate) const IN_FRONT: &str = "lanes";
+
+/// A noise bank of this name, as the product configures it.
+pub(crate) fn noise(name: &str, slots: usize) -> Result<Box<dyn NoiseBank>> {
+    Ok(match name {
+        "nnnoiseless" => Box::new(NnnoiselessBank::new(slots)),
+        "sonora" => Box::new(SonoraBank::new(slots)),
+        "lanes" => Box::new(LanesBank::new(slots)),
+        _ => bail!("no noise suppression of the name {name}"),
+    })
+}
+
+/// A voice activity bank of this name, as the product configures it.
+pub(crate) fn voice(name: &str, slots: usize) -> Result<Box<dyn VadBank>> {
+    let _ = name;
+    Ok(Box::new(SpectralBank::new(slots)))
+}
+
+/// How late sound leaves the noise bank of this name, as it documents, in microseconds.
+pub(crate) fn noise_delay_us(name: &str, rate: u32) -> Result<u64> {
+    noise(name, 1)?.delay_us(rate).with_context(|| format!("{name} does not know {rate} Hz"))
+}

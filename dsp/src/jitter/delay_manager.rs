@@ -1,0 +1,196 @@
+//! The delay manager: how long packets should wait, from the histogram of their arrival delays.
+//!
+//! The delay of a packet is its transit time above the fastest of the last two to four seconds (the base), so that
+//! neither the unknown distance of the clocks nor their drift matters. A histogram that forgets gives the quantile
+//! that must arrive in time. Nothing changes while nothing arrives, so that a pause in the far end's speech leaves the estimate as it was.
+
+use super::JitterConfig;
+
+/// Width of a histogram bin in microseconds.
+const BIN_US: u64 = 2_500;
+const BINS: usize = 160;
+/// Share of packets that must arrive within the target.
+const QUANTILE: f32 = 0.95;
+/// Share of packets whose successor should be here when they are found missing.
+const LOOK_AHEAD_QUANTILE: f32 = 0.7;
+/// Weight a packet's past keeps when the next arrives: an effective memory of 100 packets.
+const MEMORY: f32 = 0.99;
+/// The base (fastest) transit is the minimum over this many microseconds, twice.
+const WINDOW_US: u64 = 2_000_000;
+/// Losses within this time of each other are a lossy network; without one for so long, it is none any more.
+const LOSSY_US: u64 = 10_000_000;
+/// The largest look-ahead, in microseconds.
+const LOOK_AHEAD_MAX_US: u64 = 30_000;
+
+/// Estimates the base transit time and the delay that covers the spread above it.
+#[derive(Debug)]
+pub(super) struct DelayManager {
+    histogram: [f32; BINS],
+    packets: u32,
+    window_start: u64,
+    base_now: i64,
+    base_before: i64,
+    target: u64,
+    min: u64,
+    max: u64,
+    look_ahead: bool,
+    last_loss: Option<u64>,
+    lossy: bool,
+}
+
+impl DelayManager {
+    pub(super) fn new(config: &JitterConfig) -> Self {
+        // Half the range of an i64 is 146 000 years.
+        let min = config.min_delay_us.min(u64::MAX / 4);
+        let max = config.max_delay_us.clamp(min, u64::MAX / 4);
+        Self {
+            histogram: [0.0; BINS],
+            packets: 0,
+            window_start: 0,
+            base_now: i64::MAX,
+            base_before: i64::MAX,
+            target: min,
+            min,
+            max,
+            look_ahead: config.loss_look_ahead,
+            last_loss: None,
+            lossy: false,
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.histogram.fill(0.0);
+        self.packets = 0;
+        self.base_now = i64::MAX;
+        self.base_before = i64::MAX;
+        self.target = self.min;
+        self.last_loss = None;
+        self.lossy = false;
+    }
+
+    /// Takes note of a packet: `transit` is its arrival minus its media time, `duration` its length, all in
+    /// microseconds.
+    pub(super) fn packet(&mut self, arrival: u64, transit: i64, duration: u64) {
+        if self.packets == 0 || arrival.saturating_sub(self.window_start) >= WINDOW_US {
+            self.base_before = self.base_now;
+            self.base_now = i64::MAX;
+            self.window_start = arrival;
+        }
+        self.base_now = self.base_now.min(transit);
+        self.packets = self.packets.saturating_add(1);
+
+        let spread = transit.saturating_sub(self.base()).unsigned_abs();
+        let bin = ((spread / BIN_US) as usize).min(BINS - 1);
+        // Young estimates forget faster, so that the first packets do not decide for seconds.
+        let memory = MEMORY.min(1.0 - 1.0 / (self.packets as f32 + 1.0));
+        for weight in &mut self.histogram {
+            *weight *= memory;
+        }
+        self.histogram[bin] += 1.0 - memory;
+        if self.lossy && self.last_loss.is_none_or(|at| arrival.saturating_sub(at) > LOSSY_US) {
+            self.lossy = false;
+        }
+        // The edge of the bin, and one more: what barely makes it today comes too late tomorrow.
+        let mut target = self.quantile(QUANTILE) + BIN_US;
+        if self.lossy {
+            target = target.max(self.quantile(LOOK_AHEAD_QUANTILE) + duration.min(LOOK_AHEAD_MAX_US));
+        }
+        self.target = target.clamp(self.min, self.max);
+    }
+
+    /// Upper edge of the bin below which this share of the packets lies, in microseconds.
+    fn quantile(&self, share: f32) -> u64 {
+        let total: f32 = self.histogram.iter().sum();
+        let mut sum = 0.0;
+        let covering = self.histogram.iter().position(|weight| {
+            sum += weight;
+            sum >= total * share
+        });
+        (covering.unwrap_or(BINS - 1) as u64 + 1) * BIN_US
+    }
+
+    /// Takes note of a gap in the sequence that no packet will fill.
+    pub(super) fn loss(&mut self, now: u64) {
+        self.lossy |= self.look_ahead && self.last_loss.is_some_and(|at| now.saturating_sub(at) <= LOSSY_US);
+        self.last_loss = Some(now);
+    }
+
+    fn base(&self) -> i64 {
+        self.base_now.min(self.base_before)
+    }
+
+    /// The delay wanted above the fastest transit, in microseconds.
+    pub(super) const fn target(&self) -> u64 {
+        self.target
+    }
+
+    /// How much longer than wanted a packet of the fastest transit has waited, when it plays with `transit`, in
+    /// microseconds.
+    pub(super) fn excess(&self, transit: i64) -> i64 {
+        if self.packets == 0 { 0 } else { transit.saturating_sub(self.base()).saturating_sub(self.target as i64) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manager() -> DelayManager {
+        DelayManager::new(&JitterConfig::default())
+    }
+
+    #[test]
+    fn a_steady_network_needs_the_smallest_delay() {
+        let mut delay = manager();
+        for n in 0..200_u64 {
+            delay.packet(n * 20_000 + 7_000, 7_000, 20_000);
+        }
+        assert_eq!(delay.target(), 5_000);
+        assert_eq!(delay.excess(13_000), 1_000);
+    }
+
+    #[test]
+    fn the_target_covers_the_spread_and_comes_down_again() {
+        let mut delay = manager();
+        for n in 0..300_u64 {
+            let late = (n * 7 % 5) * 10_000;
+            delay.packet(n * 20_000 + late, late as i64, 20_000);
+        }
+        assert!((40_000..=45_000).contains(&delay.target()), "{}", delay.target());
+        for n in 300..900_u64 {
+            delay.packet(n * 20_000, 0, 20_000);
+        }
+        assert_eq!(delay.target(), 5_000);
+    }
+
+    #[test]
+    fn the_base_follows_a_slower_route_within_two_windows() {
+        let mut delay = manager();
+        for n in 0..100_u64 {
+            delay.packet(n * 20_000, 0, 20_000);
+        }
+        for n in 100..400_u64 {
+            delay.packet(n * 20_000 + 50_000, 50_000, 20_000);
+        }
+        assert_eq!(delay.excess(50_000 + delay.target() as i64), 0);
+    }
+
+    #[test]
+    fn losses_in_a_row_add_one_packet_and_a_single_one_does_not() {
+        let mut delay = manager();
+        let steady = |delay: &mut DelayManager, seconds: std::ops::Range<u64>| {
+            for n in seconds.start * 50..seconds.end * 50 {
+                delay.packet(n * 20_000, 0, 20_000);
+            }
+        };
+        steady(&mut delay, 0..2);
+        delay.loss(2_000_000);
+        steady(&mut delay, 2..4);
+        assert_eq!(delay.target(), 5_000);
+        delay.loss(4_000_000);
+        steady(&mut delay, 4..6);
+        assert_eq!(delay.target(), 22_500);
+        steady(&mut delay, 6..15);
+        assert_eq!(delay.target(), 5_000);
+    }
+}
