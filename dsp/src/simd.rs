@@ -1,7 +1,7 @@
 //! Which instructions a kernel may use: chosen once at run time, or forced down by an argument in tests and benches.
 //!
 //! A kernel is written once, as plain Rust that vectorises, and compiled once more for every instruction set by
-//! [`dispatched!`]. Nothing is contracted or reordered between the copies, so that their results are the same bit for
+//! `dispatched!`. Nothing is contracted or reordered between the copies, so that their results are the same bit for
 //! bit; the scalar copy is the oracle of the others.
 
 /// An instruction set that this processor has. Only [`Simd::detect`] makes the wider ones, so that holding one proves

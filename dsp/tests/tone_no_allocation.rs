@@ -1,57 +1,14 @@
 //! Tones, gain and the echo gate allocate nothing once they are made; what the opt-in engines allocate is printed.
-#![allow(clippy::unwrap_used, unsafe_code)]
+#![allow(clippy::unwrap_used)]
 
 mod tone_signals;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use tone_signals::{add, noise, place, sine, speech};
+use trunkline_allocations::allocations;
 use trunkline_dsp::echo::{BargeIn, EchoGate, SonoraAec};
 use trunkline_dsp::gain::{Agc, AgcConfig, Limiter, SonoraAgc};
 use trunkline_dsp::tone::progress::Classifier;
 use trunkline_dsp::tone::{DtmfDetector, DtmfTone, Plan, SupervisoryTone};
-
-/// Counts what each thread asks for.
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    let _ = COUNT.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every request is passed on to the system's allocator unchanged; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract of `alloc`, which is the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: `pointer` came from `alloc` above, which is the system's.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as for `dealloc`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(mut work: impl FnMut()) -> u64 {
-    let before = COUNT.with(Cell::get);
-    work();
-    COUNT.with(Cell::get) - before
-}
 
 /// Speech, keys, a beep and noise, so that every branch is taken.
 fn everything(rate: u32) -> Vec<f32> {

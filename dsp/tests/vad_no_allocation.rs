@@ -1,10 +1,7 @@
 //! Detectors, meter, gate, endpointer and prosody take all their memory when made: counted in Rust's allocator.
 #![allow(clippy::unwrap_used)]
-#![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
+use trunkline_allocations::allocations;
 use trunkline_dsp::endpoint::{EndpointConfig, Endpointer};
 use trunkline_dsp::gate::{GateConfig, NoiseGate};
 use trunkline_dsp::level::LevelMeter;
@@ -12,40 +9,6 @@ use trunkline_dsp::prosody::Prosody;
 use trunkline_dsp::vad::{
     Activity, EarshotBank, FusedBank, SpectralBank, VadBank, VadConfig, VadFrame, WebRtcBank, WebRtcMode,
 };
-
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; the counter is a plain cell of this thread.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = COUNT.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(work: impl FnOnce()) -> usize {
-    let before = COUNT.with(Cell::get);
-    work();
-    COUNT.with(Cell::get) - before
-}
-
-#[test]
-fn the_counter_counts() {
-    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
-}
 
 #[test]
 fn banks_attach_judge_and_detach_without_allocating() {

@@ -14,12 +14,13 @@ pub struct Measurement {
     value: f64,
     unit: String,
     baseline: Option<f64>,
+    against: Option<String>,
 }
 
 impl Measurement {
     /// A figure by itself.
     pub fn new(name: impl Into<String>, value: f64, unit: impl Into<String>) -> Self {
-        Self { name: name.into(), value, unit: unit.into(), baseline: None }
+        Self { name: name.into(), value, unit: unit.into(), baseline: None, against: None }
     }
 
     /// With the same figure of the baseline, measured in the same run.
@@ -27,6 +28,13 @@ impl Measurement {
     pub const fn beside(mut self, baseline: f64) -> Self {
         self.baseline = Some(baseline);
         self
+    }
+
+    /// With the figure of a baseline of its own, measured in the same run and named in the table.
+    #[must_use]
+    pub fn against(mut self, what: &str, baseline: f64) -> Self {
+        self.against = Some(what.to_owned());
+        self.beside(baseline)
     }
 
     /// What it is the figure of.
@@ -99,12 +107,13 @@ impl Results {
         for row in &self.measurements {
             let number = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.2}"));
             println!(
-                "{:<44} {:>12.2} {:<14} {:>12} {:>8}",
+                "{:<44} {:>12.2} {:<14} {:>12} {:>8}  {}",
                 row.name,
                 row.value,
                 row.unit,
                 number(row.baseline),
-                number(row.ratio())
+                number(row.ratio()),
+                row.against.as_deref().unwrap_or_default()
             );
         }
         if let Some(baseline) = &self.baseline {

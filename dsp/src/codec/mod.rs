@@ -52,17 +52,4 @@ pub trait Decoder {
 
     /// Forgets what earlier payloads left behind (a new source). Codecs without memory do nothing.
     fn reset(&mut self) {}
-
-    /// Makes up the next frame, whose packet is lost, by the codec's own concealment; `None` when it has none.
-    fn decode_lost(&mut self, out: &mut [i16]) -> Option<usize> {
-        let _ = out;
-        None
-    }
-
-    /// Recovers the lost frame before `next` from the redundancy that `next` carries (in-band FEC); `None` when it
-    /// carries none.
-    fn decode_fec(&mut self, next: &[u8], out: &mut [i16]) -> Option<usize> {
-        let _ = (next, out);
-        None
-    }
 }

@@ -1,68 +1,14 @@
 //! The media worker allocates nothing per tick: 20 legs fed by real RTP, counted by the allocator itself.
 //!
-//! This test is alone in its binary, because the allocator counts for the whole process.
-#![allow(clippy::unwrap_used, unsafe_code)]
+//! This test is alone in its binary, because a process has one watched thread.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-
 use support::{Phone, Talker, attach_with, plane, until};
+use trunkline_allocations::{Counts, watch, watched};
 use trunkline_dsp::codec::ulaw_encode;
 use trunkline_leg::{DownFrame, LegFact};
-
-/// Counts what one thread allocates and frees.
-struct Counting;
-
-static WATCHED: AtomicI32 = AtomicI32::new(0);
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-static FREES: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    static THREAD: Cell<i32> = const { Cell::new(0) };
-}
-
-fn count(counter: &AtomicU64) {
-    let watched = WATCHED.load(Ordering::Relaxed);
-    if watched == 0 {
-        return;
-    }
-    let thread = THREAD.try_with(|id| {
-        if id.get() == 0 {
-            id.set(rustix::thread::gettid().as_raw_nonzero().get());
-        }
-        id.get()
-    });
-    if thread == Ok(watched) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-// SAFETY: every request is passed on to the system's allocator unchanged; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(&ALLOCATIONS);
-        // SAFETY: the caller keeps the contract of `alloc`, which is the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(&FREES);
-        // SAFETY: `pointer` came from `alloc` above, which is the system's.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(&ALLOCATIONS);
-        // SAFETY: as for `dealloc`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// The kernel's number of the media worker's thread.
 fn media_thread() -> i32 {
@@ -120,20 +66,14 @@ fn a_tick_allocates_and_frees_nothing() {
         frames.iter().all(|count| *count > 20).then_some(())
     });
 
-    // The count itself is to be believed: it sees what this thread does.
-    WATCHED.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
-    drop(std::hint::black_box(Box::new(1)));
-    WATCHED.store(0, Ordering::Relaxed);
-    assert!(ALLOCATIONS.swap(0, Ordering::Relaxed) > 0 && FREES.swap(0, Ordering::Relaxed) > 0);
-
-    WATCHED.store(media_thread(), Ordering::Relaxed);
+    watch(media_thread());
     let (phases, heard) = (plane.worker_stats(0).phases, frames);
     // Over six seconds, so that RTCP reports (after 2.5 s) are in.
     until(&plane, "300 ticks", || {
         talk(&mut frames);
         (plane.worker_stats(0).phases > phases + 1200).then_some(())
     });
-    WATCHED.store(0, Ordering::Relaxed);
+    let asked = watched();
     talker.stop();
 
     for (n, (_, handle)) in legs.iter().enumerate() {
@@ -141,6 +81,5 @@ fn a_tick_allocates_and_frees_nothing() {
         assert!(frames[n] > heard[n] + 250, "leg {n} was idle: {stats:?}");
         assert!(stats.packets_out > 250 && stats.rtcp_out > 0, "leg {n} was quiet: {stats:?}");
     }
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0, "allocations in 300 ticks of {LEGS} legs");
-    assert_eq!(FREES.load(Ordering::Relaxed), 0, "frees in 300 ticks of {LEGS} legs");
+    assert_eq!(asked, Counts::NONE, "in 300 ticks of {LEGS} legs");
 }

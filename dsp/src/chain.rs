@@ -1,1 +1,0 @@
-//! Chains: a leg's whole uplink and downlink, a batch of calls per tick.
