@@ -73,7 +73,7 @@ impl<D: Decoder> JitterBuffer<D> {
             }
         }
         self.pass_missing(now, &next);
-        return Gap::None(next);
+        Gap::None(next)
     }
 
     /// The sequence numbers before the next packet with sound had their turn.
