@@ -70,7 +70,8 @@ impl<D: Decoder> JitterBuffer<D> {
         let samples = |us: usize| rate as usize * us / 1_000_000;
         let clock_rate = if config.clock_rate == 0 { rate } else { config.clock_rate };
         let packets = PacketBuffer::new(config.packets, config.max_payload, config.bytes);
-        let waiting = 2 * MAX_FRAME.min(samples(20_000)) + samples(MAX_PACKET_US) + samples(BRIDGE_MAX_US);
+        // A frame less one sample waits, a gap is bridged to the longest packet, and a period is inserted.
+        let waiting = MAX_FRAME + samples(BRIDGE_MAX_US) + samples(MAX_PACKET_US) + samples(20_000);
         Self {
             rate,
             decoder,
@@ -80,7 +81,7 @@ impl<D: Decoder> JitterBuffer<D> {
             timeline: Timeline::new(rate, clock_rate),
             delay: DelayManager::new(&config),
             logic: DecisionLogic::default(),
-            sync: SyncBuffer::new(samples(HISTORY_US), waiting.max(2 * MAX_FRAME)),
+            sync: SyncBuffer::new(samples(HISTORY_US), waiting),
             expand: Expand::new(simd, rate),
             stretch: TimeStretch::new(simd, rate),
             stats: JitterStats::default(),

@@ -3,7 +3,8 @@
 //! The delay of a packet is its transit time above the fastest of the last two to four seconds (the base), so that
 //! neither the unknown distance of the clocks nor their drift matters. A histogram that forgets gives the quantile
 //! that must arrive in time. Stalls that come back every few seconds are too rare for the quantile; they are kept as
-//! peaks, and three within ten seconds count as the network's habit. Nothing changes while nothing arrives, so that a pause in the far end's speech leaves the estimate as it was.
+//! peaks, and three within ten seconds count as the network's habit. Nothing changes while nothing arrives, so that a
+//! pause in the far end's speech leaves the estimate as it was.
 
 use super::JitterConfig;
 

@@ -108,8 +108,8 @@ pub struct FrameInfo {
     pub arrival: u64,
 }
 
-/// Limits of a buffer. The memory is `bytes + max_payload + 40 * packets` bytes and, at 8, 16 and 48 kHz, 17, 29 and
-/// 78 kB.
+/// Limits of a buffer. The memory is `bytes + max_payload + 40 * packets` bytes and, at 8, 16 and 48 kHz, 18, 29 and
+/// 77 kB.
 #[derive(Debug, Clone, Copy)]
 pub struct JitterConfig {
     /// Packets held at most; rounded up to a power of two.

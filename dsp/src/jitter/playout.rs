@@ -64,7 +64,10 @@ impl<D: Decoder> JitterBuffer<D> {
             self.next_time += covered;
             self.ahead -= covered;
             if !lost {
-                self.stats.concealed_samples = self.stats.concealed_samples.saturating_sub(covered);
+                if !self.quiet {
+                    // It was counted before it was known to be a pause.
+                    self.stats.concealed_samples = self.stats.concealed_samples.saturating_sub(covered);
+                }
                 self.settle(now, &next);
             }
             let samples = usize::try_from(next.time.saturating_sub(self.next_time)).unwrap_or(usize::MAX);
@@ -132,8 +135,9 @@ impl<D: Decoder> JitterBuffer<D> {
         }
         self.ahead = 0;
         self.quiet = false;
-        self.next_time +=
-            sync.append(sound.len(), FrameKind::Decoded, next.arrival, |to| to.copy_from_slice(sound)) as u64;
+        self.next_time += sync
+            .append(sound.len(), FrameKind::Decoded, next.arrival, |to| to.copy_from_slice(&sound[..to.len()]))
+            as u64;
     }
 
     /// Makes up sound while nothing newer is here.
@@ -143,7 +147,9 @@ impl<D: Decoder> JitterBuffer<D> {
             self.ahead += wanted as u64;
             return;
         }
-        let made = self.decode_lost(self.decoded.len());
+        // A codec has nothing to say about a second without packets.
+        let endless = self.ahead > u64::from(self.rate);
+        let made = if endless { 0 } else { self.decode_lost(self.decoded.len()) };
         if made == 0 {
             self.extend(wanted, FrameKind::Concealed);
             self.ahead += wanted as u64;
@@ -157,13 +163,15 @@ impl<D: Decoder> JitterBuffer<D> {
         if samples <= self.packet {
             let payload = self.packets.payload(next, &mut self.payload);
             if let Some(made) = self.decoder.decode_fec(payload, &mut self.decoded) {
-                let made = made.min(self.decoded.len()).min(samples);
+                let made = made.min(self.decoded.len());
                 if made > 0 {
                     let Self { sync, expand, decoded, .. } = self;
-                    let sound = &mut decoded[..made];
+                    // The beginning may have been made up already.
+                    let sound = &mut decoded[made.saturating_sub(samples)..made];
                     expand.merge(sound, self.rate as usize / 200);
                     let kind = FrameKind::Decoded;
-                    let count = sync.append(made, kind, next.arrival, |to| to.copy_from_slice(sound));
+                    let count =
+                        sync.append(sound.len(), kind, next.arrival, |to| to.copy_from_slice(&sound[..to.len()]));
                     self.next_time += count as u64;
                     self.ahead = 0;
                     self.stats.recovered += 1;
