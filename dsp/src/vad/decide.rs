@@ -22,9 +22,8 @@ impl Default for VadConfig {
 }
 
 impl VadConfig {
-    /// For what must not lose the end of a word (a recogniser's gate, a recording): begins a little surer, and is held
-    /// for 200 ms.
-    pub const HELD: Self = Self { on: 0.6, off: 0.4, attack_ms: 20, hang_over_ms: 200 };
+    /// For what must not lose the end of a word (a recogniser's gate, a recording): held for 200 ms.
+    pub const HELD: Self = Self { on: 0.5, off: 0.4, attack_ms: 10, hang_over_ms: 200 };
 }
 
 /// One call's verdict so far.
