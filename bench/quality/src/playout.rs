@@ -68,8 +68,12 @@ struct Run {
     talker: String,
     /// How much later than the fastest packet each packet came, in milliseconds, after the warm-up; none when lost.
     jitter_ms: Vec<Option<f64>>,
-    /// The same of the very first packet that came, which is what a fixed buffer counts its delay from.
-    first_jitter_ms: f64,
+    /// The fastest packet's time under way, and when the first one that came was sent and when it came.
+    fastest_ms: f64,
+    first_sent_ms: f64,
+    first_arrival_ms: f64,
+    /// When the first frame was pulled, before and after which one is pulled every 20 ms.
+    phase_ms: f64,
     /// By how much each 10 ms of sound was played later than the fastest packet could have brought it.
     added_delay_ms: Vec<f64>,
     samples: u64,
@@ -104,6 +108,9 @@ fn summed(network: &'static str, talker: &str, transit: &[Option<u64>], played: 
     let counted = transit.get(warm_packets..).unwrap_or_default();
     let fastest = counted.iter().flatten().min().copied().unwrap_or(0);
     let millis = |micros: u64| micros as f64 / 1000.0;
+    let (first, first_transit) =
+        transit.iter().enumerate().find_map(|(index, transit)| Some((index, (*transit)?))).unwrap_or((0, 0));
+    let first_sent = first as u64 * PACKET_US;
     let mut added_delay_ms = Vec::new();
     let mut last = None;
     for (at, position) in located.positions(&played.pcm) {
@@ -118,7 +125,10 @@ fn summed(network: &'static str, talker: &str, transit: &[Option<u64>], played: 
         network,
         talker: talker.to_owned(),
         jitter_ms: counted.iter().map(|transit| transit.map(|micros| millis(micros - fastest))).collect(),
-        first_jitter_ms: transit.iter().flatten().next().map_or(0.0, |first| millis(*first) - millis(fastest)),
+        fastest_ms: millis(fastest),
+        first_sent_ms: millis(first_sent),
+        first_arrival_ms: millis(first_sent + first_transit),
+        phase_ms: millis(played.begun_us),
         added_delay_ms,
         samples: played.samples,
         concealed_samples: played.concealed,
