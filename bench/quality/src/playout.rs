@@ -78,6 +78,7 @@ struct Run {
     added_delay_ms: Vec<f64>,
     samples: u64,
     concealed_samples: u64,
+    /// Packets that came and were never heard.
     late_packets: u64,
     packets: u64,
 }
@@ -113,7 +114,11 @@ fn summed(network: &'static str, talker: &str, transit: &[Option<u64>], played: 
     let first_sent = first as u64 * PACKET_US;
     let mut added_delay_ms = Vec::new();
     let mut last = None;
+    let mut heard = vec![false; transit.len()];
     for (at, position) in located.positions(&played.pcm) {
+        if let Some(packet) = heard.get_mut(position / FRAME) {
+            *packet = true;
+        }
         let now = played.begun_us + at as u64 * 125;
         if now < WARM_UP_US || last.is_some_and(|last| at < last + 80) {
             continue;
@@ -132,7 +137,7 @@ fn summed(network: &'static str, talker: &str, transit: &[Option<u64>], played: 
         added_delay_ms,
         samples: played.samples,
         concealed_samples: played.concealed,
-        late_packets: played.late,
+        late_packets: transit.iter().zip(heard).filter(|(transit, heard)| transit.is_some() && !heard).count() as u64,
         packets: transit.len() as u64,
     }
 }
@@ -150,7 +155,6 @@ struct Played {
     /// Samples after the warm-up, and how many of them no packet supplied.
     samples: u64,
     concealed: u64,
-    late: u64,
 }
 
 /// Sends packet `n` at `n` times 20 ms and pulls a frame every 20 ms, beginning `phase` after the first was sent.
@@ -163,7 +167,7 @@ fn play<D: Decoder>(decoder: D, payloads: &[Vec<u8>], transit: &[Option<u64>], p
     arrivals.sort_unstable();
     let mut arrivals = arrivals.into_iter().peekable();
     let mut buffer = JitterBuffer::new(decoder, JitterConfig::default());
-    let mut played = Played { pcm: Vec::new(), begun_us: phase, samples: 0, concealed: 0, late: 0 };
+    let mut played = Played { pcm: Vec::new(), begun_us: phase, samples: 0, concealed: 0 };
     // Half a second more than was sent, for what waits in the buffer.
     for tick in 0..payloads.len() as u64 + 25 {
         let now = phase + tick * PACKET_US;
@@ -184,6 +188,5 @@ fn play<D: Decoder>(decoder: D, payloads: &[Vec<u8>], transit: &[Option<u64>], p
             played.concealed += u64::from(info.concealed);
         }
     }
-    played.late = buffer.stats().late;
     played
 }
