@@ -3,7 +3,7 @@
 
 mod ns_sound;
 
-use ns_sound::{level_db, mix, noise, signal_to_rest_db, speech};
+use ns_sound::{Random, level_db, mix, noise, signal_to_rest_db, speech};
 use trunkline_dsp::ns::{Gate, LanesBank, NnnoiselessBank, SonoraBank};
 use trunkline_dsp::{NoiseBank, Slot};
 
@@ -88,6 +88,34 @@ fn a_bad_sample_spoils_a_moment_and_nothing_else() {
             bank.detach(bad);
         }
     }
+}
+
+#[test]
+fn any_bits_make_finite_sound() {
+    let mut random = Random(11);
+    for (name, mut bank, rates, _) in banks(9, Gate::Auto) {
+        let rate = rates[0];
+        let slots: Vec<_> = (0..9).map(|_| bank.attach(rate).unwrap()).collect();
+        for _ in 0..50 {
+            let mut frames: Vec<Vec<f32>> = (0..9)
+                .map(|_| (0..rate / 100).map(|_| f32::from_bits(random.below(1 << 32) as u32)).collect())
+                .collect();
+            let mut batch: Vec<_> = slots.iter().copied().zip(frames.iter_mut().map(|frame| &mut frame[..])).collect();
+            bank.process(&mut batch);
+            assert!(frames.iter().flatten().all(|sample| sample.is_finite()), "{name}");
+        }
+        let voice = speech(rate, 1.0, 1);
+        let out = run(&mut *bank, slots[3], rate, &voice);
+        assert!(level_db(&out) > level_db(&voice) - 10.0, "{name} did not recover");
+    }
+}
+
+#[test]
+fn a_bank_moves_between_threads() {
+    fn movable<T: Send>(_: T) {}
+    movable(LanesBank::new(1));
+    movable(NnnoiselessBank::new(1));
+    movable(SonoraBank::new(1));
 }
 
 #[test]

@@ -14,6 +14,13 @@ pub(super) struct Owner {
     activity: Activity,
 }
 
+/// A call on the move.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Guest {
+    pub(super) owner: Owner,
+    frame: Option<usize>,
+}
+
 /// A group; `block` holds its calls' state.
 #[derive(Debug)]
 pub(super) struct Group<const L: usize> {
@@ -42,6 +49,20 @@ impl<const L: usize> Group<L> {
         self.owners.iter().rposition(Option::is_some)
     }
 
+    /// Calls that have a frame in the batch.
+    pub(super) fn present(&self) -> usize {
+        self.frames.iter().flatten().count()
+    }
+
+    pub(super) fn first_present(&self) -> Option<usize> {
+        self.frames.iter().position(Option::is_some)
+    }
+
+    /// The first call without a frame in the batch.
+    pub(super) fn first_absent(&self) -> Option<usize> {
+        (0..L).find(|lane| self.owners[*lane].is_some() && self.frames[*lane].is_none())
+    }
+
     /// Gives a lane to a new call. A lane's state was cleared when it was left.
     pub(super) fn admit(&mut self, lane: usize, slot: Slot) {
         self.owners[lane] = Some(Owner { slot, activity: Activity::default() });
@@ -49,24 +70,26 @@ impl<const L: usize> Group<L> {
 
     pub(super) fn release(&mut self, lane: usize) {
         self.owners[lane] = None;
+        self.frames[lane] = None;
         for row in &mut self.block {
             row.0[lane] = 0.0;
         }
     }
 
     /// Takes a call out with its state.
-    pub(super) fn take(&mut self, lane: usize, state: &mut [f32]) -> Option<Owner> {
-        let owner = self.owners[lane]?;
+    pub(super) fn take(&mut self, lane: usize, state: &mut [f32]) -> Option<Guest> {
+        let guest = Guest { owner: self.owners[lane]?, frame: self.frames[lane] };
         for (kept, row) in state.iter_mut().zip(&self.block) {
             *kept = row.0[lane];
         }
         self.release(lane);
-        Some(owner)
+        Some(guest)
     }
 
     /// Puts a call in with its state.
-    pub(super) fn put(&mut self, lane: usize, owner: Owner, state: &[f32]) {
-        self.owners[lane] = Some(owner);
+    pub(super) fn put(&mut self, lane: usize, guest: Guest, state: &[f32]) {
+        self.owners[lane] = Some(guest.owner);
+        self.frames[lane] = guest.frame;
         for (kept, row) in state.iter().zip(&mut self.block) {
             row.0[lane] = *kept;
         }

@@ -3,6 +3,7 @@
 mod bands;
 mod features;
 mod fft;
+mod gather;
 mod group;
 mod network;
 mod pitch;
@@ -39,9 +40,9 @@ pub type LanesBank = NetworkBank<8>;
 /// for the reference when it is given such sound at 48 kHz. Only pitch is searched at a rate of its own, 24 kHz.
 ///
 /// Calls are kept in groups of `L` by rate. A group costs the same whether one or all of its calls have a frame in
-/// the batch, so that calls which are processed in different batches belong into different banks. When half of a
-/// rate's lanes are free its calls move together. Groups for `slots` calls at 8 kHz, some 6 kB a call, are made by
-/// [`NetworkBank::new`] and others by [`NetworkBank::reserve`]; only beyond these does
+/// the batch, so that calls move: those whose frames come in the same batches find each other, one move a batch, and
+/// when half of a rate's lanes are free all move together. Groups for `slots` calls at 8 kHz, some 6 kB a call, are
+/// made by [`NetworkBank::new`] and others by [`NetworkBank::reserve`]; only beyond these does
 /// [`attach`](NoiseBank::attach) allocate.
 #[derive(Debug)]
 pub struct NetworkBank<const L: usize> {
@@ -51,7 +52,7 @@ pub struct NetworkBank<const L: usize> {
     room: Box<Room<L>>,
     /// Room for the states of calls without a frame.
     kept: Vec<Lanes<L>>,
-    /// Room for the state of one call that moves.
+    /// Room for the states of two calls that change places.
     moved: Vec<f32>,
     gate: Gate,
     simd: Simd,
@@ -117,7 +118,7 @@ impl<const L: usize> NetworkBank<L> {
             places: vec![None; slots].into(),
             room: Box::new(Room::new()),
             kept: vec![Lanes::ZERO; largest],
-            moved: vec![0.0; largest],
+            moved: vec![0.0; 2 * largest],
             gate: Gate::Auto,
             simd: Simd::detect(),
             run,
@@ -128,38 +129,6 @@ impl<const L: usize> NetworkBank<L> {
 
     fn place(&self, slot: Slot) -> Option<Place> {
         *self.places.get(slot.index())?
-    }
-
-    /// Moves calls of a rate together while half of the lanes in use by it are free.
-    fn compact(&mut self, rate: usize) {
-        let (mut calls, mut groups) = (0, 0);
-        for group in self.groups.iter().filter(|group| group.rate == rate && group.calls() > 0) {
-            calls += group.calls();
-            groups += 1;
-        }
-        if groups < 2 || 2 * calls > groups * L {
-            return;
-        }
-        let mut from = self.groups.len();
-        let mut to = 0;
-        while let Some((source, target)) = self.next_move(rate, &mut from, &mut to) {
-            let moved = &mut self.moved[..];
-            let Some(owner) = self.groups[source.group].take(source.lane, moved) else { return };
-            self.groups[target.group].put(target.lane, owner, moved);
-            self.places[owner.slot.index()] = Some(target);
-        }
-    }
-
-    /// The last call of a rate and the first free lane before it, if there is one in an earlier group.
-    fn next_move(&self, rate: usize, from: &mut usize, to: &mut usize) -> Option<(Place, Place)> {
-        let of_rate = |index: usize| self.groups[index].rate == rate;
-        *from = (0..*from + 1)
-            .rev()
-            .find(|index| self.groups.get(*index).is_some_and(|group| group.rate == rate && group.calls() > 0))?;
-        *to = (*to..*from).find(|index| of_rate(*index) && self.groups[*index].calls() < L)?;
-        let source = Place { group: *from, lane: self.groups[*from].last_used()? };
-        let target = Place { group: *to, lane: self.groups[*to].first_free()? };
-        Some((source, target))
     }
 }
 
@@ -197,6 +166,7 @@ impl<const L: usize> NoiseBank for NetworkBank<L> {
                 group.frames[place.lane] = Some(index);
             }
         }
+        self.gather();
         for group in &mut self.groups {
             let rate = &self.rates[group.rate];
             for step in 0..2 {
