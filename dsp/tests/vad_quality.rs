@@ -72,13 +72,12 @@ fn half_total_error() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "raw"))
         .collect();
     files.sort();
-    let hung = VadConfig::default();
     let engines = [
-        ("fused", VadConfig::PLAIN),
-        ("fused", hung),
-        ("earshot", VadConfig::PLAIN),
-        ("webrtc", VadConfig::PLAIN),
-        ("spectral", hung),
+        ("fused", VadConfig::default()),
+        ("fused", VadConfig::HELD),
+        ("earshot", VadConfig::default()),
+        ("webrtc", VadConfig::default()),
+        ("spectral", VadConfig::HELD),
     ];
     let mut table: BTreeMap<String, [Counts; 5]> = BTreeMap::new();
     let mut onsets: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -100,7 +99,7 @@ fn half_total_error() {
                 })
                 .collect();
             table.entry(condition.clone()).or_default()[column].add(&labels, &verdicts);
-            if column == 1 {
+            if column == 0 {
                 onsets_ms(&labels, &verdicts, onsets.entry(condition.clone()).or_default());
             }
         }

@@ -1,4 +1,4 @@
-//! The detector on synthetic speech through G.711: onsets in time, silence and noise left alone.
+//! The detectors of our own on synthetic speech through G.711: onsets in time, silence and noise left alone.
 //!
 //! Speech comes from `flite` (Debian package of the same name), which the default test run installs.
 #![allow(clippy::unwrap_used)]
@@ -9,10 +9,12 @@ use std::process::Command;
 use trunkline_dsp::codec::{ulaw_decode, ulaw_encode};
 use trunkline_dsp::level::rms_dbfs;
 use trunkline_dsp::to_f32;
-use trunkline_dsp::vad::{Activity, SpectralBank, VadBank, VadFrame};
+use trunkline_dsp::vad::{Activity, FusedBank, SpectralBank, VadBank, VadConfig, VadFrame};
 
 const FRAME: usize = 160;
 const FRAME_MS: usize = 20;
+
+const BANKS: [&str; 3] = ["spectral", "fused", "fused and held"];
 
 /// `text` as 8 kHz samples.
 fn speak(voice: &str, text: &str) -> Vec<i16> {
@@ -50,8 +52,12 @@ fn noise(dbfs: f32, samples: usize) -> Vec<i16> {
         .collect()
 }
 
-fn judge(pcm: &[i16]) -> Vec<Activity> {
-    let mut bank = SpectralBank::new(1);
+fn judge(bank: &str, pcm: &[i16]) -> Vec<Activity> {
+    let mut bank: Box<dyn VadBank> = match bank {
+        "spectral" => Box::new(SpectralBank::new(1)),
+        "fused" => Box::new(FusedBank::new(1)),
+        _ => Box::new(FusedBank::with_config(1, VadConfig::HELD)),
+    };
     let slot = bank.attach(8000).unwrap();
     pcm.chunks_exact(FRAME)
         .map(|frame| {
@@ -83,7 +89,9 @@ fn first_audible(speech: &[i16], background: f32) -> usize {
 #[test]
 fn silence_and_comfort_noise_are_never_speech() {
     for background in [vec![0; 80_000], noise(-60.0, 80_000), noise(-70.0, 80_000)] {
-        assert!(judge(&background).iter().all(|activity| !activity.speech));
+        for bank in BANKS {
+            assert!(judge(bank, &background).iter().all(|activity| !activity.speech), "{bank}");
+        }
     }
 }
 
@@ -100,18 +108,20 @@ fn speech_is_flagged_within_60_ms_of_its_onset_at_telephone_levels() {
                     call.extend_from_slice(&speech);
                     call.extend_from_slice(&[0; 8000]);
                     let call = mix(&call, &noise(background, 40_000));
-                    let verdicts = judge(&call);
-                    let onset = lead / FRAME + first_audible(&speech, background);
-                    let flagged = (0..verdicts.len()).skip(lead / FRAME).find(|n| verdicts[*n].speech);
-                    let case = format!("{voice} `{text}` at {level} in {background}");
-                    let flagged = flagged.unwrap_or_else(|| panic!("missed: {case}"));
-                    // A frame's verdict is out at the frame's end.
-                    let late_ms = (flagged + 1).saturating_sub(onset) * FRAME_MS;
-                    assert!(late_ms <= 60, "{case}: {late_ms} ms");
-                    let early = (25..lead / FRAME).filter(|n| verdicts[*n].speech).count();
-                    assert_eq!(early, 0, "{case}: speech before there was any");
-                    let after = verdicts.last().unwrap();
-                    assert!(!after.speech, "{case}: never ends");
+                    for bank in BANKS {
+                        let verdicts = judge(bank, &call);
+                        let onset = lead / FRAME + first_audible(&speech, background);
+                        let flagged = (0..verdicts.len()).skip(lead / FRAME).find(|n| verdicts[*n].speech);
+                        let case = format!("{bank}: {voice} `{text}` at {level} in {background}");
+                        let flagged = flagged.unwrap_or_else(|| panic!("missed: {case}"));
+                        // A frame's verdict is out at the frame's end.
+                        let late_ms = (flagged + 1).saturating_sub(onset) * FRAME_MS;
+                        assert!(late_ms <= 60, "{case}: {late_ms} ms");
+                        let early = (25..lead / FRAME).filter(|n| verdicts[*n].speech).count();
+                        assert_eq!(early, 0, "{case}: speech before there was any");
+                        let after = verdicts.last().unwrap();
+                        assert!(!after.speech, "{case}: never ends");
+                    }
                 }
             }
         }
@@ -124,22 +134,27 @@ fn audible_speech_stays_flagged() {
         let speech = at_level(&speak(voice, "I would like to book a table for four people tomorrow evening"), -18.0);
         let mut call = noise(-55.0, 8000);
         call.extend(mix(&speech, &noise(-55.0, 8000)));
-        let verdicts = judge(&call);
+        let verdicts = judge("spectral", &call);
+        let held = judge("fused and held", &call);
         let loud: Vec<usize> = (53..verdicts.len())
             .filter(|n| call.get(n * FRAME..(n + 1) * FRAME).is_some_and(|frame| rms_dbfs(frame) > -35.0))
             .collect();
         let missed = loud.iter().filter(|n| !verdicts[**n].speech).count();
         assert!(missed * 50 <= loud.len(), "{voice}: {missed} of {}", loud.len());
+        let missed = loud.iter().filter(|n| !held[**n].speech).count();
+        assert!(missed * 50 <= loud.len(), "{voice}, fused: {missed} of {}", loud.len());
     }
 }
 
 #[test]
 fn loud_steady_noise_becomes_background_within_a_second() {
     for level in [-45.0, -35.0, -25.0] {
-        let verdicts = judge(&noise(level, 40_000));
-        let flagged = verdicts[50..].iter().filter(|activity| activity.speech).count();
-        assert_eq!(flagged, 0, "at {level}");
-        let floor = verdicts.last().unwrap().noise_dbfs;
-        assert!((floor - level).abs() < 6.0, "floor {floor} of {level}");
+        for bank in BANKS {
+            let verdicts = judge(bank, &noise(level, 40_000));
+            let flagged = verdicts[50..].iter().filter(|activity| activity.speech).count();
+            assert_eq!(flagged, 0, "{bank} at {level}");
+            let floor = verdicts.last().unwrap().noise_dbfs;
+            assert!((floor - level).abs() < 6.0, "{bank}: floor {floor} of {level}");
+        }
     }
 }

@@ -10,7 +10,7 @@ trained on, neither as speech nor as babble; `set` puts them into the evaluation
     venv/bin/python dsp/train/vad.py set WORK ROOT             # mixes WORK/train/*.raw and WORK/test/*.raw
     TRUNKLINE_VAD_TRAIN=WORK/train cargo test --release -p trunkline-dsp --lib dump_features -- --ignored
     TRUNKLINE_VAD_TRAIN=WORK/test cargo test --release -p trunkline-dsp --lib dump_features -- --ignored
-    venv/bin/python dsp/train/vad.py train WORK dsp/src/vad/weights.rs
+    venv/bin/python dsp/train/vad.py train WORK dsp/src/vad/weights.rs    # goes on from WORK/state.pt if there is one
     TRUNKLINE_VAD_TEST=WORK/test cargo test --release -p trunkline-dsp --test vad_quality -- --ignored --nocapture
 """
 
@@ -115,9 +115,10 @@ def synthetic(work):
             )
             made.append((f"espeak:{language}+{variant}", path))
     for voice in ("kal", "awb", "slt", "rms"):
-        path = work / f"flite-{voice}.wav"
-        subprocess.run(["flite", "-voice", voice, "-t", TEXT["en"], "-o", path], check=True)
-        made.append((f"flite:{voice}", path))
+        for index, sentence in enumerate(re.split(r"(?<=[.?]) ", TEXT["en"])):
+            path = work / f"flite-{voice}-{index}.wav"
+            subprocess.run(["flite", "-voice", voice, "-t", sentence, "-o", path], check=True)
+            made.append((f"flite:{voice}", path))
     return made
 
 
@@ -294,12 +295,12 @@ def telephone(rng, audio):
 def train_piece(seed):
     rng = np.random.default_rng(seed)
     samples = 12 * RATE
-    speech, label = passage(rng, G["train"], samples, rng.choice([0.3, 1.0, 3.0]))
+    speech, label = passage(rng, G["train"], samples, rng.choice([0.4, 1.5, 3.0]))
     if rng.random() < 0.04:
         speech, label = speech * 0, label * 0
     kind = rng.choice(
         ["babble", "white", "pink", "car", "coloured", "flutter", "street", "steps", "hum", "clicks", "music", "effect", "none"],
-        p=[0.28, 0.07, 0.11, 0.13, 0.10, 0.03, 0.06, 0.03, 0.02, 0.02, 0.05, 0.03, 0.07],
+        p=[0.36, 0.07, 0.10, 0.10, 0.07, 0.02, 0.07, 0.02, 0.02, 0.02, 0.05, 0.03, 0.07],
     )
     noise = {
         "babble": lambda: babble(rng, samples, G["train"]),
@@ -426,11 +427,14 @@ def train(work, out, epochs=40, width=32):
             return self.out(self.gru(hidden)[0]).squeeze(-1).transpose(0, 1)
 
     net = Net()
+    if (work / "state.pt").exists():
+        net.load_state_dict(torch.load(work / "state.pt"))
     print("parameters", sum(p.numel() for p in net.parameters()))
-    optimiser = torch.optim.AdamW(net.parameters(), 4e-3, weight_decay=1e-3)
+    fast = 2e-3 if (work / "state.pt").exists() else 6e-3
+    optimiser = torch.optim.AdamW(net.parameters(), fast, weight_decay=1e-3)
     batch, length = 64, 600
     total = epochs * (len(data) // batch) * 2
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, total_steps=total + 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, fast, total_steps=total + 1)
     began = time.time()
     for epoch in range(epochs):
         order, losses = torch.randperm(len(data)), []
@@ -439,7 +443,8 @@ def train(work, out, epochs=40, width=32):
             for start in (0, length):
                 # The second half begins from nothing too: half of what it sees is a call taken up in the middle.
                 piece = slice(0, 2 * length) if start and epoch % 4 == 3 else slice(start, start + length)
-                loss = (nn.functional.binary_cross_entropy_with_logits(net(x[rows, piece]), y[rows, piece], reduction="none") * weight[rows, piece]).mean()
+                heard = x[rows, piece] + 0.05 * torch.randn_like(x[rows, piece])
+                loss = (nn.functional.binary_cross_entropy_with_logits(net(heard), y[rows, piece], reduction="none") * weight[rows, piece]).mean()
                 optimiser.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -447,9 +452,10 @@ def train(work, out, epochs=40, width=32):
                 if schedule.last_epoch < total:
                     schedule.step()
                 losses.append(loss.item())
-        if epoch % 4 == 3 or epoch == epochs - 1:
+        if epoch % 5 == 4 or epoch == epochs - 1:
             report(net, test)
             export(net, out, width, features)
+            torch.save(net.state_dict(), work / "state.pt")
         print(f"epoch {epoch} loss {np.mean(losses):.4f} {time.time() - began:.0f} s", flush=True)
 
 
@@ -515,6 +521,6 @@ def export(net, out, width, features):
 
 if __name__ == "__main__":
     if sys.argv[1] == "set":
-        make_set(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]) if len(sys.argv) > 4 else 1400)
+        make_set(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]) if len(sys.argv) > 4 else 2560)
     else:
         train(Path(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:]))

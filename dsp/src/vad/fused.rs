@@ -20,7 +20,7 @@ const LANES: usize = 8;
 /// From this many calls on one pass of all lanes is cheaper than one pass each.
 const WORTH_LANES: usize = 3;
 /// Frames at `QUIET_DBFS` and below are never speech; the confidence fades in over the next `FADE_DB`.
-const QUIET_DBFS: f32 = -58.0;
+const QUIET_DBFS: f32 = -70.0;
 const FADE_DB: f32 = 6.0;
 /// Longest frame, in steps of 10 ms; what is beyond is not judged.
 const STEPS: usize = 6;

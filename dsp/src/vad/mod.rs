@@ -1,10 +1,13 @@
 //! Voice activity: does this frame hold speech?
+//!
+//! Four detectors stand behind [`VadBank`]. [`FusedBank`] is the one to use: levels above an adaptive noise floor,
+//! periodicity and a small network of our own, fused to one confidence. [`SpectralBank`] knows levels only;
+//! [`WebRtcBank`] and [`EarshotBank`] are the well-known engines to compare with.
 
 mod decide;
 mod decimate;
 mod earshot;
 mod features;
-mod fft;
 mod fused;
 mod math;
 mod net;

@@ -6,10 +6,12 @@
 //! the two strongest reach); speech begins after two
 //! frames above the upper threshold and ends 200 ms after the last one above the lower.
 
-use super::fft::{Fft, MAX_POINTS};
 use super::{Activity, Slot, VadBank, VadFrame};
 use crate::level::power_dbfs;
+use crate::spectrum::{RealFft, Work};
 
+/// Largest transform, at 16 kHz.
+const MAX_POINTS: usize = 256;
 /// Edges of the bands in Hz; fricatives need the top of the telephone band.
 const EDGES_HZ: [u32; BANDS + 1] = [125, 250, 437, 625, 875, 1187, 1625, 2187, 2812, 3900];
 const BANDS: usize = 9;
@@ -45,8 +47,8 @@ const RISING_DB: f32 = 1.5;
 /// Detects speech for up to a fixed number of calls at 8 or 16 kHz.
 #[derive(Debug)]
 pub struct SpectralBank {
-    narrow: Fft,
-    wide: Fft,
+    narrow: RealFft<64>,
+    wide: RealFft<128>,
     lanes: Box<[Lane]>,
 }
 
@@ -54,7 +56,7 @@ impl SpectralBank {
     /// A bank for at most `slots` calls; all memory (about 1.2 kB a call) is taken here.
     #[must_use]
     pub fn new(slots: usize) -> Self {
-        Self { narrow: Fft::new(128), wide: Fft::new(256), lanes: vec![Lane::default(); slots].into_boxed_slice() }
+        Self { narrow: RealFft::new(), wide: RealFft::new(), lanes: vec![Lane::default(); slots].into_boxed_slice() }
     }
 }
 
@@ -77,10 +79,11 @@ impl VadBank for SpectralBank {
     fn process(&mut self, batch: &mut [VadFrame<'_>]) {
         for frame in batch {
             let Some(lane) = self.lanes.get_mut(frame.slot.index()).filter(|lane| lane.rate != 0) else { continue };
-            let (fft, hop) = if lane.rate == 8000 { (&self.narrow, 80) } else { (&self.wide, 160) };
+            let hop = if lane.rate == 8000 { 80 } else { 160 };
             let mut loudest = Activity::default();
             for piece in frame.pcm.chunks_exact(hop) {
-                let activity = lane.step(fft, piece);
+                let bands = if hop == 80 { lane.bands(&self.narrow, piece) } else { lane.bands(&self.wide, piece) };
+                let activity = lane.step(&bands, piece);
                 loudest.confidence = loudest.confidence.max(activity.confidence);
                 loudest.speech |= activity.speech;
                 loudest.noise_dbfs = activity.noise_dbfs;
@@ -134,11 +137,10 @@ impl Default for Lane {
 }
 
 impl Lane {
-    fn step(&mut self, fft: &Fft, piece: &[f32]) -> Activity {
-        let bands = self.bands(fft, piece);
+    fn step(&mut self, bands: &[f32; BANDS], piece: &[f32]) -> Activity {
         let sum: f32 = piece.iter().map(|sample| sample * sample).sum();
         let level = power_dbfs(sum / piece.len() as f32);
-        let floor = self.track(&bands);
+        let floor = self.track(bands);
 
         let mut above: [f32; BANDS] = std::array::from_fn(|band| (bands[band] - floor[band]).clamp(0.0, BAND_CAP_DB));
         let broad = above.iter().sum::<f32>() / BANDS as f32;
@@ -157,29 +159,31 @@ impl Lane {
     }
 
     /// Levels of the bands in dB, scaled so that a full-scale sine is about -3 in its band.
-    fn bands(&mut self, fft: &Fft, piece: &[f32]) -> [f32; BANDS] {
+    fn bands<const HALF: usize>(&mut self, fft: &RealFft<HALF>, piece: &[f32]) -> [f32; BANDS] {
         let past = piece.len() * 3 / 5;
-        let points = past + piece.len();
-        let (mut re, mut im) = ([0.0; MAX_POINTS], [0.0; MAX_POINTS]);
-        re[..past].copy_from_slice(&self.tail[..past]);
-        re[past..points].copy_from_slice(piece);
+        let points = 2 * HALF;
+        let mut samples = [0.0; MAX_POINTS];
+        samples[..past].copy_from_slice(&self.tail[..past]);
+        samples[past..points].copy_from_slice(piece);
         self.tail[..past].copy_from_slice(&piece[piece.len() - past..]);
-        for n in 0..points / 2 {
+        for n in 0..HALF {
             // A parabola is close enough to a raised cosine here and needs no table.
-            let x = (n as f32 + 0.5) / (points / 2) as f32;
+            let x = (n as f32 + 0.5) / HALF as f32;
             let weight = x * (2.0 - x);
-            re[n] *= weight;
-            re[points - 1 - n] *= weight;
+            samples[n] *= weight;
+            samples[points - 1 - n] *= weight;
         }
-        fft.forward(&mut re, &mut im);
+        let mut power = [[0.0]; MAX_POINTS / 2 + 1];
+        let mut work = Work::<HALF, 1>::new();
+        fft.run(&mut work, |n| ([samples[2 * n]], [samples[2 * n + 1]]));
+        fft.power(&work, &mut power);
         let bin_hz = self.rate as f32 / points as f32;
         // Sum of squared weights of the window is 8/15 of its length; both halves of the spectrum count.
         let scale = 2.0 / (points as f32 * points as f32 * 8.0 / 15.0);
         std::array::from_fn(|band| {
             let from = (EDGES_HZ[band] as f32 / bin_hz).round() as usize;
             let to = (EDGES_HZ[band + 1] as f32 / bin_hz).round() as usize;
-            let power: f32 = (from..to).map(|bin| re[bin] * re[bin] + im[bin] * im[bin]).sum();
-            power_dbfs(power * scale)
+            power_dbfs(power[from..to].iter().map(|[bin]| bin).sum::<f32>() * scale)
         })
     }
 
