@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use trunkline_dsp::codec::{ULAW_SILENCE, UlawDecoder};
+use trunkline_dsp::codec::{L16Decoder, ULAW_SILENCE, UlawDecoder};
 use trunkline_dsp::jitter::{Inserted, JitterBuffer, JitterConfig, Packet};
 
 const FRAME_US: u64 = 20_000;
@@ -89,6 +89,31 @@ fn more_bytes_than_there_is_room_for_push_out_the_oldest() {
     assert_eq!(buffer.stats().overrun, 49);
     let oversize = Packet { seq: 50, timestamp: 0, arrival: 0, marker: false, payload: &[0; 701] };
     assert_eq!(buffer.insert(&oversize), Inserted::Oversize);
+}
+
+#[test]
+fn the_longest_frames_packets_and_gaps_at_once_fit() {
+    let config = JitterConfig { bytes: 16_384, max_payload: 1920, ..JitterConfig::default() };
+    let mut buffer = JitterBuffer::new(L16Decoder::new(8000), config);
+    let (mut now, mut played) = (0, 0);
+    for n in 0..300_u32 {
+        if n % 3 != 1 {
+            buffer.insert(&Packet {
+                seq: n as u16,
+                timestamp: n * 960,
+                arrival: u64::from(n) * 120_000,
+                marker: false,
+                payload: &[1; 1920],
+            });
+        }
+        while now < u64::from(n) * 120_000 {
+            // 959 samples, so that each frame ends elsewhere in a packet.
+            let info = buffer.get(now, &mut [0; 959]);
+            now += 119_875;
+            played += 959 - info.concealed;
+        }
+    }
+    assert!(played > 150 * 959, "{played}");
 }
 
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! Every length of packet at every rate, codecs that conceal for themselves, pauses, and a change of source.
 #![allow(clippy::unwrap_used)]
 
+use trunkline_dsp::Simd;
 use trunkline_dsp::codec::Decoder;
 use trunkline_dsp::jitter::{FrameInfo, FrameKind, Inserted, JitterBuffer, JitterConfig, Packet};
 
@@ -196,4 +197,49 @@ fn the_change_to_another_source_makes_no_click() {
     assert_eq!((buffer.stats().lost, buffer.stats().late, buffer.stats().suspect), (0, 0, 0));
     // The very first sample of the first source aside.
     assert!(largest_step(&sound[200..]) < 1600, "{}", largest_step(&sound[200..]));
+}
+
+#[test]
+fn a_lost_packet_beside_events_is_one_loss_and_the_events_are_none() {
+    let mut buffer = JitterBuffer::new(Codec { rate: 8000, ..Codec::default() }, JitterConfig::default());
+    let sender = Sender { ms: 20, clock_rate: 8000, seq: 9, timestamp: 77 };
+    for n in 0..60_u64 {
+        // Of every twenty, five to nine are events with the timestamp of their beginning, of which the third is lost.
+        let place = n % 20;
+        let event = (5..10).contains(&place);
+        let payload: &[u8] = if event { &[] } else { &[20, 0, 0] };
+        let packet = sender.packet(n, 0, payload);
+        let since = if event { (place - 5) as u32 * 160 } else { 0 };
+        if place != 7 {
+            buffer.insert(&Packet { timestamp: packet.timestamp.wrapping_sub(since), ..packet });
+        }
+        buffer.get((n + 1) * FRAME_US + 6_000, &mut [0; 160]);
+    }
+    let stats = buffer.stats();
+    assert_eq!((stats.lost, stats.late, stats.suspect), (3, 0, 0), "{stats:?}");
+}
+
+#[test]
+fn the_sound_is_the_same_whatever_instructions_are_used() {
+    for rate in [8000, 16_000, 48_000] {
+        let play = |simd| {
+            let mut buffer = JitterBuffer::with_simd(simd, Codec { rate, ..Codec::default() }, JitterConfig::default());
+            let sender = Sender { ms: 20, clock_rate: u64::from(rate), seq: 0, timestamp: 0 };
+            let mut sound = Vec::new();
+            let mut out = vec![0; rate as usize / 50];
+            for n in 0..600 {
+                let arrives = n * 7 % 11 > 1;
+                if arrives {
+                    // Jitter in the first half only, so that the delay comes down in the second.
+                    let late_us = if n < 200 { n * 13 % 17 * 2_000 } else { 0 };
+                    buffer.insert(&sender.packet(n, late_us, &[20, 0, 0]));
+                }
+                buffer.get((n + 1) * FRAME_US + 34_000, &mut out);
+                sound.extend_from_slice(&out);
+            }
+            assert!(buffer.stats().concealed_samples > 0 && buffer.stats().shortened > 0, "{:?}", buffer.stats());
+            sound
+        };
+        assert!(play(Simd::BASELINE) == play(Simd::detect()), "{rate}");
+    }
 }

@@ -116,8 +116,8 @@ fn less_delay_than_the_fixed_buffer_of_equal_concealment_on_every_network_with_j
             let mut fixed = (2..=20).map(|n| (n * 10, FixedBuffer::play(&arrivals, PACKETS, n * 10_000)));
             let (ms, equal) = fixed.find(|(_, fixed)| fixed.concealed_percent <= ours.concealed_percent).unwrap();
             let report = format!(
-                "{name} {seed}: {:.1} ms (p95 {:.1}), late {:.2} %, concealed {:.2} %, {} cuts, {} insertions, {} lost; \
-                 fixed {ms} ms: {:.1} ms, concealed {:.2} %",
+                "{name} {seed}: {:.1} ms (p95 {:.1}), late {:.2} %, concealed {:.2} %, {} cuts, \
+                 {} insertions, {} lost; fixed {ms} ms: {:.1} ms, concealed {:.2} %",
                 ours.mean_us / 1e3,
                 ours.p95_us as f64 / 1e3,
                 ours.late_percent,

@@ -3,7 +3,7 @@
 use super::decision_logic::{DecisionLogic, Operation, Situation};
 use super::delay_manager::DelayManager;
 use super::expand::{Expand, HISTORY_US};
-use super::packet_buffer::PacketBuffer;
+use super::packet_buffer::{Entry, PacketBuffer};
 use super::sync_buffer::SyncBuffer;
 use super::time_stretch::TimeStretch;
 use super::timeline::{Place, Timeline, Verdict};
@@ -70,7 +70,8 @@ impl<D: Decoder> JitterBuffer<D> {
         let samples = |us: usize| rate as usize * us / 1_000_000;
         let clock_rate = if config.clock_rate == 0 { rate } else { config.clock_rate };
         let packets = PacketBuffer::new(config.packets, config.max_payload, config.bytes);
-        let waiting = 2 * MAX_FRAME.min(samples(20_000)) + samples(MAX_PACKET_US) + samples(BRIDGE_MAX_US);
+        // A frame less one sample waits, a gap is bridged to the longest packet, and a period is inserted.
+        let waiting = MAX_FRAME + samples(BRIDGE_MAX_US) + samples(MAX_PACKET_US) + samples(20_000);
         Self {
             rate,
             decoder,
@@ -80,7 +81,7 @@ impl<D: Decoder> JitterBuffer<D> {
             timeline: Timeline::new(rate, clock_rate),
             delay: DelayManager::new(&config),
             logic: DecisionLogic::default(),
-            sync: SyncBuffer::new(samples(HISTORY_US), waiting.max(2 * MAX_FRAME)),
+            sync: SyncBuffer::new(samples(HISTORY_US), waiting),
             expand: Expand::new(simd, rate),
             stretch: TimeStretch::new(simd, rate),
             stats: JitterStats::default(),
@@ -284,7 +285,7 @@ impl<D: Decoder> JitterBuffer<D> {
             return false;
         }
         self.pass_soundless();
-        let Some(first) = self.packets.first(self.head, self.timeline.newest_seq()) else { return false };
+        let Some(first) = self.first_with_sound() else { return false };
         self.next_time = first.time;
         self.ahead = 0;
         self.quiet = false;
@@ -314,6 +315,19 @@ impl<D: Decoder> JitterBuffer<D> {
             self.quiet = true;
             self.take_turn();
         }
+    }
+
+    /// The first packet in waiting that holds sound.
+    pub(super) fn first_with_sound(&self) -> Option<Entry> {
+        let newest = self.timeline.newest_seq();
+        let mut from = self.head;
+        while let Some(entry) = self.packets.first(from, newest) {
+            if !entry.is_empty() {
+                return Some(entry);
+            }
+            from = entry.seq + 1;
+        }
+        None
     }
 
     /// The head had its turn: it was played, passed over or never came.
@@ -353,8 +367,7 @@ impl<D: Decoder> JitterBuffer<D> {
         }
         self.drop_waiting();
         self.ahead = 0;
-        let first = self.packets.first(self.head, self.timeline.newest_seq());
-        self.next_time = first.map_or(keep_from, |entry| entry.time);
+        self.next_time = self.first_with_sound().map_or(keep_from, |entry| entry.time);
     }
 
     /// Drops the sound that waits; whatever comes next is joined to what was played.

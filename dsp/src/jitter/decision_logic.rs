@@ -9,6 +9,10 @@
 const TOLERANCE_US: i64 = 2_500;
 /// Off by this much, sound is cut or repeated where it is merely alike.
 const URGENT_US: i64 = 80_000;
+/// A delay that is short by less than this may still suffice, or the pulls may move; so it must stay short for a while
+/// before it is made longer.
+const SLIGHT_US: i64 = 10_000;
+const PATIENCE_US: u64 = 1_500_000;
 /// Two changes in loud sound lie at least this far apart.
 const CHANGE_EVERY_US: u64 = 60_000;
 
@@ -74,12 +78,22 @@ impl Situation {
 #[derive(Debug, Default)]
 pub(super) struct DecisionLogic {
     last_change: u64,
+    /// Since when the delay has been too short.
+    short_since: Option<u64>,
 }
 
 impl DecisionLogic {
     /// What to do, given how much longer than wanted packets wait.
-    pub(super) fn decide(&self, now: u64, situation: &Situation, excess_us: i64) -> Operation {
+    pub(super) fn decide(&mut self, now: u64, situation: &Situation, excess_us: i64) -> Operation {
         let change = situation.change(excess_us);
+        if excess_us >= -TOLERANCE_US {
+            self.short_since = None;
+        } else {
+            let since = *self.short_since.get_or_insert(now);
+            if excess_us > -SLIGHT_US && now.saturating_sub(since) < PATIENCE_US {
+                return Operation::Normal;
+            }
+        }
         let urgent = excess_us.saturating_abs() > URGENT_US;
         if !urgent && now.saturating_sub(self.last_change) < CHANGE_EVERY_US {
             return Operation::Normal;
@@ -139,6 +153,18 @@ mod tests {
         assert_eq!(logic.decide(1_060_000, &PLAIN, 30_000), Operation::Accelerate { most: 160, urgent: false });
         let far = Operation::Accelerate { most: 640, urgent: true };
         assert_eq!(logic.decide(1_020_000, &PLAIN, 90_000), far);
-        assert_eq!(logic.decide(1_060_000, &PLAIN, -5_000), Operation::PreemptiveExpand { most: 160, urgent: false });
+        let longer = Operation::PreemptiveExpand { most: 160, urgent: false };
+        assert_eq!(logic.decide(1_060_000, &PLAIN, -15_000), longer);
+    }
+
+    #[test]
+    fn a_slight_shortness_must_last() {
+        let mut logic = DecisionLogic::default();
+        let longer = Operation::PreemptiveExpand { most: 160, urgent: false };
+        assert_eq!(logic.decide(1_000_000, &PLAIN, -5_000), Operation::Normal);
+        assert_eq!(logic.decide(2_400_000, &PLAIN, -5_000), Operation::Normal);
+        assert_eq!(logic.decide(2_500_000, &PLAIN, -5_000), longer);
+        assert_eq!(logic.decide(2_600_000, &PLAIN, 0), Operation::Normal);
+        assert_eq!(logic.decide(2_700_000, &PLAIN, -5_000), Operation::Normal);
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! The delay of a packet is its transit time above the fastest of the last two to four seconds (the base), so that
 //! neither the unknown distance of the clocks nor their drift matters. A histogram that forgets gives the quantile
-//! that must arrive in time. Nothing changes while nothing arrives, so that a pause in the far end's speech leaves the estimate as it was.
+//! that must arrive in time. Stalls that come back every few seconds are too rare for the quantile; they are kept as
+//! peaks, and three within ten seconds count as the network's habit. Nothing changes while nothing arrives, so that a
+//! pause in the far end's speech leaves the estimate as it was.
 
 use super::JitterConfig;
 
@@ -19,6 +21,13 @@ const MEMORY: f32 = 0.99;
 const WINDOW_US: u64 = 2_000_000;
 /// Losses within this time of each other are a lossy network; without one for so long, it is none any more.
 const LOSSY_US: u64 = 10_000_000;
+/// A delay is a peak when it exceeds the usual target by this much, in microseconds.
+const PEAK_ABOVE_US: u64 = 40_000;
+/// Packets that one stall held up arrive within this time.
+const PEAK_APART_US: u64 = 500_000;
+/// So many peaks within so long are covered.
+const PEAKS: usize = 3;
+const PEAKS_WITHIN_US: u64 = 10_000_000;
 /// The largest look-ahead, in microseconds.
 const LOOK_AHEAD_MAX_US: u64 = 30_000;
 
@@ -33,6 +42,8 @@ pub(super) struct DelayManager {
     target: u64,
     min: u64,
     max: u64,
+    /// Arrival and height of the newest peaks, newest first; a height of 0 is none.
+    peaks: [(u64, u64); PEAKS],
     look_ahead: bool,
     last_loss: Option<u64>,
     lossy: bool,
@@ -52,6 +63,7 @@ impl DelayManager {
             target: min,
             min,
             max,
+            peaks: [(0, 0); PEAKS],
             look_ahead: config.loss_look_ahead,
             last_loss: None,
             lossy: false,
@@ -64,6 +76,7 @@ impl DelayManager {
         self.base_now = i64::MAX;
         self.base_before = i64::MAX;
         self.target = self.min;
+        self.peaks = [(0, 0); PEAKS];
         self.last_loss = None;
         self.lossy = false;
     }
@@ -92,10 +105,28 @@ impl DelayManager {
         }
         // The edge of the bin, and one more: what barely makes it today comes too late tomorrow.
         let mut target = self.quantile(QUANTILE) + BIN_US;
+        if spread > target + PEAK_ABOVE_US {
+            self.peak(arrival, spread);
+        }
+        let [.., (oldest, height)] = self.peaks;
+        if height > 0 && arrival.saturating_sub(oldest) <= PEAKS_WITHIN_US {
+            let highest = self.peaks.iter().map(|(_, height)| *height).max().unwrap_or(0);
+            target = target.max(highest.saturating_add(BIN_US));
+        }
         if self.lossy {
             target = target.max(self.quantile(LOOK_AHEAD_QUANTILE) + duration.min(LOOK_AHEAD_MAX_US));
         }
         self.target = target.clamp(self.min, self.max);
+    }
+
+    fn peak(&mut self, arrival: u64, height: u64) {
+        let (newest, before) = self.peaks[0];
+        if before > 0 && arrival.saturating_sub(newest) < PEAK_APART_US {
+            self.peaks[0].1 = before.max(height);
+        } else {
+            self.peaks.rotate_right(1);
+            self.peaks[0] = (arrival, height);
+        }
     }
 
     /// Upper edge of the bin below which this share of the packets lies, in microseconds.
@@ -173,6 +204,22 @@ mod tests {
             delay.packet(n * 20_000 + 50_000, 50_000, 20_000);
         }
         assert_eq!(delay.excess(50_000 + delay.target() as i64), 0);
+    }
+
+    #[test]
+    fn stalls_that_come_back_are_covered_until_they_stay_away() {
+        let mut delay = manager();
+        let mut run = |seconds: std::ops::Range<u64>, stalls: bool| {
+            for n in seconds.start * 50..seconds.end * 50 {
+                // Every 3 s four packets arrive together.
+                let late = if stalls && n % 150 >= 146 { (149 - n % 150 + 1) * 20_000 } else { 0 };
+                delay.packet(n * 20_000 + late, late as i64, 20_000);
+            }
+            delay.target()
+        };
+        assert_eq!(run(0..6, true), 5_000);
+        assert_eq!(run(6..12, true), 82_500);
+        assert_eq!(run(12..30, false), 5_000);
     }
 
     #[test]

@@ -16,7 +16,9 @@
 //!
 //! # Delay
 //!
-//! The target is the delay above the fastest recent packet within which 95 % of the packets arrive. The sound moves
+//! The target is the delay above the fastest recent packet within which 95 % of the packets arrive, or the height of
+//! stalls that keep coming back. A packet that comes too late is played all the same when nothing newer has taken its
+//! turn: the delay grows by what was made up meanwhile, and comes down again if the target does not. The sound moves
 //! there by whole pitch periods, where cutting or repeating one is not heard, or at once in a pause. While packets are
 //! being lost (two losses within 10 s, until 10 s pass without one) the target also covers one packet more than 70 %
 //! of the packets need, so that the packet after a gap is mostly here when the gap must be filled: concealment then
@@ -106,8 +108,8 @@ pub struct FrameInfo {
     pub arrival: u64,
 }
 
-/// Limits of a buffer. The memory is `bytes + max_payload + 40 * packets` bytes and, at 8, 16 and 48 kHz, 19, 35 and
-/// 100 kB.
+/// Limits of a buffer. The memory is `bytes + max_payload + 40 * packets` bytes and, at 8, 16 and 48 kHz, 18, 29 and
+/// 77 kB.
 #[derive(Debug, Clone, Copy)]
 pub struct JitterConfig {
     /// Packets held at most; rounded up to a power of two.

@@ -53,42 +53,42 @@ impl<D: Decoder> JitterBuffer<D> {
 
     /// Finds the packet that holds the next sample, or what lies before it.
     fn next_gap(&mut self, now: u64) -> Gap {
-        loop {
-            self.pass_soundless();
-            let Some(next) = self.packets.first(self.head, self.timeline.newest_seq()) else { return Gap::Empty };
-            let missing = next.seq - self.head;
-            let between = next.time.saturating_sub(self.next_time);
-            let lost = missing > 0 || self.damaged || between < self.packet as u64;
-            if between > 0 {
-                // What was made up while nothing was there stands for this gap first.
-                let covered = between.min(self.ahead);
-                self.next_time += covered;
-                self.ahead -= covered;
-                if !lost {
+        self.pass_soundless();
+        let Some(next) = self.first_with_sound() else { return Gap::Empty };
+        let missing = (self.head..next.seq).any(|seq| self.packets.get(seq).is_none());
+        let between = next.time.saturating_sub(self.next_time);
+        let lost = missing || self.damaged || between < self.packet as u64;
+        if between > 0 {
+            // What was made up while nothing was there stands for this gap first.
+            let covered = between.min(self.ahead);
+            self.next_time += covered;
+            self.ahead -= covered;
+            if !lost {
+                if !self.quiet {
+                    // It was counted before it was known to be a pause.
                     self.stats.concealed_samples = self.stats.concealed_samples.saturating_sub(covered);
-                    self.settle(now, &next);
                 }
-                let samples = usize::try_from(next.time.saturating_sub(self.next_time)).unwrap_or(usize::MAX);
-                if samples > 0 {
-                    return Gap::Of { samples, lost, next };
-                }
+                self.settle(now, &next);
             }
-            self.pass_missing(now, missing);
-            if next.is_empty() {
-                continue;
+            let samples = usize::try_from(next.time.saturating_sub(self.next_time)).unwrap_or(usize::MAX);
+            if samples > 0 {
+                return Gap::Of { samples, lost, next };
             }
-            return Gap::None(next);
         }
+        self.pass_missing(now, &next);
+        Gap::None(next)
     }
 
-    /// The sequence numbers before the next packet had their turn.
-    fn pass_missing(&mut self, now: u64, missing: u64) {
-        if missing > 0 {
-            self.delay.loss(now);
-        }
-        for _ in 0..missing {
-            self.stats.lost += 1;
+    /// The sequence numbers before the next packet with sound had their turn.
+    fn pass_missing(&mut self, now: u64, next: &Entry) {
+        let mut lost = 0;
+        while self.head < next.seq {
+            lost += u64::from(self.packets.get(self.head).is_none());
             self.take_turn();
+        }
+        self.stats.lost += lost;
+        if lost > 0 {
+            self.delay.loss(now);
         }
     }
 
@@ -135,8 +135,9 @@ impl<D: Decoder> JitterBuffer<D> {
         }
         self.ahead = 0;
         self.quiet = false;
-        self.next_time +=
-            sync.append(sound.len(), FrameKind::Decoded, next.arrival, |to| to.copy_from_slice(sound)) as u64;
+        self.next_time += sync
+            .append(sound.len(), FrameKind::Decoded, next.arrival, |to| to.copy_from_slice(&sound[..to.len()]))
+            as u64;
     }
 
     /// Makes up sound while nothing newer is here.
@@ -146,7 +147,9 @@ impl<D: Decoder> JitterBuffer<D> {
             self.ahead += wanted as u64;
             return;
         }
-        let made = self.decode_lost(self.decoded.len());
+        // A codec has nothing to say about a second without packets.
+        let endless = self.ahead > u64::from(self.rate);
+        let made = if endless { 0 } else { self.decode_lost(self.decoded.len()) };
         if made == 0 {
             self.extend(wanted, FrameKind::Concealed);
             self.ahead += wanted as u64;
@@ -160,13 +163,15 @@ impl<D: Decoder> JitterBuffer<D> {
         if samples <= self.packet {
             let payload = self.packets.payload(next, &mut self.payload);
             if let Some(made) = self.decoder.decode_fec(payload, &mut self.decoded) {
-                let made = made.min(self.decoded.len()).min(samples);
+                let made = made.min(self.decoded.len());
                 if made > 0 {
                     let Self { sync, expand, decoded, .. } = self;
-                    let sound = &mut decoded[..made];
+                    // The beginning may have been made up already.
+                    let sound = &mut decoded[made.saturating_sub(samples)..made];
                     expand.merge(sound, self.rate as usize / 200);
                     let kind = FrameKind::Decoded;
-                    let count = sync.append(made, kind, next.arrival, |to| to.copy_from_slice(sound));
+                    let count =
+                        sync.append(sound.len(), kind, next.arrival, |to| to.copy_from_slice(&sound[..to.len()]));
                     self.next_time += count as u64;
                     self.ahead = 0;
                     self.stats.recovered += 1;
@@ -191,9 +196,8 @@ impl<D: Decoder> JitterBuffer<D> {
 
     /// Fills the gap from both of its ends.
     fn bridge_to(&mut self, next: &Entry, samples: usize) {
-        let missing = next.seq - self.head;
         // Counted here, because the packet after the gap is decoded with it.
-        self.pass_missing(next.arrival, missing);
+        self.pass_missing(next.arrival, next);
         let room = self.sync.room();
         self.decode(next, samples.min(room));
     }

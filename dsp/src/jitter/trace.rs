@@ -38,9 +38,9 @@ pub enum Network {
     /// Shared air: 2 ms of exponential jitter in calm times (4 s on average), 10 ms in busy ones (1.5 s), where one
     /// packet in a hundred is also held up by 30 to 80 ms with all behind it. No loss: the link repeats.
     Wifi,
-    /// A cell: grants every 5 ms, each transmission fails in a tenth of the cases and is repeated 8 ms later, a load that
-    /// wanders between nothing and 30 ms within seconds, and every 15 s on average a hand-over that holds everything
-    /// up for 40 to 90 ms. No loss: the link repeats.
+    /// A cell: grants every 5 ms, each transmission fails in a tenth of the cases and is repeated 8 ms later, a load
+    /// that wanders between nothing and 30 ms within seconds, and every 15 s on average a hand-over that holds
+    /// everything up for 40 to 90 ms. No loss: the link repeats.
     Lte,
     /// A congested path that loses packets in bursts, after Gilbert: `percent` of them in runs of `burst` on average.
     /// Congestion comes and goes (3 s each on average) and makes 2 ms of exponential jitter 12 ms. Loss is independent
