@@ -1,8 +1,9 @@
 """Concealment and the jitter buffer: PESQ, delay, and the fixed buffer that would conceal as little.
 
 Added delay is how much later sound is played than the fastest packet of its call could have brought it. The fixed
-buffer of the comparison is an ideal one: it knows the fastest packet beforehand and counts its delay from it; a packet
-that is not there when its turn comes is concealed. A real one counts from the first packet that happens to come."""
+buffer of the comparison is the one that would stand in the same place: its delay counts from the first packet that
+comes, it is pulled at the same moments as ours, and a packet that is not there when its turn comes is concealed. An
+ideal one, which knows the fastest packet beforehand and plays at any moment, is shown beside it."""
 
 import json
 import os
@@ -81,7 +82,7 @@ def networks(run, scores):
         added = np.concatenate([one["added_delay_ms"] for one in ours])
         concealed = 100 * sum(one["concealed_samples"] for one in ours) / sum(one["samples"] for one in ours)
         fixed = [fixed_buffer(ours, delay) for delay in FIXED_MS]
-        real = [fixed_buffer(ours, delay, from_first=True) for delay in FIXED_MS]
+        ideal = [fixed_buffer(ours, delay, ideal=True) for delay in FIXED_MS]
         same_delay = [share for delay, share in fixed if delay <= np.mean(added)]
         out[name] = {
             "added": float(np.mean(added)),
@@ -91,7 +92,7 @@ def networks(run, scores):
             "late": 100 * sum(one["late_packets"] for one in ours) / sum(one["packets"] for one in ours),
             "pesq": float(np.mean([s["pesq"] for s in scores if s["network"] == name])),
             "fixed": least_delay(fixed, concealed),
-            "real_fixed": least_delay(real, concealed),
+            "ideal_fixed": least_delay(ideal, concealed),
             # What the fixed buffer conceals that adds as much delay as ours; the smallest one when ours adds less.
             "fixed_concealed": same_delay[-1] if same_delay else fixed[0][1],
             "curve": fixed,
@@ -100,11 +101,14 @@ def networks(run, scores):
     return out
 
 
-def fixed_buffer(runs, delay, from_first=False):
+def fixed_buffer(runs, delay, ideal=False):
     """Mean added delay in ms and concealed packets in percent of a fixed buffer of `delay` ms over some runs."""
     added, concealed, packets = [], 0, 0
     for one in runs:
-        plays_after = delay + (one["first_jitter_ms"] if from_first else 0)
+        plays_after = delay
+        if not ideal:
+            ticks = np.ceil((one["first_arrival_ms"] + delay - one["phase_ms"]) / 20)
+            plays_after = one["phase_ms"] + ticks * 20 - one["first_sent_ms"] - one["fastest_ms"]
         added.append(plays_after)
         concealed += sum(value is None or value > plays_after for value in one["jitter_ms"])
         packets += len(one["jitter_ms"])
@@ -126,7 +130,7 @@ def network_rows(found):
             row(f"jitter.{name}.added_delay_ms", of["added"], "ms", of["fixed"]),
             row(f"jitter.{name}.added_delay_p95_ms", of["added_p95"], "ms"),
             row(f"jitter.{name}.fixed_delay_ms", of["fixed"], "ms"),
-            row(f"jitter.{name}.real_fixed_delay_ms", of["real_fixed"], "ms"),
+            row(f"jitter.{name}.ideal_fixed_delay_ms", of["ideal_fixed"], "ms"),
             row(f"jitter.{name}.concealed_percent", of["concealed"], "%"),
             row(f"jitter.{name}.lost_percent", of["lost"], "%"),
             row(f"jitter.{name}.late_percent", of["late"], "%"),
@@ -151,7 +155,7 @@ def tables(concealment, found):
             name,
             f"{of['added']:.0f} ms",
             f"{of['added_p95']:.0f} ms",
-            f"{of['fixed']:.0f} ms (real: {of['real_fixed']:.0f} ms)",
+            f"{of['fixed']:.0f} ms (an ideal one: {of['ideal_fixed']:.0f} ms)",
             f"{of['concealed']:.2f} %",
             f"{of['lost']:.2f} %",
             f"{of['late']:.2f} %",

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use trunkline_dsp::NoiseBank;
 use trunkline_dsp::ns::{LanesBank, NnnoiselessBank, SonoraBank};
-use trunkline_dsp::vad::{SpectralBank, VadBank};
+use trunkline_dsp::vad::{EarshotBank, FusedBank, VadBank, VadConfig, WebRtcBank, WebRtcMode};
 
 /// Noise suppression; the first is the reference.
 pub(crate) const NOISE: [&str; 3] = ["nnnoiseless", "sonora", "lanes"];
@@ -22,10 +22,14 @@ pub(crate) fn noise(name: &str, slots: usize) -> Result<Box<dyn NoiseBank>> {
     })
 }
 
-/// A voice activity bank of this name, as the product configures it.
+/// A voice activity bank of this name, as the product configures it; WebRTC's in the mode that errs least in noise.
 pub(crate) fn voice(name: &str, slots: usize) -> Result<Box<dyn VadBank>> {
-    let _ = name;
-    Ok(Box::new(SpectralBank::new(slots)))
+    Ok(match name {
+        "webrtc" => Box::new(WebRtcBank::new(slots, WebRtcMode::VeryAggressive, VadConfig::default())),
+        "earshot" => Box::new(EarshotBank::new(slots, VadConfig::default())),
+        "fused" => Box::new(FusedBank::new(slots)),
+        _ => bail!("no voice activity detector of the name {name}"),
+    })
 }
 
 /// How late sound leaves the noise bank of this name, as it documents, in microseconds.

@@ -99,7 +99,7 @@ fn main() -> Result<()> {
         });
     }
     results.finish(args.json.as_deref())?;
-    println!("table and plots: {}", args.results.display());
+    println!("table and plots: {}", args.results.canonicalize()?.display());
     Ok(())
 }
 

@@ -68,12 +68,17 @@ struct Run {
     talker: String,
     /// How much later than the fastest packet each packet came, in milliseconds, after the warm-up; none when lost.
     jitter_ms: Vec<Option<f64>>,
-    /// The same of the very first packet that came, which is what a fixed buffer counts its delay from.
-    first_jitter_ms: f64,
+    /// The fastest packet's time under way, and when the first one that came was sent and when it came.
+    fastest_ms: f64,
+    first_sent_ms: f64,
+    first_arrival_ms: f64,
+    /// When the first frame was pulled, before and after which one is pulled every 20 ms.
+    phase_ms: f64,
     /// By how much each 10 ms of sound was played later than the fastest packet could have brought it.
     added_delay_ms: Vec<f64>,
     samples: u64,
     concealed_samples: u64,
+    /// Packets that came and were never heard.
     late_packets: u64,
     packets: u64,
 }
@@ -104,9 +109,16 @@ fn summed(network: &'static str, talker: &str, transit: &[Option<u64>], played: 
     let counted = transit.get(warm_packets..).unwrap_or_default();
     let fastest = counted.iter().flatten().min().copied().unwrap_or(0);
     let millis = |micros: u64| micros as f64 / 1000.0;
+    let (first, first_transit) =
+        transit.iter().enumerate().find_map(|(index, transit)| Some((index, (*transit)?))).unwrap_or((0, 0));
+    let first_sent = first as u64 * PACKET_US;
     let mut added_delay_ms = Vec::new();
     let mut last = None;
+    let mut heard = vec![false; transit.len()];
     for (at, position) in located.positions(&played.pcm) {
+        if let Some(packet) = heard.get_mut(position / FRAME) {
+            *packet = true;
+        }
         let now = played.begun_us + at as u64 * 125;
         if now < WARM_UP_US || last.is_some_and(|last| at < last + 80) {
             continue;
@@ -118,11 +130,14 @@ fn summed(network: &'static str, talker: &str, transit: &[Option<u64>], played: 
         network,
         talker: talker.to_owned(),
         jitter_ms: counted.iter().map(|transit| transit.map(|micros| millis(micros - fastest))).collect(),
-        first_jitter_ms: transit.iter().flatten().next().map_or(0.0, |first| millis(*first) - millis(fastest)),
+        fastest_ms: millis(fastest),
+        first_sent_ms: millis(first_sent),
+        first_arrival_ms: millis(first_sent + first_transit),
+        phase_ms: millis(played.begun_us),
         added_delay_ms,
         samples: played.samples,
         concealed_samples: played.concealed,
-        late_packets: played.late,
+        late_packets: transit.iter().zip(heard).filter(|(transit, heard)| transit.is_some() && !heard).count() as u64,
         packets: transit.len() as u64,
     }
 }
@@ -140,7 +155,6 @@ struct Played {
     /// Samples after the warm-up, and how many of them no packet supplied.
     samples: u64,
     concealed: u64,
-    late: u64,
 }
 
 /// Sends packet `n` at `n` times 20 ms and pulls a frame every 20 ms, beginning `phase` after the first was sent.
@@ -153,7 +167,7 @@ fn play<D: Decoder>(decoder: D, payloads: &[Vec<u8>], transit: &[Option<u64>], p
     arrivals.sort_unstable();
     let mut arrivals = arrivals.into_iter().peekable();
     let mut buffer = JitterBuffer::new(decoder, JitterConfig::default());
-    let mut played = Played { pcm: Vec::new(), begun_us: phase, samples: 0, concealed: 0, late: 0 };
+    let mut played = Played { pcm: Vec::new(), begun_us: phase, samples: 0, concealed: 0 };
     // Half a second more than was sent, for what waits in the buffer.
     for tick in 0..payloads.len() as u64 + 25 {
         let now = phase + tick * PACKET_US;
@@ -174,6 +188,5 @@ fn play<D: Decoder>(decoder: D, payloads: &[Vec<u8>], transit: &[Option<u64>], p
             played.concealed += u64::from(info.concealed);
         }
     }
-    played.late = buffer.stats().late;
     played
 }
