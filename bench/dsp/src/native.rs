@@ -52,7 +52,7 @@ impl Native {
             let run = *run;
             Ok(move |pcm: &mut [i16]| {
                 assert_eq!(pcm.len(), frame);
-                run(state.state, pcm.as_mut_ptr());
+                run(state.pointer(), pcm.as_mut_ptr());
             })
         }
     }
@@ -78,7 +78,7 @@ impl Native {
             let run = *run;
             Ok(move |pcm: &[i16], out: &mut [i16]| {
                 let (mut taken, mut made) = (pcm.len() as c_uint, out.len() as c_uint);
-                run(state.state, 0, pcm.as_ptr(), &raw mut taken, out.as_mut_ptr(), &raw mut made);
+                run(state.pointer(), 0, pcm.as_ptr(), &raw mut taken, out.as_mut_ptr(), &raw mut made);
                 made as usize
             })
         }
@@ -99,7 +99,7 @@ impl Native {
             let (receive, fill) = (*receive, *fill);
             Ok(move |pcm: &mut [i16], lost: bool| {
                 let run = if lost { fill } else { receive };
-                run(state.state, pcm.as_mut_ptr(), pcm.len() as c_int);
+                run(state.pointer(), pcm.as_mut_ptr(), pcm.len() as c_int);
             })
         }
     }
@@ -123,11 +123,11 @@ impl Native {
             Ok((
                 Box::new(move |pcm: &[i16], out: &mut [u8]| {
                     assert!(out.len() * 2 >= pcm.len());
-                    encode(encoder.state, out.as_mut_ptr(), pcm.as_ptr(), pcm.len() as c_int) as usize
+                    encode(encoder.pointer(), out.as_mut_ptr(), pcm.as_ptr(), pcm.len() as c_int) as usize
                 }),
                 Box::new(move |payload: &[u8], out: &mut [i16]| {
                     assert!(out.len() >= payload.len() * 2);
-                    decode(decoder.state, out.as_mut_ptr(), payload.as_ptr(), payload.len() as c_int) as usize
+                    decode(decoder.pointer(), out.as_mut_ptr(), payload.as_ptr(), payload.len() as c_int) as usize
                 }),
             ))
         }
@@ -161,12 +161,12 @@ impl Native {
             control(encoder.state, SET_COMPLEXITY, complexity);
             Ok((
                 Box::new(move |pcm: &[i16], out: &mut [u8]| {
-                    encode(encoder.state, pcm.as_ptr(), pcm.len() as c_int, out.as_mut_ptr(), out.len() as c_int).max(0)
-                        as usize
+                    encode(encoder.pointer(), pcm.as_ptr(), pcm.len() as c_int, out.as_mut_ptr(), out.len() as c_int)
+                        .max(0) as usize
                 }),
                 Box::new(move |payload: &[u8], out: &mut [i16]| {
                     let (bytes, room) = (payload.len() as c_int, out.len() as c_int);
-                    decode(decoder.state, payload.as_ptr(), bytes, out.as_mut_ptr(), room, 0).max(0) as usize
+                    decode(decoder.pointer(), payload.as_ptr(), bytes, out.as_mut_ptr(), room, 0).max(0) as usize
                 }),
             ))
         }
@@ -190,6 +190,13 @@ struct Owned {
     drop_state: Drop1,
 }
 
+impl Owned {
+    /// By a method, so that a closure captures the object that will be given back and not only its pointer.
+    const fn pointer(&self) -> *mut c_void {
+        self.state
+    }
+}
+
 impl Drop for Owned {
     fn drop(&mut self) {
         // SAFETY: made by the matching constructor and given back once.
@@ -201,6 +208,12 @@ impl Drop for Owned {
 struct OwnedInt {
     state: *mut c_void,
     free: unsafe extern "C" fn(*mut c_void) -> c_int,
+}
+
+impl OwnedInt {
+    const fn pointer(&self) -> *mut c_void {
+        self.state
+    }
 }
 
 impl Drop for OwnedInt {
