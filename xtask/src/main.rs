@@ -7,6 +7,7 @@ mod areas;
 mod bench;
 mod coverage;
 mod deny;
+mod fuzz;
 mod house;
 mod packages;
 mod plugins;

@@ -51,6 +51,7 @@ const PEERS: &[Package] = &[
     ("sox", Proof::Program("sox")),
     ("strace", Proof::Program("strace")),
     ("tcpdump", Proof::Program("tcpdump")),
+    ("ffmpeg", Proof::Program("ffmpeg")),
     ("llvm-22", Proof::Installed),
 ];
 

@@ -1,13 +1,14 @@
 //! `cargo xtask test`: from formatting to whole-product tests, fast failures first.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::bail;
 
 use crate::areas::Area;
 use crate::products::{self, Products};
 use crate::stages::Stages;
-use crate::{coverage, deny, house, packages, shell};
+use crate::{coverage, deny, fuzz, house, packages, shell};
 
 /// Runs the default tier, the slow tier as well with `all`, or one area.
 pub(crate) fn run(all: bool, only: Option<Area>) -> anyhow::Result<()> {
@@ -51,10 +52,7 @@ fn everything(stages: &mut Stages, all: bool) -> anyhow::Result<()> {
         shell::run(&mut tests)
     })?;
     stages.stage("coverage", coverage::check)?;
-    if all {
-        stages.stage("fuzz", fuzz)?;
-    }
-    Ok(())
+    stages.stage("fuzz", || fuzz::run(if all { Duration::from_secs(120) } else { Duration::from_secs(10) }))
 }
 
 fn one(stages: &mut Stages, area: Area) -> anyhow::Result<()> {
@@ -107,19 +105,4 @@ fn counted(command: &mut Command) -> anyhow::Result<usize> {
         .lines()
         .filter_map(|line| line.strip_prefix("test result: ok. ")?.split(' ').next()?.parse::<usize>().ok())
         .sum())
-}
-
-/// Every fuzz target for a bounded time, on the nightly toolchain.
-fn fuzz() -> anyhow::Result<()> {
-    if !Command::new("cargo").args(["fuzz", "--version"]).output().is_ok_and(|output| output.status.success()) {
-        shell::run(deny::light_install().args(["cargo-fuzz", "--version", "0.13.2"]))?;
-    }
-    let mut list = Command::new("cargo");
-    list.current_dir(shell::root()).args(["+nightly", "fuzz", "list"]);
-    for target in shell::output(&mut list)?.lines() {
-        let mut fuzz = Command::new("cargo");
-        fuzz.current_dir(shell::root()).env("CARGO_TARGET_DIR", shell::target_dir().join("fuzz"));
-        shell::run(fuzz.args(["+nightly", "fuzz", "run", target, "--", "-max_total_time=60", "-rss_limit_mb=2048"]))?;
-    }
-    Ok(())
 }
