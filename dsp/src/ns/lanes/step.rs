@@ -37,6 +37,7 @@ pub(super) struct Room<const L: usize> {
     lagged: [Complex<L>; MAX_STEP + 1],
     /// At 24 kHz, from 48 kHz.
     halved: [Lanes<L>; LENGTH],
+    taps: whiten::Taps<L>,
     flat: [Lanes<L>; LENGTH],
     pitch: pitch::Room<L>,
     network: network::Room<L>,
@@ -53,6 +54,7 @@ impl<const L: usize> Room<L> {
             sound: [Complex::ZERO; MAX_STEP + 1],
             lagged: [Complex::ZERO; MAX_STEP + 1],
             halved: [Lanes::ZERO; LENGTH],
+            taps: [Lanes::ZERO; 5],
             flat: [Lanes::ZERO; LENGTH],
             pitch: pitch::Room::new(),
             network: network::Room::new(),
@@ -122,7 +124,7 @@ fn high_pass<const L: usize>(filter: HighPass, input: &[Lanes<L>], memory: &mut 
 fn clean<const L: usize>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, L>, open: Mask<L>) {
     let length = 2 * rate.step;
     let bins = rate.step + 1;
-    let Room { weights, cosines, window, work, sound, lagged, halved, flat, pitch, network, .. } = room;
+    let Room { weights, cosines, window, work, sound, lagged, halved, taps, flat, pitch, network, .. } = room;
     let (sound, lagged) = (&mut sound[..bins], &mut lagged[..bins]);
 
     let newest = state.history.len() - length;
@@ -137,7 +139,7 @@ fn clean<const L: usize>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, 
         let Ok(raised) = (&*state.raised).try_into() else { return };
         raised
     };
-    whiten::whiten(signal, flat);
+    whiten::whiten(signal, taps, flat);
     let [period, strength] = state.pitch else { return };
     pitch::find(pitch, flat, open, period, strength);
     look_back(rate, state.history, *period, &mut window[..length]);

@@ -35,15 +35,19 @@ pub(super) fn raise<const L: usize>(rate: &Rate, history: &[Lanes<L>], past: &mu
     }
 }
 
-/// Flattens the spectrum of `signal`.
+/// A call's flattening filter in each lane; in memory, so that the compiler takes each tap as one vector.
+pub(super) type Taps<const L: usize> = [Lanes<L>; 5];
+
+/// Flattens the spectrum of `signal`; `taps` is room.
 #[inline(always)]
-pub(super) fn whiten<const L: usize>(signal: &[Lanes<L>; LENGTH], out: &mut [Lanes<L>; LENGTH]) {
+pub(super) fn whiten<const L: usize>(signal: &[Lanes<L>; LENGTH], taps: &mut Taps<L>, out: &mut [Lanes<L>; LENGTH]) {
     let correlation = autocorrelation(signal);
-    let mut filters = [[0.0; 5]; L];
-    for (lane, filter) in filters.iter_mut().enumerate() {
-        *filter = flattening_filter(correlation.map(|sum| sum.0[lane]));
+    for lane in 0..L {
+        let filter = flattening_filter(correlation.map(|sum| sum.0[lane]));
+        for (tap, value) in taps.iter_mut().zip(filter) {
+            tap.0[lane] = value;
+        }
     }
-    let taps: [Lanes<L>; 5] = std::array::from_fn(|tap| Lanes(filters.map(|filter| filter[tap])));
     let past = |at: usize, age: usize| if at < age { Lanes::ZERO } else { signal[at - age] };
     for (at, out) in out[..5].iter_mut().enumerate() {
         *out = signal[at];
