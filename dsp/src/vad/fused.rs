@@ -3,8 +3,8 @@
 //!
 //! Per 10 ms and call: a 256-point transform of the newest 32 ms, 18 bands and their floors, the autocorrelation of
 //! what stands above the floors, and a network of 7.6 thousand multiplications. The network is our own: see
-//! `dsp/train/vad.py`. Trained with both classes weighing the same, so that a confidence of 0.5 is where half of the
-//! like frames are speech if speech and pauses are equally common.
+//! `dsp/train/vad.py`. Trained with both classes weighing the same, so that a confidence of 0.5 is where misses and
+//! false alarms cost the same.
 
 use super::decide::Verdict;
 use super::decimate::{HalfBand, Halver};
