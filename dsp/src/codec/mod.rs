@@ -29,19 +29,21 @@ pub trait Decoder {
     /// Decodes `payload` into `out` and returns the samples written. Stops early when `out` is full.
     fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> usize;
 
-    /// Forgets what earlier payloads left behind (a new source). Codecs without memory do nothing.
-    fn reset(&mut self) {}
-
-    /// Makes up the next frame, whose packet is lost, by the codec's own concealment; `None` when it has none.
+    /// Makes sound for a packet that never came, with the codec's own concealment: fills `out` (at [`Decoder::rate`]) and
+    /// returns the samples written. `None`: the codec has none and `out` is untouched; the caller conceals.
     fn decode_lost(&mut self, out: &mut [i16]) -> Option<usize> {
         let _ = out;
         None
     }
 
-    /// Recovers the lost frame before `next` from the redundancy that `next` carries (in-band FEC); `None` when it
-    /// carries none.
+    /// Recovers the sound of a lost packet from the redundancy in the one after it (`next`): fills `out`, whose end is
+    /// where `next` begins, and returns the samples written. `next` is not consumed; decode it afterwards. `None`: there
+    /// is no redundancy and `out` is untouched.
     fn decode_fec(&mut self, next: &[u8], out: &mut [i16]) -> Option<usize> {
         let _ = (next, out);
         None
     }
+
+    /// Forgets what earlier payloads left behind (a new source). Codecs without memory do nothing.
+    fn reset(&mut self) {}
 }

@@ -149,7 +149,7 @@ impl<D: Decoder> JitterBuffer<D> {
         }
         // A codec has nothing to say about a second without packets.
         let endless = self.ahead > u64::from(self.rate);
-        let made = if endless { 0 } else { self.decode_lost(self.decoded.len()) };
+        let made = if endless { 0 } else { self.decode_lost(self.packet) };
         if made == 0 {
             self.extend(wanted, FrameKind::Concealed);
             self.ahead += wanted as u64;
@@ -160,10 +160,11 @@ impl<D: Decoder> JitterBuffer<D> {
 
     /// Makes up sound for a gap of `samples` before `next`, at least `wanted` of them.
     fn conceal_closed(&mut self, samples: usize, wanted: usize, next: &Entry) {
-        if samples <= self.packet {
+        let packet = self.packet.min(self.decoded.len());
+        if samples <= packet {
             let payload = self.packets.payload(next, &mut self.payload);
-            if let Some(made) = self.decoder.decode_fec(payload, &mut self.decoded) {
-                let made = made.min(self.decoded.len());
+            if let Some(made) = self.decoder.decode_fec(payload, &mut self.decoded[..packet]) {
+                let made = made.min(packet);
                 if made > 0 {
                     let Self { sync, expand, decoded, .. } = self;
                     // The beginning may have been made up already.
@@ -202,11 +203,12 @@ impl<D: Decoder> JitterBuffer<D> {
         self.decode(next, samples.min(room));
     }
 
-    /// Appends what the codec makes up itself, at most `most` samples, and says how many.
+    /// Appends what the codec makes up itself for one packet, at most `most` samples, and says how many.
     fn decode_lost(&mut self, most: usize) -> usize {
         let Self { sync, decoder, decoded, .. } = self;
-        let Some(made) = decoder.decode_lost(decoded) else { return 0 };
-        let made = made.min(decoded.len()).min(most);
+        let packet = self.packet.min(decoded.len());
+        let Some(made) = decoder.decode_lost(&mut decoded[..packet]) else { return 0 };
+        let made = made.min(packet).min(most);
         sync.append(made, FrameKind::Concealed, 0, |to| to.copy_from_slice(&decoded[..to.len()]))
     }
 
