@@ -4,8 +4,8 @@ A frame is speech when the clean talker's energy lies within 30 dB of the active
 speech (the closures of stops) are speech. 20 ms on both sides of every border are not judged. Onsets are those after at
 least 200 ms of silence, where the detector was silent too; the delay runs to the end of the frame that noticed.
 
-The error is that of the detector's confidence at 0.5, frame by frame, because hang-over is the operator's choice; what
-the product's own hang-over makes of it is a figure of its own, and onsets are those of the product's verdict."""
+The verdict is that of the detectors' default configuration, frame by frame without hang-over, which is the operator's
+choice."""
 
 import os
 
@@ -25,6 +25,12 @@ MISSED_MS = 500
 BINS = 200
 # Talkers who are people rather than synthesisers.
 PEOPLE = [talker.name for talker in talkers.TALKERS if talker.kind == "prompts"]
+# Talkers that had no part in making `fused`: it was trained with other voices of espeak and calibrated on these three.
+UNSEEN = [
+    talker.name
+    for talker in talkers.TALKERS
+    if talker.kind != "espeak" and talker.name not in ("fr-june", "it-carlo", "flite-rms")
+]
 
 
 def labels(clean):
@@ -52,13 +58,10 @@ def score(job):
     length = min(len(speech), len(verdicts))
     speech, judged, verdicts = speech[:length], judged[:length], verdicts[:length]
     out = {"entry": entry, "input": given, "engine": engine}
-    sure = verdicts[:, 1] >= 0.5
-    for kind, decided in (("decided", verdicts[:, 0] > 0.5), ("frame", sure)):
-        out[kind] = {
-            "miss": int(np.sum(judged & speech & ~decided)),
-            "false": int(np.sum(judged & ~speech & decided)),
-            "onsets": onsets(speech, decided),
-        }
+    decided = verdicts[:, 0] > 0.5
+    out["miss"] = int(np.sum(judged & speech & ~decided))
+    out["false"] = int(np.sum(judged & ~speech & decided))
+    out["onsets"] = onsets(speech, decided)
     out["speech"] = int(np.sum(judged & speech))
     out["silence"] = int(np.sum(judged & ~speech))
     for kind, frames in (("speech", speech), ("silence", ~speech)):
@@ -85,12 +88,12 @@ def _conditions(scores):
     return groups
 
 
-def error(scores, kind):
+def error(scores):
     """Mean over the conditions of the half total error and of its two halves, in percent."""
     parts = []
     for found in _conditions(scores).values():
-        miss = sum(s[kind]["miss"] for s in found) / max(sum(s["speech"] for s in found), 1)
-        false = sum(s[kind]["false"] for s in found) / max(sum(s["silence"] for s in found), 1)
+        miss = sum(s["miss"] for s in found) / max(sum(s["speech"] for s in found), 1)
+        false = sum(s["false"] for s in found) / max(sum(s["silence"] for s in found), 1)
         parts.append([50 * (miss + false), 100 * miss, 100 * false])
     return np.mean(parts, axis=0)
 
@@ -118,15 +121,16 @@ def rows(scores):
         for engine in ENGINES:
             found = _of(scores, given, engine)
             name = f"vad.{engine}" if given == "raw" else f"vad.{engine}.after_{given}"
-            total, miss, false = error(found, "frame")
+            total, miss, false = error(found)
             out.append(row(f"{name}.half_total_error_percent", total, "%"))
             out.append(row(f"{name}.miss_percent", miss, "%"))
             out.append(row(f"{name}.false_alarm_percent", false, "%"))
-            people = [s for s in found if s["entry"]["talker"] in PEOPLE]
-            out.append(row(f"{name}.people_half_total_error_percent", error(people, "frame")[0], "%"))
-            out.append(row(f"{name}.held_half_total_error_percent", error(found, "decided")[0], "%"))
+            for group, members in (("people", PEOPLE), ("unseen", UNSEEN)):
+                of_group = [s for s in found if s["entry"]["talker"] in members]
+                if of_group:
+                    out.append(row(f"{name}.{group}_half_total_error_percent", error(of_group)[0], "%"))
             out.append(row(f"{name}.confidence_area", area(found), "AUC"))
-            delays = [delay for s in found for delay in s["decided"]["onsets"]]
+            delays = [delay for s in found for delay in s["onsets"]]
             for suffix, value in (("", np.mean), ("_median", np.median), ("_p95", lambda d: np.percentile(d, 95))):
                 out.append(row(f"{name}.onset{suffix}_ms", value(delays) if delays else float("nan"), "ms"))
     return [r for r in out if np.isfinite(r["value"])]
@@ -141,7 +145,7 @@ def tables(scores):
         for given in INPUTS:
             for engine in ENGINES:
                 found = [s for s in _of(scores, given, engine) if (s["entry"]["noise"] or "clean", s["entry"]["snr"]) == (noise, snr)]
-                total, miss, false = error(found, "frame")
+                total, miss, false = error(found)
                 cells.append(f"{total:.1f} ({miss:.0f} + {false:.0f})")
         lines.append([noise, "" if snr is None else f"{snr} dB", *cells])
     return [("Voice activity, half total error in % (missed speech + false alarms)", head, lines)]
@@ -152,9 +156,9 @@ def plot(scores, axes):
     conditions = list(_conditions(scores))
     for index, engine in enumerate(ENGINES):
         found = _of(scores, "raw", engine)
-        values = [error(part, "frame")[0] for part in (_conditions(found)[c] for c in conditions)]
+        values = [error(part)[0] for part in (_conditions(found)[c] for c in conditions)]
         axes[0].bar(np.arange(len(conditions)) + (index - 1) * 0.27, values, 0.26, label=engine)
-        delays = np.sort([delay for s in found for delay in s["decided"]["onsets"]])
+        delays = np.sort([delay for s in found for delay in s["onsets"]])
         if len(delays):
             axes[1].plot(delays, np.arange(1, len(delays) + 1) / len(delays) * 100, label=engine)
     names = [noise if snr is None else f"{noise} {snr}" for noise, snr in conditions]

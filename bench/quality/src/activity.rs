@@ -10,7 +10,7 @@ use crate::corpus::{Corpus, Entry};
 use crate::suppression::BATCH;
 use crate::{engines, parallel, wav};
 
-/// Writes `out/INPUT/ENGINE/FILE.f32` for every 8 kHz file: for each 10 ms a 1 or 0 for speech after hang-over, and the
+/// Writes `out/INPUT/ENGINE/FILE.f32` for every 8 kHz file: for each 10 ms a 1 or 0 for speech, and the
 /// confidence, as little-endian `f32`.
 pub(crate) fn run(corpus: &Corpus, cleaned: &Path, out: &Path) -> Result<()> {
     let entries: Vec<&Entry> = corpus.entries.iter().filter(|entry| entry.rate == 8000).collect();
