@@ -32,7 +32,7 @@ fn copy() -> Result<(), String> {
         fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
     };
     let weights = read("src/weights.rnn")?;
-    let found: String = Sha256::digest(&weights).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = sha256(&weights);
     if found != WEIGHTS {
         return Err(format!(
             "{}/src/weights.rnn has SHA-256 {found}, not {WEIGHTS}: fetch {CRATE} {VERSION} anew, or, after an upgrade \
@@ -65,17 +65,22 @@ fn find() -> Result<PathBuf, String> {
         .or_else(|| ask_cargo(&manifest))
         .ok_or_else(|| {
             format!(
-                "the source of {CRATE} {VERSION} is neither in a `vendor` folder above {} nor in cargo's registry; run \
+                "the source of {CRATE} {VERSION} is, whole and with the network's hash, neither in a `vendor` folder above {} nor in cargo's registry; run \
                  `cargo fetch --locked`, or set {OVERRIDE} to the unpacked crate",
                 manifest.display()
             )
         })
 }
 
-/// Whether this is the locked version with its weights.
+/// Whether this is the locked version with its weights; a damaged copy is passed over for a sound one elsewhere.
 fn is_it(folder: &Path) -> bool {
     let named = |manifest: String| manifest.lines().any(|line| line.trim() == format!("version = \"{VERSION}\""));
-    folder.join("src/weights.rnn").is_file() && fs::read_to_string(folder.join("Cargo.toml")).is_ok_and(named)
+    fs::read(folder.join("src/weights.rnn")).is_ok_and(|weights| sha256(&weights) == WEIGHTS)
+        && fs::read_to_string(folder.join("Cargo.toml")).is_ok_and(named)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {

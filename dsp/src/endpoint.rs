@@ -27,7 +27,7 @@ impl Default for EndpointConfig {
 pub enum EndpointEvent {
     /// Somebody speaks.
     SpeechStarted {
-        /// When the speech began: before the event by `min_speech_ms`.
+        /// End of the first frame with speech: before the event by `min_speech_ms`.
         at_us: u64,
     },
     /// Nobody has spoken for `end_of_speech_ms`.
@@ -42,12 +42,16 @@ pub enum EndpointEvent {
     },
 }
 
+/// Verdicts on frames that belong together come at least this often, in microseconds.
+const MAX_FRAME_US: u64 = 60_000;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Quiet,
-    /// Speech since, not yet believed.
+    /// Speech since, heard last at, not yet believed.
     Maybe {
         since_us: u64,
+        last_us: u64,
     },
     /// Speech, heard last at.
     Speech {
@@ -89,7 +93,7 @@ impl Endpointer {
         if activity.speech {
             match self.state {
                 State::Quiet => self.hear(now_us, now_us),
-                State::Maybe { since_us } => self.hear(since_us, now_us),
+                State::Maybe { since_us, .. } => self.hear(since_us, now_us),
                 State::Speech { .. } => self.state = State::Speech { last_us: now_us },
             }
         } else if matches!(self.state, State::Maybe { .. }) {
@@ -100,6 +104,12 @@ impl Endpointer {
     /// Lets time pass without a verdict (packets are missing, a sender uses DTX).
     pub fn handle_timeout(&mut self, now_us: u64) {
         self.now_us = self.now_us.max(now_us);
+        if let State::Maybe { last_us, .. } = self.state
+            && self.now_us > last_us.saturating_add(MAX_FRAME_US)
+        {
+            // Two clicks with nothing known between them are no speech.
+            self.state = State::Quiet;
+        }
         if let State::Speech { last_us } = self.state
             && self.now_us >= last_us.saturating_add(us(self.config.end_of_speech_ms))
         {
@@ -147,7 +157,7 @@ impl Endpointer {
             self.state = State::Speech { last_us: now_us };
             self.push(EndpointEvent::SpeechStarted { at_us: since_us });
         } else {
-            self.state = State::Maybe { since_us };
+            self.state = State::Maybe { since_us, last_us: now_us };
         }
     }
 

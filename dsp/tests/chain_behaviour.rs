@@ -87,11 +87,33 @@ fn the_agents_echo_interrupts_nobody_and_a_caller_does() {
 fn a_full_chain_takes_nobody_in_until_a_leg_leaves() {
     let mut uplink = UplinkChain::new(ChainConfig::default(), 2);
     assert!(uplink.attach(44_100).is_none());
-    let first = uplink.attach(8000).unwrap();
+    let mut first = uplink.attach(8000).unwrap();
     let _second = uplink.attach(16_000).unwrap();
     assert!(uplink.attach(8000).is_none());
-    uplink.detach(first);
+    uplink.detach(&mut first);
     assert_eq!(uplink.attach(16_000).unwrap().frame(), 320);
+}
+
+#[test]
+fn a_leg_moves_to_another_worker_with_what_it_knows() {
+    let (mut here, mut there) =
+        (UplinkChain::new(ChainConfig::default(), 1), UplinkChain::new(ChainConfig::default(), 1));
+    let mut leg = here.attach(8000).unwrap();
+    let agent = speech(20 * 8000, 8000, 0.9, 2);
+    let line: Vec<f32> = (0..agent.len()).map(|n| if n < 800 { 0.0 } else { agent[n - 800] * 0.3 }).collect();
+    let (agent, line) = (quantised(&agent), quantised(&line));
+    for (said, heard) in agent.chunks_exact(FRAME).zip(line.chunks_exact(FRAME)) {
+        tick(&mut here, &mut leg, &mut said.to_vec(), &mut heard.to_vec());
+    }
+    let delay = leg.echo_delay_ms().expect("the echo's delay is known by now");
+    let _occupant = there.attach(8000).unwrap();
+    here.detach(&mut leg);
+    assert!(!there.adopt(&mut leg), "a full chain takes nobody in");
+    let mut untouched = vec![5_i16; FRAME];
+    assert_eq!(tick(&mut here, &mut leg, &mut [], &mut untouched), UplinkReport::default());
+    assert_eq!(untouched, [5; FRAME], "a leg without a place is left alone");
+    assert!(here.adopt(&mut leg));
+    assert_eq!(leg.echo_delay_ms(), Some(delay));
 }
 
 #[test]

@@ -6,7 +6,9 @@ mod tone_signals;
 use proptest::prelude::*;
 use tone_signals::{Rng, add, amplitude, at_level, companded, noise, place, prompts, speech};
 use trunkline_dsp::Simd;
+use trunkline_dsp::chain::{ChainConfig, DownlinkChain, DownlinkFrame, UplinkChain, UplinkFrame, UplinkReport};
 use trunkline_dsp::echo::{BargeIn, EchoGate, SonoraAec, Verdict};
+use trunkline_dsp::to_i16;
 use trunkline_dsp::vad::{Activity, SpectralBank, VadBank, VadFrame};
 
 const RATE: usize = 8000;
@@ -65,6 +67,24 @@ fn run_with(played: &[f32], uplink: &[f32], mut barge: BargeIn) -> Heard {
     Heard { interruptions, without_gate, delay_ms: gate.delay_ms(), loss_db: gate.return_loss_db(), verdicts }
 }
 
+/// The same through the chain as it ships: denoiser, fused detector and all.
+fn run_chain(played: &[f32], uplink: &[f32]) -> Vec<usize> {
+    let (mut up, mut down) = (UplinkChain::new(ChainConfig::default(), 1), DownlinkChain::new());
+    let mut leg = up.attach(RATE as u32).unwrap();
+    let mut interruptions = Vec::new();
+    for (n, (far, near)) in played.chunks_exact(FRAME).zip(uplink.chunks_exact(FRAME)).enumerate() {
+        let bits = |frame: &[f32]| frame.iter().map(|sample| to_i16(*sample)).collect::<Vec<_>>();
+        let (mut said, mut heard) = (bits(far), bits(near));
+        down.process(&mut [DownlinkFrame { leg: &mut leg, pcm: &mut said }]);
+        let mut batch = [UplinkFrame { leg: &mut leg, pcm: &mut heard, report: UplinkReport::default() }];
+        up.process(&mut batch);
+        if batch[0].report.interrupts {
+            interruptions.push((n + 1) * 20);
+        }
+    }
+    interruptions
+}
+
 fn report(name: &str, delay: f32, heard: &Heard) {
     println!(
         "{name}: delay {delay} ms found {:?}, loss {:.1} dB, interruptions at {:?}",
@@ -86,13 +106,15 @@ fn echo_at_minus_10_db_never_interrupts_in_ten_minutes() {
         assert!(heard.without_gate > 10, "the echo is heard, and only the gate holds it: {}", heard.without_gate);
         let found = heard.delay_ms.expect("the delay is found") as f32;
         assert!((found - delay).abs() <= 20.0, "found {found} of {delay}");
+        let shipped = run_chain(&played, &companded(&uplink));
+        assert!(shipped.is_empty(), "the chain was interrupted by its echo of {delay} ms at {shipped:?}");
     }
     assert_eq!(false_ones, 0);
 }
 
 #[test]
 fn the_caller_interrupts_within_300_ms_over_echo_and_without() {
-    let mut late = Vec::new();
+    let (mut late, mut shipped_late) = (Vec::new(), Vec::new());
     for (n, (delay, loss)) in
         [(20.0, -10.0), (60.0, -10.0), (120.0, -10.0), (200.0, -10.0), (300.0, -10.0), (80.0, -20.0), (0.0, -200.0)]
             .into_iter()
@@ -113,7 +135,10 @@ fn the_caller_interrupts_within_300_ms_over_echo_and_without() {
         }
         let heard = run(&played, &companded(&uplink));
         report("double talk", delay, &heard);
+        let shipped = run_chain(&played, &companded(&uplink));
         for onset in &onsets {
+            let first = shipped.iter().find(|at| **at > *onset).copied().unwrap_or(usize::MAX);
+            shipped_late.push(first - onset);
             let first = heard.interruptions.iter().find(|at| **at > *onset).copied().unwrap_or(usize::MAX);
             late.push(first - onset);
         }
@@ -122,8 +147,10 @@ fn the_caller_interrupts_within_300_ms_over_echo_and_without() {
         assert_eq!(strange, 0, "interruptions without a caller at {delay} ms");
     }
     late.sort_unstable();
-    println!("latencies in ms: {late:?}");
+    shipped_late.sort_unstable();
+    println!("latencies in ms: {late:?}, of the chain: {shipped_late:?}");
     assert!(*late.last().unwrap() <= 300);
+    assert!(*shipped_late.last().unwrap() <= 300);
 }
 
 #[test]
@@ -234,6 +261,7 @@ fn recorded_prompts_do_not_interrupt_themselves() {
         at_level(pcm, -20.0, RATE as u32)
     };
     let (mut false_ones, mut late, mut alone) = ([0; 3], Vec::new(), Vec::new());
+    let (mut shipped_false, mut shipped_late) = (0, Vec::new());
     for (n, delay) in [20.0, 60.0, 90.0, 120.0, 150.0, 180.0, 210.0, 240.0, 270.0, 300.0].into_iter().enumerate() {
         let seed = n as u64;
         let played = companded(&talk(if n % 2 == 0 { "en_US" } else { "fr_CA" }, n * 25));
@@ -241,6 +269,7 @@ fn recorded_prompts_do_not_interrupt_themselves() {
         add(&mut uplink, &noise(-60.0, played.len(), seed));
         let heard = run(&played, &companded(&uplink));
         report("prompts", delay, &heard);
+        shipped_false += run_chain(&played, &companded(&uplink)).len();
         for (needed, count) in [120, 80, 60].into_iter().zip(&mut false_ones) {
             *count += run_with(&played, &companded(&uplink), BargeIn::new(needed)).interruptions.len();
         }
@@ -258,16 +287,23 @@ fn recorded_prompts_do_not_interrupt_themselves() {
         }
         let heard = run(&played, &companded(&uplink));
         let without = run(&vec![0.0; played.len()], &companded(&clean));
+        let shipped = run_chain(&played, &companded(&uplink));
         for onset in onsets {
             let first = |of: &Heard| of.interruptions.iter().find(|at| **at > onset).map_or(9999, |at| at - onset);
             late.push(first(&heard));
             alone.push(first(&without));
+            shipped_late.push(shipped.iter().find(|at| **at > onset).map_or(9999, |at| at - onset));
         }
     }
     late.sort_unstable();
     alone.sort_unstable();
     println!("false interruptions in ten minutes, needing 120, 80 and 60 ms: {false_ones:?}");
     println!("latencies over echo in ms: {late:?}\nlatencies without echo or playout: {alone:?}");
+    shipped_late.sort_unstable();
+    println!("the chain: {shipped_false} false interruptions, latencies over echo {shipped_late:?}");
+    assert_eq!((false_ones[0], shipped_false), (0, 0));
+    let within = shipped_late.iter().filter(|late| **late <= 300).count();
+    assert!(within * 10 >= shipped_late.len() * 9, "{within} of {} within 300 ms", shipped_late.len());
 }
 
 proptest! {

@@ -28,7 +28,7 @@ impl Native {
         let open = |name: &str| {
             // SAFETY: these libraries run no code of note when they are loaded.
             unsafe { Library::new(name) }
-                .with_context(|| format!("{name} is missing; install libspeexdsp1, libspandsp2 and libopus0"))
+                .with_context(|| format!("{name} is missing; install libspeexdsp-dev, libspandsp-dev and libopus-dev"))
         };
         Ok(Self { speex: open("libspeexdsp.so.1")?, spandsp: open("libspandsp.so.2")?, opus: open("libopus.so.0")? })
     }

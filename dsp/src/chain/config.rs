@@ -31,6 +31,9 @@ pub struct ChainConfig {
     pub echo_gate: bool,
     /// Speech that makes an interruption, in ms; see [`BargeIn`](crate::echo::BargeIn).
     pub barge_in_ms: u32,
+    /// Confidence in speech from which a frame counts towards an interruption, 0..=1. Lower than where speech begins:
+    /// a voice over the agent's echo is less clear, and what is echo does not count anyway.
+    pub barge_in_confidence: f32,
     /// Brings the caller to a level; the default leaves levels alone.
     pub agc: Option<AgcConfig>,
     /// Turns down what lies between the caller's words; off by default, since recognisers prefer to hear it.
@@ -47,7 +50,8 @@ impl Default for ChainConfig {
             denoiser: Denoiser::default(),
             denoiser_gate: Gate::Auto,
             echo_gate: true,
-            barge_in_ms: 120,
+            barge_in_ms: 100,
+            barge_in_confidence: 0.35,
             agc: None,
             noise_gate: None,
             vad: VadConfig::default(),

@@ -2,22 +2,26 @@
 
 use super::{ChainConfig, MAX_FRAME};
 use crate::Slot;
-use crate::echo::{BargeIn, EchoGate};
+use crate::echo::{BargeIn, EchoGate, Verdict};
 use crate::gain::{Agc, Limiter};
 use crate::gate::NoiseGate;
 use crate::tone::UnknownRate;
 
-/// One leg's signal processing, both directions: made by [`UplinkChain::attach`](super::UplinkChain::attach), given
-/// back by [`UplinkChain::detach`](super::UplinkChain::detach).
+/// One leg's signal processing, both directions: made by [`UplinkChain::attach`](super::UplinkChain::attach), its
+/// places given back by [`UplinkChain::detach`](super::UplinkChain::detach), which a leg must not be dropped without.
 ///
-/// It is `Send` and moves between workers whole, at the end of a tick: detach it from the one chain and attach it to
-/// the other. What the banks had learnt of its noise is learnt anew within a second.
+/// It is `Send` and moves between workers whole, at the end of a tick: the one chain detaches it and the other
+/// [adopts](super::UplinkChain::adopt) it. Echo path, gain and limiter move with it; what the banks had learnt of its
+/// noise is learnt anew within a second.
 #[derive(Debug)]
 pub struct LegDsp {
     pub(super) rate: u32,
     pub(super) noise: Option<Slot>,
-    pub(super) vad: Slot,
+    /// `None` between two chains.
+    pub(super) vad: Option<Slot>,
     pub(super) echo: Option<Box<EchoGate>>,
+    /// On the frame in work.
+    pub(super) verdict: Option<Verdict>,
     pub(super) barge_in: BargeIn,
     pub(super) agc: Option<Agc>,
     pub(super) gate: Option<NoiseGate>,
@@ -29,14 +33,22 @@ pub struct LegDsp {
     pub(super) noise_dbfs: f32,
 }
 
+/// A leg's places in a worker's banks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places {
+    pub(super) noise: Option<Slot>,
+    pub(super) vad: Slot,
+}
+
 impl LegDsp {
-    pub(super) fn new(config: &ChainConfig, rate: u32, noise: Option<Slot>, vad: Slot) -> Result<Self, UnknownRate> {
+    pub(super) fn new(config: &ChainConfig, rate: u32, places: Places) -> Result<Self, UnknownRate> {
         Ok(Self {
             rate,
-            noise,
-            vad,
+            noise: places.noise,
+            vad: Some(places.vad),
             echo: if config.echo_gate { Some(Box::new(EchoGate::new(rate)?)) } else { None },
-            barge_in: BargeIn::new(config.barge_in_ms),
+            verdict: None,
+            barge_in: BargeIn::new(config.barge_in_ms).with_confidence(config.barge_in_confidence),
             agc: config.agc.map(|agc| Agc::new(rate, agc)).transpose()?,
             gate: config.noise_gate.map(|gate| NoiseGate::new(rate, gate)),
             limiter: Limiter::new(rate, config.ceiling_dbfs)?,

@@ -6,7 +6,7 @@
 //! ```text
 //! downlink   agent's sound -> limiter ----------------------> 16 bits -> codec
 //!                                     \ reference
-//! uplink     jitter buffer -> f32 -> echo gate -> noise -> gain -> voice activity -> 16 bits -> agent
+//! uplink     jitter buffer -> f32 -> echo told -> noise -> voice activity -> gain -> echo turned down -> 16 bits
 //! ```
 //!
 //! Frames are 20 ms. Nothing allocates after construction and [`UplinkChain::attach`], but for the engines whose own

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::leg::Places;
 use super::{ChainConfig, Denoiser, LegDsp, MAX_FRAME, PIECE};
 use crate::ns::{LanesBank, NnnoiselessBank, SonoraBank};
 use crate::vad::{Activity, FusedBank, VadBank, VadFrame};
@@ -52,7 +53,12 @@ impl UplinkChain {
         let noise: Option<Box<dyn NoiseBank + Send>> = match config.denoiser {
             Denoiser::Off => None,
             Denoiser::Economy => Some(Box::new(SonoraBank::new(slots).with_gate(gate))),
-            Denoiser::Lanes => Some(Box::new(LanesBank::new(slots).with_gate(gate))),
+            Denoiser::Lanes => {
+                let mut bank = LanesBank::new(slots).with_gate(gate);
+                // Which rates calls will have is not known: room for all of either.
+                bank.reserve(16_000, slots);
+                Some(Box::new(bank))
+            }
             Denoiser::Reference => Some(Box::new(NnnoiselessBank::new(slots).with_gate(gate))),
         };
         let vad = FusedBank::with_config(slots, config.vad);
@@ -60,8 +66,33 @@ impl UplinkChain {
     }
 
     /// Takes a leg at `rate` Hz in; `None` when the chain is full or the rate is neither 8000 nor 16000. Allocates
-    /// the leg's own state (some 15 kB with the echo gate).
+    /// the leg's own state, some 15 kB with the echo gate; engines that keep their state per leg
+    /// ([`Denoiser::Economy`], [`Denoiser::Reference`]) take another 20 or 40 kB.
     pub fn attach(&mut self, rate: u32) -> Option<LegDsp> {
+        let places = self.take_places(rate)?;
+        LegDsp::new(&self.config, rate, places).ok()
+    }
+
+    /// Takes in a leg that another chain of the same configuration has detached; `false` when there is no room.
+    pub fn adopt(&mut self, leg: &mut LegDsp) -> bool {
+        self.detach(leg);
+        let Some(places) = self.take_places(leg.rate) else { return false };
+        (leg.noise, leg.vad) = (places.noise, Some(places.vad));
+        true
+    }
+
+    /// Gives a leg's places back; without places its frames are left as they are. For the end of a call, and before
+    /// the leg moves to another worker.
+    pub fn detach(&mut self, leg: &mut LegDsp) {
+        if let Some(slot) = leg.vad.take() {
+            self.vad.detach(slot);
+        }
+        if let (Some(bank), Some(slot)) = (&mut self.noise, leg.noise.take()) {
+            bank.detach(slot);
+        }
+    }
+
+    fn take_places(&mut self, rate: u32) -> Option<Places> {
         if !matches!(rate, 8000 | 16_000) {
             return None;
         }
@@ -76,15 +107,7 @@ impl UplinkChain {
                 }
             },
         };
-        LegDsp::new(&self.config, rate, noise, vad).ok()
-    }
-
-    /// Gives a leg's places back.
-    pub fn detach(&mut self, leg: LegDsp) {
-        self.vad.detach(leg.vad);
-        if let (Some(bank), Some(slot)) = (&mut self.noise, leg.noise) {
-            bank.detach(slot);
-        }
+        Some(Places { noise, vad })
     }
 
     /// By how many microseconds sound at `rate` Hz leaves the chain later than it entered: the denoiser's delay.
@@ -98,13 +121,15 @@ impl UplinkChain {
         for piece in batch.chunks_mut(PIECE) {
             self.tell_echo(piece);
             self.take_noise_out(piece);
-            self.bring_to_level(piece);
+            // Judged before its level is changed: a floor that rose with the gain would be none.
             self.judge(piece);
+            self.bring_to_level(piece);
             self.put_back(piece);
         }
     }
 
-    /// Samples in, and the echo turned down before the denoiser learns it as noise.
+    /// Samples in, and what of them is echo. It is turned down last: a caller who begins to speak over it must reach
+    /// the detector at full level.
     fn tell_echo(&mut self, piece: &mut [UplinkFrame<'_>]) {
         for (row, frame) in self.sound.chunks_exact_mut(MAX_FRAME).zip(piece) {
             frame.report = UplinkReport::default();
@@ -118,8 +143,8 @@ impl UplinkChain {
             let leg = &mut *frame.leg;
             if let Some(gate) = &mut leg.echo {
                 let verdict = gate.process(&leg.reference, row);
-                gate.suppress(row, &verdict);
                 frame.report.echo = verdict.echo;
+                leg.verdict = Some(verdict);
             }
             // Played once: a tick without a downlink frame must not be compared with the one before.
             leg.reference.fill(0.0);
@@ -156,7 +181,7 @@ impl UplinkChain {
         let mut filled = 0;
         for (row, frame) in self.sound.chunks_exact(MAX_FRAME).zip(piece.iter()) {
             if is_whole(frame) {
-                batch[filled].slot = frame.leg.vad;
+                batch[filled].slot = frame.leg.vad.unwrap_or(Slot(u32::MAX));
                 batch[filled].pcm = &row[..frame.pcm.len()];
                 filled += 1;
             }
@@ -177,6 +202,9 @@ impl UplinkChain {
                 continue;
             }
             let row = &mut row[..frame.pcm.len()];
+            if let (Some(gate), Some(verdict)) = (&mut frame.leg.echo, frame.leg.verdict.take()) {
+                gate.suppress(row, &verdict);
+            }
             let noise_dbfs = frame.leg.noise_dbfs;
             if let Some(gate) = &mut frame.leg.gate {
                 gate.process(row, noise_dbfs);
@@ -188,7 +216,7 @@ impl UplinkChain {
     }
 }
 
-/// Whether a frame is 20 ms of its leg's rate.
+/// Whether a frame is 20 ms of its leg's rate, and the leg has a place here.
 fn is_whole(frame: &UplinkFrame<'_>) -> bool {
-    frame.pcm.len() == frame.leg.frame()
+    frame.leg.vad.is_some() && frame.pcm.len() == frame.leg.frame()
 }

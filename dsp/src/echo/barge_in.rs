@@ -2,13 +2,14 @@
 
 /// Decides that the caller interrupts.
 ///
-/// Policy: every frame in which the detector is sure of speech *now* (confidence of at least 0.5, before hang-over) and
-/// that the gate does not call echo earns its length; every other frame costs its length. The caller interrupts when
+/// Policy: every frame in which the detector is sure of speech *now* (confidence of at least 0.5 unless chosen
+/// otherwise, before hang-over) and that the gate does not call echo earns its length; every other frame costs its length. The caller interrupts when
 /// the account reaches `needed_ms`, once; it is armed again when the account is empty. Hang-over must not be counted:
 /// echo that ends would go on as speech without echo.
 #[derive(Debug, Clone)]
 pub struct BargeIn {
     needed_ms: u32,
+    sure: f32,
     earned_ms: u32,
     fired: bool,
 }
@@ -17,13 +18,20 @@ impl BargeIn {
     /// Speech of about `needed_ms` interrupts; 120 is a good value, below 60 a cough does.
     #[must_use]
     pub const fn new(needed_ms: u32) -> Self {
-        Self { needed_ms, earned_ms: 0, fired: false }
+        Self { needed_ms, sure: 0.5, earned_ms: 0, fired: false }
+    }
+
+    /// The same for a detector whose confidence in speech over echo begins at `sure`, 0..=1.
+    #[must_use]
+    pub const fn with_confidence(mut self, sure: f32) -> Self {
+        self.sure = sure;
+        self
     }
 
     /// Takes the verdicts on a frame of `frame_ms`; `true` on the frame with which the caller interrupts. `confidence`
     /// is [`crate::vad::Activity::confidence`], `echo` is [`super::Verdict::echo`].
     pub fn handle(&mut self, confidence: f32, echo: bool, frame_ms: u32) -> bool {
-        if confidence >= 0.5 && !echo {
+        if confidence >= self.sure && !echo {
             self.earned_ms = self.earned_ms.saturating_add(frame_ms).min(self.needed_ms.saturating_mul(2));
         } else {
             self.earned_ms = self.earned_ms.saturating_sub(frame_ms);
