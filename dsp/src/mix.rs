@@ -1,7 +1,8 @@
 //! Mixing: everyone hears everyone but themselves (N-1).
 //!
 //! The sum of all parties is made once, in 32 bits, and each listener's own sound is taken from it again. A mix beyond
-//! full scale is turned down for its listener until the peak fits, and comes back slowly, instead of being clipped.
+//! full scale is turned down for its listener until the peak fits, and comes back slowly; only the first 32 samples of a
+//! frame that is suddenly too loud may clip.
 
 use crate::simd::{Simd, dispatched};
 

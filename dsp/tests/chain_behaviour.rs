@@ -109,6 +109,9 @@ fn a_leg_moves_to_another_worker_with_what_it_knows() {
     let _occupant = there.attach(8000).unwrap();
     here.detach(&mut leg);
     assert!(!there.adopt(&mut leg), "a full chain takes nobody in");
+    let mut other = UplinkChain::new(ChainConfig::default(), 2);
+    let (mut settled, _neighbour) = (other.attach(8000).unwrap(), other.attach(8000).unwrap());
+    assert!(!here.adopt(&mut settled), "a leg with places elsewhere is not taken in");
     let mut untouched = vec![5_i16; FRAME];
     assert_eq!(tick(&mut here, &mut leg, &mut [], &mut untouched), UplinkReport::default());
     assert_eq!(untouched, [5; FRAME], "a leg without a place is left alone");

@@ -82,8 +82,8 @@ fn no_codec_allocates_for_a_frame() {
                     _ => drop(decoder.decode(&payload[..length], &mut out)),
                 }
             });
-            // The first frames set an engine up.
-            assert!(count == 0 || frame < 2, "{name} allocated {count} times in frame {frame}");
+            // Opus sets its engine up in the first frames.
+            assert!(count == 0 || (name == "opus" && frame < 2), "{name} allocated {count} times in frame {frame}");
         }
     }
 }

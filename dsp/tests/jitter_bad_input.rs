@@ -77,6 +77,28 @@ fn absurd_numbers_and_times_are_dropped_unheard() {
 }
 
 #[test]
+fn one_timestamp_that_lies_costs_no_more_than_the_buffer_could_wait() {
+    for ahead_ms in [200_u32, 310, 1000, 1900, 5000] {
+        let mut buffer = JitterBuffer::new(UlawDecoder, JitterConfig::default());
+        let (payload, mut out) = (noise(FRAME), [0_i16; FRAME]);
+        let (mut quiet, mut concealed) = (0, 0);
+        for n in 0..300_u32 {
+            let lie = if n == 150 { ahead_ms * 8 } else { 0 };
+            let (seq, timestamp, arrival) = (n as u16, n * 160 + lie, u64::from(n) * FRAME_US);
+            buffer.insert(&Packet { seq, timestamp, arrival, marker: false, payload: &payload });
+            let info = buffer.get(arrival + 10_000, &mut out);
+            if n > 100 {
+                quiet += usize::from(out.iter().all(|sample| sample.unsigned_abs() < 500));
+                concealed += info.concealed;
+            }
+        }
+        // What the buffer could wait for is believed and waited for.
+        let most = 2 * FRAME as u32 + if ahead_ms < 300 { ahead_ms * 8 } else { 0 };
+        assert!(quiet as u32 * 160 + concealed <= most, "{ahead_ms} ms: {quiet} quiet frames, {concealed} concealed");
+    }
+}
+
+#[test]
 fn more_bytes_than_there_is_room_for_push_out_the_oldest() {
     let config = JitterConfig { bytes: 1000, max_payload: 700, ..JitterConfig::default() };
     let mut buffer = JitterBuffer::new(UlawDecoder, config);

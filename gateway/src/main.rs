@@ -83,6 +83,8 @@ enum Command {
     },
     /// Look for what keeps this gateway from serving.
     Doctor,
+    /// Print the licences of what this binary carries of others.
+    Licences,
 }
 
 fn main() -> ExitCode {
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         Command::Hangup { call } => commands::calls::hang_up(&cli.configuration, &call),
         Command::Trace { call } => commands::calls::trace(&cli.configuration, &call),
         Command::Doctor => commands::doctor::run(&cli.configuration),
+        Command::Licences => commands::licences::run(),
     };
     ExitCode::from(code)
 }

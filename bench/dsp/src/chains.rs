@@ -1,7 +1,7 @@
 //! Whole chains as calls per core: 20 ms divided by the processor time of one call's frame, both ways.
 //!
 //! A call is G.711 from the packet through jitter buffer and uplink chain to 16-bit samples, and from the agent's
-//! samples through the downlink chain to G.711: the very types and defaults the product uses, a batch of calls a tick,
+//! samples through the downlink chain to G.711: the chain that `dsp` offers with its defaults, a batch of calls a tick,
 //! speech over noise without a pause, and the denoiser's gate forced open unless the row says otherwise.
 
 use anyhow::Context as _;
@@ -15,7 +15,7 @@ use trunkline_dsp::jitter::{JitterBuffer, JitterConfig, Packet};
 use trunkline_dsp::ns::Gate;
 use trunkline_dsp::to_f32;
 
-use crate::signal::noisy_speech;
+use crate::signal::{Noise, noisy_speech};
 use crate::stopwatch::Stopwatch;
 
 /// Calls of a tick, as many as a worker may have in one phase.
@@ -36,12 +36,18 @@ pub(crate) fn measure(watch: &mut Stopwatch, results: &mut Results) -> anyhow::R
     let reference = Worker::new(open(Denoiser::Reference), Speech::Continuous)?.measure(watch, "reference", results)?;
     let economy = Worker::new(open(Denoiser::Economy), Speech::Continuous)?.measure(watch, "economy", results)?;
     let lanes = Worker::new(open(Denoiser::Lanes), Speech::Continuous)?.measure(watch, "denoised", results)?;
+    let churned = Worker::new(open(Denoiser::Lanes), Speech::Continuous)?.after_churn()?.measure(
+        watch,
+        "denoised.churned",
+        results,
+    )?;
     let gated = Worker::new(ChainConfig::default(), Speech::Conversation)?.measure(watch, "denoised.gated", results)?;
     let unit = "calls/core";
     results.add(Measurement::new("chain.plain.calls_per_core", plain, unit));
     results.add(Measurement::new("chain.denoised.calls_per_core", lanes, unit).against("nnnoiseless", reference));
     results.add(Measurement::new("chain.economy.calls_per_core", economy, unit).against("nnnoiseless", reference));
     results.add(Measurement::new("chain.reference.calls_per_core", reference, unit));
+    results.add(Measurement::new("chain.denoised.churned.calls_per_core", churned, unit).against("in order", lanes));
     results.add(Measurement::new("chain.denoised.gated.calls_per_core", gated, unit).against("gate open", lanes));
     sonora(watch, results)
 }
@@ -103,6 +109,20 @@ impl Worker {
             })
             .collect();
         Ok(Self { uplink, downlink: DownlinkChain::new(), calls, packets, agent: frames(32), speech, tick: 0 })
+    }
+
+    /// The same number of calls after many came and went, in an order that has nothing to do with their lanes.
+    fn after_churn(mut self) -> anyhow::Result<Self> {
+        let mut dice = Noise::new(71);
+        for _ in 0..10 * CALLS {
+            let at = ((dice.next() + 1.0) / 2.0 * CALLS as f32) as usize % CALLS;
+            let call = &mut self.calls[at];
+            self.uplink.detach(&mut call.leg);
+            call.leg = self.uplink.attach(8000).context("a place that was given back is taken again")?;
+            let other = ((dice.next() + 1.0) / 2.0 * CALLS as f32) as usize % CALLS;
+            self.calls.swap(at, other);
+        }
+        Ok(self)
     }
 
     /// One tick of every call, down and then up.

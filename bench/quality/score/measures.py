@@ -45,7 +45,8 @@ def mean_and_ci(groups):
     everything = np.concatenate([np.asarray(group, dtype=float) for group in groups])
     means = np.array([np.mean(group) for group in groups])
     if len(means) < 2:
-        return float(np.mean(everything)), float("nan")
+        # One talker is no sample: no interval.
+        return float(np.mean(everything)), 0.0
     half = student.ppf(0.975, len(means) - 1) * np.std(means, ddof=1) / np.sqrt(len(means))
     return float(np.mean(everything)), float(half)
 

@@ -8,6 +8,7 @@ import os
 import sys
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -54,6 +55,9 @@ def main():
     networks = playout.networks(run, played)
     rows = suppression.rows(cleaned, late, documented) + activity.rows(detected)
     rows += playout.concealment_rows(concealed) + playout.network_rows(networks)
+    unfinished = [r["name"] for r in rows if not np.isfinite(r["value"])]
+    if unfinished:
+        sys.exit(f"no figure for {', '.join(unfinished)}")
     with open(scores_file, "w") as file:
         json.dump(rows, file, indent=1)
     tables = suppression.tables(cleaned) + activity.tables(detected) + playout.tables(concealed, networks)

@@ -73,9 +73,12 @@ impl UplinkChain {
         LegDsp::new(&self.config, rate, places).ok()
     }
 
-    /// Takes in a leg that another chain of the same configuration has detached; `false` when there is no room.
+    /// Takes in a leg that another chain of the same configuration has detached; `false` when there is no room, or
+    /// when the leg still has its places elsewhere.
     pub fn adopt(&mut self, leg: &mut LegDsp) -> bool {
-        self.detach(leg);
+        if leg.vad.is_some() {
+            return false;
+        }
         let Some(places) = self.take_places(leg.rate) else { return false };
         (leg.noise, leg.vad) = (places.noise, Some(places.vad));
         true
@@ -116,7 +119,9 @@ impl UplinkChain {
         self.noise.as_ref().and_then(|bank| bank.delay_us(rate)).unwrap_or(0)
     }
 
-    /// Processes the frames of one tick, each of another leg. Legs without a frame keep their state.
+    /// Processes the frames of one tick, each of another leg of this chain. Give every leg a frame in every tick, an
+    /// empty one where nothing was heard: what was played in a tick without any is missing from the echo gate's memory.
+    /// Legs that share a tick share the denoiser's lanes; a chain per phase of the tick wastes the fewest.
     pub fn process(&mut self, batch: &mut [UplinkFrame<'_>]) {
         for piece in batch.chunks_mut(PIECE) {
             self.tell_echo(piece);
@@ -133,18 +138,20 @@ impl UplinkChain {
     fn tell_echo(&mut self, piece: &mut [UplinkFrame<'_>]) {
         for (row, frame) in self.sound.chunks_exact_mut(MAX_FRAME).zip(piece) {
             frame.report = UplinkReport::default();
-            if !is_whole(frame) {
-                continue;
-            }
-            let row = &mut row[..frame.pcm.len()];
-            for (out, sample) in row.iter_mut().zip(frame.pcm.iter()) {
-                *out = to_f32(*sample);
-            }
+            let heard = is_whole(frame);
             let leg = &mut *frame.leg;
+            let row = &mut row[..leg.frame()];
+            if heard {
+                for (out, sample) in row.iter_mut().zip(frame.pcm.iter()) {
+                    *out = to_f32(*sample);
+                }
+            } else {
+                row.fill(0.0);
+            }
             if let Some(gate) = &mut leg.echo {
                 let verdict = gate.process(&leg.reference, row);
-                frame.report.echo = verdict.echo;
-                leg.verdict = Some(verdict);
+                frame.report.echo = heard && verdict.echo;
+                leg.verdict = heard.then_some(verdict);
             }
             // Played once: a tick without a downlink frame must not be compared with the one before.
             leg.reference.fill(0.0);

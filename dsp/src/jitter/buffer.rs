@@ -78,7 +78,7 @@ impl<D: Decoder> JitterBuffer<D> {
             max_delay_us: config.max_delay_us.min(60_000_000),
             payload: vec![0; packets.max_payload()].into_boxed_slice(),
             packets,
-            timeline: Timeline::new(rate, clock_rate),
+            timeline: Timeline::new(rate, clock_rate, config.max_delay_us),
             delay: DelayManager::new(&config),
             logic: DecisionLogic::default(),
             sync: SyncBuffer::new(samples(HISTORY_US), waiting),
@@ -109,6 +109,7 @@ impl<D: Decoder> JitterBuffer<D> {
             Inserted::Duplicate => self.stats.duplicate += 1,
             Inserted::Late => self.stats.late += 1,
             Inserted::Oversize => self.stats.oversize += 1,
+            Inserted::Full => self.stats.overrun += 1,
             Inserted::Suspect => self.stats.suspect += 1,
         }
         outcome
@@ -212,8 +213,11 @@ impl<D: Decoder> JitterBuffer<D> {
                 if had {
                     return Inserted::Duplicate;
                 }
-                // It came too late, but it is a delay like any other.
-                self.measure(packet, place);
+                // It came too late, but that is a delay like any other.
+                self.measure_late(packet, place);
+                return Inserted::Late;
+            }
+            if self.timeline.newest_seq() - seq >= self.packets.capacity() {
                 return Inserted::Late;
             }
             // Nothing was played yet: the stream simply began earlier than its first packet to arrive.
@@ -230,7 +234,7 @@ impl<D: Decoder> JitterBuffer<D> {
             self.give_up_head();
         }
         if !self.packets.has_room(packet.payload.len()) {
-            return Inserted::Late;
+            return Inserted::Full;
         }
         self.packets.put(seq, place.time, packet.arrival, packet.payload);
         self.timeline.accept(place, packet);
@@ -246,9 +250,22 @@ impl<D: Decoder> JitterBuffer<D> {
         if samples > 0 {
             self.packet = samples;
         }
-        let transit = (packet.arrival as i64).wrapping_sub(self.timeline.media_us(place.time));
         let duration = samples as u64 * 1_000_000 / u64::from(self.rate);
-        self.delay.packet(packet.arrival, transit, duration);
+        self.delay.packet(packet.arrival, self.transit(packet, place), duration);
+    }
+
+    /// As [`Self::measure`], for a packet that is not played: what is later than the buffer could ever wait for says
+    /// nothing of the delay to choose.
+    fn measure_late(&mut self, packet: &Packet<'_>, place: Place) {
+        let excess = self.delay.excess(self.transit(packet, place));
+        if !packet.payload.is_empty() && excess <= i64::try_from(self.max_delay_us).unwrap_or(i64::MAX) {
+            let duration = self.packet as u64 * 1_000_000 / u64::from(self.rate);
+            self.delay.packet(packet.arrival, self.transit(packet, place), duration);
+        }
+    }
+
+    fn transit(&self, packet: &Packet<'_>, place: Place) -> i64 {
+        (packet.arrival as i64).wrapping_sub(self.timeline.media_us(place.time))
     }
 
     fn begin(&mut self, packet: &Packet<'_>) -> Place {

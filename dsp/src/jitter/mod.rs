@@ -76,6 +76,8 @@ pub enum Inserted {
     Late,
     /// Its payload is larger than [`JitterConfig::max_payload`].
     Oversize,
+    /// There is no room for it: older packets that wait fill the buffer. Counted as overrun.
+    Full,
     /// Its sequence number or timestamp is far from the stream's; dropped, and if the next packet continues it, the
     /// buffer starts anew there.
     Suspect,
@@ -118,7 +120,8 @@ pub struct JitterConfig {
     pub max_payload: usize,
     /// Smallest target delay in microseconds.
     pub min_delay_us: u64,
-    /// Largest delay in microseconds: the target never exceeds it and older sound is dropped.
+    /// Largest delay in microseconds: the target never exceeds it and older sound is dropped. The histogram of delays
+    /// reaches 400 ms; only single peaks are seen beyond.
     pub max_delay_us: u64,
     /// Bytes of payload held at most, in all packets together.
     pub bytes: usize,
@@ -144,7 +147,24 @@ impl Default for JitterConfig {
     }
 }
 
-/// Counters of a buffer since it was made.
+impl JitterConfig {
+    /// The default with room for a codec whose sound has `rate` Hz, whose timestamps count at `clock_rate` Hz and whose
+    /// 20 ms packets have at most `packet_bytes`: G.722 is `(16_000, 8000, 160)`, L16 at 16 kHz `(16_000, 16_000, 640)`.
+    #[must_use]
+    pub fn for_codec(rate: u32, clock_rate: u32, packet_bytes: usize) -> Self {
+        let usual = Self::default();
+        Self {
+            // Packets of up to 60 ms, and the largest delay of them.
+            max_payload: usual.max_payload.max(packet_bytes.saturating_mul(3)),
+            bytes: usual.bytes.max(packet_bytes.saturating_mul(20)),
+            clock_rate: if clock_rate == rate { 0 } else { clock_rate },
+            ..usual
+        }
+    }
+}
+
+/// Counters of a buffer since it was made. Only [`JitterStats::concealed_samples`] may fall: by what turns out to have
+/// been a pause of the sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JitterStats {
     /// Packets taken.

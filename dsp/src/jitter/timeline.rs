@@ -33,6 +33,8 @@ pub(super) enum Verdict {
 pub(super) struct Timeline {
     rate: u32,
     clock_rate: u32,
+    /// A packet whose media time runs ahead of its arrival by more than this is not believed at once.
+    max_ahead_us: i64,
     /// Newest packet: extended sequence number, extended timestamp and arrival of the newest with sound.
     newest_seq: u64,
     newest_stamp: u64,
@@ -41,9 +43,11 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// For sound at `rate` Hz with timestamps that count at `clock_rate` Hz.
-    pub(super) const fn new(rate: u32, clock_rate: u32) -> Self {
-        Self { rate, clock_rate, newest_seq: 0, newest_stamp: 0, newest_arrival: 0, suspect_seq: None }
+    /// For sound at `rate` Hz with timestamps that count at `clock_rate` Hz, in a buffer that delays by `max_delay_us`
+    /// at most: what claims to be further ahead would drop everything that waits.
+    pub(super) fn new(rate: u32, clock_rate: u32, max_delay_us: u64) -> Self {
+        let max_ahead_us = i64::try_from(max_delay_us).unwrap_or(MAX_TIME_JUMP_US).clamp(100_000, MAX_TIME_JUMP_US);
+        Self { rate, clock_rate, max_ahead_us, newest_seq: 0, newest_stamp: 0, newest_arrival: 0, suspect_seq: None }
     }
 
     /// The stream begins with this packet.
@@ -115,6 +119,7 @@ impl Timeline {
         }
         let clock = packet.arrival.wrapping_sub(self.newest_arrival) as i64;
         let media = stamp_step * 1_000_000 / i64::from(self.clock_rate.max(1));
-        clock.saturating_sub(media).saturating_abs() > MAX_TIME_JUMP_US
+        let behind = clock.saturating_sub(media);
+        behind > MAX_TIME_JUMP_US || behind < -self.max_ahead_us
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod doctor;
 pub(crate) mod enrol;
+pub(crate) mod licences;
 pub(crate) mod run;
 
 use crate::config::{self, Loaded};

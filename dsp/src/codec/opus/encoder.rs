@@ -98,7 +98,8 @@ impl OpusEncoder {
         Ok(encoder)
     }
 
-    /// Changes the target bit rate in bit/s from the next frame on; held to 6000..=510000.
+    /// Changes the target bit rate in bit/s from the next frame on; held to 6000..=510000. Whether sound of 24 or 48 kHz
+    /// is coded as wideband was decided by the rate at which the encoder was made.
     pub fn set_bitrate(&mut self, bitrate: u32) {
         self.settings.bitrate = bitrate.clamp(6000, 510_000);
         self.configure();
