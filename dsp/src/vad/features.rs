@@ -348,8 +348,10 @@ fn pitch<const L: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NoiseBank;
 
-    /// Writes the features of raw 8 kHz samples for the training script: see `dsp/train/vad.py`.
+    /// Writes the features of raw 8 kHz samples for the training script, and behind noise suppression once more: see
+    /// `dsp/train/vad.py`.
     #[test]
     #[ignore = "a tool of the training script"]
     fn dump_features() {
@@ -363,16 +365,34 @@ mod tests {
             let bytes = std::fs::read(&path).unwrap();
             let pcm: Vec<f32> =
                 bytes.chunks_exact(2).map(|b| crate::to_f32(i16::from_le_bytes([b[0], b[1]]))).collect();
-            let mut memory = Memory::<1>::new();
-            let mut out = Vec::with_capacity(pcm.len() / HOP * FEATURES * 4);
-            for piece in pcm.chunks_exact(HOP) {
-                let hop = std::array::from_fn(|n| [piece[n]]);
-                let step = step(&tables, &mut memory, &hop);
-                for [feature] in step.features {
-                    out.extend_from_slice(&feature.to_le_bytes());
-                }
-            }
-            std::fs::write(path.with_extension("features"), out).unwrap();
+            std::fs::write(path.with_extension("features"), features(&tables, &pcm)).unwrap();
+            std::fs::write(path.with_extension("suppressed"), features(&tables, &suppressed(&pcm))).unwrap();
         }
+    }
+
+    fn features(tables: &Tables, pcm: &[f32]) -> Vec<u8> {
+        let mut memory = Memory::<1>::new();
+        let mut out = Vec::with_capacity(pcm.len() / HOP * FEATURES * 4);
+        for piece in pcm.chunks_exact(HOP) {
+            let hop = std::array::from_fn(|n| [piece[n]]);
+            let step = step(tables, &mut memory, &hop);
+            for [feature] in step.features {
+                out.extend_from_slice(&feature.to_le_bytes());
+            }
+        }
+        out
+    }
+
+    /// Without noise, as far as `LanesBank` takes it out, and without that bank's delay.
+    fn suppressed(pcm: &[f32]) -> Vec<f32> {
+        let mut bank = crate::ns::LanesBank::new(1);
+        let slot = bank.attach(8000).unwrap();
+        let late = usize::try_from(bank.delay_us(8000).unwrap()).unwrap() * 8 / 1000;
+        let mut out = pcm.to_vec();
+        out.resize((pcm.len() + late).next_multiple_of(2 * HOP), 0.0);
+        for frame in out.chunks_exact_mut(2 * HOP) {
+            bank.process(&mut [(slot, frame)]);
+        }
+        out[late..late + pcm.len()].to_vec()
     }
 }
