@@ -23,10 +23,10 @@ const WORTH_LANES: usize = 3;
 const QUIET_DBFS: f32 = -70.0;
 const FADE_DB: f32 = 6.0;
 /// A step whose power is below this much of the floor's (3 dB above it) holds nothing.
-const NOTHING: f32 = 2.0;
-/// After this many steps that hold nothing the network forgets what it heard: an isolated word with a long hiss would
-/// otherwise go on for up to a second.
-const FORGET_STEPS: u32 = 25;
+const NOTHING: f32 = 1.25;
+/// After this many steps that hold nothing the network is not believed: it holds on to an isolated word with a long
+/// hiss for up to a second.
+const OVER_STEPS: u32 = 30;
 /// Longest frame, in steps of 10 ms; what is beyond is not judged.
 const STEPS: usize = 6;
 
@@ -112,9 +112,6 @@ impl FusedBank {
                 if let Some(call) = self.calls.get_mut(frame.slot.index()) {
                     let (power, noise) = (heard.power[lane], heard.noise[lane]);
                     let idle = call.is_idle(power, noise);
-                    if idle {
-                        self.lanes.hidden.forget(lane);
-                    }
                     let speech = if idle { 0.0 } else { heard.speech[lane] };
                     sums[lane].add(&self.config, &mut call.verdict, speech, power, noise);
                 }
@@ -139,9 +136,6 @@ impl FusedBank {
             let hop = std::array::from_fn(|sample| [piece[sample]]);
             let heard = advance_one(simd, &self.engine, &mut call.state, &hop);
             let idle = call.is_idle(heard.power[0], heard.noise[0]);
-            if idle {
-                call.state.hidden.forget(0);
-            }
             let speech = if idle { 0.0 } else { heard.speech[0] };
             sums.add(&config, &mut call.verdict, speech, heard.power[0], heard.noise[0]);
         }
@@ -215,10 +209,10 @@ impl Call {
         Self { rate, state: State::new(), halver: Halver::new(), verdict: Verdict::default(), nothing: 0 }
     }
 
-    /// Takes a step's power and the floor's, and says whether there was nothing for so long that it is over.
+    /// Takes a step's power and the floor's, and says whether there was nothing for so long that speech is over.
     fn is_idle(&mut self, power: f32, noise: f32) -> bool {
         self.nothing = if power < NOTHING * noise { self.nothing.saturating_add(1) } else { 0 };
-        self.nothing >= FORGET_STEPS
+        self.nothing >= OVER_STEPS
     }
 
     /// Samples of a step at the call's rate.

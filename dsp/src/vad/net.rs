@@ -94,13 +94,6 @@ impl<const L: usize> Hidden<L> {
     pub(super) fn scatter(&self, lane: usize, call: &mut Hidden<1>) {
         copy(&mut call.0, &self.0, 0, lane);
     }
-
-    /// As if the lane's call had only begun.
-    pub(super) fn forget(&mut self, lane: usize) {
-        for unit in &mut self.0 {
-            unit[lane] = 0.0;
-        }
-    }
 }
 
 impl Net {
