@@ -150,10 +150,7 @@ fn the_caller_interrupts_within_300_ms_over_echo_and_without() {
     shipped_late.sort_unstable();
     println!("latencies in ms: {late:?}, of the chain: {shipped_late:?}");
     assert!(*late.last().unwrap() <= 300);
-    // The shipped detector knows voices, not pulse trains: one that begins amid echo may take it a second vowel.
-    let within = shipped_late.iter().filter(|late| **late <= 300).count();
-    assert!(within * 100 >= shipped_late.len() * 95, "{within} of {} within 300 ms", shipped_late.len());
-    assert!(*shipped_late.last().unwrap() <= 600);
+    assert!(*shipped_late.last().unwrap() <= 300);
 }
 
 #[test]

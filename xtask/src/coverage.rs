@@ -22,6 +22,8 @@ pub(crate) fn check() -> anyhow::Result<()> {
         let mut build = shell::cargo();
         build.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", "-C instrument-coverage");
         build.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
+        // Build scripts and macros are instrumented too and would leave their profiles in the checkout.
+        build.env("LLVM_PROFILE_FILE", target.join("build-%m.profraw"));
         build.args(["test", "--locked", "--no-run", "--message-format=json"]);
         for name in CORES {
             build.args(["-p", name]);
