@@ -111,6 +111,7 @@ fn resampling(watch: &mut Stopwatch, native: &Native, results: &mut Results) -> 
         let theirs = watch.median_ns(&format!("{name}.speexdsp"), || {
             black_box(speex(frames.next(), &mut out));
         })?;
+        results.add(Measurement::new(format!("{name}.delay"), resampler.delay_us() as f64 / 1000.0, "ms"));
         results.add(Measurement::new(name, ours, UNIT).against("speexdsp q3", theirs));
     }
     drift(watch, results)

@@ -57,6 +57,8 @@ fn noise_suppression(watch: &mut Stopwatch, native: &Native, results: &mut Resul
                 });
                 bank.process(black_box(&mut batch));
             })?;
+            let delay_us = bank.delay_us(rate).unwrap_or(0);
+            results.add(Measurement::new(format!("ns.{name}.{rate}.delay"), delay_us as f64 / 1000.0, "ms"));
             costs.push((name, ns / CALLS as f64));
         }
         let reference = costs.last().map_or(0.0, |(_, ns)| *ns);
