@@ -118,7 +118,7 @@ fn call(screen: &Screen, control_plane: &ControlPlane, gateway: &Gateway, scenar
     screen.json(&record);
 
     screen.stage("checked from outside");
-    let timeline = control_plane.timeline(&id)?;
+    let timeline = control_plane.await_timeline(&id, Duration::from_secs(20))?;
     let findings = checks::Findings {
         scenario,
         id: &id,

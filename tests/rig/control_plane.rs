@@ -110,6 +110,13 @@ impl ControlPlane {
         self.pages(&format!("/v1/calls/{call}/timeline"))
     }
 
+    /// Every event of a call once its last one is there; events arrive after the usage that ends the call.
+    pub fn await_timeline(&self, call: &str, within: Duration) -> anyhow::Result<Vec<Value>> {
+        wait::until(&format!("the end of the timeline of {call}"), within, || {
+            self.timeline(call).ok().filter(|events| events.last().is_some_and(|event| event["type"] == "call.ended"))
+        })
+    }
+
     /// A whole list, page by page.
     fn pages(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let (rest, mut rows, mut cursor) = (self.rest(), Vec::new(), String::new());
