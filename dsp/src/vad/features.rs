@@ -3,8 +3,7 @@
 //!
 //! All lanes of a register do the same at the same time, each for another call; nothing branches on the sound.
 
-// Lanes are counted so that every array of a loop has the same one.
-#![allow(clippy::needless_range_loop)]
+#![allow(clippy::needless_range_loop, reason = "lanes are counted so that every array of a loop has the same one")]
 
 use super::math::log2;
 use crate::spectrum::{RealFft, Work};

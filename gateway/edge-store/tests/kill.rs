@@ -1,5 +1,5 @@
 //! The process is killed at random, 200 times on one folder; nothing acknowledged is lost, nothing comes twice.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::io::Read as _;
 use std::path::Path;

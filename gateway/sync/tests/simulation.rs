@@ -1,6 +1,6 @@
 //! The client against a model control plane over a network that loses, repeats, delays and reorders, while both sides
 //! crash. Whatever the seed: every record has its effect once, in order, and the last good state is in service.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
