@@ -1,4 +1,4 @@
-//! The one front door: `cargo xtask demo | test | bench | plugins | house | advisories`.
+//! The one front door: `cargo xtask demo | test | bench | plugins | coverage | house | advisories`.
 //!
 //! Every command does its own set-up on a fresh Debian machine with a Rust toolchain; whatever needs root and is
 //! not run as root is named, and the command stops.
@@ -64,6 +64,8 @@ enum Task {
     },
     /// Build the WebAssembly plugins.
     Plugins,
+    /// Run the crates' tests with counters and show which share of each crate's lines they reach.
+    Coverage,
     /// Check the rules of the house, in seconds.
     House,
     /// Compare every lock with the advisory database, and fail where it cannot be had.
@@ -102,6 +104,11 @@ fn run(task: Task) -> anyhow::Result<()> {
                 println!("{:<10} {}", built.name, built.folder.display());
             }
             Ok(())
+        }
+        Task::Coverage => {
+            packages::ensure(packages::TEST)?;
+            products::plugins()?;
+            coverage::check(&crate_tests::run(&tier::Tier::Default)?.counted, false)
         }
         Task::House => house::check(),
         Task::Advisories => deny::advisories_or_fail(),

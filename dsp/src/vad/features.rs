@@ -352,7 +352,7 @@ mod tests {
     /// Writes the features of raw 8 kHz samples for the training script, and behind noise suppression once more: see
     /// `dsp/train/vad.py`.
     #[test]
-    #[ignore = "a tool of the training script"]
+    #[ignore = "tool: dsp/train/vad.py"]
     fn dump_features() {
         let directory = std::path::PathBuf::from(std::env::var("TRUNKLINE_VAD_TRAIN").unwrap());
         let tables = Tables::new();

@@ -30,8 +30,8 @@ fn open(folder: &Path) -> DurableStore {
 
 /// The child: started by the test below, and only then.
 #[test]
-#[ignore = "run by the kill test in a child process"]
-fn child() {
+#[ignore = "tool: the kill test below, in a process of its own"]
+fn writes_until_killed() {
     let folder = std::env::var(FOLDER).unwrap();
     let round: u64 = std::env::var(ROUND).unwrap().parse().unwrap();
     let store = open(folder.as_ref());
@@ -47,7 +47,7 @@ fn killed_two_hundred_times_it_loses_nothing_and_counts_nothing_twice() {
     let begun = Instant::now();
     for round in 1..=ROUNDS {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child", "--ignored", "--nocapture", "--test-threads=1"])
+            .args(["--exact", "writes_until_killed", "--ignored", "--nocapture", "--test-threads=1"])
             .env(FOLDER, folder.path())
             .env(ROUND, round.to_string())
             .stdout(Stdio::piped())
