@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
-use crate::metadata::{self, Package, Target};
+use crate::metadata::{self, Package};
 use crate::products::Products;
 use crate::tier::Tier;
 use crate::workspaces::PRODUCT;
@@ -88,12 +88,13 @@ fn build(packages: &[Package]) -> anyhow::Result<(Vec<TestProgram>, Vec<PathBuf>
     let mut cargo = shell::cargo();
     coverage::instrument(&mut cargo, packages);
     // The whole workspace, so that features and with them the dependencies are those of every other build.
-    cargo.args(["test", "--locked", "--workspace", "--no-run", "--lib", "--bins", "--message-format=json"]);
-    let wanted = |target: &&Target| {
-        target.test && target.kind.iter().any(|kind| kind == "test") && target.name != super::test::PRODUCT_TESTS
-    };
-    for target in packages.iter().flat_map(|package| &package.targets).filter(wanted) {
-        cargo.args(["--test", &target.name]);
+    cargo.args(["test", "--locked", "--workspace", "--no-run", "--lib", "--message-format=json"]);
+    for target in packages.iter().flat_map(|package| &package.targets).filter(|target| target.test) {
+        match target.kind.first().map(String::as_str) {
+            Some("bin") => cargo.args(["--bin", &target.name]),
+            Some("test") if target.name != super::test::PRODUCT_TESTS => cargo.args(["--test", &target.name]),
+            _ => continue,
+        };
     }
     let messages = shell::output(&mut cargo)?;
     let mut programs = Vec::new();

@@ -13,6 +13,13 @@ pub(super) fn faults(rust: &[&File]) -> anyhow::Result<Vec<String>> {
     let packages = metadata::packages(PRODUCT)?;
     let mut faults = of_crates(&packages);
     faults.extend(of_product_tests(rust));
+    for package in packages.iter().filter(|package| package.targets.iter().all(|target| !target.test)) {
+        let inside = format!("{}/src/", package.place());
+        for file in rust.iter().filter(|file| file.name.starts_with(&inside) && file.text.contains("#[test]")) {
+            faults
+                .push(format!("{}: {} is built with `test = false`, so its tests never run", file.name, package.name));
+        }
+    }
     Ok(faults)
 }
 
