@@ -2,7 +2,7 @@
 //! desired state to gateways over a second listener.
 //!
 //! The binary is a thin command line over [`server::start`]; tests start the same server on port 0.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 pub mod config;
 pub mod secret;

@@ -61,7 +61,7 @@ macro_rules! dispatched {
     ($(#[$doc:meta])* $visible:vis fn $name:ident($($arg:ident: $kind:ty),* $(,)?) $(-> $out:ty)? = $kernel:expr) => {
         $(#[$doc])*
         #[inline]
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code, reason = "the one call of code for a wider processor, behind the check for it")]
         $visible fn $name(simd: $crate::simd::Simd, $($arg: $kind),*) $(-> $out)? {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2")]

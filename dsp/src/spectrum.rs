@@ -5,8 +5,7 @@
 //! of a stage share a register, with `L` = 8 every signal has a lane of its own. The order of operations is the same,
 //! so that a lane's result does not depend on `L`.
 
-// Lanes are counted so that every array of a loop has the same one.
-#![allow(clippy::needless_range_loop)]
+#![allow(clippy::needless_range_loop, reason = "lanes are counted so that every array of a loop has the same one")]
 
 use crate::Simd;
 use crate::level::{finite, power_dbfs};

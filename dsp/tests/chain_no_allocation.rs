@@ -1,5 +1,5 @@
 //! Whole chains, and the blocks a leg uses around them, allocate nothing for a frame.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use trunkline_allocations::allocations;
 use trunkline_dsp::chain::{

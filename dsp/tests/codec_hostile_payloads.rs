@@ -1,5 +1,5 @@
 //! Any payload to any decoder: no panic, nothing beyond the buffer, no more sound than it announces.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use proptest::prelude::*;
 use trunkline_dsp::codec::{

@@ -1,5 +1,5 @@
 //! Keys are heard within the limits of ITU-T Q.24, and nothing else is a key.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod tone_signals;
 
@@ -200,7 +200,7 @@ fn speech_does_not_press_keys() {
 
 /// By hand: `cargo test --release -p trunkline-dsp --test dtmf_detection -- --ignored --nocapture`.
 #[test]
-#[ignore = "needs asterisk-core-sounds-en-wav and -fr-wav"]
+#[ignore = "slow: an hour of recorded prompts, from asterisk-core-sounds-en-wav and -fr-wav"]
 fn recorded_prompts_do_not_press_keys() {
     let (mut seconds, mut pressed) = (0.0, 0);
     for (path, pcm) in prompts() {

@@ -1,5 +1,5 @@
 //! The agent does not interrupt itself, and the caller still interrupts the agent.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod tone_signals;
 
@@ -245,7 +245,7 @@ fn webrtcs_canceller_cancels() {
 
 /// By hand: `cargo test -p trunkline-dsp --test echo_barge_in -- --ignored --nocapture`.
 #[test]
-#[ignore = "needs asterisk-core-sounds-en-wav and -fr-wav"]
+#[ignore = "slow: recorded prompts, from asterisk-core-sounds-en-wav and -fr-wav"]
 fn recorded_prompts_do_not_interrupt_themselves() {
     let all = prompts();
     assert!(!all.is_empty());
@@ -371,7 +371,7 @@ fn room_echo_of(played: &[f32], delay_ms: f32, rt60_ms: f32, loss_db: f32, seed:
 
 /// By hand, as above; prints how far the gate reaches beyond what is promised.
 #[test]
-#[ignore = "a table for people; takes a minute and a half"]
+#[ignore = "slow: a minute and a half"]
 fn rooms_and_levels() {
     for rt60 in [10.0, 100.0, 200.0, 400.0] {
         for loss in [-3.0, -6.0, -10.0, -15.0] {

@@ -1,5 +1,5 @@
 //! Silence and end-of-speech timers: events at the configured time, in order, with frames or without.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use proptest::prelude::*;
 use trunkline_dsp::endpoint::{EndpointConfig, EndpointEvent, Endpointer};

@@ -1,5 +1,5 @@
 //! The noise gate: no chatter on an edge level, noise down, speech whole, no steps in the gain.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use proptest::prelude::*;
 use trunkline_dsp::gate::{GateConfig, NoiseGate};

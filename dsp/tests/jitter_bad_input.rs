@@ -1,5 +1,5 @@
 //! Whatever arrives, and whenever: no panic, and never more than a frame of noise for a bad packet.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use proptest::prelude::*;
 use trunkline_dsp::codec::{L16Decoder, ULAW_SILENCE, UlawDecoder};

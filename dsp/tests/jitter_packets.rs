@@ -1,5 +1,5 @@
 //! Every length of packet at every rate, codecs that conceal for themselves, pauses, and a change of source.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use trunkline_dsp::Simd;
 use trunkline_dsp::codec::Decoder;

@@ -1,5 +1,5 @@
 //! The jitter buffer against simulated networks: loss, duplicates, reordering, jitter and drift from seeds.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::cell::RefCell;
 use std::rc::Rc;

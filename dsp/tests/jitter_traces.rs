@@ -5,7 +5,7 @@
 //! Delay is the time from the arrival of a packet to the pull that plays it, for both kinds of buffer; concealment the
 //! share of made-up sound. The fixed buffer of equal concealment is the shortest of 20, 30 .. 200 ms that conceals no
 //! more than ours did.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::f64::consts::TAU;
 

@@ -1,5 +1,5 @@
 //! The level meter: a tone lands in its band, floors re-converge, instruction sets and bad samples change nothing.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use trunkline_dsp::Simd;
 use trunkline_dsp::level::{LevelMeter, Levels, NoiseFloor};

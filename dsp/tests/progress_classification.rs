@@ -1,5 +1,5 @@
 //! What answers a placed call is told apart: tones of networks, faxes, machines and voices.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod tone_signals;
 
@@ -242,7 +242,7 @@ fn every_instruction_set_hears_the_same() {
 
 /// By hand: `cargo test -p trunkline-dsp --test progress_classification -- --ignored --nocapture`.
 #[test]
-#[ignore = "needs asterisk-core-sounds-en-wav and -fr-wav"]
+#[ignore = "slow: recorded prompts, from asterisk-core-sounds-en-wav and -fr-wav"]
 fn recorded_prompts_are_voice() {
     let (mut minutes, mut files, mut voiced, mut other) = (0.0, 0, 0, 0);
     for (path, pcm) in prompts() {

@@ -1,5 +1,5 @@
 //! Prosody: pitch, rate and energy of made voices are found; bad samples do no harm; instruction sets change nothing.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use trunkline_dsp::Simd;
 use trunkline_dsp::prosody::{Prosody, ProsodyFeatures};

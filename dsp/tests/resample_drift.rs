@@ -1,5 +1,5 @@
 //! Drift correction: tones come out at the pitch and level they must have, in the number of samples asked for.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use proptest::prelude::*;
 use trunkline_dsp::Simd;

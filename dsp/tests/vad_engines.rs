@@ -1,5 +1,5 @@
 //! The engines beside the fused detector: each hears a voice, none hears silence, and a bank moves between threads.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use trunkline_dsp::vad::{
     Activity, EarshotBank, FusedBank, SpectralBank, VadBank, VadConfig, VadFrame, WebRtcBank, WebRtcMode,

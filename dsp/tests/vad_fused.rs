@@ -1,5 +1,5 @@
 //! The fused detector: lanes, instruction sets and batches change nothing, bad samples do no harm, floors re-converge.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use proptest::prelude::*;
 use trunkline_dsp::Simd;

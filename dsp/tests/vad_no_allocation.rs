@@ -1,5 +1,5 @@
 //! Detectors, meter, gate, endpointer and prosody take all their memory when made: counted in Rust's allocator.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use trunkline_allocations::allocations;
 use trunkline_dsp::endpoint::{EndpointConfig, Endpointer};

@@ -1,7 +1,7 @@
 //! The detectors of our own on synthetic speech through G.711: onsets in time, silence and noise left alone.
 //!
 //! Speech comes from `flite` (Debian package of the same name), which the default test run installs.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,5 @@
 //! The demo: a real call through the whole product, shown as it happens, every claim checked from outside.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod checks;
 mod scenario;

@@ -1,5 +1,5 @@
 //! Whole-product tests: real binaries, real peers, one behaviour a file, named `<area>_<behaviour>`.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod call_configuration_faults_have_file_line_and_key;
 mod call_survives_a_crash_of_the_gateway;

@@ -9,10 +9,9 @@ use trunkline_caller::Happened;
 use trunkline_tests::caller::{Caller, media, script};
 use trunkline_tests::gateway::{Gateway, Options};
 use trunkline_tests::mutate::Seeded;
-use trunkline_tests::objects;
+use trunkline_tests::{objects, ports};
 
 const PACKETS: usize = 800;
-const PORTS: (u16, u16) = (23_456, 23_457);
 
 #[test]
 fn the_call_goes_on() {
@@ -20,9 +19,11 @@ fn the_call_goes_on() {
     let greeting =
         "Good morning. This is a rather long greeting, so that there is sound on the line while rubbish comes in.";
     let objects = objects::answering(&objects::offline_agent(greeting)).unwrap();
+    let rtp_port = ports::free_range(2).unwrap();
+    let rtcp_port = rtp_port + 1;
     let one_pair = Options::default()
-        .with("TRUNKLINE_RTP__PORT_MIN", &PORTS.0.to_string())
-        .with("TRUNKLINE_RTP__PORT_MAX", &PORTS.1.to_string());
+        .with("TRUNKLINE_RTP__PORT_MIN", &rtp_port.to_string())
+        .with("TRUNKLINE_RTP__PORT_MAX", &rtcp_port.to_string());
     let mut gateway = Gateway::standalone(scratch.path(), &objects, one_pair).unwrap();
     let steps = script(
         &json!({ "steps": [{ "wait_for_agent": { "quiet_ms": 700 } }, { "say": { "text": "goodbye" } }, { "wait_for_hang_up": {} }] }),
@@ -37,7 +38,7 @@ fn the_call_goes_on() {
     let rtcp = [0x80, 200, 0, 6, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 160];
     let mut seeded = Seeded::new(3550);
     for number in 0..PACKETS {
-        let (message, port) = if number % 3 == 0 { (&rtcp[..], PORTS.1) } else { (&rtp[..], PORTS.0) };
+        let (message, port) = if number % 3 == 0 { (&rtcp[..], rtcp_port) } else { (&rtp[..], rtp_port) };
         socket.send_to(&seeded.damaged(message), ("127.0.0.1", port)).unwrap();
     }
 

@@ -12,11 +12,12 @@ use trunkline_tests::capture::{from_ulaw, read_pcmu, to_ulaw, write_rtp};
 use trunkline_tests::gateway::{Gateway, Options};
 use trunkline_tests::process::Process;
 use trunkline_tests::wav::{Wav, level_dbfs};
-use trunkline_tests::{objects, wait};
+use trunkline_tests::{objects, ports, wait};
 
 /// A word that both the synthesiser says and the recogniser knows well.
 const WORD: &str = "operator";
-const MEDIA_PORT: u16 = 41_000;
+/// SIPp takes its media ports from the first one upwards.
+const MEDIA_PORTS: u16 = 401;
 
 #[test]
 fn a_hundred_calls_are_answered_greeted_and_finished() {
@@ -36,6 +37,7 @@ fn a_hundred_calls_are_answered_greeted_and_finished() {
         Gateway::standalone(scratch.path(), &objects::routed(&agents).unwrap(), Options::default()).unwrap();
     gateway.await_agents(2).unwrap();
 
+    let media_port = ports::free_range(MEDIA_PORTS).unwrap();
     let capture = scratch.path().join("media.pcap");
     let mut tcpdump = Process::start(
         "tcpdump",
@@ -43,14 +45,14 @@ fn a_hundred_calls_are_answered_greeted_and_finished() {
         Command::new("tcpdump")
             .args(["-i", "lo", "-U", "-w"])
             .arg(&capture)
-            .arg(format!("udp and dst portrange {MEDIA_PORT}-{}", MEDIA_PORT + 400)),
+            .arg(format!("udp and dst portrange {media_port}-{}", media_port + MEDIA_PORTS - 1)),
     )
     .unwrap();
     tcpdump
         .await_sign("tcpdump to listen", Duration::from_secs(10), |log| log.contains("listening on").then_some(()))
         .unwrap();
 
-    let output = sipp(scratch.path(), &gateway);
+    let output = sipp(scratch.path(), &gateway, media_port);
     assert!(output.0, "SIPp failed:\n{}", output.1);
 
     wait::until_true("a hundred finished calls", Duration::from_secs(30), || {
@@ -80,7 +82,7 @@ fn a_hundred_calls_are_answered_greeted_and_finished() {
 }
 
 /// Has SIPp make the calls; whether it counted none as failed, and what it said.
-fn sipp(scratch: &Path, gateway: &Gateway) -> (bool, String) {
+fn sipp(scratch: &Path, gateway: &Gateway, media_port: u16) -> (bool, String) {
     let speech = scratch.join("speech.pcap");
     let samples = spoken("slt", "billing please").unwrap();
     write_rtp(&speech, &samples.iter().map(|sample| to_ulaw(*sample)).collect::<Vec<_>>()).unwrap();
@@ -92,7 +94,7 @@ fn sipp(scratch: &Path, gateway: &Gateway) -> (bool, String) {
         .current_dir(scratch)
         .args(["120", "sipp", "-sf"])
         .arg(&file)
-        .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", &MEDIA_PORT.to_string()])
+        .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", &media_port.to_string()])
         .args(["-m", "100", "-r", "4", "-l", "20", "-s", "1000"])
         .args(["-nostdin", "-timeout", "100", "-trace_err", &target])
         .output()

@@ -9,6 +9,7 @@ pub mod control_plane;
 pub mod gateway;
 pub mod mutate;
 pub mod objects;
+pub mod ports;
 pub mod process;
 pub mod rest;
 pub mod speech;

@@ -1,5 +1,7 @@
 //! Areas of the product, so that one can be tested alone.
 
+use std::fmt;
+
 use clap::ValueEnum;
 
 /// An area of `cargo xtask test --only`.
@@ -15,13 +17,11 @@ pub(crate) enum Area {
     Plugins,
     /// Conversations and the runtime that drives them.
     Call,
-    /// WebSocket dialects.
-    Dialects,
     /// Control plane, sync and the edge store.
     ControlPlane,
-    /// Packages.
+    /// Packages, and what an installed machine does.
     Packaging,
-    /// Documentation.
+    /// Documentation, and the rules of the house.
     Docs,
 }
 
@@ -39,7 +39,8 @@ impl Area {
                 "trunkline-grammar-check",
             ],
             Self::Call => &["trunkline-call", "trunkline-runtime", "trunkline"],
-            Self::Dialects | Self::Packaging | Self::Docs => &[],
+            Self::Packaging => &[],
+            Self::Docs => &["xtask"],
             Self::ControlPlane => {
                 &["trunkline-control-plane", "trunkline-api", "trunkline-sync", "trunkline-edge-store"]
             }
@@ -47,17 +48,14 @@ impl Area {
     }
 
     /// The prefix of the whole-product tests that belong to it.
-    pub(crate) const fn product_prefix(self) -> &'static str {
-        match self {
-            Self::Sip => "sip_",
-            Self::Media => "media_",
-            Self::Dsp => "dsp_",
-            Self::Plugins => "plugins_",
-            Self::Call => "call_",
-            Self::Dialects => "dialects_",
-            Self::ControlPlane => "control_plane_",
-            Self::Packaging => "packaging_",
-            Self::Docs => "docs_",
-        }
+    pub(crate) fn product_prefix(self) -> String {
+        format!("{}_", self.to_string().replace('-', "_"))
+    }
+}
+
+impl fmt::Display for Area {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        f.write_str(&name)
     }
 }

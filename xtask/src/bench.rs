@@ -80,7 +80,9 @@ impl Bench {
     fn build(&self) -> anyhow::Result<Command> {
         match self.builds {
             Builds::Product => {
-                let mut command = products::build()?.command("trunkline-bench");
+                products::binaries_and(&["trunkline-bench"])?;
+                products::plugins()?;
+                let mut command = products::Products::built().command("trunkline-bench");
                 command.arg(self.name);
                 Ok(command)
             }

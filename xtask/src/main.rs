@@ -1,4 +1,4 @@
-//! The one front door: `cargo xtask demo | test | bench | plugins`.
+//! The one front door: `cargo xtask demo | test | bench | plugins | coverage | house | advisories`.
 //!
 //! Every command does its own set-up on a fresh Debian machine with a Rust toolchain; whatever needs root and is
 //! not run as root is named, and the command stops.
@@ -6,16 +6,21 @@
 mod areas;
 mod bench;
 mod coverage;
+mod crate_tests;
 mod deny;
 mod fuzz;
 mod house;
+mod lints;
+mod metadata;
 mod packages;
 mod plugins;
 mod products;
 mod shell;
 mod stages;
 mod test;
+mod tier;
 mod toolchain_wasm;
+mod workspaces;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,6 +64,12 @@ enum Task {
     },
     /// Build the WebAssembly plugins.
     Plugins,
+    /// Run the crates' tests with counters and show which share of each crate's lines they reach.
+    Coverage,
+    /// Check the rules of the house, in seconds.
+    House,
+    /// Compare every lock with the advisory database, and fail where it cannot be had.
+    Advisories,
 }
 
 fn main() -> ExitCode {
@@ -94,5 +105,12 @@ fn run(task: Task) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Task::Coverage => {
+            packages::ensure(packages::TEST)?;
+            products::plugins()?;
+            coverage::check(&crate_tests::run(&tier::Tier::Default)?.counted, false)
+        }
+        Task::House => house::check(),
+        Task::Advisories => deny::advisories_or_fail(),
     }
 }

@@ -55,6 +55,12 @@ const PEERS: &[Package] = &[
     ("llvm-22", Proof::Installed),
 ];
 
+/// For the slow tier: people who speak as well.
+pub(crate) const SLOW: &[&[Package]] = &[BUILD, GUESTS, VOICE, PEERS, PROMPTS];
+
+const PROMPTS: &[Package] =
+    &[("asterisk-core-sounds-en-wav", Proof::Installed), ("asterisk-core-sounds-fr-wav", Proof::Installed)];
+
 /// For the speed of signal processing, beside what Debian ships.
 pub(crate) const BENCH_DSP: &[&[Package]] = &[BUILD, SOUND_PEERS];
 

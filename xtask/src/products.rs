@@ -37,11 +37,30 @@ impl Products {
     }
 }
 
-/// Builds every binary and every plugin.
+/// What a demo and the whole-product tests run. Benches are built where they are run.
+const BINARIES: &[&str] = &["trunkline", "trunkline-control-plane", "trunkline-caller", "trunkline-demo"];
+
+/// Builds what a demo needs, and every plugin.
 pub(crate) fn build() -> anyhow::Result<Products> {
-    shell::run(shell::cargo().args(["build", "--locked", "--workspace", "--bins"]))?;
+    binaries()?;
     plugins()?;
     Ok(Products::built())
+}
+
+/// Builds the binaries alone.
+pub(crate) fn binaries() -> anyhow::Result<()> {
+    binaries_and(&[])
+}
+
+/// Builds the binaries, and further ones of the workspace.
+pub(crate) fn binaries_and(more: &[&str]) -> anyhow::Result<()> {
+    let mut cargo = shell::cargo();
+    // The features of the whole workspace, so that every build shares its dependencies; only these are compiled.
+    cargo.args(["build", "--locked", "--workspace"]);
+    for name in BINARIES.iter().chain(more) {
+        cargo.args(["--bin", name]);
+    }
+    shell::run(&mut cargo)
 }
 
 /// Builds the plugins.

@@ -1,66 +1,68 @@
 //! `cargo xtask test`: from formatting to whole-product tests, fast failures first.
 
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::bail;
 
 use crate::areas::Area;
 use crate::products::{self, Products};
 use crate::stages::Stages;
-use crate::{coverage, deny, fuzz, house, packages, shell};
+use crate::tier::Tier;
+use crate::workspaces::{GRAMMAR_PACKER, GUESTS};
+use crate::{coverage, crate_tests, deny, fuzz, house, lints, packages, shell};
+
+/// The one test program that needs the whole product.
+pub(crate) const PRODUCT_TESTS: &str = "product";
 
 /// Runs the default tier, the slow tier as well with `all`, or one area.
 pub(crate) fn run(all: bool, only: Option<Area>) -> anyhow::Result<()> {
-    let mut stages = Stages::default();
-    stages.stage("packages", || packages::ensure(packages::TEST))?;
+    let tier = if all { Tier::slow()? } else { Tier::Default };
+    let mut stages = Stages::begin(&match (only, all) {
+        (Some(area), _) => format!("only-{area}"),
+        (None, true) => "all".to_owned(),
+        (None, false) => "default".to_owned(),
+    });
+    let needed = if all { packages::SLOW } else { packages::TEST };
+    stages.stage("packages", || packages::ensure(needed))?;
     match only {
-        Some(area) => one(&mut stages, area)?,
-        None => everything(&mut stages, all)?,
+        Some(area) => one(&mut stages, area, &tier)?,
+        None => everything(&mut stages, &tier)?,
     }
     stages.table();
     Ok(())
 }
 
-fn everything(stages: &mut Stages, all: bool) -> anyhow::Result<()> {
-    stages.stage("format", || shell::run(shell::cargo().args(["fmt", "--all", "--check"])))?;
+fn everything(stages: &mut Stages, tier: &Tier) -> anyhow::Result<()> {
+    stages.stage("format", lints::format)?;
     stages.stage("house", house::check)?;
     stages.stage("deny", deny::check)?;
-    stages.stage("clippy", || {
-        shell::run(shell::cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
-    })?;
-    stages.stage("build", || {
-        shell::run(shell::cargo().args(["build", "--locked", "--workspace", "--bins"]))?;
-        shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--no-run"]))
-    })?;
+    stages.stage_where_possible("advisories", deny::advisories)?;
+    stages.stage("clippy", lints::product)?;
+    stages.stage("clippy of plugins and fuzz", lints::others)?;
+    stages.stage("build", products::binaries)?;
     stages.stage("plugins", || products::plugins().map(drop))?;
-    stages.stage("plugin tests", || guests().map(drop))?;
-    stages.stage("crate tests", || {
-        let mut tests = tester();
-        tests.args(["--workspace", "--exclude", "trunkline-tests"]);
-        if all {
-            tests.env("TRUNKLINE_TEST_TIER", "all");
-        }
-        shell::run(&mut tests)
-    })?;
+    stages.stage("plugin tests", || guests(tier).map(drop))?;
+    let ran = stages.stage("crate tests", || crate_tests::run(tier))?;
+    stages.stage("coverage", || coverage::check(&ran.counted, tier.is_slow()))?;
     stages.stage("product tests", || {
-        let mut tests = tester();
-        tests.args(["-p", "trunkline-tests"]);
-        if all {
-            tests.env("TRUNKLINE_TEST_TIER", "all");
-        }
+        // The crates' tests left binaries with counters where these belong; putting them back compiles nothing.
+        products::binaries()?;
+        let mut tests = product_tests();
+        tier.arguments(&mut tests);
         shell::run(&mut tests)
     })?;
-    stages.stage("coverage", coverage::check)?;
-    stages.stage("fuzz", || fuzz::run(if all { Duration::from_secs(120) } else { Duration::from_secs(10) }))
+    stages.stage("fuzz", || fuzz::run(tier))
 }
 
-fn one(stages: &mut Stages, area: Area) -> anyhow::Result<()> {
-    stages.stage("build", || shell::run(shell::cargo().args(["build", "--locked", "--workspace", "--bins"])))?;
+fn one(stages: &mut Stages, area: Area, tier: &Tier) -> anyhow::Result<()> {
+    stages.stage("build", products::binaries)?;
     stages.stage("plugins", || products::plugins().map(drop))?;
     let mut ran = 0;
     if area == Area::Plugins {
-        ran += stages.stage("plugin tests", guests)?;
+        ran += stages.stage("plugin tests", || guests(tier))?;
+    }
+    if area == Area::Docs {
+        stages.stage("house", house::check)?;
     }
     if !area.crates().is_empty() {
         ran += stages.stage("crate tests", || {
@@ -68,11 +70,20 @@ fn one(stages: &mut Stages, area: Area) -> anyhow::Result<()> {
             for name in area.crates() {
                 tests.args(["-p", name]);
             }
+            if tier.is_slow() {
+                // The examples in the documentation have no tiers.
+                tests.arg("--tests");
+            }
+            tier.arguments(tests.arg("--"));
             counted(&mut tests)
         })?;
     }
     ran += stages.stage("product tests", || {
-        counted(tester().args(["-p", "trunkline-tests", "--test", "product", "--", area.product_prefix()]))
+        products::binaries()?;
+        let mut tests = product_tests();
+        tests.arg(area.product_prefix());
+        tier.arguments(&mut tests);
+        counted(&mut tests)
     })?;
     if ran == 0 {
         bail!("this area has no test");
@@ -81,20 +92,35 @@ fn one(stages: &mut Stages, area: Area) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The whole-product tests; what is added goes to the test program.
+fn product_tests() -> Command {
+    let mut tests = tester();
+    // With the features of the whole workspace, as everything else was built.
+    tests.args(["--workspace", "--test", PRODUCT_TESTS, "--"]);
+    tests
+}
+
 /// `cargo test` told where the binaries under test are.
-fn tester() -> Command {
+pub(crate) fn tester() -> Command {
     let mut cargo = shell::cargo();
     Products::built().environment(&mut cargo);
     cargo.args(["test", "--locked"]);
     cargo
 }
 
-/// The guests' own tests, run natively: their logic is sans-IO.
-fn guests() -> anyhow::Result<usize> {
-    let mut cargo = shell::cargo();
-    cargo.current_dir(shell::root().join("plugins")).env("CARGO_TARGET_DIR", shell::target_dir().join("guests-native"));
-    Products::built().environment(&mut cargo);
-    counted(cargo.args(["test", "--locked", "--workspace"]))
+/// The guests' own tests, run on this machine because their logic is sans-IO, and those of the grammar packer.
+fn guests(tier: &Tier) -> anyhow::Result<usize> {
+    let mut guests = GUESTS.cargo("test");
+    Products::built().environment(&mut guests);
+    guests.args(["--locked", "--workspace"]);
+    let mut packer = GRAMMAR_PACKER.cargo("test");
+    // Where its build for the plugin left what it depends on.
+    packer.env("CARGO_TARGET_DIR", shell::target_dir().join("guests")).arg("--locked");
+    if tier.is_slow() {
+        tier.arguments(guests.args(["--tests", "--"]));
+        tier.arguments(packer.args(["--tests", "--"]));
+    }
+    Ok(counted(&mut guests)? + counted(&mut packer)?)
 }
 
 /// Runs tests, shows their output and counts those that passed.

@@ -1,5 +1,5 @@
 //! The baselines that are C libraries of Debian's, opened at run time: who does not measure needs none of them.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "Debian's C libraries are called to be compared with")]
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;

@@ -3,8 +3,7 @@
 //!
 //! All lanes of a register do the same at the same time, each for another call; nothing branches on the sound.
 
-// Lanes are counted so that every array of a loop has the same one.
-#![allow(clippy::needless_range_loop)]
+#![allow(clippy::needless_range_loop, reason = "lanes are counted so that every array of a loop has the same one")]
 
 use super::math::log2;
 use crate::spectrum::{RealFft, Work};
@@ -353,7 +352,7 @@ mod tests {
     /// Writes the features of raw 8 kHz samples for the training script, and behind noise suppression once more: see
     /// `dsp/train/vad.py`.
     #[test]
-    #[ignore = "a tool of the training script"]
+    #[ignore = "tool: dsp/train/vad.py"]
     fn dump_features() {
         let directory = std::path::PathBuf::from(std::env::var("TRUNKLINE_VAD_TRAIN").unwrap());
         let tables = Tables::new();

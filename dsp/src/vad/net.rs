@@ -2,8 +2,7 @@
 //!
 //! The recurrent unit is the one of Cho et al. 2014 with the reset gate applied after the matrix, as trained.
 
-// Lanes are counted so that every array of a loop has the same one.
-#![allow(clippy::needless_range_loop)]
+#![allow(clippy::needless_range_loop, reason = "lanes are counted so that every array of a loop has the same one")]
 
 use super::features::{FEATURES, copy};
 use super::math::{logistic, tanh};

@@ -120,7 +120,7 @@ struct Engine(webrtc_vad::Vad);
 // SAFETY: the detector is one block from `malloc` that only this value points to. The C code (libfvad) has no
 // thread-local and no mutable global data, and `free` may run on another thread than `malloc`. Every call takes
 // `&mut self`, so that two threads never use one detector at once.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "the named exception: the binding of the C detector is not Send")]
 unsafe impl Send for Engine {}
 
 impl std::fmt::Debug for Engine {

@@ -1,6 +1,6 @@
 //! Another implementation to measure ours against: FFmpeg with its own G.722 and with libopus, and the Ogg container it
 //! takes Opus in.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::io::Write as _;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! Sound for the tests of noise suppression: something like speech, noise, and how much of the one is in the other.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses its part")]
 
 /// A small generator of pseudo-random numbers.
 pub(crate) struct Random(pub(crate) u64);

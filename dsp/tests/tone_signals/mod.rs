@@ -1,5 +1,5 @@
 //! Signals that the tests of tones, gain and echo are made of, all from seeds.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::f32::consts::TAU;
 

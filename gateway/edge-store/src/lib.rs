@@ -18,7 +18,7 @@
 //!   to write waits, in a bounded queue, and goes out when the disk works again.
 //!
 //! On disk: `format`, `lock`, `state.redb`, `state.copy.redb`, `reserve`, `usage/*.seg`, `events/*.seg`, `damaged/`.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod aside;
 mod completion;

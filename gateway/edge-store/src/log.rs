@@ -59,7 +59,7 @@ pub(crate) struct StreamLog {
 
 impl StreamLog {
     /// Opens the folder, cuts a torn tail, moves damaged bytes aside and says what it found.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "called once, with what the store found on disk")]
     pub(crate) fn open(
         stream: Stream,
         root: &Path,

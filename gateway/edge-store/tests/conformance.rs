@@ -1,5 +1,5 @@
 //! The shipped backend does what every backend must.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use trunkline_edge_store::conformance::CHECKS;
 use trunkline_edge_store::{DurableStore, EdgeStore, StoreOptions};

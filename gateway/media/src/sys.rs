@@ -1,6 +1,6 @@
 //! The system calls that the standard library has no safe form of: batched receive with the kernel's own receive
 //! times, and real-time priority. All unsafe code of the crate is here.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the named home of batch-socket and scheduling calls")]
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};

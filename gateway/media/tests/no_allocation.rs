@@ -1,7 +1,7 @@
 //! The media worker allocates nothing per tick: 20 legs fed by real RTP, counted by the allocator itself.
 //!
 //! This test is alone in its binary, because a process has one watched thread.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Recordings hold both voices, survive a kill, and are complete when the leg has ended.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod support;
 

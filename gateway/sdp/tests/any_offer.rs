@@ -1,5 +1,5 @@
 //! Whatever bytes come, the engine answers or refuses; what it answers parses and is a subset of the offer.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::net::{IpAddr, Ipv4Addr};
 

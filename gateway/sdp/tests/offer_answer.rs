@@ -1,5 +1,5 @@
 //! Offers as trunks send them, and the answers they get.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::net::{IpAddr, Ipv4Addr};
 

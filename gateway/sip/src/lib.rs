@@ -5,7 +5,7 @@
 //! sender breaks first), then the transaction layer of the SIP stack, then the dialogs and the answering side's rules
 //! (RFC 3261 8.2, 12, 13.3, 14.2, 15), then the driver. Refusals leave no state behind. The stack's own types stay
 //! within this crate.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod address;
 mod admission;

@@ -40,7 +40,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "called once, with the parts the endpoint was made of")]
     pub(crate) fn new(
         config: SipConfig,
         stack: EndpointInnerRef,

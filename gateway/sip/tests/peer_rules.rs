@@ -1,5 +1,5 @@
 //! What a peer may ask within and without a call, and what it gets: RFC 3261 8.2, 9.2, 12.2.2, 13.3, 14.2, 15.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod support;
 

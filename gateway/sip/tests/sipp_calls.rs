@@ -1,5 +1,5 @@
 //! Real calls by SIPp against a real endpoint.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod support;
 

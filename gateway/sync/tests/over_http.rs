@@ -1,5 +1,5 @@
 //! The shell over real HTTP on loopback: enrol, stream, apply, upload, and the fall back to long polls.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

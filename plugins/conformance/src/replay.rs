@@ -433,7 +433,6 @@ impl Run {
 }
 
 /// A quiet tone, or nothing.
-#[allow(clippy::cast_possible_truncation)]
 fn tone(hz: Option<u32>, rate: u32, position_us: u64, n: u32) -> i16 {
     let Some(hz) = hz else { return 0 };
     let seconds = position_us as f64 / 1e6 + f64::from(n) / f64::from(rate);

@@ -1,5 +1,5 @@
 //! The plugins that ship, as they are built, against their recordings and against everything that goes wrong outside.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

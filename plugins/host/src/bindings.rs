@@ -1,6 +1,6 @@
 //! The contract as Rust types, generated from `plugins/wit`. The imports and their vocabulary are generated once and
 //! shared by the worlds; nothing of this leaves the crate.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::use_self)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::use_self, reason = "generated from the contract")]
 
 /// Vocabulary and imports.
 pub(crate) mod shared {

@@ -89,7 +89,7 @@ fn load(engine: &Engine, path: &Path) -> Option<Component> {
     deserialize(engine, code)
 }
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "the named exception: compiled code that this process wrote")]
 fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
     // SAFETY: the bytes are what `Component::serialize` gave in `Cache::component`, in a file and folder that only
     // this user may write, and their digest matches, so they are not truncated or damaged.

@@ -20,7 +20,7 @@
 //! println!("{}", redaction.text);
 //! # Ok(()) }
 //! ```
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod asr;
 mod bindings;

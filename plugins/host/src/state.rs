@@ -180,7 +180,6 @@ impl State {
 
 /// Decides at an epoch deadline whether the handler really used its time. What counts is the processor time of its
 /// own thread, so that a busy machine does not kill a plugin that waited for its turn.
-#[allow(clippy::needless_pass_by_value)]
 pub(crate) fn at_deadline(context: StoreContextMut<'_, State>) -> UpdateDeadline {
     let deadline = &context.data().deadline;
     let limit_us = u64::from(deadline.limit_ms) * 1000;

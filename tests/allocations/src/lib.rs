@@ -1,8 +1,8 @@
 //! The counting allocator: proves that hot paths allocate nothing. A test or bench that uses this crate runs on it.
 //!
 //! Only Rust's own allocations are seen; what a C library takes for itself is not.
-#![allow(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![allow(unsafe_code, reason = "an allocator is unsafe by its trait")]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

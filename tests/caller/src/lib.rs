@@ -3,7 +3,7 @@
 //! It shares nothing with the gateway but the G.711 tables: its SIP, SDP and RTP are its own, so that the two
 //! can be wrong in different ways. The whole call is one state machine ([`Call`]) that is told the time; the shell
 //! ([`place`]) owns two UDP sockets and the clock.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod call;
 mod event;

@@ -1,5 +1,5 @@
 //! Whole calls on virtual time against an answering side that is written out here.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use proptest::prelude::*;
 use std::net::SocketAddr;

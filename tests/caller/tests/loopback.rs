@@ -1,5 +1,5 @@
 //! A call over real sockets: an answering side on another task sends speech, is interrupted, and hangs up.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! Whole conversations on virtual time, a behaviour a file.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod agent_hangs_up_after_playback;
 mod all_providers_down;

@@ -1,5 +1,5 @@
 //! A far end for tests: a socket that speaks RTP the way phones do.
-#![allow(dead_code, unreachable_pub)] // each test uses its part
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! What the endpoint's tests share: an answering driver, a bare UDP peer, and SIPp.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Command, Output};

@@ -1,6 +1,6 @@
 //! Guests written by hand: a core module in WAT becomes a component of a world of the contract, so that the host can be
 //! tested against any behaviour without a toolchain for guests.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 use std::fs;
 use std::path::Path;

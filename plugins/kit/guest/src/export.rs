@@ -296,7 +296,13 @@ macro_rules! __export_world {
         #[doc(hidden)]
         pub type TrunklineExport = $crate::export::Exported<$crate::export::$world::$marker, $plugin, TrunklineIdentity>;
         #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code, missing_docs, unreachable_pub, clippy::all)]
+        #[allow(
+            unsafe_code,
+            missing_docs,
+            unreachable_pub,
+            clippy::all,
+            reason = "generated from the contract"
+        )]
         mod trunkline_export {
             use super::TrunklineExport;
             // SAFETY: the expansion holds only the canonical ABI's export shims, generated from the contract.

@@ -29,7 +29,7 @@
 //!
 //! `unsafe` is denied except in the generated bindings and in the exports they expand to.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 pub mod asr;
 #[doc(hidden)]
@@ -40,12 +40,13 @@ pub mod asr;
     clippy::all,
     clippy::unwrap_used,
     clippy::use_self,
-    clippy::manual_let_else
+    clippy::manual_let_else,
+    reason = "generated from the contract"
 )]
 pub mod bindings;
 mod error;
 #[doc(hidden)]
-#[allow(missing_docs, missing_debug_implementations)]
+#[allow(missing_docs, reason = "only the export macros use it")]
 pub mod export;
 mod host;
 pub mod llm;

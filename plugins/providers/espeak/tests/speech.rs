@@ -1,5 +1,5 @@
 //! Speech as the host hears it.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use proptest::prelude::*;
 use trunkline_plugin_espeak::Speaker;

@@ -1,6 +1,6 @@
 //! Streaming chat completions of any OpenAI-compatible server.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod body;
 mod completion;

@@ -1,5 +1,5 @@
 //! Answers of servers, replayed byte for byte.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

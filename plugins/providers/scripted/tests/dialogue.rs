@@ -1,5 +1,5 @@
 //! Whole answers, driven the way the host drives them.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use trunkline_plugin_kit::ErrorCode;
 use trunkline_plugin_kit::llm::{Content, FinishReason, LlmEvent, Message, Request, Role, ToolCall, ToolResult};

@@ -3,7 +3,7 @@
 //! The engine's source is that of the `espeak-ng` crate, changed at build time only where it opens files; see
 //! `build.rs`. Use [`EspeakNg::with_data_dir`] with [`memory::ROOT`].
 
-#![allow(warnings, clippy::all)]
+#![allow(warnings, clippy::all, reason = "another project's source, changed only where it opens files")]
 
 pub mod memory;
 

@@ -2,7 +2,7 @@
 //!
 //! Needs flite, sox and the built plugin in `$TRUNKLINE_PLUGINS/grammar` (`cargo xtask plugins` builds it; without the
 //! variable it is looked for beside the test's own target directory).
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use grammar_check::corpus::{OUTSIDE, VOICES, telephone};
 use grammar_check::hear::{Heard, Recogniser, wav};

@@ -93,7 +93,7 @@ fn segments(memory: &[u8]) -> Vec<std::ops::Range<usize>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::single_range_in_vec_init, reason = "tests")]
+#[expect(clippy::unwrap_used, clippy::single_range_in_vec_init, reason = "a test stops at what it did not expect")]
 mod tests {
     use super::*;
 
