@@ -1,7 +1,7 @@
 //! The tests of the crates by themselves, each run once: those of the product with counters for their lines.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -106,7 +106,7 @@ fn build(packages: &[Package]) -> anyhow::Result<(Vec<TestProgram>, Vec<PathBuf>
         };
         let package = packages
             .iter()
-            .find(|package| package.folder().join("Cargo.toml") == PathBuf::from(manifest))
+            .find(|package| package.folder().join("Cargo.toml") == Path::new(manifest))
             .with_context(|| format!("cargo built {executable} of an unknown crate"))?;
         if package.is_product() {
             counted.push(PathBuf::from(executable));
