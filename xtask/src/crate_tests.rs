@@ -88,7 +88,7 @@ fn build(packages: &[Package]) -> anyhow::Result<(Vec<TestProgram>, Vec<PathBuf>
     let mut cargo = shell::cargo();
     coverage::instrument(&mut cargo, packages);
     // The whole workspace, so that features and with them the dependencies are those of every other build.
-    cargo.args(["test", "--locked", "--workspace", "--no-run", "--lib", "--message-format=json"]);
+    cargo.args(["test", "--locked", "--workspace", "--no-run", "--lib", "--message-format=json-render-diagnostics"]);
     for target in packages.iter().flat_map(|package| &package.targets).filter(|target| target.test) {
         match target.kind.first().map(String::as_str) {
             Some("bin") => cargo.args(["--bin", &target.name]),
