@@ -12,6 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+use self::lines::Lines;
 use crate::metadata::Package;
 use crate::{metadata, shell, workspaces};
 
@@ -21,7 +22,7 @@ pub(crate) const WITHOUT_COUNTERS: &[&str] = &["echo_barge_in"];
 /// The least that every crate's tests reach, in percent of its lines.
 const FLOORS: &str = "xtask/coverage-floor";
 /// How far a figure may lie under its floor before that counts: which lines a race or a time-out reaches differs.
-const SLACK: f64 = 0.3;
+const SLACK: f64 = 0.5;
 
 /// The compiler that counts, and what tells it which crates.
 pub(crate) fn instrument(cargo: &mut Command, packages: &[Package]) {
@@ -42,42 +43,56 @@ pub(crate) fn check(binaries: &[PathBuf], raise: bool) -> anyhow::Result<()> {
     let reached = measure(binaries)?;
     let path = shell::root().join(FLOORS);
     let mut floors = read_floors(&fs::read_to_string(&path)?)?;
-    let mut faults = Vec::new();
-    let mut total = lines::Lines::default();
-    println!("{:<30} {:>15} {:>8} {:>8}", "crate", "lines", "reached", "floor");
+    let mut total = Lines::default();
+    println!("{:<30} {:>7} {:>7} {:>9} {:>9}", "crate", "lines", "reached", "share", "floor");
     for (name, lines) in &reached {
-        let percent = lines.percent();
-        let floor = floors.get(name).copied();
-        let shown = floor.map_or_else(|| "none".to_owned(), |floor| format!("{floor:.1} %"));
-        println!("{name:<30} {:>7} of {:>4} {percent:>6.1} % {shown:>8}", lines.covered, lines.count);
-        match floor {
-            Some(floor) if percent + SLACK < floor => {
-                faults.push(format!("{name} fell from {floor:.1} to {percent:.1} %"));
-            }
-            None if !raise => faults.push(format!("{name} has no floor; `cargo xtask test --all` writes one")),
-            _ => {}
-        }
+        let floor = floors.get(name).map_or_else(|| "none".to_owned(), |floor| format!("{floor:.1} %"));
+        println!("{name:<30} {:>7} {:>7} {:>7.1} % {floor:>9}", lines.count, lines.covered, lines.percent());
         total.add(*lines);
     }
-    println!("{:<30} {:>7} of {:>4} {:>6.1} %", "together", total.covered, total.count, total.percent());
-    for name in floors.keys().filter(|name| !reached.contains_key(*name)) {
-        faults.push(format!("{name} has a floor but no line was counted; is there no such crate any more?"));
-    }
+    println!("{:<30} {:>7} {:>7} {:>7.1} %", "together", total.count, total.covered, total.percent());
+    let faults = faults(&reached, &floors, raise);
     if !faults.is_empty() {
         bail!("coverage, whose floors in {FLOORS} only rise:\n  {}", faults.join("\n  "));
     }
     if raise {
-        for (name, lines) in &reached {
-            let floor = floors.entry(name.clone()).or_default();
-            *floor = floor.max((lines.percent() * 10.0).floor() / 10.0);
-        }
+        raise_to(&mut floors, &reached);
         fs::write(&path, write_floors(&floors))?;
     }
     Ok(())
 }
 
+/// What fell below its floor, and what has no floor or no lines any more; a crate without floor is none when it is
+/// about to get one.
+fn faults(reached: &BTreeMap<String, Lines>, floors: &BTreeMap<String, f64>, raise: bool) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (name, lines) in reached {
+        let percent = lines.percent();
+        match floors.get(name) {
+            Some(floor) if percent + SLACK < *floor => {
+                faults.push(format!("{name} fell from {floor:.1} to {percent:.1} %; add tests"));
+            }
+            None if !raise => faults.push(format!("{name} has no floor; give it a line, {percent:.1} at most")),
+            _ => {}
+        }
+    }
+    for name in floors.keys().filter(|name| !reached.contains_key(*name)) {
+        faults.push(format!(
+            "{name} has a floor but no line was counted; if there is no such crate any more, take it out"
+        ));
+    }
+    faults
+}
+
+fn raise_to(floors: &mut BTreeMap<String, f64>, reached: &BTreeMap<String, Lines>) {
+    for (name, lines) in reached {
+        let floor = floors.entry(name.clone()).or_default();
+        *floor = floor.max((lines.percent() * 10.0).floor() / 10.0);
+    }
+}
+
 /// Lines by crate.
-fn measure(binaries: &[PathBuf]) -> anyhow::Result<BTreeMap<String, lines::Lines>> {
+fn measure(binaries: &[PathBuf]) -> anyhow::Result<BTreeMap<String, Lines>> {
     let profiles = profiles();
     let raw: Vec<PathBuf> = fs::read_dir(&profiles)?
         .flatten()
@@ -97,7 +112,7 @@ fn measure(binaries: &[PathBuf]) -> anyhow::Result<BTreeMap<String, lines::Lines
     }
     let exported = shell::output(&mut export)?;
     let root = shell::root();
-    let mut by_crate = BTreeMap::<String, lines::Lines>::new();
+    let mut by_crate = BTreeMap::<String, Lines>::new();
     let packages = metadata::packages(workspaces::PRODUCT)?;
     for (file, counts) in lines::by_file(&exported) {
         let Some(owner) = owner(&packages, Path::new(&file)) else { continue };
@@ -143,4 +158,27 @@ fn write_floors(floors: &BTreeMap<String, f64>) -> String {
         let _ = writeln!(text, "{name:<30} {percent:.1}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reached(covered: u64) -> BTreeMap<String, Lines> {
+        [("trunkline-leg".to_owned(), Lines { covered, count: 1000 })].into()
+    }
+
+    #[test]
+    fn a_floor_is_held_and_only_rises() -> anyhow::Result<()> {
+        let mut floors = read_floors("# Why.\ntrunkline-leg                  90.0\n")?;
+        assert_eq!(faults(&reached(896), &floors, false), [""; 0]);
+        assert_eq!(faults(&reached(890), &floors, true).len(), 1);
+        assert_eq!(faults(&BTreeMap::new(), &floors, true).len(), 1);
+        assert_eq!(faults(&reached(890), &BTreeMap::new(), false).len(), 1);
+        raise_to(&mut floors, &reached(896));
+        assert_eq!(floors["trunkline-leg"], 90.0);
+        raise_to(&mut floors, &reached(912));
+        assert_eq!(read_floors(&write_floors(&floors))?["trunkline-leg"], 91.2);
+        Ok(())
+    }
 }

@@ -1,7 +1,7 @@
 //! The tests of the crates by themselves, each run once: those of the product with counters for their lines.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -88,7 +88,7 @@ fn build(packages: &[Package]) -> anyhow::Result<(Vec<TestProgram>, Vec<PathBuf>
     let mut cargo = shell::cargo();
     coverage::instrument(&mut cargo, packages);
     // The whole workspace, so that features and with them the dependencies are those of every other build.
-    cargo.args(["test", "--locked", "--workspace", "--no-run", "--lib", "--message-format=json"]);
+    cargo.args(["test", "--locked", "--workspace", "--no-run", "--lib", "--message-format=json-render-diagnostics"]);
     for target in packages.iter().flat_map(|package| &package.targets).filter(|target| target.test) {
         match target.kind.first().map(String::as_str) {
             Some("bin") => cargo.args(["--bin", &target.name]),
@@ -106,7 +106,7 @@ fn build(packages: &[Package]) -> anyhow::Result<(Vec<TestProgram>, Vec<PathBuf>
         };
         let package = packages
             .iter()
-            .find(|package| package.folder().join("Cargo.toml") == PathBuf::from(manifest))
+            .find(|package| package.folder().join("Cargo.toml") == Path::new(manifest))
             .with_context(|| format!("cargo built {executable} of an unknown crate"))?;
         if package.is_product() {
             counted.push(PathBuf::from(executable));
