@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use trunkline_egress::{EgressConfig, HostPattern};
-use trunkline_plugin_host::{HostConfig, LoadError, PluginHost, PluginRegistry, SecretSource};
+use trunkline_plugin_host::{HostConfig, LoadError, PluginHost, PluginRegistry, SecretSource, TrustError, TrustedKeys};
 
-use crate::config::Config;
+use crate::config::{Config, Plugins};
 
 /// Secrets as resolved at the start; any plugin whose manifest names one may have it sent to that manifest's hosts.
 pub(crate) struct Secrets(pub(crate) BTreeMap<String, String>);
@@ -46,11 +46,25 @@ pub(crate) fn host(
         egress,
         granted_hosts: granted,
         secrets: Arc::new(Secrets(secrets)),
-        trusted_keys: config.plugins.trusted_keys.clone(),
+        trusted_keys: trusted(&config.plugins)?,
         allow_unsigned: config.plugins.allow_unsigned,
         ..HostConfig::new(cache, runtime)
     })?;
     Ok(host)
+}
+
+/// The keys written in the configuration and those of the folder.
+fn trusted(config: &Plugins) -> Result<TrustedKeys, TrustError> {
+    let mut keys = TrustedKeys::default();
+    for (index, text) in config.trusted_keys.iter().enumerate() {
+        keys.add(text, &format!("plugins.trusted_keys, entry {index}"))?;
+    }
+    let folder = &config.trusted_keys_dir;
+    // The default folder comes with the packages; where they are not installed there is nothing in it to trust.
+    if *folder != Plugins::default().trusted_keys_dir || folder.exists() {
+        keys.add_folder(folder)?;
+    }
+    Ok(keys)
 }
 
 /// Loads every plugin of the folder.

@@ -9,6 +9,7 @@ mod control_plane_refuses_bad_requests_with_problems;
 mod docs_are_in_order;
 mod media_survives_malformed_packets;
 mod plugins_are_refused_by_name;
+mod plugins_are_refused_unless_signed;
 mod plugins_that_misbehave_end_only_their_session;
 mod sip_completes_a_hundred_calls;
 mod sip_survives_malformed_messages;

@@ -4,13 +4,16 @@ use std::path::Path;
 use std::process::Command;
 
 use trunkline_tests::process::from_environment;
+use trunkline_tests::signing::{digest, sign};
 
 /// A component that exports nothing of ours and imports nothing.
 const STRANGER: &[u8] = b"\0asm\x0d\0\x01\0";
+const SCHEMA: &[u8] = b"{}";
 
-fn manifest(name: &str, world: &str, digest: &str) -> String {
+fn manifest(name: &str, world: &str, component: &str) -> String {
+    let schema = digest(SCHEMA);
     format!(
-        "name = \"{name}\"\nversion = \"0.1.0\"\nworld = \"{world}\"\nlicense = \"Apache-2.0\"\ndescription = \"\"\nsha256 = \"{digest}\"\n[settings]\nschema = \"settings.schema.json\"\n[limits]\nmemory_mib = 16\ndeadline_ms = 50\nheavy = false\n[capabilities]\nhosts = []\nsecrets = []\nactions = []\n"
+        "name = \"{name}\"\nversion = \"0.1.0\"\nworld = \"{world}\"\nlicense = \"Apache-2.0\"\ndescription = \"\"\nsha256 = \"{component}\"\n[settings]\nschema = \"settings.schema.json\"\nsha256 = \"{schema}\"\n[limits]\nmemory_mib = 16\ndeadline_ms = 50\nheavy = false\n[capabilities]\nhosts = []\nsecrets = []\nactions = []\n"
     )
 }
 
@@ -18,14 +21,8 @@ fn install(folder: &Path, manifest: &str, component: &[u8]) {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
     std::fs::write(folder.join("plugin.wasm"), component).unwrap();
-    std::fs::write(folder.join("settings.schema.json"), "{}").unwrap();
-}
-
-fn digest(component: &[u8]) -> String {
-    let scratch = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(scratch.path(), component).unwrap();
-    let output = Command::new("sha256sum").arg(scratch.path()).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+    std::fs::write(folder.join("settings.schema.json"), SCHEMA).unwrap();
+    sign(folder).unwrap();
 }
 
 /// What `trunkline check` says of a folder with one plugin.
@@ -38,7 +35,7 @@ fn check(manifest: &str, component: &[u8]) -> (Option<i32>, String) {
         .arg(scratch.path().join("trunkline.toml"))
         .env("TRUNKLINE_GATEWAY__STATE_DIR", scratch.path())
         .env("TRUNKLINE_PLUGINS__DIR", scratch.path().join("plugins"))
-        .env("TRUNKLINE_PLUGINS__ALLOW_UNSIGNED", "true")
+        .env("TRUNKLINE_PLUGINS__TRUSTED_KEYS_DIR", from_environment("TRUNKLINE_TRUSTED_KEYS").unwrap())
         .arg("check")
         .output()
         .unwrap();

@@ -156,8 +156,7 @@ fn command(dir: &Path, options: &Options) -> anyhow::Result<Command> {
         Some(folder) => folder.clone(),
         None => from_environment("TRUNKLINE_PLUGINS")?,
     };
-    // Compiled plugins are shared by every test of one build: the cache's keys are their digests.
-    let cache = from_environment("TRUNKLINE_PLUGINS")?.with_file_name("plugin-cache");
+    let cache = crate::ear::cache(&from_environment("TRUNKLINE_PLUGINS")?);
     let mut command = Command::new(from_environment("TRUNKLINE_BIN")?);
     command
         .arg("--config")
@@ -168,7 +167,7 @@ fn command(dir: &Path, options: &Options) -> anyhow::Result<Command> {
         .env("TRUNKLINE_ADMIN__LISTEN", "127.0.0.1:0")
         .env("TRUNKLINE_PLUGINS__DIR", plugins)
         .env("TRUNKLINE_PLUGINS__CACHE_DIR", cache)
-        .env("TRUNKLINE_PLUGINS__ALLOW_UNSIGNED", "true")
+        .env("TRUNKLINE_PLUGINS__TRUSTED_KEYS_DIR", from_environment("TRUNKLINE_TRUSTED_KEYS")?)
         .envs(options.environment.iter().map(|(name, value)| (name, value)));
     if !dir.join("trunkline.toml").exists() {
         std::fs::write(dir.join("trunkline.toml"), "# Everything comes from the environment.\n")?;

@@ -1,17 +1,19 @@
 //! What whole-product tests, the demo and the benchmarks stand on: real binaries in folders and on ports of their own.
 //!
 //! The binaries come from `TRUNKLINE_BIN`, `TRUNKLINE_CP_BIN` and `TRUNKLINE_CALLER_BIN`, the plugins from
-//! `TRUNKLINE_PLUGINS`; `cargo xtask` sets all four.
+//! `TRUNKLINE_PLUGINS`, the keys that signed them from `TRUNKLINE_TRUSTED_KEYS`; `cargo xtask` sets all five.
 
 pub mod caller;
 pub mod capture;
 pub mod control_plane;
+pub mod ear;
 pub mod gateway;
 pub mod mutate;
 pub mod objects;
 pub mod ports;
 pub mod process;
 pub mod rest;
+pub mod signing;
 pub mod speech;
 pub mod wait;
 pub mod wav;

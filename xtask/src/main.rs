@@ -62,8 +62,16 @@ enum Task {
         #[arg(long)]
         json: Option<PathBuf>,
     },
-    /// Build the WebAssembly plugins.
-    Plugins,
+    /// Build the WebAssembly plugins, signed with a development key.
+    Plugins {
+        /// Also put copies into this folder, signed with `--key`.
+        #[arg(long, requires = "key")]
+        out: Option<PathBuf>,
+        /// A minisign secret key, made with `minisign -G`; its password, when it has one, in
+        /// `TRUNKLINE_SIGNING_PASSWORD`.
+        #[arg(long, requires = "out")]
+        key: Option<PathBuf>,
+    },
     /// Run the crates' tests with counters and show which share of each crate's lines they reach.
     Coverage,
     /// Check the rules of the house, in seconds.
@@ -98,12 +106,19 @@ fn run(task: Task) -> anyhow::Result<()> {
         }
         Task::Test { all, only } => test::run(all, only),
         Task::Bench { name, json } => bench::run(name.as_deref(), json.as_deref()),
-        Task::Plugins => {
+        Task::Plugins { out, key } => {
+            // A key that cannot be used is said before minutes of building.
+            let password = std::env::var("TRUNKLINE_SIGNING_PASSWORD").ok();
+            let key = key.map(|file| plugins::SigningKey::read(&file, password)).transpose()?;
             packages::ensure(packages::PLUGINS)?;
-            for built in products::plugins()? {
-                println!("{:<10} {}", built.name, built.folder.display());
+            let built = products::plugins()?;
+            for plugin in &built {
+                println!("{:<10} {}", plugin.name, plugin.folder.display());
             }
-            Ok(())
+            match (out, key) {
+                (Some(out), Some(key)) => plugins::export(&built, &out, &key),
+                _ => Ok(()),
+            }
         }
         Task::Coverage => {
             packages::ensure(packages::TEST)?;

@@ -1,11 +1,13 @@
 //! Builds the plugins that ship: every folder with a `plugin.toml` becomes `<target>/plugins/<name>/` with the
-//! component, its manifest (its SHA-256 filled in) and the schema of its settings.
+//! component, its manifest (the SHA-256 of both other files filled in), the schema of its settings, and the manifest's
+//! signature by this target directory's development key, so that it vouches for all three.
 //!
 //! A folder with a `Cargo.toml` is a member of the guests' workspace and is built by cargo. A folder with a `build.sh`
 //! brings its own step, called as `build.sh OUT_DIR CACHE_DIR`; it leaves `plugin.wasm` in OUT_DIR and is run again
 //! only when a file of its folder changed.
 
 mod component;
+mod signing;
 
 use std::env;
 use std::fs;
@@ -17,6 +19,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::toolchain_wasm::{TARGET, WasmToolchain};
+
+pub(crate) use signing::{SigningKey, sign, trusted_dir};
 
 const KINDS: [&str; 4] = ["providers", "redactors", "tools", "conformance"];
 const EMPTY_DIGEST: &str = "sha256 = \"\"";
@@ -54,7 +58,7 @@ pub(crate) struct BuiltPlugin {
     pub(crate) folder: PathBuf,
 }
 
-/// Builds the plugins and returns their folders, sorted by name.
+/// Builds and signs the plugins and returns their folders, sorted by name.
 ///
 /// # Errors
 /// When a tool is missing, a plugin does not compile, or a component asks for more than the contract offers.
@@ -77,17 +81,35 @@ pub(crate) fn build(opts: &BuildOptions) -> Result<Vec<BuiltPlugin>> {
         run(&mut cargo).context("the guests' workspace did not build")?;
     }
     let modules = guests.join(TARGET).join("release");
+    let key = SigningKey::development(&opts.target_dir).context("the development key")?;
     let mut built = Vec::new();
     for source in &sources {
         let made = match &source.package {
             Some(package) => modules.join(format!("{}.wasm", package.replace('-', "_"))),
             None => own_step(source, opts, &cache, &toolchain)?,
         };
-        let plugin = install(source, &made, opts)
+        let plugin = install(source, &made, opts, &key)
             .with_context(|| format!("plugin {} in {}", source.manifest.name, source.folder.display()))?;
         built.push(plugin);
     }
     Ok(built)
+}
+
+/// Copies built plugins, only the files that their manifests name, to `out` and signs the copies with another key.
+///
+/// # Errors
+/// When a file cannot be copied or a manifest names another one.
+pub(crate) fn export(built: &[BuiltPlugin], out: &Path, key: &SigningKey) -> Result<()> {
+    for plugin in built {
+        let folder = out.join(&plugin.name);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let manifest: Manifest = toml::from_str(&fs::read_to_string(plugin.folder.join("plugin.toml"))?)?;
+        for name in ["plugin.toml", "plugin.wasm", &manifest.settings.schema] {
+            fs::copy(plugin.folder.join(name), folder.join(name))
+                .with_context(|| format!("copying {name} to {}", folder.display()))?;
+        }
+    }
+    sign(out, key)
 }
 
 /// The manifest's fields, so that a misspelt one is found here and not at the operator's.
@@ -136,6 +158,7 @@ struct Limits {
 #[serde(deny_unknown_fields)]
 struct Settings {
     schema: String,
+    sha256: String,
 }
 
 struct Source {
@@ -246,7 +269,7 @@ fn folder_digest(folder: &Path) -> Result<String> {
     Ok(hex(&digest.finalize()))
 }
 
-fn install(source: &Source, made: &Path, opts: &BuildOptions) -> Result<BuiltPlugin> {
+fn install(source: &Source, made: &Path, opts: &BuildOptions, key: &SigningKey) -> Result<BuiltPlugin> {
     let manifest = &source.manifest;
     let component = fs::read(made).with_context(|| format!("{} was not built", made.display()))?;
     for import in component::imports(&component)? {
@@ -255,17 +278,12 @@ fn install(source: &Source, made: &Path, opts: &BuildOptions) -> Result<BuiltPlu
             "the component imports {import}; a plugin may import only trunkline:plugin/*"
         );
     }
-    let text = fs::read_to_string(source.folder.join("plugin.toml"))?;
-    ensure!(
-        text.lines().any(|line| line == EMPTY_DIGEST),
-        "plugin.toml must hold the line `{EMPTY_DIGEST}`, which the build fills in"
-    );
-    let digest = hex(&Sha256::digest(&component));
-    let text = text.replace(EMPTY_DIGEST, &format!("sha256 = \"{digest}\""));
     let schema = fs::read(source.folder.join(&manifest.settings.schema))
         .with_context(|| format!("the manifest names the schema {}", manifest.settings.schema))?;
     serde_json::from_slice::<serde_json::Value>(&schema)
         .with_context(|| format!("{} is not JSON", manifest.settings.schema))?;
+    let text = fs::read_to_string(source.folder.join("plugin.toml"))?;
+    let text = filled_in(&text, &hex_digest(&component), &hex_digest(&schema))?;
     let folder = opts.target_dir.join("plugins").join(&manifest.name);
     fs::create_dir_all(&folder)?;
     let changed = [
@@ -273,10 +291,39 @@ fn install(source: &Source, made: &Path, opts: &BuildOptions) -> Result<BuiltPlu
         write_if_changed(&folder.join(&manifest.settings.schema), &schema)?,
         write_if_changed(&folder.join("plugin.toml"), text.as_bytes())?,
     ];
+    signing::sign_plugin(&folder, key)?;
     if changed.contains(&true) {
         println!("  {} {} ({}), {} KiB", manifest.name, manifest.version, manifest.world, component.len() / 1024);
     }
     Ok(BuiltPlugin { name: manifest.name.clone(), folder })
+}
+
+/// The manifest with its two digests: the component's above every table, the schema's under `[settings]`.
+fn filled_in(text: &str, component: &str, schema: &str) -> Result<String> {
+    let (mut table, mut filled) = ("", Vec::new());
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if line.starts_with('[') {
+            table = line;
+        }
+        let digest = match table {
+            "" => component,
+            "[settings]" => schema,
+            _ => "",
+        };
+        if line == EMPTY_DIGEST && !digest.is_empty() {
+            filled.push(table);
+            lines.push(format!("sha256 = \"{digest}\""));
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    ensure!(
+        filled == ["", "[settings]"],
+        "plugin.toml must hold the line `{EMPTY_DIGEST}` once above every table and once under [settings]; the build \
+         fills both in"
+    );
+    Ok(lines.join("\n") + "\n")
 }
 
 /// Leaves an identical file alone, so that nothing downstream is compiled again; a running host that has the old file
@@ -289,6 +336,10 @@ fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool> {
     fs::write(&fresh, bytes)?;
     fs::rename(&fresh, path)?;
     Ok(true)
+}
+
+fn hex_digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -304,4 +355,22 @@ fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start {name}"))?;
     ensure!(status.success(), "{name} ended with {status}");
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_digests_of_a_manifest_are_filled_in_each_in_its_place() {
+        let text = "name = \"x\"\nsha256 = \"\"\n[limits]\nheavy = false\n[settings]\nschema = \"s\"\nsha256 = \"\"\n";
+        let filled = filled_in(text, "aa", "bb").unwrap();
+        assert!(filled.contains("name = \"x\"\nsha256 = \"aa\"\n[limits]"), "{filled}");
+        assert!(filled.ends_with("schema = \"s\"\nsha256 = \"bb\"\n"), "{filled}");
+        for wrong in [text.replacen("sha256", "sha", 1), text.replace("[settings]", "[other]"), format!("{text}{text}")]
+        {
+            assert!(filled_in(&wrong, "aa", "bb").is_err(), "{wrong}");
+        }
+    }
 }

@@ -27,13 +27,14 @@ impl Products {
         command
     }
 
-    /// Tells `command` where the binaries and plugins are.
+    /// Tells `command` where the binaries and plugins are, and whose signatures the plugins carry.
     pub(crate) fn environment(&self, command: &mut Command) {
         command
             .env("TRUNKLINE_BIN", self.bin.join("trunkline"))
             .env("TRUNKLINE_CP_BIN", self.bin.join("trunkline-control-plane"))
             .env("TRUNKLINE_CALLER_BIN", self.bin.join("trunkline-caller"))
-            .env("TRUNKLINE_PLUGINS", shell::target_dir().join("plugins"));
+            .env("TRUNKLINE_PLUGINS", shell::target_dir().join("plugins"))
+            .env("TRUNKLINE_TRUSTED_KEYS", crate::plugins::trusted_dir(&shell::target_dir()));
     }
 }
 

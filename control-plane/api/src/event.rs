@@ -81,7 +81,7 @@ events! {
     AgentSaid "agent.said" { "text": "string", "utterance": "integer" } "Text was handed to the synthesiser.",
     PlaybackStarted "playback.started" { "utterance": "integer" } "The first packet of an utterance went out.",
     PlaybackFinished "playback.finished" { "utterance": "integer", "text": "string?" } "An utterance was played to its end.",
-    PlaybackCut "playback.cut" { "utterance": "integer", "sent_ms": "integer", "heard": "string" } "The caller interrupted; `heard` is what the agent remembers having said.",
+    PlaybackCut "playback.cut" { "utterance": "integer", "sent_ms": "integer", "decided_ms": "integer?", "heard": "string" } "The caller interrupted; `decided_ms` is the call time of the decision to stop, `heard` what the agent remembers having said.",
     DtmfReceived "dtmf.received" { "digit": "string" } "The caller pressed a key.",
     LlmRequest "llm.request" { "provider": "string", "input": "string", "messages": "integer" } "A request went to the model; `input` is its last user message as sent.",
     ToolCalled "tool.called" { "name": "string", "arguments": "string", "id": "string" } "The model called a tool.",

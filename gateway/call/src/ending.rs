@@ -138,7 +138,7 @@ impl Call {
         let spoken = self.speech.take().or_else(|| self.cutting.take().map(|cutting| cutting.speech));
         if let Some(speech) = spoken {
             let sent_ms = self.sent_ms(speech.utterance);
-            self.remember_heard(&speech, sent_ms, at);
+            self.remember_heard(&speech, sent_ms, at, at);
         }
         self.waterfall_done();
         self.life = Life::Over;

@@ -18,6 +18,8 @@ const CUT_WAIT_MS: u64 = 150;
 #[derive(Debug)]
 pub(crate) struct Cutting {
     pub(crate) speech: Speech,
+    /// When it was decided to stop.
+    decided: CallTime,
     /// What the model had said and no synthesiser had been given.
     unsaid: String,
     /// The caller's words that the utterance was the answer to, unless a tool has acted on them.
@@ -70,7 +72,7 @@ impl Call {
             self.command(Command::StopSpeaking { utterance: speech.utterance, index });
         }
         let (unsaid, rejoin) = self.stop_thinking();
-        self.cutting = Some(Cutting { speech, unsaid, rejoin });
+        self.cutting = Some(Cutting { speech, decided: self.now, unsaid, rejoin });
         self.timers.set(Reason::Cut, self.now.plus_ms(CUT_WAIT_MS));
     }
 
@@ -119,17 +121,24 @@ impl Call {
     }
 
     fn cut_at(&mut self, sent_ms: u32, at: CallTime) {
-        let Some(Cutting { speech, unsaid, rejoin }) = self.cutting.take() else { return };
+        let Some(Cutting { speech, decided, unsaid, rejoin }) = self.cutting.take() else { return };
         self.timers.clear(Reason::Cut);
-        let (said, rest) = self.remember_heard(&speech, sent_ms, at);
+        let (said, rest) = self.remember_heard(&speech, sent_ms, at, decided);
         let mut unheard = rest;
         spoken::join(&mut unheard, &unsaid);
         self.interrupted = Some(Interrupted { rest: unheard, rejoin: rejoin.filter(|_| said.is_empty()) });
         self.turn_over();
     }
 
-    /// Writes down how much of an utterance was heard; returns it and the rest.
-    pub(crate) fn remember_heard(&mut self, speech: &Speech, sent_ms: u32, at: CallTime) -> (String, String) {
+    /// Writes down how much of an utterance was heard; returns it and the rest. It was stopped `at` by a decision that
+    /// may have been made a little earlier.
+    pub(crate) fn remember_heard(
+        &mut self,
+        speech: &Speech,
+        sent_ms: u32,
+        at: CallTime,
+        decided: CallTime,
+    ) -> (String, String) {
         let shares = heard(&speech.parts, sent_ms);
         let (mut said, mut rest, mut unremembered) = (String::new(), String::new(), String::new());
         let mut words = Vec::new();
@@ -151,7 +160,7 @@ impl Call {
             self.memory.correct(serial, &text);
         }
         self.memory.push_said(&unremembered);
-        let data = json!({ "utterance": speech.utterance, "sent_ms": sent_ms });
+        let data = json!({ "utterance": speech.utterance, "sent_ms": sent_ms, "decided_ms": decided.min(at).as_ms() });
         let entry = crate::timeline::Entry {
             at: at.min(self.now),
             kind: EventType::PlaybackCut,

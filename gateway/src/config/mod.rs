@@ -23,7 +23,7 @@ use trunkline_api::object::Object;
 pub(crate) use diagnostic::Diagnostic;
 use diagnostic::Location;
 use rules::Origins;
-pub(crate) use schema::{Config, Log, LogFormat, Secret, UnknownPeer};
+pub(crate) use schema::{Config, Log, LogFormat, Plugins, Secret, UnknownPeer};
 use shape::Shape;
 
 /// The file when none is named.

@@ -175,9 +175,11 @@ pub(crate) struct Plugins {
     pub(crate) dir: PathBuf,
     /// Where precompiled code is kept; default: `cache/plugins` under the state folder.
     pub(crate) cache_dir: Option<PathBuf>,
-    /// Load plugins whose manifest carries no valid signature; for development.
+    /// Load plugins that carry no signature; for development.
     pub(crate) allow_unsigned: bool,
-    /// Minisign public keys whose plugins may be loaded.
+    /// A folder of minisign public keys: plugins signed by any `*.pub` in it are loaded. The packages put theirs there.
+    pub(crate) trusted_keys_dir: PathBuf,
+    /// Further minisign public keys whose plugins are loaded.
     pub(crate) trusted_keys: Vec<String>,
     /// Hosts beyond a manifest's own that the operator grants, `scheme://host:port`; also the only way to a
     /// private or loopback address.
@@ -190,6 +192,7 @@ impl Default for Plugins {
             dir: PathBuf::from("/usr/lib/trunkline/plugins"),
             cache_dir: None,
             allow_unsigned: false,
+            trusted_keys_dir: PathBuf::from("/usr/lib/trunkline/trusted-keys"),
             trusted_keys: Vec::new(),
             grant_hosts: Vec::new(),
         }

@@ -13,4 +13,4 @@ pub mod replay;
 
 pub use fault::Fault;
 pub use recording::Recording;
-pub use replay::{Report, Stage, replay};
+pub use replay::{HostSetup, Report, Stage, replay};

@@ -1,7 +1,7 @@
 //! Drives one session through a recording. The clock is the harness's own: it jumps from step to step and from timer to
 //! timer. Only the loopback sockets between host and scripted peer are real, and waiting for them is bounded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use anyhow::{Context, bail};
 use trunkline_plugin_host::{
     AsrConfig, AsrEvent, AsrSession, AudioFormat, AudioFrame, Capability, ChatMessage, Content, ErrorCode, HostConfig,
     LlmEvent, LlmRequest, LlmSession, Plugin, PluginHost, RedactionChannel, RedactionPolicy, RedactorSession, Role,
-    SecretSource, SessionError, SessionStart, ToolContext, ToolDefinition, ToolSession, TtsConfig, TtsEvent,
-    TtsSession,
+    SecretSource, SessionError, SessionStart, ToolContext, ToolDefinition, ToolSession, TrustedKeys, TtsConfig,
+    TtsEvent, TtsSession,
 };
 
 use crate::fault::Fault;
@@ -63,7 +63,16 @@ impl SecretSource for Secrets {
     }
 }
 
-/// A host set up for tests: unsigned plugins, peers on loopback, a cache that outlives it if given one.
+/// What a host for tests is told.
+#[derive(Debug, Clone)]
+pub struct HostSetup {
+    /// Where compiled code is kept.
+    pub cache: PathBuf,
+    /// Whose plugins are loaded; without keys the plugin is under development and nobody signed it yet.
+    pub trusted: Option<TrustedKeys>,
+}
+
+/// A host set up for tests: peers on loopback, few sessions.
 #[derive(Debug)]
 pub struct Stage {
     runtime: tokio::runtime::Runtime,
@@ -75,10 +84,11 @@ impl Stage {
     ///
     /// # Errors
     /// When the host cannot start.
-    pub fn new(cache: &Path, header: &Header) -> anyhow::Result<Self> {
+    pub fn new(setup: &HostSetup, header: &Header) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let mut config = HostConfig::new(cache, runtime.handle().clone());
-        config.allow_unsigned = true;
+        let mut config = HostConfig::new(&setup.cache, runtime.handle().clone());
+        config.allow_unsigned = setup.trusted.is_none();
+        config.trusted_keys = setup.trusted.clone().unwrap_or_default();
         config.limits.media_sessions = 8;
         config.limits.heavy_sessions = 8;
         config.granted_hosts =
@@ -101,9 +111,9 @@ impl Stage {
 /// # Errors
 /// When the plugin does not load, the recording is of another world, or the peer cannot start. What the plugin does
 /// wrong is in the report.
-pub fn replay(dir: &Path, cache: &Path, recording: &Recording, fault: Option<Fault>) -> anyhow::Result<Report> {
+pub fn replay(dir: &Path, setup: &HostSetup, recording: &Recording, fault: Option<Fault>) -> anyhow::Result<Report> {
     let bent = fault.map_or_else(|| recording.clone(), |fault| fault.apply(recording));
-    let stage = Stage::new(cache, &bent.header)?;
+    let stage = Stage::new(setup, &bent.header)?;
     let plugin = stage.load(dir)?;
     if plugin.capability().world() != bent.header.world {
         bail!("the recording is of world {}, the plugin of {}", bent.header.world, plugin.capability().world());

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use trunkline_api::Failure;
 use trunkline_plugin_conformance::recording::Header;
-use trunkline_plugin_conformance::{Fault, Recording, Report, Stage, replay};
+use trunkline_plugin_conformance::{Fault, HostSetup, Recording, Report, Stage, replay};
 use trunkline_plugin_host::{
-    Capability, ChatMessage, Content, LlmEvent, LlmRequest, Plugin, Role, SessionError, SessionStart,
+    Capability, ChatMessage, Content, LlmEvent, LlmRequest, Plugin, Role, SessionError, SessionStart, TrustedKeys,
 };
 
 /// Where the build puts the plugins; these tests are about them, so without them they fail.
@@ -38,9 +38,14 @@ fn plugin(name: &str) -> PathBuf {
     dir
 }
 
-/// Compiled code is shared by the tests of one run and the next, as it would be on a gateway.
-fn cache() -> PathBuf {
-    plugins().join(".compiled")
+/// Compiled code is shared by the tests of one run and the next, as it would be on a gateway; what is loaded must be
+/// signed with the build's key.
+fn setup() -> HostSetup {
+    let mut trusted = TrustedKeys::default();
+    let keys = std::env::var_os("TRUNKLINE_TRUSTED_KEYS")
+        .map_or_else(|| plugins().with_file_name("signing").join("trusted"), PathBuf::from);
+    trusted.add_folder(&keys).unwrap_or_else(|error| panic!("{error}: run `cargo xtask plugins`"));
+    HostSetup { cache: plugins().join(".compiled"), trusted: Some(trusted) }
 }
 
 fn recording(name: &str) -> Recording {
@@ -49,7 +54,7 @@ fn recording(name: &str) -> Recording {
 }
 
 fn passes(name: &str) -> Report {
-    let report = replay(&plugin(name), &cache(), &recording(name), None).unwrap();
+    let report = replay(&plugin(name), &setup(), &recording(name), None).unwrap();
     assert!(report.passed(), "{name}: {:?}\nsaw {:#?}", report.violations, report.seen);
     report
 }
@@ -68,7 +73,7 @@ fn openai_names_every_failure_of_its_server() {
         (Fault::HalfClose, "failed"),
         (Fault::Silence, "failed timeout"),
     ] {
-        let report = replay(&plugin("openai"), &cache(), &recording, Some(fault)).unwrap();
+        let report = replay(&plugin("openai"), &setup(), &recording, Some(fault)).unwrap();
         assert!(report.passed(), "{fault}: {:?}\nsaw {:#?}", report.violations, report.seen);
         assert!(report.seen.iter().any(|(_, line)| line.starts_with(code)), "{fault}: saw {:#?}", report.seen);
     }
@@ -99,7 +104,7 @@ fn a_recording_whose_expectation_does_not_hold_fails() {
     let wrong =
         Recording::parse("{\"world\":\"llm-provider\",\"ask\":\"hi\"}\n{\"at_ms\":50,\"expect\":\"text never said\"}")
             .unwrap();
-    let report = replay(&plugin("scripted"), &cache(), &wrong, None).unwrap();
+    let report = replay(&plugin("scripted"), &setup(), &wrong, None).unwrap();
     assert!(!report.passed());
 }
 
@@ -131,7 +136,7 @@ fn generation(plugin: &Arc<Plugin>, settings: &serde_json::Value) -> Result<Stri
 #[test]
 fn the_offender_ends_its_own_session_by_name_and_its_neighbour_keeps_answering() {
     let header: Header = serde_json::from_value(json!({ "world": "llm-provider" })).unwrap();
-    let stage = Stage::new(&cache(), &header).unwrap();
+    let stage = Stage::new(&setup(), &header).unwrap();
     let offender = stage.load(&plugin("offender")).unwrap();
     let neighbour = Arc::clone(&offender);
     let stop = Arc::new(AtomicBool::new(false));

@@ -34,11 +34,11 @@ pub enum LoadError {
         /// The reason.
         why: String,
     },
-    /// The component is not the one the manifest names.
-    #[error(
-        "the component's SHA-256 is {found}, the manifest says {expected}; build the plugin again or fetch it anew"
-    )]
+    /// The component or the settings schema is not the one the manifest names.
+    #[error("{path} is not the file its manifest names: its SHA-256 is {found}, the manifest says {expected}; build the plugin again or fetch it anew", path = path.display())]
     WrongDigest {
+        /// The file.
+        path: PathBuf,
         /// From the manifest.
         expected: String,
         /// Of the file.
@@ -47,24 +47,30 @@ pub enum LoadError {
     /// There is no signature.
     #[error("plugin {plugin} is not signed: {path} is missing; sign it, or allow unsigned plugins on a development machine", path = path.display())]
     Unsigned {
-        /// Name from the manifest.
+        /// Name of its folder.
         plugin: String,
         /// Where the signature would be.
         path: PathBuf,
     },
-    /// No trusted key made the signature.
-    #[error("the signature of plugin {plugin} is by no trusted key: {why}")]
-    BadSignature {
-        /// Name from the manifest.
+    /// The signature is by a key that is not trusted.
+    #[error(
+        "plugin {plugin} is signed with key {key}, which is not trusted here (trusted: {trusted}); if you trust its maker, add that public key to the trusted keys"
+    )]
+    UntrustedKey {
+        /// Name of its folder.
         plugin: String,
-        /// The reason.
-        why: String,
+        /// The id of the key that signed it, as minisign shows it.
+        key: String,
+        /// The ids of the trusted keys and where they come from.
+        trusted: String,
     },
-    /// A trusted key of the configuration cannot be read.
-    #[error("trusted key {index} cannot be read: {why}; give the base64 line of a minisign public key")]
-    BadTrustedKey {
-        /// Its place in the list, from 0.
-        index: usize,
+    /// The signature is none, or of another manifest.
+    #[error(
+        "the signature of plugin {plugin} does not fit its plugin.toml, which was changed after it was signed, or is damaged ({why}); fetch the plugin anew"
+    )]
+    BadSignature {
+        /// Name of its folder.
+        plugin: String,
         /// The reason.
         why: String,
     },
@@ -150,9 +156,6 @@ pub enum HostError {
     /// The outgoing client cannot be made.
     #[error("{0}")]
     Egress(String),
-    /// A trusted key cannot be read.
-    #[error("{0}")]
-    TrustedKey(LoadError),
     /// The ticker thread cannot be started.
     #[error("the deadline ticker cannot start: {0}")]
     Ticker(String),

@@ -1,11 +1,8 @@
 //! The host: engines, cache, egress and policy, and the one way by which a folder becomes a plugin.
 
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minisign_verify::{PublicKey, Signature};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use trunkline_egress::{Egress, EgressConfig, HostPattern};
@@ -16,10 +13,12 @@ use crate::bindings::{asr, lifecycle, llm, redactor, tool, tts};
 use crate::cache::Cache;
 use crate::engine::{Allocation, PoolSize, SizedEngine, Ticker, sized};
 use crate::error::{HostError, LoadError, SessionError};
-use crate::manifest::Manifest;
+use crate::files;
+use crate::manifest::{Manifest, SettingsSchema};
 use crate::plugin::{Plugin, Schema, Services, World};
 use crate::session::{SessionStart, guarded, name};
 use crate::state::State;
+use crate::trust::{SignatureFault, TrustedKeys};
 use crate::vocabulary::Capability;
 use crate::world;
 
@@ -90,8 +89,8 @@ pub struct HostConfig {
     pub granted_hosts: Vec<HostPattern>,
     /// Secrets.
     pub secrets: Arc<dyn SecretSource>,
-    /// Minisign public keys, the base64 line of each.
-    pub trusted_keys: Vec<String>,
+    /// Whose plugins are loaded.
+    pub trusted_keys: TrustedKeys,
     /// Load plugins without a signature. For development; every load is logged as a warning.
     pub allow_unsigned: bool,
 }
@@ -107,7 +106,7 @@ impl HostConfig {
             egress: EgressConfig::default(),
             granted_hosts: Vec::new(),
             secrets: Arc::new(NoSecrets),
-            trusted_keys: Vec::new(),
+            trusted_keys: TrustedKeys::default(),
             allow_unsigned: false,
         }
     }
@@ -119,7 +118,7 @@ pub struct PluginHost {
     heavy: SizedEngine,
     cache: Cache,
     limits: HostLimits,
-    keys: Vec<PublicKey>,
+    keys: TrustedKeys,
     allow_unsigned: bool,
     services: Arc<Services>,
     _ticker: Ticker,
@@ -147,12 +146,6 @@ impl PluginHost {
         let heavy =
             sized(PoolSize { sessions: limits.heavy_sessions, memory_mib: limits.heavy_memory_mib, modules: 4 })?;
         let cache = Cache::open(&config.cache_dir)?;
-        let read = |(index, key): (usize, &String)| {
-            let key = key.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-            PublicKey::from_base64(key.trim())
-                .map_err(|error| HostError::TrustedKey(LoadError::BadTrustedKey { index, why: error.to_string() }))
-        };
-        let keys = config.trusted_keys.iter().enumerate().map(read).collect::<Result<_, _>>()?;
         let mut egress = config.egress;
         egress.private_hosts.extend(config.granted_hosts.iter().filter(|pattern| pattern.is_exact()).cloned());
         let egress = Egress::new(egress).map_err(|error| HostError::Egress(error.to_string()))?;
@@ -164,7 +157,7 @@ impl PluginHost {
             heavy,
             cache,
             limits,
-            keys,
+            keys: config.trusted_keys,
             allow_unsigned: config.allow_unsigned,
             services: Arc::new(services),
             _ticker: ticker,
@@ -178,22 +171,19 @@ impl PluginHost {
     }
 
     /// Verifies, compiles and tries the plugin in a folder with `plugin.toml`, `plugin.wasm`, the settings schema and
-    /// `plugin.toml.minisig`. It may take seconds the first time; call it away from anything that must not wait.
+    /// `plugin.toml.minisig`. The signature is of the manifest, which names the digests of the two others; each file is
+    /// read once and what was verified is what is used. Other files of the folder are not looked at. It may take seconds
+    /// the first time; call it away from anything that must not wait.
     ///
     /// # Errors
     /// [`LoadError`] names what was refused.
     pub fn load(&self, dir: &Path) -> Result<Arc<Plugin>, LoadError> {
         let path = Manifest::path_in(dir);
         let text = read_text(&path)?;
-        let manifest = Manifest::parse(&text, &path)?;
-        self.check_signature(dir, &manifest, text.as_bytes())?;
-        let manifest = self.bounded(manifest)?;
-        let schema = manifest.schema.as_ref().map(|file| read_schema(&dir.join(file))).transpose()?;
-        let wasm = read(&dir.join("plugin.wasm"), MAX_COMPONENT)?;
-        let found = hex(&Sha256::digest(&wasm));
-        if found != manifest.sha256 {
-            return Err(LoadError::WrongDigest { expected: manifest.sha256, found });
-        }
+        self.check_signature(dir, text.as_bytes())?;
+        let manifest = self.bounded(Manifest::parse(&text, &path)?)?;
+        let schema = manifest.schema.as_ref().map(|named| read_schema(dir, named)).transpose()?;
+        let wasm = read_named(&dir.join("plugin.wasm"), MAX_COMPONENT, &manifest.sha256)?;
         let engine = if manifest.heavy { &self.heavy.engine } else { &self.media.engine };
         let (component, compiled) = self.cache.component(engine, &manifest.sha256, &wasm)?;
         let linker = world::linker(engine, &component, &manifest)?;
@@ -226,28 +216,24 @@ impl PluginHost {
         Ok(Arc::new(plugin))
     }
 
-    fn check_signature(&self, dir: &Path, manifest: &Manifest, text: &[u8]) -> Result<(), LoadError> {
+    /// Before anything of the manifest is believed, or even parsed, which is why the folder names the plugin here.
+    fn check_signature(&self, dir: &Path, manifest: &[u8]) -> Result<(), LoadError> {
+        let plugin = || dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
         let path = dir.join("plugin.toml.minisig");
-        if !path.exists() {
+        if !path.try_exists().unwrap_or(true) {
             if self.allow_unsigned {
                 tracing::warn!(
-                    plugin = manifest.name,
+                    plugin = plugin(),
                     "loading an UNSIGNED plugin, because unsigned plugins are allowed on this host"
                 );
                 return Ok(());
             }
-            return Err(LoadError::Unsigned { plugin: manifest.name.clone(), path });
+            return Err(LoadError::Unsigned { plugin: plugin(), path });
         }
-        let bad = |why: String| LoadError::BadSignature { plugin: manifest.name.clone(), why };
-        let signature = Signature::decode(&read_text(&path)?).map_err(|error| bad(error.to_string()))?;
-        let mut last = "no key is trusted".to_owned();
-        for key in &self.keys {
-            match key.verify(text, &signature, false) {
-                Ok(()) => return Ok(()),
-                Err(error) => last = error.to_string(),
-            }
-        }
-        Err(bad(last))
+        self.keys.verify(manifest, &read_text(&path)?).map_err(|fault| match fault {
+            SignatureFault::Stranger { key, trusted } => LoadError::UntrustedKey { plugin: plugin(), key, trusted },
+            SignatureFault::Wrong(why) => LoadError::BadSignature { plugin: plugin(), why },
+        })
     }
 
     /// The manifest with its limits held against the operator's.
@@ -320,11 +306,7 @@ fn try_out(plugin: &mut Plugin) -> Result<(), LoadError> {
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
-    let unreadable = |why: String| LoadError::Unreadable { path: path.to_owned(), why };
-    let file = fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
-    let mut bytes = Vec::new();
-    let len = file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
-    if len as u64 > limit { Err(unreadable(format!("longer than {limit} bytes"))) } else { Ok(bytes) }
+    files::read(path, limit).map_err(|error| LoadError::Unreadable { path: path.to_owned(), why: error.to_string() })
 }
 
 fn read_text(path: &Path) -> Result<String, LoadError> {
@@ -332,9 +314,21 @@ fn read_text(path: &Path) -> Result<String, LoadError> {
         .map_err(|_| LoadError::Unreadable { path: path.to_owned(), why: "not UTF-8".to_owned() })
 }
 
-fn read_schema(path: &Path) -> Result<Schema, LoadError> {
-    let bad = |why: String| LoadError::BadSchema { path: path.to_owned(), why };
-    let json: Value = serde_json::from_str(&read_text(path)?).map_err(|error| bad(error.to_string()))?;
+/// The bytes of a file, if they are those the manifest names.
+fn read_named(path: &Path, limit: u64, sha256: &str) -> Result<Vec<u8>, LoadError> {
+    let bytes = read(path, limit)?;
+    let found = hex(&Sha256::digest(&bytes));
+    if found == sha256 {
+        return Ok(bytes);
+    }
+    Err(LoadError::WrongDigest { path: path.to_owned(), expected: sha256.to_owned(), found })
+}
+
+fn read_schema(dir: &Path, named: &SettingsSchema) -> Result<Schema, LoadError> {
+    let path = dir.join(&named.file);
+    let bytes = read_named(&path, MAX_TEXT, &named.sha256)?;
+    let bad = |why: String| LoadError::BadSchema { path: path.clone(), why };
+    let json: Value = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
     let validator = jsonschema::validator_for(&json).map_err(|error| bad(error.to_string()))?;
     Ok(Schema { json, validator })
 }

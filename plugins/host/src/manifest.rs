@@ -30,6 +30,15 @@ pub struct SecretGrant {
     pub hosts: Vec<HostGrant>,
 }
 
+/// The settings schema a manifest names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsSchema {
+    /// Its file name, in the plugin's folder.
+    pub file: String,
+    /// Its SHA-256, lower-case hex.
+    pub sha256: String,
+}
+
 /// A read and checked manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
@@ -59,8 +68,8 @@ pub struct Manifest {
     pub deadline_ms: u32,
     /// Belongs on the side pool.
     pub heavy: bool,
-    /// File name of the settings schema.
-    pub schema: Option<String>,
+    /// The settings schema, if the plugin takes settings.
+    pub schema: Option<SettingsSchema>,
 }
 
 #[derive(Deserialize)]
@@ -116,6 +125,7 @@ impl Default for RawLimits {
 #[serde(deny_unknown_fields)]
 struct RawSettings {
     schema: String,
+    sha256: String,
 }
 
 const ACTIONS: [&str; 5] = ["say", "transfer", "hang-up", "send-dtmf", "set-variable"];
@@ -144,12 +154,7 @@ impl Manifest {
             return Err(bad(format!("version: `{}` is not major.minor.patch: {error}", raw.version)));
         }
         check(!raw.license.is_empty(), || bad("license: must be an SPDX expression".to_owned()))?;
-        let hex = raw.sha256.len() == 64
-            && raw.sha256.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        check(
-            hex,
-            || bad("sha256: must be 64 lower-case hexadecimal digits; the plugin build fills it in".to_owned()),
-        )?;
+        check(is_digest(&raw.sha256), || bad(format!("sha256: {NO_DIGEST}")))?;
         let capability = Capability::ALL.into_iter().find(|capability| {
             raw.world.strip_prefix(capability.world()).is_some_and(|rest| rest == "@0.1" || rest.starts_with("@0.1."))
         });
@@ -163,10 +168,11 @@ impl Manifest {
                 bad(format!("capabilities.actions: `{action}` is none of {}", ACTIONS.join(", ")))
             })?;
         }
-        let schema = raw.settings.map(|settings| settings.schema);
-        if let Some(file) = &schema {
+        let schema = raw.settings.map(|RawSettings { schema, sha256 }| SettingsSchema { file: schema, sha256 });
+        if let Some(SettingsSchema { file, sha256 }) = &schema {
             let plain = Path::new(file).file_name().is_some_and(|name| name == file.as_str());
             check(plain, || bad("settings.schema: must be a file name in the plugin's folder".to_owned()))?;
+            check(is_digest(sha256), || bad(format!("settings.sha256: {NO_DIGEST}")))?;
         }
         let hosts = grants("capabilities.hosts", &raw.capabilities.hosts).map_err(bad)?;
         let secrets = raw.capabilities.secrets.iter().map(|secret| {
@@ -201,6 +207,12 @@ impl Manifest {
     pub fn path_in(dir: &Path) -> PathBuf {
         dir.join("plugin.toml")
     }
+}
+
+const NO_DIGEST: &str = "must be 64 lower-case hexadecimal digits; the plugin build fills it in";
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 fn check(holds: bool, error: impl FnOnce() -> LoadError) -> Result<(), LoadError> {
@@ -248,6 +260,14 @@ mod tests {
         }
         let world = manifest(|table| drop(table.insert("world".to_owned(), "llm-provider@2.0".into())));
         assert!(matches!(world, Err(LoadError::UnknownWorld { .. })));
+        for settings in
+            ["schema = \"s.json\"", "schema = \"s.json\"\nsha256 = \"\"", "schema = \"../s\"\nsha256 = \"\""]
+        {
+            let settings: toml::Table = toml::from_str(settings).unwrap();
+            let error = manifest(|table| drop(table.insert("settings".to_owned(), settings.clone().into())));
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("sha256") || error.contains("settings.schema"), "{error}");
+        }
         let hosts = manifest(|table| {
             drop(table["capabilities"].as_table_mut().unwrap().insert("hosts".to_owned(), vec!["a.test"].into()))
         });

@@ -5,7 +5,7 @@ mod crafted;
 
 use std::fs;
 
-use crafted::{Bench, Model, folder, model, polite, request, start, text_of};
+use crafted::{Bench, Model, folder, model, polite, request, start, text_of, with_schema};
 use trunkline_plugin_host::{Compiled, LoadError, PluginRegistry, SessionError};
 
 #[test]
@@ -122,67 +122,15 @@ fn compiled_code_is_used_again_and_damaged_code_is_made_again() {
 }
 
 #[test]
-fn unsigned_plugins_need_the_operators_word() {
-    let bench = Bench::new(|config| config.allow_unsigned = false);
-    let wasm = model("llm-provider", &polite());
-    assert!(matches!(bench.load("llm-provider", &wasm, ""), Err(LoadError::Unsigned { .. })));
-    fs::write(bench.dir.path().join("plugin/plugin.toml.minisig"), "untrusted comment: x\nnonsense").unwrap();
-    assert!(matches!(bench.load("llm-provider", &wasm, ""), Err(LoadError::BadSignature { .. })));
-}
-
-/// A minisign key made for this test, thrown away after it signed `SIGNED`.
-const KEY: &str = "RWRUUlVOS0tFWWmP/rrzZDhlJy2UdTjnvLjMQVuwDUQPhY+BF/iGu2NN";
-const SIGNATURE: &str = "untrusted comment: signature
-RURUUlVOS0tFWVe8LtERd+d5flum9/f8lH+IjRTgFI0ArLzzFMLtqABVu7juBnOysULmAmI1jzx6v+ZsLsChpCHqhxnSdJU+SgE=
-trusted comment: signed for a test
-WioRXktO9pEeT/RsY0xq75IRrcO3wtiDVo7q+w0rrZhiL6ZECGLrSRCtMsCZOD7Nus7Y1esR0daFpfNX7f6FBQ==
-";
-
-fn signed_manifest() -> String {
-    let zeros = "0".repeat(64);
-    format!(
-        "name = \"signed\"\nversion = \"1.0.0\"\nworld = \"pii-redactor@0.1\"\nlicense = \"Apache-2.0\"\nsha256 = \"{zeros}\"\n"
-    )
-}
-
-#[test]
-fn a_signature_by_a_trusted_key_holds_for_exactly_its_manifest() {
-    let attempt = |keys: &[&str], manifest: &str| {
-        let bench = Bench::new(|config| {
-            config.allow_unsigned = false;
-            config.trusted_keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        });
-        let dir = bench.dir.path().join("plugin");
-        fs::create_dir_all(&dir).unwrap();
-        fs::write(dir.join("plugin.toml"), manifest).unwrap();
-        fs::write(dir.join("plugin.toml.minisig"), SIGNATURE).unwrap();
-        fs::write(dir.join("plugin.wasm"), b"not the component of this manifest").unwrap();
-        bench.host.load(&dir).unwrap_err()
-    };
-    let manifest = signed_manifest();
-    // Past the signature, the component's digest is what is wrong.
-    assert!(matches!(attempt(&[KEY], &manifest), LoadError::WrongDigest { .. }));
-    assert!(matches!(attempt(&[], &manifest), LoadError::BadSignature { .. }));
-    let changed = manifest.replace("1.0.0", "1.0.1");
-    assert!(matches!(attempt(&[KEY], &changed), LoadError::BadSignature { .. }));
-}
-
-#[test]
 fn settings_are_held_against_the_schema_with_the_place_of_each_problem() {
     let bench = Bench::new(|_| {});
     let dir = bench.dir.path().join("plugin");
     folder(&dir, "llm-provider", &model("llm-provider", &polite()), "");
-    let manifest = fs::read_to_string(dir.join("plugin.toml")).unwrap();
-    fs::write(dir.join("plugin.toml"), format!("{manifest}[settings]\nschema = \"s.json\"\n")).unwrap();
-    fs::write(
-        dir.join("s.json"),
-        r#"{"type":"object","properties":{"pace":{"type":"integer"}},"additionalProperties":false}"#,
-    )
-    .unwrap();
+    with_schema(&dir, r#"{"type":"object","properties":{"pace":{"type":"integer"}},"additionalProperties":false}"#);
     let plugin = bench.host.load(&dir).unwrap();
     assert!(plugin.check_settings(&serde_json::json!({"pace": 3})).is_ok());
     let error = plugin.llm(&serde_json::json!({"pace": "x"}), &request(), start().0).err().unwrap();
     assert!(matches!(&error, SessionError::Settings { why, .. } if why.contains("/pace")), "{error}");
-    fs::write(dir.join("s.json"), r#"{"type": 7}"#).unwrap();
+    with_schema(&dir, r#"{"type": 7}"#);
     assert!(matches!(bench.host.load(&dir), Err(LoadError::BadSchema { .. })));
 }

@@ -206,13 +206,7 @@ fn hosts_named_by_settings_need_the_operators_grant() {
         &crafted::model("llm-provider", &crafted::polite()),
         "hosts = [\"settings:/base_url\"]",
     );
-    let manifest = std::fs::read_to_string(dir.join("plugin.toml")).unwrap();
-    std::fs::write(dir.join("plugin.toml"), format!("{manifest}[settings]\nschema = \"s.json\"\n")).unwrap();
-    std::fs::write(
-        dir.join("s.json"),
-        r#"{"type":"object","properties":{"base_url":{"default":"https://api.test/v1"}}}"#,
-    )
-    .unwrap();
+    crafted::with_schema(&dir, r#"{"type":"object","properties":{"base_url":{"default":"https://api.test/v1"}}}"#);
     let plugin = bench.host.load(&dir).unwrap();
     let open = |url: &str| plugin.llm(&serde_json::json!({ "base_url": url }), &request(), start().0).map(drop);
     assert_eq!(open("http://127.0.0.1:9/v1"), Ok(()));

@@ -26,6 +26,7 @@ fn stops_at_once_and_remembers_what_was_sent() {
 
     rig.run_until(9000);
     let cut = rig.only(EventType::PlaybackCut);
+    assert_eq!(cut["decided_ms"], 4660);
     let sent_ms = cut["sent_ms"].as_u64().unwrap();
     let heard = cut["heard"].as_str().unwrap();
     assert!(STORY.starts_with(heard) && heard.starts_with("The first point is price. The"), "{heard}");

@@ -142,6 +142,23 @@ pub fn folder(dir: &Path, world: &str, wasm: &[u8], extra: &str) {
     fs::write(dir.join("plugin.toml"), manifest).unwrap();
 }
 
+/// Gives the plugin of a folder a settings schema, and its manifest the schema's digest.
+pub fn with_schema(dir: &Path, schema: &str) {
+    let digest: String = Sha256::digest(schema).iter().map(|byte| format!("{byte:02x}")).collect();
+    let manifest = fs::read_to_string(dir.join("plugin.toml")).unwrap();
+    let manifest = manifest.split("[settings]").next().unwrap();
+    let settings = format!("[settings]\nschema = \"s.json\"\nsha256 = \"{digest}\"\n");
+    fs::write(dir.join("plugin.toml"), format!("{manifest}{settings}")).unwrap();
+    fs::write(dir.join("s.json"), schema).unwrap();
+}
+
+/// Signs the manifest of a folder as `minisign -S` does.
+pub fn sign(dir: &Path, key: &minisign::KeyPair) {
+    let manifest = fs::read(dir.join("plugin.toml")).unwrap();
+    let signature = minisign::sign(Some(&key.pk), &key.sk, &manifest[..], None, None).unwrap();
+    fs::write(dir.join("plugin.toml.minisig"), signature.into_string()).unwrap();
+}
+
 /// A host of its own, with everything it needs.
 pub struct Bench {
     pub host: PluginHost,
@@ -150,6 +167,16 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// A host that loads only what one of these keys signed.
+    pub fn trusting(keys: &[&minisign::KeyPair]) -> Self {
+        Self::new(|config| {
+            config.allow_unsigned = false;
+            for (index, key) in keys.iter().enumerate() {
+                config.trusted_keys.add(&key.pk.to_base64(), &format!("key {index} of the test")).unwrap();
+            }
+        })
+    }
+
     pub fn new(adjust: impl FnOnce(&mut HostConfig)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

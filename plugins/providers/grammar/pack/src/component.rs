@@ -19,16 +19,20 @@ pub(crate) fn encode(mut module: Vec<u8>, wit: &Path) -> Result<Vec<u8>> {
         .context("encode the component")
 }
 
-/// Writes `plugin.wasm`, its manifest with the digest filled in, and the settings schema to `out`.
+/// Writes `plugin.wasm`, its manifest with both digests filled in, and the settings schema to `out`.
 pub(crate) fn write(out: &Path, component: &[u8], folder: &Path) -> Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("create {}", out.display()))?;
     let manifest = std::fs::read_to_string(folder.join("plugin.toml")).context("read plugin.toml")?;
+    let schema = std::fs::read(folder.join("settings.schema.json")).context("read settings.schema.json")?;
     let blank = "sha256 = \"\"";
-    ensure!(manifest.matches(blank).count() == 1, "plugin.toml must hold the line {blank} once");
-    let filled = manifest.replace(blank, &format!("sha256 = \"{}\"", hex(&Sha256::digest(component))));
+    ensure!(
+        manifest.matches(blank).count() == 2,
+        "plugin.toml must hold the line {blank} twice: for the component, and for the schema under [settings]"
+    );
+    let digest = |bytes: &[u8]| format!("sha256 = \"{}\"", hex(&Sha256::digest(bytes)));
+    let filled = manifest.replacen(blank, &digest(component), 1).replacen(blank, &digest(&schema), 1);
     std::fs::write(out.join("plugin.wasm"), component)?;
-    std::fs::copy(folder.join("settings.schema.json"), out.join("settings.schema.json"))
-        .context("copy settings.schema.json")?;
+    std::fs::write(out.join("settings.schema.json"), schema)?;
     std::fs::write(out.join("plugin.toml"), filled)?;
     Ok(())
 }
