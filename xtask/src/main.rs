@@ -7,6 +7,7 @@ mod areas;
 mod bench;
 mod coverage;
 mod crate_tests;
+mod crates;
 mod deny;
 mod fuzz;
 mod house;
@@ -15,6 +16,7 @@ mod metadata;
 mod packages;
 mod plugins;
 mod products;
+mod progress;
 mod shell;
 mod stages;
 mod test;
@@ -93,8 +95,10 @@ fn main() -> ExitCode {
 fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Demo { once, seed } => {
+            println!("[1/4] packages");
             packages::ensure(packages::DEMO)?;
-            let products = products::build()?;
+            let products = products::build_for_the_demo()?;
+            println!("[4/4] demo");
             let mut demo = products.command("trunkline-demo");
             if once {
                 demo.arg("--once");

@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::progress;
 use crate::toolchain_wasm::{TARGET, WasmToolchain};
 
 pub(crate) use signing::{SigningKey, sign, trusted_dir};
@@ -58,18 +59,18 @@ pub(crate) struct BuiltPlugin {
     pub(crate) folder: PathBuf,
 }
 
-/// Builds and signs the plugins and returns their folders, sorted by name.
+/// Builds and signs the plugins and returns their folders, sorted by name; `say` is told what is being done.
 ///
 /// # Errors
 /// When a tool is missing, a plugin does not compile, or a component asks for more than the contract offers.
-pub(crate) fn build(opts: &BuildOptions) -> Result<Vec<BuiltPlugin>> {
+pub(crate) fn build(opts: &BuildOptions, say: &dyn Fn(&str)) -> Result<Vec<BuiltPlugin>> {
     let sources = find_sources(&opts.root.join("plugins"), &opts.only)?;
     let cache = home().join(".cache/trunkline");
-    let toolchain = WasmToolchain::find(&cache)?;
+    let toolchain = WasmToolchain::find(&cache, say)?;
     let crates: Vec<&str> = sources.iter().filter_map(|source| source.package.as_deref()).collect();
     let guests = opts.target_dir.join("guests");
     if !crates.is_empty() {
-        println!("building {} plugins with {}", crates.len(), toolchain.origin);
+        say(&format!("building {} plugins with {}", crates.len(), toolchain.origin));
         let mut cargo = toolchain.cargo();
         cargo
             .args(["build", "--release", "--locked", "--quiet", "--target", TARGET])
@@ -86,7 +87,7 @@ pub(crate) fn build(opts: &BuildOptions) -> Result<Vec<BuiltPlugin>> {
     for source in &sources {
         let made = match &source.package {
             Some(package) => modules.join(format!("{}.wasm", package.replace('-', "_"))),
-            None => own_step(source, opts, &cache, &toolchain)?,
+            None => own_step(source, opts, &cache, &toolchain, say)?,
         };
         let plugin = install(source, &made, opts, &key)
             .with_context(|| format!("plugin {} in {}", source.manifest.name, source.folder.display()))?;
@@ -186,7 +187,7 @@ fn find_sources(plugins: &Path, only: &[String]) -> Result<Vec<Source>> {
                 (true, _) => None,
                 (false, true) => Some(package_name(&folder.join("Cargo.toml"))?),
                 (false, false) => {
-                    println!("skipping {}: it has neither a Cargo.toml nor a build.sh", folder.display());
+                    progress::say(&format!("skipping {}: it has no Cargo.toml and no build.sh", folder.display()));
                     continue;
                 }
             };
@@ -216,14 +217,20 @@ fn package_name(file: &Path) -> Result<String> {
 }
 
 /// Runs a folder's own build step unless nothing changed since it last succeeded.
-fn own_step(source: &Source, opts: &BuildOptions, cache: &Path, toolchain: &WasmToolchain) -> Result<PathBuf> {
+fn own_step(
+    source: &Source,
+    opts: &BuildOptions,
+    cache: &Path,
+    toolchain: &WasmToolchain,
+    say: &dyn Fn(&str),
+) -> Result<PathBuf> {
     let out = opts.target_dir.join("plugins-made").join(&source.manifest.name);
     let (made, stamp) = (out.join("plugin.wasm"), out.join("inputs.sha256"));
     let inputs = folder_digest(&source.folder)?;
     if made.exists() && fs::read_to_string(&stamp).is_ok_and(|known| known == inputs) {
         return Ok(made);
     }
-    println!("building plugin {} with its own step", source.manifest.name);
+    say(&format!("building {} with its own step", source.manifest.name));
     fs::create_dir_all(&out)?;
     let _ = fs::remove_file(&stamp);
     let mut step = Command::new("bash");
@@ -293,7 +300,8 @@ fn install(source: &Source, made: &Path, opts: &BuildOptions, key: &SigningKey) 
     ];
     signing::sign_plugin(&folder, key)?;
     if changed.contains(&true) {
-        println!("  {} {} ({}), {} KiB", manifest.name, manifest.version, manifest.world, component.len() / 1024);
+        let (name, version, world) = (&manifest.name, &manifest.version, &manifest.world);
+        progress::say(&format!("  {name} {version} ({world}), {} KiB", component.len() / 1024));
     }
     Ok(BuiltPlugin { name: manifest.name.clone(), folder })
 }

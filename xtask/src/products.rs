@@ -2,11 +2,35 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 use anyhow::Context as _;
 
-use crate::plugins::BuiltPlugin;
-use crate::shell;
+use crate::plugins::{BuildOptions, BuiltPlugin};
+use crate::progress::{self, Lane};
+use crate::{crates, shell};
+
+/// What the demo runs, as cargo is told it.
+const DEMO_BINARIES: [&str; 16] = [
+    "-p",
+    "trunkline",
+    "--bin",
+    "trunkline",
+    "-p",
+    "trunkline-control-plane",
+    "--bin",
+    "trunkline-control-plane",
+    "-p",
+    "trunkline-caller",
+    "--bin",
+    "trunkline-caller",
+    "-p",
+    "trunkline-tests",
+    "--bin",
+    "trunkline-demo",
+];
+/// The plugins of the demo's agent.
+const DEMO_PLUGINS: [&str; 4] = ["espeak", "grammar", "pii", "scripted"];
 
 /// What was built.
 pub(crate) struct Products {
@@ -66,5 +90,30 @@ pub(crate) fn binaries_and(more: &[&str]) -> anyhow::Result<()> {
 
 /// Builds the plugins.
 pub(crate) fn plugins() -> anyhow::Result<Vec<BuiltPlugin>> {
-    crate::plugins::build(&crate::plugins::BuildOptions::default()).context("building the plugins")
+    crate::plugins::build(&BuildOptions::default(), &|now| progress::say(now)).context("building the plugins")
+}
+
+/// Builds what the demo runs and nothing else. Binaries and plugins are built side by side: while one waits for a
+/// download, a linker or its last crate, the other has the processor.
+pub(crate) fn build_for_the_demo() -> anyhow::Result<Products> {
+    let binaries = Lane::open("[2/4] product");
+    let guests = Lane::open("[3/4] plugins");
+    let only = DEMO_PLUGINS.map(str::to_owned).to_vec();
+    thread::scope(|scope| {
+        let plugins = scope.spawn(|| {
+            let built =
+                crate::plugins::build(&BuildOptions { only, ..BuildOptions::default() }, &|now| guests.now(now));
+            let built = built.context("building the plugins")?;
+            guests.finish(&format!("{} built and signed", built.len()));
+            anyhow::Ok(())
+        });
+        let product = crates::build(&binaries, &DEMO_BINARIES).context("building the product");
+        if product.is_ok() {
+            binaries.finish("built");
+        }
+        // Both are waited for; of two failures the product's is the one to look at first.
+        let plugins = plugins.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the build of the plugins panicked")));
+        product.and(plugins)
+    })?;
+    Ok(Products::built())
 }

@@ -33,11 +33,11 @@ pub(crate) struct WasmToolchain {
 }
 
 impl WasmToolchain {
-    /// Finds a toolchain, or makes one; `cache` is `$HOME/.cache/trunkline`.
+    /// Finds a toolchain, or makes one; `cache` is `$HOME/.cache/trunkline`. `say` is told what takes long.
     ///
     /// # Errors
     /// Names the packages to install when they are missing and this user may not install them.
-    pub(crate) fn find(cache: &Path) -> Result<Self> {
+    pub(crate) fn find(cache: &Path, say: &dyn Fn(&str)) -> Result<Self> {
         if let Some(found) = Self::installed()? {
             return Ok(found);
         }
@@ -45,10 +45,10 @@ impl WasmToolchain {
         if let Some(compiler) = DebianCompiler::find()? {
             let sysroot = compiler.sysroot(&sysroots)?;
             if sysroot.join(STAMP).exists() {
-                return Self::debian(cache, &sysroot);
+                return Self::debian(cache, &sysroot, say);
             }
         }
-        if add_target_with_rustup()
+        if add_target_with_rustup(say)
             && let Some(found) = Self::installed()?
         {
             return Ok(found);
@@ -56,14 +56,14 @@ impl WasmToolchain {
         let compiler = match DebianCompiler::find()? {
             Some(compiler) => compiler,
             None => {
-                install_debian_packages()?;
+                install_debian_packages(say)?;
                 DebianCompiler::find()?
                     .context("rustc-web is installed, but its files are not where Debian puts them")?
             }
         };
         let sysroot = compiler.sysroot(&sysroots)?;
-        compiler.build_std(&sysroot)?;
-        Self::debian(cache, &sysroot)
+        compiler.build_std(&sysroot, say)?;
+        Self::debian(cache, &sysroot, say)
     }
 
     /// Cargo, set up to build for [`TARGET`] whatever the caller's own toolchain is.
@@ -102,11 +102,11 @@ impl WasmToolchain {
         Ok(Some(Self { cargo, rustc, linker, rustflags: Vec::new(), origin: "rustup target" }))
     }
 
-    fn debian(cache: &Path, sysroot: &Path) -> Result<Self> {
+    fn debian(cache: &Path, sysroot: &Path, say: &dyn Fn(&str)) -> Result<Self> {
         let wasm_ld = wasm_ld().context("no wasm-ld found; install Debian's lld-16")?;
         let linker = match find_component_linker() {
             Some(linker) => linker,
-            None => install_component_linker(cache)?,
+            None => install_component_linker(cache, say)?,
         };
         Ok(Self {
             cargo: "/usr/bin/cargo".into(),
@@ -150,8 +150,8 @@ impl DebianCompiler {
     }
 
     /// Compiles the standard library once: about a minute and a half, 80 MB.
-    fn build_std(&self, sysroot: &Path) -> Result<()> {
-        println!("building the WebAssembly standard library of rustc {} (once, about 90 s)", self.release);
+    fn build_std(&self, sysroot: &Path, say: &dyn Fn(&str)) -> Result<()> {
+        say(&format!("building the WebAssembly standard library of rustc {} (once, about 90 s)", self.release));
         let work = sysroot.with_file_name(format!("making-{}", std::process::id()));
         let outcome = self.build_std_in(&work, sysroot);
         let _ = fs::remove_dir_all(&work);
@@ -200,13 +200,13 @@ impl DebianCompiler {
 }
 
 /// Asks rustup for the target; false when there is no rustup or it cannot download.
-fn add_target_with_rustup() -> bool {
+fn add_target_with_rustup(say: &dyn Fn(&str)) -> bool {
     let mut command = Command::new("rustup");
     command.args(["target", "add", TARGET]).stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else {
         return false;
     };
-    println!("asking rustup for {TARGET}");
+    say(&format!("asking rustup for {TARGET}"));
     let deadline = Instant::now() + RUSTUP_PATIENCE;
     loop {
         match child.try_wait() {
@@ -221,7 +221,7 @@ fn add_target_with_rustup() -> bool {
     }
 }
 
-fn install_debian_packages() -> Result<()> {
+fn install_debian_packages(say: &dyn Fn(&str)) -> Result<()> {
     let list = DEBIAN_PACKAGES.join(" ");
     let advice = format!(
         "plugins need a compiler for {TARGET}: run `rustup target add {TARGET}`, or on Debian as root \
@@ -231,7 +231,7 @@ fn install_debian_packages() -> Result<()> {
     if !is_root || !Path::new("/usr/bin/apt-get").exists() {
         bail!(advice);
     }
-    println!("installing {list}");
+    say(&format!("installing {list}"));
     let install = || {
         run(Command::new("apt-get")
             .args(["install", "--yes", "--quiet", "--no-install-recommends"])
@@ -269,11 +269,11 @@ fn find_component_linker() -> Option<PathBuf> {
     })
 }
 
-fn install_component_linker(cache: &Path) -> Result<PathBuf> {
+fn install_component_linker(cache: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
     let root = cache.join(format!("wasm-component-ld-{COMPONENT_LD_VERSION}"));
     let linker = root.join("bin/wasm-component-ld");
     if !linker.exists() {
-        println!("building wasm-component-ld {COMPONENT_LD_VERSION} (once)");
+        say(&format!("building wasm-component-ld {COMPONENT_LD_VERSION} (once)"));
         run(Command::new("/usr/bin/cargo")
             .args(["install", "--locked", "--version", COMPONENT_LD_VERSION, "wasm-component-ld", "--root"])
             .arg(&root)
