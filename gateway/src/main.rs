@@ -5,6 +5,7 @@ mod admin;
 mod commands;
 mod config;
 mod endpoints;
+mod enrolment;
 mod logging;
 mod metrics;
 mod owner;
@@ -59,7 +60,7 @@ enum Command {
     Check,
     /// Join a control plane with a one-time token.
     Enrol {
-        /// Base URL of its sync listener, for example `http://127.0.0.1:7001`.
+        /// Base URL of its sync listener, for example `https://control.example:7001`.
         url: String,
         /// The token; `-` reads it from standard input.
         token: String,

@@ -29,6 +29,11 @@ pub(crate) enum Acting {
     Done(u8),
 }
 
+/// Whether this process acts for root, who does the rest.
+pub(crate) fn is_for_root() -> bool {
+    std::env::var_os(MARK).is_some()
+}
+
 /// Why a command cannot act on a state folder.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OwnerError {
