@@ -110,7 +110,15 @@ fn run(command: Command, config: Config) -> anyhow::Result<()> {
             Command::Serve => serve(config).await,
             Command::Migrate => Ok(server::migrate(&config).await?),
             Command::EnrolToken { minutes } => {
-                print(&server::enrolment_token(&config, Duration::from_secs(minutes * 60)).await?)
+                let token = server::enrolment_token(&config, Duration::from_secs(minutes * 60)).await?;
+                print(&token)?;
+                if std::io::stdout().is_terminal() {
+                    eprintln!(
+                        "on the gateway, within {minutes} minutes:\n  trunkline enrol {} {token}",
+                        sync_url(&config)
+                    );
+                }
+                Ok(())
             }
             Command::AdminKey { stdout } => admin_key(&config, stdout).await,
             Command::Ca => {
@@ -158,6 +166,17 @@ async fn admin_key(config: &Config, stdout: bool) -> anyhow::Result<()> {
     } else {
         print(&format!("a new admin key is in {}", server::admin_key_file(config).display()))
     }
+}
+
+/// Where a gateway finds the sync listener, as far as this host can say.
+fn sync_url(config: &Config) -> String {
+    let address = config.listen.sync;
+    let scheme = if config.is_tls(address) { "https" } else { "http" };
+    if address.ip().is_unspecified() {
+        let host = rustix::system::uname();
+        return format!("{scheme}://{}:{}", host.nodename().to_string_lossy(), address.port());
+    }
+    format!("{scheme}://{address}")
 }
 
 /// What the file itself cannot show: whether what it refers to is there.
