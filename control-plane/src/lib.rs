@@ -5,15 +5,22 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 pub mod config;
+pub mod keyring;
+pub mod owner;
 pub mod secret;
 pub mod server;
 pub mod store;
+pub mod tls;
 
 mod api;
 mod bootstrap;
 mod clock;
 mod http;
 mod metrics;
+mod notify;
+mod state_folder;
 mod sync;
 
 pub use api::openapi_json;
+pub use bootstrap::BootstrapError;
+pub use state_folder::FolderError;

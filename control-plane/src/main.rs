@@ -6,27 +6,35 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use trunkline_control_plane::config::Config;
-use trunkline_control_plane::{openapi_json, server};
+use trunkline_control_plane::config::{Config, DEFAULT_FILE, Profile};
+use trunkline_control_plane::{openapi_json, owner, server, tls};
 
 /// Trunkline's control plane.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// Configuration file (TOML). Without it, defaults and `TRUNKLINE_CP_*` variables; `__` nests.
-    #[arg(long, global = true, env = "TRUNKLINE_CP_CONFIG")]
+    /// Configuration file (TOML); without it /etc/trunkline-control-plane/control-plane.toml when that is there.
+    /// `TRUNKLINE_CP_*` variables are read after it; `__` nests.
+    #[arg(long, global = true, env = "TRUNKLINE_CP_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// How strictly unsafe values are taken: accepted, warned of, refused.
+    #[arg(long, global = true, value_parser = PossibleValuesParser::new(Profile::NAMES))]
+    profile: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the REST API, the gateways and the metrics until SIGTERM or SIGINT.
+    /// Serve the REST API, the gateways and the metrics until SIGTERM or SIGINT; SIGHUP renews the certificate.
     Serve,
+    /// Check the configuration and what it refers to; every fault with line and key.
+    Check,
     /// Bring the database up to date and end.
     Migrate,
     /// Print the OpenAPI document.
@@ -37,14 +45,23 @@ enum Command {
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_080))]
         minutes: u64,
     },
-    /// Print a new admin key, for whoever lost the first one.
-    AdminKey,
+    /// Make another admin key, for whoever lost the first one: shown on a terminal, otherwise left in `admin.key` in
+    /// the state folder.
+    AdminKey {
+        /// Print it on standard output even when that is no terminal.
+        #[arg(long)]
+        stdout: bool,
+    },
+    /// Print the certificate of the authority behind TLS, for `curl --cacert`.
+    Ca,
 }
 
 /// Exit code of a wrong command line or configuration.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    // Whatever this process makes is for its user alone, also what a library makes.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env("TRUNKLINE_CP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -52,14 +69,32 @@ fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    let config = match Config::load(arguments.config.as_deref()) {
-        Ok(config) => config,
-        Err(error) => {
-            tracing::error!("{error}");
+    if matches!(arguments.command, Command::Openapi) {
+        return code(print(openapi_json().trim_end()));
+    }
+    let loaded = match Config::load(arguments.config.as_deref(), arguments.profile.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(faults) => {
+            eprintln!("{faults}");
             return ExitCode::from(USAGE);
         }
     };
-    match run(arguments.command, config) {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let config = loaded.config;
+    if let Err(error) = owner::act_as(&config.state) {
+        tracing::error!("cannot act as the owner of {}: {error}", config.state.display());
+        return ExitCode::FAILURE;
+    }
+    if matches!(arguments.command, Command::Check) {
+        return check(&config, arguments.config);
+    }
+    code(run(arguments.command, config))
+}
+
+fn code(ended: anyhow::Result<()>) -> ExitCode {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -74,11 +109,26 @@ fn run(command: Command, config: Config) -> anyhow::Result<()> {
         match command {
             Command::Serve => serve(config).await,
             Command::Migrate => Ok(server::migrate(&config).await?),
-            Command::Openapi => print(openapi_json().trim_end()),
             Command::EnrolToken { minutes } => {
-                print(&server::enrolment_token(&config, Duration::from_secs(minutes * 60)).await?)
+                let token = server::enrolment_token(&config, Duration::from_secs(minutes * 60)).await?;
+                print(&token)?;
+                if std::io::stdout().is_terminal() {
+                    eprintln!(
+                        "on the gateway, within {minutes} minutes:\n  trunkline enrol {} {token}",
+                        sync_url(&config)
+                    );
+                }
+                Ok(())
             }
-            Command::AdminKey => print(&format!("admin key: {}", server::admin_key(&config).await?)),
+            Command::AdminKey { stdout } => admin_key(&config, stdout).await,
+            Command::Ca => {
+                let pem = server::authority(&config)?;
+                print(
+                    pem.context("`tls.cert` without `tls.ca` is from a public authority: clients trust it as it is")?
+                        .trim_end(),
+                )
+            }
+            Command::Check | Command::Openapi => Ok(()),
         }
     })
 }
@@ -86,17 +136,63 @@ fn run(command: Command, config: Config) -> anyhow::Result<()> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let file = server::admin_key_file(&config);
     let running = server::start(config).await?;
     if let Some(key) = &running.admin_key {
-        print(&format!("admin key: {key}"))?;
+        tracing::info!(file = %file.display(), "the first admin key is in this file; keep it and remove the file");
+        // Never into a journal or a log file.
+        if std::io::stdout().is_terminal() {
+            print(&format!("admin key: {key}"))?;
+        }
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => running.renew_certificate(),
+        }
     }
     tracing::info!("stopping");
     running.stop().await;
     Ok(())
+}
+
+async fn admin_key(config: &Config, stdout: bool) -> anyhow::Result<()> {
+    let shown = stdout || std::io::stdout().is_terminal();
+    let key = server::admin_key(config, !shown).await?;
+    if shown {
+        print(&key)
+    } else {
+        print(&format!("a new admin key is in {}", server::admin_key_file(config).display()))
+    }
+}
+
+/// Where a gateway finds the sync listener, as far as this host can say.
+fn sync_url(config: &Config) -> String {
+    let address = config.listen.sync;
+    let scheme = if config.is_tls(address) { "https" } else { "http" };
+    if address.ip().is_unspecified() {
+        let host = rustix::system::uname();
+        return format!("{scheme}://{}:{}", host.nodename().to_string_lossy(), address.port());
+    }
+    format!("{scheme}://{address}")
+}
+
+/// What the file itself cannot show: whether what it refers to is there.
+fn check(config: &Config, file: Option<PathBuf>) -> ExitCode {
+    if let Err(error) = tls::check(&config.tls) {
+        eprintln!("tls: {error}");
+        return ExitCode::from(USAGE);
+    }
+    if let Err(error) = trunkline_control_plane::keyring::check(&config.secrets) {
+        eprintln!("secrets: {error}");
+        return ExitCode::from(USAGE);
+    }
+    let default = PathBuf::from(DEFAULT_FILE);
+    let file = file.or_else(|| default.exists().then_some(default));
+    let read = file.map_or_else(|| "defaults and environment".to_owned(), |file| file.display().to_string());
+    code(print(&format!("in order: {read}")))
 }
 
 /// Standard output carries results only; the log goes to standard error.

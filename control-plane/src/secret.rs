@@ -1,15 +1,11 @@
-//! Keys, tokens and credentials: how they look, how they are stored, and the two secrets of this installation.
+//! Keys, tokens and credentials: how they look and how they are stored.
 //!
 //! A key is shown once. What is stored is HMAC-SHA-256 (RFC 2104) under a pepper that lives beside the database, not
 //! in it, so that a copy of the database holds nothing that opens a door. The text carries a checksum, so that a
 //! mistyped key is refused without a look-up.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -33,8 +29,27 @@ pub enum SecretError {
     #[error("{0}: readable by others; run `chmod 600` on it and consider its secret known")]
     Exposed(PathBuf),
     /// A secret file has the wrong size.
-    #[error("{0}: expected exactly 32 bytes; restore it from a backup, or delete it and enrol and issue keys again")]
+    #[error("{0}: expected exactly 32 bytes; restore it from a backup")]
     Size(PathBuf),
+    /// A secret that something depends on is not there.
+    #[error(
+        "{path} is missing, and the database has tenants whose keys and gateways depend on it; restore it from a \
+         backup. If it is lost for good: `(umask 077; head -c 32 /dev/urandom > {path})`, {consequence}"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What has to be done after a new one was made.
+        consequence: &'static str,
+    },
+    /// A reference leads to no secret.
+    #[error("secret `{reference}`: {why}")]
+    Reference {
+        /// The reference, as configured.
+        reference: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The operating system gave no random bytes.
     #[error("no random bytes from the operating system: {0}")]
     Random(String),
@@ -105,82 +120,6 @@ pub fn plausible(class: Class, text: &str) -> bool {
         && text.split_at_checked(text.len() - CHECK).is_some_and(|(head, tail)| check(head) == tail)
 }
 
-/// The two secrets of an installation, in files of mode 0600 in the state folder.
-pub struct Keyring {
-    pepper: [u8; 32],
-    signing: [u8; 32],
-}
-
-impl std::fmt::Debug for Keyring {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keyring(..)")
-    }
-}
-
-impl Keyring {
-    /// Reads the secrets from `state`, making those that are missing.
-    pub fn open(state: &Path) -> Result<Self, SecretError> {
-        Ok(Self { pepper: load(&state.join("pepper.key"))?, signing: load(&state.join("signing.key"))? })
-    }
-
-    /// What is stored of a secret text: lower-case hexadecimal HMAC-SHA-256.
-    #[must_use]
-    pub fn hash(&self, secret: &str) -> String {
-        self.mac(b"secret", secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// A short authentication tag over `text` for purpose `purpose`.
-    #[must_use]
-    pub fn tag(&self, purpose: &str, text: &[u8]) -> [u8; 12] {
-        let mut tag = [0_u8; 12];
-        tag.copy_from_slice(&self.mac(purpose.as_bytes(), text)[..12]);
-        tag
-    }
-
-    /// The Ed25519 seed that signs desired state.
-    #[must_use]
-    pub const fn signing_seed(&self) -> &[u8; 32] {
-        &self.signing
-    }
-
-    fn mac(&self, purpose: &[u8], text: &[u8]) -> [u8; 32] {
-        // HMAC takes keys of any length, so this cannot fail; an empty MAC would match nothing stored.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.pepper) else { return [0; 32] };
-        mac.update(purpose);
-        mac.update(&[0]);
-        mac.update(text);
-        mac.finalize().into_bytes().into()
-    }
-}
-
-fn load(path: &Path) -> Result<[u8; 32], SecretError> {
-    let io = |source| SecretError::Io { path: path.to_owned(), source };
-    match File::open(path) {
-        Ok(mut file) => {
-            if file.metadata().map_err(io)?.permissions().mode() & 0o077 != 0 {
-                return Err(SecretError::Exposed(path.to_owned()));
-            }
-            let mut bytes = Vec::with_capacity(33);
-            (&mut file).take(33).read_to_end(&mut bytes).map_err(io)?;
-            bytes.try_into().map_err(|_| SecretError::Size(path.to_owned()))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let bytes = random::<32>()?;
-            // Written aside and renamed, so that a crash leaves either no secret or a whole one.
-            let aside = path.with_extension("new");
-            let _ = std::fs::remove_file(&aside);
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(io)?;
-            file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io)?;
-            std::fs::rename(&aside, path).map_err(io)?;
-            if let Some(folder) = path.parent() {
-                File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
-            }
-            Ok(bytes)
-        }
-        Err(error) => Err(io(error)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -192,18 +131,6 @@ mod tests {
         let (one, two) = (mint(Class::ApiKey).unwrap(), mint(Class::ApiKey).unwrap());
         assert_ne!(one, two);
         assert!(plausible(Class::ApiKey, &one) && !plausible(Class::Gateway, &one));
-    }
-
-    #[test]
-    fn secrets_survive_a_restart_and_exposed_files_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = Keyring::open(folder.path()).unwrap();
-        let second = Keyring::open(folder.path()).unwrap();
-        assert_eq!(first.hash("x"), second.hash("x"));
-        assert_eq!(first.signing_seed(), second.signing_seed());
-        let pepper = folder.path().join("pepper.key");
-        std::fs::set_permissions(&pepper, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(Keyring::open(folder.path()), Err(SecretError::Exposed(path)) if path == pepper));
     }
 
     proptest! {

@@ -5,9 +5,12 @@ mod admin;
 mod commands;
 mod config;
 mod endpoints;
+mod enrolment;
 mod logging;
 mod metrics;
+mod owner;
 mod plugins;
+mod private;
 mod secrets;
 mod spool;
 mod wiring;
@@ -57,7 +60,7 @@ enum Command {
     Check,
     /// Join a control plane with a one-time token.
     Enrol {
-        /// Base URL of its sync listener, for example `http://127.0.0.1:7001`.
+        /// Base URL of its sync listener, for example `https://control.example:7001`.
         url: String,
         /// The token; `-` reads it from standard input.
         token: String,
@@ -89,6 +92,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    private::umask();
     let code = match cli.command {
         Command::Run => commands::run::run(&cli.configuration),
         Command::Check => commands::check::run(&cli.configuration),

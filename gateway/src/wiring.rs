@@ -17,6 +17,7 @@ use trunkline_sip::{Rate, SipConfig, UnknownPeer as SipUnknownPeer};
 use trunkline_sync::{DesiredState, SyncClient, SyncConfig, SyncHandle};
 
 use crate::config::{Config, Loaded, UnknownPeer};
+use crate::enrolment;
 use crate::plugins::{self, Refused};
 use crate::secrets;
 use crate::spool::StoreSpool;
@@ -46,6 +47,7 @@ pub(crate) fn open_store(state: &Path) -> anyhow::Result<Arc<dyn EdgeStore>> {
 pub(crate) fn start(loaded: &Loaded, tokio: &Handle) -> anyhow::Result<Gateway> {
     let config = &loaded.config;
     let store = open_store(&config.gateway.state_dir)?;
+    enrolment::take_in(&config.gateway.state_dir, &*store)?;
     for alarm in store.health().alarms {
         tracing::error!(alarm = alarm.name, lost_records = alarm.lost_records, "{}", alarm.detail);
     }

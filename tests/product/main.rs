@@ -4,8 +4,10 @@
 mod call_configuration_faults_have_file_line_and_key;
 mod call_survives_a_crash_of_the_gateway;
 mod call_the_demo_holds_two_different_conversations;
+mod control_plane_enrolling_as_root_leaves_state_to_its_owner;
 mod control_plane_may_be_gone_during_calls;
 mod control_plane_refuses_bad_requests_with_problems;
+mod control_plane_two_hosts_join_over_tls;
 mod docs_are_in_order;
 mod media_survives_malformed_packets;
 mod plugins_are_refused_by_name;

@@ -13,6 +13,8 @@ use crate::wait;
 
 /// How long a start may take on a busy machine.
 const START: Duration = Duration::from_secs(30);
+/// Its state, below its folder.
+const STATE: &str = "state";
 
 /// A running control plane.
 #[derive(Debug)]
@@ -30,13 +32,9 @@ impl ControlPlane {
         std::fs::create_dir_all(&dir)?;
         let any = || "127.0.0.1:0".to_owned();
         let (process, listeners) = launch(&dir, &[any(), any(), any()])?;
-        let mut started = Self { process, dir, listeners, admin_key: String::new() };
-        started.admin_key = started.process.await_sign("the admin key", START, |log| {
-            let (_, rest) = log.split_once("admin key:")?;
-            let (key, _) = rest.trim_start().split_once(char::is_whitespace)?;
-            Some(key.to_owned())
-        })?;
-        Ok(started)
+        // It is there before the endpoints are.
+        let admin_key = std::fs::read_to_string(dir.join(STATE).join("admin.key"))?.trim().to_owned();
+        Ok(Self { process, dir, listeners, admin_key })
     }
 
     /// The public REST API with the admin key.
@@ -133,12 +131,13 @@ impl ControlPlane {
 }
 
 fn launch(dir: &Path, listeners: &[String; 3]) -> anyhow::Result<(Process, [String; 3])> {
-    let endpoints = dir.join("endpoints.json");
+    let state = dir.join(STATE);
+    let endpoints = state.join("endpoints.json");
     let _ = std::fs::remove_file(&endpoints);
     let mut command = Command::new(from_environment("TRUNKLINE_CP_BIN")?);
     command
         .arg("serve")
-        .env("TRUNKLINE_CP_STATE", dir)
+        .env("TRUNKLINE_CP_STATE", &state)
         .env("TRUNKLINE_CP_LISTEN__PUBLIC", &listeners[0])
         .env("TRUNKLINE_CP_LISTEN__SYNC", &listeners[1])
         .env("TRUNKLINE_CP_LISTEN__METRICS", &listeners[2]);

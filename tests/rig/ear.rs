@@ -61,7 +61,7 @@ impl Ear {
 }
 
 /// Where compiled plugins lie: shared by everything of one build, because the keys are their digests.
-pub(crate) fn cache(plugins: &Path) -> std::path::PathBuf {
+pub fn cache(plugins: &Path) -> std::path::PathBuf {
     plugins.with_file_name("plugin-cache")
 }
 

@@ -53,7 +53,7 @@ impl Gateway {
         enrol.args(["enrol", &control_plane.sync_url(), &control_plane.enrolment_token()?]);
         let output = enrol.output()?;
         ensure!(output.status.success(), "enrol: {}", String::from_utf8_lossy(&output.stderr));
-        let options = options.with("TRUNKLINE_CONTROL_PLANE__URL", &control_plane.sync_url());
+        // The command has written down whose gateway it is.
         Self::launch(dir, options)
     }
 

@@ -8,6 +8,7 @@ pub mod capture;
 pub mod control_plane;
 pub mod ear;
 pub mod gateway;
+pub mod hosts;
 pub mod mutate;
 pub mod objects;
 pub mod ports;

@@ -52,6 +52,8 @@ const PEERS: &[Package] = &[
     ("strace", Proof::Program("strace")),
     ("tcpdump", Proof::Program("tcpdump")),
     ("ffmpeg", Proof::Program("ffmpeg")),
+    ("curl", Proof::Program("curl")),
+    ("iproute2", Proof::Program("ip")),
     ("llvm-22", Proof::Installed),
 ];
 

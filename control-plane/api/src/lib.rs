@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 pub mod agent;
+pub mod enrolment;
 pub mod event;
 pub mod failure;
 pub mod id;

@@ -13,6 +13,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::enrolment::Fingerprint;
 use crate::id::Id;
 use crate::signature::{Signed, TrustedKey};
 
@@ -23,7 +24,7 @@ pub const MAX_UPLOAD_RECORDS: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolRequest {
-    /// The one-time token.
+    /// The one-time token's secret.
     pub token: String,
     /// A name for the operator, 1..=100 characters.
     pub name: String,
@@ -41,6 +42,10 @@ pub struct EnrolAnswer {
     pub credential: String,
     /// Keys that sign desired state.
     pub trusted_keys: Vec<TrustedKey>,
+    /// The control plane's authority, kept with the identity. The gateway has it from its enrolment token; what a
+    /// control plane sends here is not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_plane: Option<Fingerprint>,
 }
 
 /// The streams a gateway uploads, each with a high-water mark of its own; `usage` goes first.

@@ -21,6 +21,7 @@ use crate::body::Body;
 use crate::connect::{Guard, GuardedConnector};
 use crate::error::EgressError;
 use crate::pattern::HostPattern;
+use crate::pin::{HandshakeFault, PinVerifier, PinnedAuthority, handshake_fault};
 use crate::request::{Redirects, Request, Response};
 
 /// What the operator decides about everything that leaves the machine.
@@ -36,6 +37,8 @@ pub struct EgressConfig {
     pub idle_per_host: usize,
     /// Root certificates (DER) trusted beside Mozilla's.
     pub extra_roots: Vec<Vec<u8>>,
+    /// Trust in this authority alone, instead of any root, for a client that speaks to one service.
+    pub pinned: Option<PinnedAuthority>,
     /// The `User-Agent` of requests that name none.
     pub user_agent: String,
 }
@@ -49,6 +52,7 @@ impl Default for EgressConfig {
             connect_timeout: Duration::from_secs(5),
             idle_per_host: 8,
             extra_roots: Vec::new(),
+            pinned: None,
             user_agent: concat!("trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -68,9 +72,9 @@ impl Egress {
     /// Builds the client; no connection is made.
     ///
     /// # Errors
-    /// [`EgressError::Setup`] when an extra root is not a certificate.
+    /// [`EgressError::Setup`] when an extra root is not a certificate or the pinned name not a DNS name.
     pub fn new(config: EgressConfig) -> Result<Self, EgressError> {
-        let tls = tls(&config.extra_roots)?;
+        let tls = tls(&config.extra_roots, config.pinned.as_ref())?;
         let guard = Arc::new(Guard {
             private: config.private_hosts,
             hosts: config.hosts,
@@ -150,7 +154,7 @@ impl Egress {
         {
             outgoing.headers_mut().insert(http::header::USER_AGENT, agent);
         }
-        let response = self.client.request(outgoing).await.map_err(from_client)?;
+        let response = self.client.request(outgoing).await.map_err(|error| from_client(&error, &request.url))?;
         let (head, incoming) = response.into_parts();
         let deadline = request.timeouts.total.map(|limit| (started + limit, limit));
         let body = Body { incoming, seen: 0, max: request.max_body, idle: request.timeouts.idle, deadline };
@@ -162,10 +166,16 @@ fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-fn tls(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, EgressError> {
+fn tls(extra_roots: &[Vec<u8>], pinned: Option<&PinnedAuthority>) -> Result<ClientConfig, EgressError> {
     let setup = |error: rustls::Error| EgressError::Setup(error.to_string());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(setup)?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_safe_default_protocol_versions().map_err(setup)?;
+    if let Some(pin) = pinned {
+        let not_a_name = || EgressError::Setup("the name beside the pinned key is not a DNS name".to_owned());
+        let verifier = Arc::new(PinVerifier::new(pin, provider).ok_or_else(not_a_name)?);
+        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
+    }
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for der in extra_roots {
         roots.add(CertificateDer::from(der.clone())).map_err(setup)?;
@@ -199,17 +209,22 @@ pub(crate) fn plain(url: &Url) -> String {
     format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or(""), url.path())
 }
 
-/// The guard's own refusal, wherever hyper wrapped it.
-fn from_client(error: hyper_util::client::legacy::Error) -> EgressError {
-    let text = chain(&error);
-    let mut current: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+/// The guard's own refusal or that of the handshake, wherever hyper wrapped it.
+fn from_client(error: &hyper_util::client::legacy::Error, url: &Url) -> EgressError {
+    let mut current: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = current {
         if let Some(own) = error.downcast_ref::<EgressError>() {
             return own.clone();
         }
         current = error.source();
     }
-    EgressError::Protocol(text)
+    let host = || HostPattern::origin_of(url).map_or_else(|| plain(url), |origin| origin.to_string());
+    match handshake_fault(error) {
+        Some(HandshakeFault::NotPinned) => EgressError::NotPinned { host: host() },
+        Some(HandshakeFault::Certificate(why)) => EgressError::Certificate { host: host(), why },
+        Some(HandshakeFault::NotTls) => EgressError::NotTls { host: host() },
+        None => EgressError::Protocol(chain(error)),
+    }
 }
 
 /// An error and its causes in one line.

@@ -46,6 +46,29 @@ pub enum EgressError {
         /// The last attempt's error.
         why: String,
     },
+    /// The other side's certificate authority is not the pinned one.
+    #[error(
+        "{host} does not hold the key that was pinned: it is another server, or one that began anew with another key; \
+         nothing was sent to it"
+    )]
+    NotPinned {
+        /// The host asked for.
+        host: String,
+    },
+    /// The other side's certificate cannot be trusted.
+    #[error("the certificate of {host} is not trusted: {why}; nothing was sent to it")]
+    Certificate {
+        /// The host asked for.
+        host: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The other side does not speak TLS.
+    #[error("{host} does not speak TLS on this port; check the port and whether its listener is plain HTTP")]
+    NotTls {
+        /// The host asked for.
+        host: String,
+    },
     /// TLS, HTTP or WebSocket went wrong after the connection was made.
     #[error("the connection failed: {0}")]
     Protocol(String),

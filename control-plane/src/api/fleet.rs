@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use trunkline_api::Prefix;
+use trunkline_api::enrolment::EnrolmentToken;
 use utoipa::ToSchema;
 
 use crate::clock;
@@ -72,7 +73,7 @@ pub(crate) struct AlarmView {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
-    /// Seconds for which it is good, 60 to 604800.
+    /// Seconds for which it is good, 1 to 604800.
     #[serde(default = "an_hour")]
     expires_in_s: u32,
 }
@@ -84,7 +85,8 @@ fn an_hour() -> u32 {
 /// A token that was just made.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MadeToken {
-    /// The token, shown this once and good for one gateway.
+    /// The token, shown this once and good for one gateway. It names the key by which the gateway knows this control
+    /// plane.
     token: String,
     /// When it ends.
     expires_at: String,
@@ -172,8 +174,8 @@ pub(crate) async fn token(
     caller: Caller,
     Input(wanted): Input<NewToken>,
 ) -> Result<Answer<MadeToken>> {
-    if !(60..=604_800).contains(&wanted.expires_in_s) {
-        let fault = Fault::body("/expires_in_s", "invalid_value", "expected 60 to 604800");
+    if !(1..=604_800).contains(&wanted.expires_in_s) {
+        let fault = Fault::body("/expires_in_s", "invalid_value", "expected 1 to 604800");
         return Err(Problem::invalid(vec![fault]));
     }
     let now = clock::now_us();
@@ -181,5 +183,6 @@ pub(crate) async fn token(
     let mut tx = app.db.begin().await?;
     let token = fleet::create_token(&mut tx, &app.keyring, &caller.tenant, expires, now).await?;
     tx.commit().await?;
+    let token = EnrolmentToken { secret: token, control_plane: app.pin }.to_string();
     Ok(Answer::created(MadeToken { token, expires_at: clock::rfc3339(expires) }, "/v1/gateways"))
 }

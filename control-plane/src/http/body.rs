@@ -51,13 +51,20 @@ impl<T: DeserializeOwned + Serialize> FromRequest<Shared> for Input<T> {
 pub(crate) async fn read(request: Request<Body>, limit: usize) -> Result<Value> {
     let media = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if media != "application/json" && media != "application/merge-patch+json" {
-        return Err(Problem::new(
+    let unsupported = || {
+        Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
             "The body's type is not supported",
             "Expected `Content-Type: application/json`.",
-        ));
+        )
+    };
+    // `curl -d` calls whatever it sends a form. Taking JSON under that name is no way in for a page that makes a browser
+    // post a form: a request is authorised by the bearer key it carries itself, and there is no cookie or other
+    // credential that a browser would add.
+    let form = media == "application/x-www-form-urlencoded";
+    if !form && media != "application/json" && media != "application/merge-patch+json" {
+        return Err(unsupported());
     }
     let Ok(bytes) = to_bytes(request.into_body(), limit).await else {
         return Err(Problem::new(
@@ -67,6 +74,10 @@ pub(crate) async fn read(request: Request<Body>, limit: usize) -> Result<Value> 
             format!("Expected at most {limit} bytes, sent to their end."),
         ));
     };
+    let begins = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if form && !begins.is_some_and(|byte| b"{[".contains(byte)) {
+        return Err(unsupported());
+    }
     let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "The body is not JSON", "See `errors`.").and(
             "body",

@@ -7,7 +7,7 @@ use trunkline_api::Id;
 
 use super::params::Params;
 use super::problem::{Problem, Result};
-use crate::secret::Keyring;
+use crate::keyring::Keyring;
 
 /// Default and largest number of items of a page.
 const LIMITS: (i64, i64) = (20, 100);
@@ -83,7 +83,10 @@ mod tests {
 
     fn keyring() -> &'static Keyring {
         static KEYRING: std::sync::OnceLock<Keyring> = std::sync::OnceLock::new();
-        KEYRING.get_or_init(|| Keyring::open(tempfile::tempdir().unwrap().path()).unwrap())
+        KEYRING.get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap();
+            Keyring::open(folder.path(), &Default::default(), crate::keyring::Missing::Make).unwrap()
+        })
     }
 
     proptest! {

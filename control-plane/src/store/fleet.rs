@@ -4,7 +4,8 @@ use trunkline_api::sync::Heartbeat;
 use trunkline_api::{Id, Prefix};
 
 use super::{Db, Result, Row, Tx, args, mint};
-use crate::secret::{self, Class, Keyring};
+use crate::keyring::Keyring;
+use crate::secret::{self, Class};
 
 /// A gateway.
 #[derive(Debug, Clone)]
@@ -57,14 +58,25 @@ pub(crate) async fn create_token(
     Ok(text)
 }
 
-/// Spends a token on a new gateway: its tenant, id and credential, or `None` when the token is unknown, used or over.
+/// Why a token enrols nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Nobody made it here.
+    Unknown,
+    /// It enrolled a gateway then.
+    Used { at_us: i64 },
+    /// It was good until then.
+    Over { at_us: i64 },
+}
+
+/// Spends a token on a new gateway: its tenant, id and credential.
 pub(crate) async fn enrol(
     tx: &mut Tx,
     keyring: &Keyring,
     token: &str,
     (name, version): (&str, &str),
     now_us: i64,
-) -> Result<Option<(Id, Id, String)>> {
+) -> Result<std::result::Result<(Id, Id, String), Refused>> {
     let id = mint(Prefix::Gateway, now_us)?;
     let spent = tx
         .row(
@@ -73,7 +85,19 @@ pub(crate) async fn enrol(
             args![keyring.hash(token), now_us, &id],
         )
         .await?;
-    let Some(spent) = spent else { return Ok(None) };
+    let Some(spent) = spent else {
+        let known = tx
+            .row(
+                "SELECT tenant_id, used_us, expires_us FROM enrolment_tokens WHERE token_hash = $1",
+                args![keyring.hash(token)],
+            )
+            .await?;
+        let Some(known) = known else { return Ok(Err(Refused::Unknown)) };
+        return Ok(Err(match known.opt_int("used_us")? {
+            Some(at_us) => Refused::Used { at_us },
+            None => Refused::Over { at_us: known.int("expires_us")? },
+        }));
+    };
     let tenant = spent.id("tenant_id")?;
     let credential = secret::mint(Class::Gateway)?;
     tx.exec(
@@ -82,7 +106,7 @@ pub(crate) async fn enrol(
         args![&tenant, &id, name, version, keyring.hash(&credential), now_us],
     )
     .await?;
-    Ok(Some((tenant, id, credential)))
+    Ok(Ok((tenant, id, credential)))
 }
 
 /// The tenant and gateway of a credential's hash, unless it was revoked.

@@ -3,7 +3,8 @@
 use trunkline_api::{Id, Prefix};
 
 use super::{Db, Result, Row, StoreError, Tx, args, mint};
-use crate::secret::{self, Class, Keyring};
+use crate::keyring::Keyring;
+use crate::secret::{self, Class};
 
 /// A key as it may be shown.
 #[derive(Debug, Clone)]

@@ -24,7 +24,7 @@ use crate::http::body::Lenient;
 use crate::http::problem::{Fault, Problem, Result};
 use crate::secret::{self, Class};
 use crate::server::Shared;
-use crate::store::fleet;
+use crate::store::fleet::{self, Refused};
 
 /// Longest a long poll may wait.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(50);
@@ -81,19 +81,26 @@ async fn enrol(State(app): State<Shared>, Lenient(wanted): Lenient<EnrolRequest>
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    let refused = || Problem::unauthorized("The token is unknown, used or expired; make a new one.");
     if !secret::plausible(Class::Enrolment, &wanted.token) {
-        return Err(refused());
+        return Err(Problem::unauthorized("That is no enrolment token of a control plane; copy it whole."));
     }
     let mut tx = app.db.begin().await?;
     let named = (wanted.name.as_str(), wanted.version.as_str());
     let enrolled = fleet::enrol(&mut tx, &app.keyring, &wanted.token, named, clock::now_us()).await?;
-    let (_, gateway, credential) = enrolled.ok_or_else(refused)?;
+    // Whoever has the secret may know what became of it.
+    let (_, gateway, credential) = enrolled.map_err(|refused| {
+        let what = match refused {
+            Refused::Unknown => "The token is unknown here".to_owned(),
+            Refused::Used { at_us } => format!("The token was used on {}", clock::rfc3339(at_us)),
+            Refused::Over { at_us } => format!("The token expired on {}", clock::rfc3339(at_us)),
+        };
+        Problem::unauthorized(&format!("{what}; make a new one with `trunkline-control-plane enrol-token`."))
+    })?;
     tx.commit().await?;
     app.metrics.enrolments.inc();
     tracing::info!(%gateway, "a gateway enrolled");
     let trusted_keys = vec![public_key(app.keyring.signing_seed())];
-    Ok(axum::Json(EnrolAnswer { gateway, credential, trusted_keys }).into_response())
+    Ok(axum::Json(EnrolAnswer { gateway, credential, trusted_keys, control_plane: None }).into_response())
 }
 
 async fn heartbeat(

@@ -1,6 +1,5 @@
 //! kill -9 of the server in the middle of uploads, again and again: in the end every record is there once.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -34,19 +33,16 @@ async fn serve(folder: &Path, key: &mut Option<String>) -> Server {
         .env("TRUNKLINE_CP_LISTEN__SYNC", "127.0.0.1:0")
         .env("TRUNKLINE_CP_LISTEN__METRICS", "127.0.0.1:0")
         .env("TRUNKLINE_CP_LOG", "warn")
-        .stdout(if key.is_none() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    if key.is_none() {
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        *key = Some(line.trim().strip_prefix("admin key: ").unwrap().to_owned());
-    }
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         if let Ok(text) = std::fs::read_to_string(&endpoints) {
             let value: Value = serde_json::from_str(&text).unwrap();
+            let file = folder.join("admin.key");
+            key.get_or_insert_with(|| std::fs::read_to_string(file).unwrap().trim().to_owned());
             let address = |name: &str| value[name].as_str().unwrap().parse().unwrap();
             return Server { child, public: address("public"), sync: address("sync") };
         }

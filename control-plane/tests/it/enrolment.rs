@@ -29,6 +29,9 @@ async fn nonsense_and_missing_credentials_are_refused() {
     let http = Http::new(plane.running.sync, "");
     let wanted = json!({ "token": "tl_enrol_x", "name": "edge", "version": "1" });
     assert_eq!(http.post("/sync/v1/enrol", &wanted).await.status, 401);
+    let minted = trunkline_control_plane::secret::mint(trunkline_control_plane::secret::Class::Enrolment).unwrap();
+    let unknown = http.post("/sync/v1/enrol", &json!({ "token": minted, "name": "edge", "version": "1" })).await;
+    assert!(unknown.status == 401 && unknown.body["detail"].as_str().unwrap().contains("unknown"), "{}", unknown.body);
     for path in ["/sync/v1/stream", "/sync/v1/state"] {
         assert_eq!(http.get(path).await.status, 401);
     }
@@ -51,7 +54,13 @@ async fn a_token_that_is_over_enrols_nobody() {
     let plane = Plane::start().await;
     let token = server::enrolment_token(&config(&plane.folder), Duration::ZERO).await.unwrap();
     let wanted = json!({ "token": token, "name": "edge", "version": "1" });
-    assert_eq!(Http::new(plane.running.sync, "").post("/sync/v1/enrol", &wanted).await.status, 401);
+    let refused = Http::new(plane.running.sync, "").post("/sync/v1/enrol", &wanted).await;
+    assert!(refused.status == 401 && refused.body["detail"].as_str().unwrap().contains("expired on 20"));
+    let token = server::enrolment_token(&config(&plane.folder), Duration::from_secs(60)).await.unwrap();
+    Gateway::enrol(plane.running.sync, &token).await;
+    let wanted = json!({ "token": token, "name": "edge", "version": "1" });
+    let again = Http::new(plane.running.sync, "").post("/sync/v1/enrol", &wanted).await;
+    assert!(again.status == 401 && again.body["detail"].as_str().unwrap().contains("used on 20"), "{}", again.body);
 }
 
 #[tokio::test]

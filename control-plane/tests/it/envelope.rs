@@ -29,6 +29,12 @@ async fn every_kind_of_refusal_is_a_problem() {
     let plain = http.raw(Method::POST, "/v1/agents", &[("content-type", "text/plain")], "{}".into()).await;
     is_problem(&plain, 415, "unsupported_media_type");
     is_problem(&http.raw(Method::POST, "/v1/agents", &[], "{}".into()).await, 415, "unsupported_media_type");
+    let as_form = [("content-type", "application/x-www-form-urlencoded")];
+    let body = json!({ "name": "k", "scopes": ["agents:read"] }).to_string();
+    let made = http.raw(Method::POST, "/v1/auth/api-keys", &as_form, body.into()).await;
+    assert_eq!(made.status, 201, "as `curl -d` sends it: {}", made.body);
+    is_problem(&http.raw(Method::POST, "/v1/agents", &as_form, "name=a".into()).await, 415, "unsupported_media_type");
+    is_problem(&http.raw(Method::POST, "/v1/agents", &as_form, "{\"name\":".into()).await, 400, "malformed_json");
     let json_type = [("content-type", "application/json")];
     is_problem(&http.raw(Method::POST, "/v1/agents", &json_type, "{\"name\":".into()).await, 400, "malformed_json");
     let large = Bytes::from(vec![b' '; 1024 * 1024 + 1]);

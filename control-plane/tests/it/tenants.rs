@@ -4,7 +4,9 @@ use http::Method;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use trunkline_api::{Id, Prefix};
-use trunkline_control_plane::secret::{Class, Keyring, mint};
+use trunkline_control_plane::config::Secrets;
+use trunkline_control_plane::keyring::{Keyring, Missing};
+use trunkline_control_plane::secret::{Class, mint};
 
 use crate::harness::{Http, Plane, events_batch, record, started, usage_batch};
 
@@ -14,7 +16,7 @@ async fn another(plane: &Plane) -> (Id, Http) {
     let mut db = sqlx::SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
     let tenant = Id::mint(Prefix::Tenant, 1_790_000_000_000, [9; 10]);
     let key = mint(Class::ApiKey).unwrap();
-    let hash = Keyring::open(plane.folder.path()).unwrap().hash(&key);
+    let hash = Keyring::open(plane.folder.path(), &Secrets::default(), Missing::Refuse).unwrap().hash(&key);
     for (sql, values) in [
         ("INSERT INTO tenants (id, name, max_calls, created_us) VALUES ($1, 'other', 0, 0)", vec![tenant.to_string()]),
         ("INSERT INTO state_heads (tenant_id, rev, floor) VALUES ($1, 0, 0)", vec![tenant.to_string()]),

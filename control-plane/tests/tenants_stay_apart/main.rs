@@ -11,11 +11,15 @@ use predicate::faults;
 
 /// Statements that find the tenant by a secret which only one row of all can have, and why each may. Nothing else may
 /// touch a tenant's table without naming the tenant.
-const EXCEPTIONS: [(&str, &str); 3] = [
+const EXCEPTIONS: [(&str, &str); 4] = [
     ("FROM api_keys WHERE key_hash = $1", "the key's hash is unique, and its row says whose key it is"),
     (
         "UPDATE enrolment_tokens SET used_us = $2, gateway_id = $3 WHERE token_hash = $1",
         "the token's hash is the primary key, and its row says whom it enrols",
+    ),
+    (
+        "FROM enrolment_tokens WHERE token_hash = $1",
+        "the token's hash is the primary key, and whoever holds the token is told why it enrols nobody",
     ),
     (
         "FROM gateways WHERE credential_hash = $1",

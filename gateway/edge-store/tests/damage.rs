@@ -19,6 +19,7 @@ fn identity() -> EnrolAnswer {
         gateway: Id::mint(Prefix::Gateway, 1, [1; 10]),
         credential: "secret".to_owned(),
         trusted_keys: vec![public_key(&[7; 32])],
+        control_plane: None,
     }
 }
 

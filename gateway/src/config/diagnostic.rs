@@ -28,6 +28,17 @@ pub(crate) enum Location {
     Default,
 }
 
+impl Location {
+    /// Whether it is in this file.
+    pub(crate) fn is_in(&self, file: &std::path::Path) -> bool {
+        match self {
+            Self::At(source, _) => std::path::Path::new(&source.name) == file,
+            Self::File(name) => std::path::Path::new(name) == file,
+            Self::Variable(_) | Self::Argument(_) | Self::Default => false,
+        }
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

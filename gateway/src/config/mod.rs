@@ -11,6 +11,7 @@ mod schema;
 mod shape;
 #[cfg(test)]
 mod tests;
+pub(crate) mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,13 +28,15 @@ pub(crate) use schema::{Config, Log, LogFormat, Plugins, Secret, UnknownPeer};
 use shape::Shape;
 
 /// The file when none is named.
-const DEFAULT_FILE: &str = "/etc/trunkline/trunkline.toml";
+pub(crate) const DEFAULT_FILE: &str = "/etc/trunkline/trunkline.toml";
 
 /// A configuration that was found to be in order.
 #[derive(Debug, Clone)]
 pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) objects: Vec<Object>,
+    /// Where each key that is set was set last.
+    pub(crate) origins: Origins,
 }
 
 /// Loads defaults, `file` (which must exist when it is named), `conf.d/*.toml` beside it, this process's environment
@@ -76,7 +79,7 @@ fn load_from(
             let beside = || path.parent().unwrap_or(Path::new("")).join("conf.d/objects");
             let folder = config.objects.dir.clone().unwrap_or_else(beside);
             let objects = objects::load(&folder, config.control_plane.url.is_empty(), &mut faults);
-            if faults.is_empty() { Ok(Loaded { config, objects }) } else { Err(faults) }
+            if faults.is_empty() { Ok(Loaded { config, objects, origins }) } else { Err(faults) }
         }
         Err(errors) => {
             for error in errors {

@@ -1,5 +1,6 @@
 //! Why the fleet client did not start or the gateway could not join.
 
+use trunkline_api::enrolment::FingerprintError;
 use trunkline_egress::EgressError;
 
 use crate::SpoolError;
@@ -25,6 +26,21 @@ pub enum SyncError {
         /// As configured.
         url: String,
     },
+    /// The token names a key, and a plain URL has none to show.
+    #[error("the token is for a control plane that speaks TLS, and `{url}` is plain HTTP; write https:// in the URL")]
+    NotTls {
+        /// As given.
+        url: String,
+    },
+    /// The token was not copied whole.
+    #[error("the token cannot be used: {0}")]
+    Token(FingerprintError),
+    /// Whoever answers is not the control plane of the token.
+    #[error(
+        "{0}; check the URL, and that the token was made by this control plane (`trunkline-control-plane enrol-token` \
+         makes another)"
+    )]
+    Untrusted(String),
     /// The outgoing client could not be built or reach the control plane.
     #[error(transparent)]
     Egress(#[from] EgressError),
@@ -32,7 +48,7 @@ pub enum SyncError {
     #[error(transparent)]
     Spool(#[from] SpoolError),
     /// The control plane refused the enrolment.
-    #[error("the control plane refused the enrolment (HTTP {status}: {detail}); ask for a new token and use it once")]
+    #[error("the control plane refused the enrolment: {detail}")]
     Refused {
         /// HTTP status.
         status: u16,

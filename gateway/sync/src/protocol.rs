@@ -122,6 +122,8 @@ pub struct Trouble {
     pub retry_after_us: Option<u64>,
     /// What happened, for the operator.
     pub detail: String,
+    /// The other side did not prove to be the control plane; nothing was said to it.
+    pub untrusted: bool,
 }
 
 /// The way down.

@@ -69,7 +69,7 @@ impl SyncClient {
     /// Starts the client on `runtime`. The last known good state is read before this returns, so that the gateway can
     /// serve at once. Refuses a URL that would send the credential in the clear.
     pub fn start(config: SyncConfig, spool: Arc<dyn Spool>, runtime: &Handle) -> Result<SyncHandle, SyncError> {
-        let transport = Transport::new(BaseUrl::parse(&config.url)?, config.extra_roots)?;
+        let base = BaseUrl::parse(&config.url)?;
         let (rev, objects) = spool.objects()?;
         let (restored, refused) = DesiredState::restored(rev, objects);
         for error in refused {
@@ -79,12 +79,16 @@ impl SyncClient {
         getrandom::fill(&mut seed).map_err(|error| SyncError::Protocol(error.to_string()))?;
         let begun = Instant::now();
         let identity = spool.identity()?;
+        let pin = identity.as_ref().and_then(|identity| identity.control_plane);
+        let transport = Transport::new(base.clone(), config.extra_roots.clone(), pin)?;
         let protocol = Protocol::new(u64::from_le_bytes(seed), &config.version, identity.clone(), restored, 0);
         let shared = Arc::new(Shared::default());
         let (state_out, state) = watch::channel(Arc::clone(protocol.state()));
         let (status_out, status) = watch::channel(protocol.status());
         let (inbox, inputs) = mpsc::channel(INBOX);
-        let carrier = Carrier { protocol, spool, transport, begun, inbox, requests: BTreeMap::new(), identity };
+        let requests = BTreeMap::new();
+        let roots = config.extra_roots;
+        let carrier = Carrier { protocol, spool, transport, base, roots, begun, inbox, requests, identity };
         let task = runtime.spawn(carrier.run(inputs, Arc::clone(&shared), state_out, status_out));
         Ok(SyncHandle { state, status, shared, task: task.abort_handle() })
     }
@@ -141,6 +145,8 @@ struct Carrier {
     protocol: Protocol,
     spool: Arc<dyn Spool>,
     transport: Transport,
+    base: BaseUrl,
+    roots: Vec<Vec<u8>>,
     begun: Instant,
     inbox: mpsc::Sender<Input>,
     /// Streams and polls that may have to be abandoned; at most a few.
@@ -226,6 +232,10 @@ impl Carrier {
                 self.protocol.handle_acknowledged(now_us, ack, outcome.map_err(|error| error.to_string()));
             }
             Input::Identity(Some(identity)) if self.identity.as_ref() != Some(&identity) => {
+                match Transport::new(self.base.clone(), self.roots.clone(), identity.control_plane) {
+                    Ok(transport) => self.transport = transport,
+                    Err(error) => return tracing::error!(%error, "the new identity cannot be used"),
+                }
                 self.identity = Some(identity.clone());
                 self.protocol.handle_enrolled(now_us, identity);
             }

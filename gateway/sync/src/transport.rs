@@ -5,8 +5,11 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use trunkline_api::enrolment::{CONTROL_PLANE_NAME, Fingerprint};
 use trunkline_api::signature::Signed;
-use trunkline_egress::{Body, Egress, EgressConfig, HostPattern, Request, Response, ServerSentEvents};
+use trunkline_egress::{
+    Body, Egress, EgressConfig, EgressError, HostPattern, PinnedAuthority, Request, Response, ServerSentEvents,
+};
 
 use crate::protocol::{Reply, Trouble};
 use crate::{BaseUrl, SyncError};
@@ -25,10 +28,13 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(base: BaseUrl, extra_roots: Vec<Vec<u8>>) -> Result<Self, SyncError> {
+    /// With `pin`, the other side has to hold that key; without, a certificate under a public or an extra root.
+    pub(crate) fn new(base: BaseUrl, extra_roots: Vec<Vec<u8>>, pin: Option<Fingerprint>) -> Result<Self, SyncError> {
         let origin: Vec<HostPattern> = base.origin().into_iter().collect();
         // The operator named this host, so that it may be a private address.
-        let config = EgressConfig { private_hosts: origin.clone(), extra_roots, ..EgressConfig::default() };
+        let pinned =
+            pin.map(|pin| PinnedAuthority { key_sha256: pin.0, also_named: Some(CONTROL_PLANE_NAME.to_owned()) });
+        let config = EgressConfig { private_hosts: origin.clone(), extra_roots, pinned, ..EgressConfig::default() };
         Ok(Self { egress: Egress::new(config)?, base, allow: origin.into() })
     }
 
@@ -43,7 +49,7 @@ impl Transport {
         let request = Request::post_json(self.base.route(route).map_err(trouble)?, json);
         let response = self.send(request, credential).await?;
         let status = Some(response.status.as_u16());
-        let bytes = good(response).await?.bytes().await.map_err(trouble)?;
+        let bytes = good(response, credential.is_some()).await?.bytes().await.map_err(trouble)?;
         serde_json::from_slice(&bytes)
             .map_err(|error| Trouble { status, ..trouble(format!("its answer to `{route}`: {error}")) })
     }
@@ -61,7 +67,7 @@ impl Transport {
         if response.status == StatusCode::NO_CONTENT {
             return Ok(Reply::State(None));
         }
-        let bytes = good(response).await?.bytes().await.map_err(trouble)?;
+        let bytes = good(response, true).await?.bytes().await.map_err(trouble)?;
         serde_json::from_slice(&bytes).map(|signed| Reply::State(Some(signed))).map_err(trouble)
     }
 
@@ -74,7 +80,7 @@ impl Transport {
             request = request.header("Last-Event-ID", &after.to_string()).map_err(trouble)?;
         }
         let response = self.send(request, Some(credential)).await?;
-        Ok(Revisions { body: good(response).await?, parser: ServerSentEvents::new(MAX_REVISION_BYTES) })
+        Ok(Revisions { body: good(response, true).await?, parser: ServerSentEvents::new(MAX_REVISION_BYTES) })
     }
 
     async fn send(&self, mut request: Request, credential: Option<&str>) -> Result<Response, Trouble> {
@@ -82,7 +88,13 @@ impl Transport {
         if let Some(credential) = credential {
             request = request.bearer(credential).map_err(trouble)?;
         }
-        self.egress.request(request).await.map_err(trouble)
+        self.egress.request(request).await.map_err(|error| {
+            let untrusted = matches!(
+                error,
+                EgressError::NotPinned { .. } | EgressError::Certificate { .. } | EgressError::NotTls { .. }
+            );
+            Trouble { untrusted, ..trouble(error) }
+        })
     }
 }
 
@@ -117,19 +129,22 @@ fn trouble(error: impl std::fmt::Display) -> Trouble {
 }
 
 /// The body of a good answer; any other status is trouble with its first words.
-async fn good(response: Response) -> Result<Body, Trouble> {
+async fn good(response: Response, credential: bool) -> Result<Body, Trouble> {
     if response.status.is_success() {
         return Ok(response.body);
     }
     let status = response.status.as_u16();
     let retry_after_us = response.retry_after_ms().map(|wait| wait.saturating_mul(1000));
     let bytes = response.body.bytes().await.unwrap_or_default();
-    let said: String = String::from_utf8_lossy(&bytes).chars().take(SHOWN).collect();
+    let problem = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
+    let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
+    let said = detail.map_or_else(|| String::from_utf8_lossy(&bytes), Into::into);
+    let said: String = said.chars().take(SHOWN).collect();
     let hint = match status {
-        401 | 403 => "; the credential is not accepted any more: enrol this gateway again",
+        401 | 403 if credential => "; the credential is not accepted any more: enrol this gateway again",
         404 => "; check that the URL is the control plane's sync port",
         409 => "; this state folder may be a copy or an old backup",
         _ => "",
     };
-    Err(Trouble { status: Some(status), retry_after_us, detail: format!("HTTP {status}{hint}: {said}") })
+    Err(Trouble { status: Some(status), retry_after_us, ..trouble(format!("HTTP {status}{hint}: {said}")) })
 }

@@ -48,6 +48,11 @@ impl BaseUrl {
         joined.map_err(|_| SyncError::Url { url: self.0.to_string(), why: "its path cannot be extended" })
     }
 
+    /// Whether the other side has to prove who it is.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
     /// The only origin the client may reach.
     pub(crate) fn origin(&self) -> Option<HostPattern> {
         HostPattern::origin_of(&self.0)

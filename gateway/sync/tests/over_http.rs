@@ -99,6 +99,7 @@ impl Server {
                     gateway: gateway(),
                     credential: "the-credential".to_owned(),
                     trusted_keys: vec![public_key(&KEY)],
+                    control_plane: None,
                 };
                 reply(200, &serde_json::to_value(identity).unwrap())
             }
@@ -193,14 +194,13 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 #[tokio::test]
 async fn a_token_becomes_an_identity_once() {
     let (_server, address) = Server::start(true).await;
-    let memory = Arc::new(Memory::default());
-    let refused = enrol(&config(address), memory.clone(), "used", "edge-1").await.unwrap_err();
+    let refused = enrol(&config(address), "used", "edge-1").await.unwrap_err();
     assert!(matches!(refused, SyncError::Refused { status: 403, .. }), "{refused}");
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let nobody = enrol(&config(free), memory.clone(), "once", "edge-1").await.unwrap_err();
+    let nobody = enrol(&config(free), "once", "edge-1").await.unwrap_err();
     assert!(matches!(nobody, SyncError::Unreachable(_)), "{nobody}");
-    let identity = enrol(&config(address), memory.clone(), "once", "edge-1").await.unwrap();
-    assert_eq!(memory.identity().unwrap(), Some(identity));
+    let identity = enrol(&config(address), "once", "edge-1").await.unwrap();
+    assert_eq!((identity.gateway, identity.control_plane), (gateway(), None));
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn state_comes_down_usage_goes_up_and_a_bad_revision_changes_nothing() {
     let client = SyncClient::start(config(address), memory.clone(), &Handle::current()).unwrap();
     assert_eq!(client.status().link, Link::Unenrolled);
 
-    enrol(&config(address), memory.clone(), "once", "edge-1").await.unwrap();
+    memory.put_identity(&enrol(&config(address), "once", "edge-1").await.unwrap()).unwrap();
     client.enrolled();
     let mut state = client.state();
     within("revision 3", state.wait_for(|state| state.rev == 3)).await.unwrap();
@@ -254,7 +254,7 @@ async fn state_comes_down_usage_goes_up_and_a_bad_revision_changes_nothing() {
 async fn without_streams_the_state_comes_by_long_poll() {
     let (server, address) = Server::start(false).await;
     let memory = Arc::new(Memory::default());
-    enrol(&config(address), memory.clone(), "once", "edge-1").await.unwrap();
+    memory.put_identity(&enrol(&config(address), "once", "edge-1").await.unwrap()).unwrap();
     let client = SyncClient::start(config(address), memory, &Handle::current()).unwrap();
     let mut state = client.state();
     within("revision 3", state.wait_for(|state| state.rev == 3)).await.unwrap();
@@ -269,7 +269,12 @@ async fn the_last_known_good_state_serves_while_nobody_answers() {
     *memory.applied.lock().unwrap() = (8, trunk);
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     memory
-        .put_identity(&EnrolAnswer { gateway: gateway(), credential: "x".to_owned(), trusted_keys: Vec::new() })
+        .put_identity(&EnrolAnswer {
+            gateway: gateway(),
+            credential: "x".to_owned(),
+            trusted_keys: Vec::new(),
+            control_plane: None,
+        })
         .unwrap();
     let client = SyncClient::start(config(free), memory, &Handle::current()).unwrap();
     assert_eq!(client.state().borrow().rev, 8);

@@ -43,7 +43,12 @@ fn gateway() -> Id {
 }
 
 fn identity() -> EnrolAnswer {
-    EnrolAnswer { gateway: gateway(), credential: "c".to_owned(), trusted_keys: vec![public_key(&KEY)] }
+    EnrolAnswer {
+        gateway: gateway(),
+        credential: "c".to_owned(),
+        trusted_keys: vec![public_key(&KEY)],
+        control_plane: None,
+    }
 }
 
 fn trunk(number: u8, version: u32, valid: bool) -> Object {
@@ -94,7 +99,7 @@ impl Server {
         assert!(batch.epoch == EPOCH && batch.records.len() <= 500);
         let high_water = self.high_water.entry(batch.stream).or_insert(0);
         if batch.records[0].seq > *high_water + 1 {
-            return Err(Trouble { status: Some(409), retry_after_us: None, detail: "gap".to_owned() });
+            return Err(Trouble { status: Some(409), detail: "gap".to_owned(), ..Trouble::default() });
         }
         for record in &batch.records {
             match self.records.get(&(batch.stream, record.seq)) {
@@ -381,7 +386,12 @@ impl World {
             }
             Transmit::Upload { id, batch } => {
                 let answer = if self.fault(10) {
-                    Err(Trouble { status: Some(503), retry_after_us: Some(3 * SECOND), detail: "busy".to_owned() })
+                    Err(Trouble {
+                        status: Some(503),
+                        retry_after_us: Some(3 * SECOND),
+                        detail: "busy".to_owned(),
+                        untrusted: false,
+                    })
                 } else {
                     self.server.take(&batch).map(Reply::Upload)
                 };

@@ -231,7 +231,11 @@ pub(crate) fn failure(error: &EgressError) -> ProviderError {
         EgressError::Url { .. } | EgressError::Redirect(_) | EgressError::Setup(_) => {
             (ErrorCode::InvalidSettings, None)
         }
-        EgressError::TooLarge { .. } | EgressError::Protocol(_) => (ErrorCode::Protocol, None),
+        EgressError::TooLarge { .. }
+        | EgressError::Protocol(_)
+        | EgressError::NotPinned { .. }
+        | EgressError::Certificate { .. }
+        | EgressError::NotTls { .. } => (ErrorCode::Protocol, None),
         EgressError::Resolve { .. } | EgressError::Connect { .. } => (ErrorCode::Unavailable, None),
     };
     let vendor_code = match error {

@@ -202,6 +202,7 @@ fn desired_state(open: Opener<'_>, folder: &Path) -> Result<(), String> {
         gateway: Id::mint(Prefix::Gateway, n, [1; 10]),
         credential: format!("secret-{n}"),
         trusted_keys: vec![public_key(&[7; 32])],
+        control_plane: None,
     };
     let revision = |rev, base, upserts, removes| -> Result<_, String> {
         let revision = Revision { format: 1, gateway: gateway(1).gateway, rev, base, upserts, removes };
