@@ -1,5 +1,7 @@
 //! `trunkline-control-plane`: the command line over the library.
 
+mod manual;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use rustix::fs::Mode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -54,6 +56,12 @@ enum Command {
     },
     /// Print the certificate of the authority behind TLS, for `curl --cacert`.
     Ca,
+    /// Write manual pages and shell completions, for packages.
+    #[command(hide = true)]
+    Manual {
+        /// Folder that gets `man/` and `completions/`.
+        folder: PathBuf,
+    },
 }
 
 /// Exit code of a wrong command line or configuration.
@@ -63,6 +71,15 @@ fn main() -> ExitCode {
     // Whatever this process makes is for its user alone, also what a library makes.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let arguments = Arguments::parse();
+    if let Command::Manual { folder } = &arguments.command {
+        return match manual::write(Arguments::command(), folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("the manual cannot be written to {}: {error}", folder.display());
+                ExitCode::FAILURE
+            }
+        };
+    }
     let filter = EnvFilter::try_from_env("TRUNKLINE_CP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -128,7 +145,7 @@ fn run(command: Command, config: Config) -> anyhow::Result<()> {
                         .trim_end(),
                 )
             }
-            Command::Check | Command::Openapi => Ok(()),
+            Command::Check | Command::Openapi | Command::Manual { .. } => Ok(()),
         }
     })
 }

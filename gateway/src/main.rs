@@ -18,7 +18,7 @@ mod wiring;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 /// Exit codes everybody can rely on.
 mod exit {
@@ -88,6 +88,12 @@ enum Command {
     Doctor,
     /// Print the licences of what this binary carries of others.
     Licences,
+    /// Write manual pages and shell completions, for packages.
+    #[command(hide = true)]
+    Manual {
+        /// Folder that gets `man/` and `completions/`.
+        folder: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -102,6 +108,7 @@ fn main() -> ExitCode {
         Command::Trace { call } => commands::calls::trace(&cli.configuration, &call),
         Command::Doctor => commands::doctor::run(&cli.configuration),
         Command::Licences => commands::licences::run(),
+        Command::Manual { folder } => commands::manual::run(Cli::command(), &folder),
     };
     ExitCode::from(code)
 }

@@ -1,4 +1,4 @@
-//! The one front door: `cargo xtask demo | test | bench | plugins | coverage | house | advisories`.
+//! The one front door: `cargo xtask demo | test | bench | package | plugins | coverage | house | advisories`.
 //!
 //! Every command does its own set-up on a fresh Debian machine with a Rust toolchain; whatever needs root and is
 //! not run as root is named, and the command stops.
@@ -13,6 +13,7 @@ mod fuzz;
 mod house;
 mod lints;
 mod metadata;
+mod package;
 mod packages;
 mod plugins;
 mod products;
@@ -74,6 +75,8 @@ enum Task {
         #[arg(long, requires = "out")]
         key: Option<PathBuf>,
     },
+    /// Make packages: deb, rpm, OCI image.
+    Package(package::Order),
     /// Run the crates' tests with counters and show which share of each crate's lines they reach.
     Coverage,
     /// Check the rules of the house, in seconds.
@@ -110,6 +113,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         }
         Task::Test { all, only } => test::run(all, only),
         Task::Bench { name, json } => bench::run(name.as_deref(), json.as_deref()),
+        Task::Package(order) => package::make(&order),
         Task::Plugins { out, key } => {
             // A key that cannot be used is said before minutes of building.
             let password = std::env::var("TRUNKLINE_SIGNING_PASSWORD").ok();

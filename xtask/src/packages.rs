@@ -44,7 +44,7 @@ pub(crate) const DEMO: &[&[Package]] = &[BUILD, GUESTS, VOICE];
 const VOICE: &[Package] = &[("flite", Proof::Program("flite"))];
 
 /// For the tests.
-pub(crate) const TEST: &[&[Package]] = &[BUILD, GUESTS, VOICE, PEERS];
+pub(crate) const TEST: &[&[Package]] = &[BUILD, GUESTS, VOICE, PEERS, DEBHELPER, MACHINE];
 
 const PEERS: &[Package] = &[
     ("sip-tester", Proof::Program("sipp")),
@@ -57,11 +57,42 @@ const PEERS: &[Package] = &[
     ("llvm-22", Proof::Installed),
 ];
 
-/// For the slow tier: people who speak as well.
-pub(crate) const SLOW: &[&[Package]] = &[BUILD, GUESTS, VOICE, PEERS, PROMPTS];
+/// For the slow tier: people who speak as well, and packages that are not Debian's.
+pub(crate) const SLOW: &[&[Package]] =
+    &[BUILD, GUESTS, VOICE, PEERS, DEBHELPER, MACHINE, PROMPTS, RPMBUILD, OTHER_MACHINES];
 
 const PROMPTS: &[Package] =
     &[("asterisk-core-sounds-en-wav", Proof::Installed), ("asterisk-core-sounds-fr-wav", Proof::Installed)];
+
+/// For making Debian packages, and for laying out what any package is made from.
+pub(crate) const DEB: &[&[Package]] = &[BUILD, DEBHELPER];
+
+const DEBHELPER: &[Package] = &[
+    ("binutils", Proof::Program("strip")),
+    ("debhelper", Proof::Program("dh_builddeb")),
+    ("dpkg-dev", Proof::Program("dpkg-shlibdeps")),
+];
+
+/// For making RPM packages.
+pub(crate) const RPM: &[&[Package]] = &[RPMBUILD];
+
+const RPMBUILD: &[Package] = &[("rpm", Proof::Program("rpmbuild"))];
+
+/// For a machine that packages are installed on, and for judging them.
+const MACHINE: &[Package] = &[
+    ("debootstrap", Proof::Program("debootstrap")),
+    ("systemd-container", Proof::Program("systemd-nspawn")),
+    ("lintian", Proof::Program("lintian")),
+    ("minisign", Proof::Program("minisign")),
+];
+
+/// For the same with what is no Debian package.
+const OTHER_MACHINES: &[Package] = &[
+    ("rpmlint", Proof::Program("rpmlint")),
+    ("umoci", Proof::Program("umoci")),
+    ("crun", Proof::Program("crun")),
+    ("iproute2", Proof::Program("ip")),
+];
 
 /// For the speed of signal processing, beside what Debian ships.
 pub(crate) const BENCH_DSP: &[&[Package]] = &[BUILD, SOUND_PEERS];

@@ -51,8 +51,12 @@ impl Products {
         command
     }
 
-    /// Tells `command` where the binaries and plugins are, and whose signatures the plugins carry.
+    /// Tells `command` where the binaries and plugins are, and whose signatures the plugins carry, and
+    /// what this program is called.
     pub(crate) fn environment(&self, command: &mut Command) {
+        if let Ok(xtask) = std::env::current_exe() {
+            command.env("TRUNKLINE_XTASK", xtask);
+        }
         command
             .env("TRUNKLINE_BIN", self.bin.join("trunkline"))
             .env("TRUNKLINE_CP_BIN", self.bin.join("trunkline-control-plane"))

@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod doctor;
 pub(crate) mod enrol;
 pub(crate) mod licences;
+pub(crate) mod manual;
 pub(crate) mod run;
 
 use crate::config::{self, Loaded};
