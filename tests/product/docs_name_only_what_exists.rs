@@ -256,7 +256,7 @@ fn every_configuration_key_that_is_named_exists() {
         for span in &document.spans {
             let path: Vec<&str> = span.split('.').collect();
             let key = path.len() > 1 && path.iter().all(|word| is_word(word)) && section(path[0]);
-            let file = path.last().is_some_and(|last| ["toml", "md", "rs", "json", "service"].contains(last));
+            let file = path.last().is_some_and(|last| ["toml", "md", "rs", "json", "service", "token", "key"].contains(last));
             if key && !file && !events.contains(&format!("\"{span}\"")) {
                 check(span, &path);
             }
