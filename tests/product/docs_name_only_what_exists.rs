@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 use trunkline_tests::process::from_environment;
 
-use crate::documents::{Document, all, files, root};
+use crate::documents::{all, files, root};
 
 #[test]
 fn every_link_leads_to_a_file_and_every_anchor_to_a_heading() {
@@ -119,7 +119,7 @@ fn commands(line: &str, running_text: bool) -> Vec<Vec<String>> {
     };
     let line = line.split(" #").next().unwrap_or_default().trim_start_matches("$ ");
     let mut found: Vec<Vec<String>> = Vec::new();
-    for part in line.split(["|", "&&", ";"]) {
+    for part in line.replace("&&", ";").split(['|', ';']) {
         let words: Vec<String> =
             part.split_whitespace().skip_while(|word| *word == "sudo").map(str::to_owned).collect();
         let Some(first) = words.first() else { continue };
