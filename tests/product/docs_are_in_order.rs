@@ -1,51 +1,26 @@
-//! Every link between our documents leads somewhere, and the two commands of the README are all a newcomer needs.
+//! The two commands of the README are all a newcomer needs, the index leads to every document, and the example
+//! configuration is in order.
 
-use std::path::{Path, PathBuf};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
-
-fn documents() -> Vec<PathBuf> {
-    let output = std::process::Command::new("git")
-        .current_dir(root())
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", "*.md"])
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| root().join(line))
-        .filter(|path| path.is_file())
-        .collect()
-}
+use crate::documents::{Document, root};
 
 #[test]
-fn every_relative_link_leads_to_a_file() {
-    let mut dead = Vec::new();
-    for document in documents() {
-        let text = std::fs::read_to_string(&document).unwrap();
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target) {
-            let target = target.split('#').next().unwrap();
-            if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
-                continue;
-            }
-            if !document.parent().unwrap().join(target).exists() {
-                dead.push(format!("{}: {target}", document.display()));
-            }
-        }
-    }
-    assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
-}
-
-#[test]
-fn the_quickstart_is_exactly_two_commands() {
+fn the_front_door_is_exactly_two_commands() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let quickstart = readme.split("## Quickstart").nth(1).unwrap().split("\n## ").next().unwrap();
     let block = quickstart.split("```").nth(1).unwrap();
     let commands: Vec<&str> = block.lines().filter(|line| !line.trim().is_empty()).collect();
-    assert_eq!(commands.len(), 2, "{commands:?}");
-    assert_eq!(commands[1], "cargo xtask demo");
+    assert_eq!(commands, ["cargo xtask demo", "cargo xtask test"]);
+}
+
+#[test]
+fn the_index_leads_to_every_document() {
+    let index = Document::read("docs/README.md");
+    let mut documents = crate::documents::files("docs/*.md");
+    documents.retain(|name| name != "docs/README.md" && !name.starts_with("docs/adr/"));
+    assert!(documents.len() > 4, "{documents:?}");
+    let missing: Vec<&String> =
+        documents.iter().filter(|name| !index.links.iter().any(|link| format!("docs/{link}") == **name)).collect();
+    assert!(missing.is_empty(), "docs/README.md does not lead to {missing:?}");
 }
 
 #[test]

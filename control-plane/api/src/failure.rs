@@ -69,11 +69,11 @@ failures! {
     PluginDeadline "plugin_deadline" 500 41 500 1011 true NextProvider "A plugin ran past its deadline and was interrupted; its session ended.",
     PluginMemory "plugin_memory" 500 41 500 1011 true NextProvider "A plugin asked for more memory than its limit; its session ended.",
     PluginRefused "plugin_refused" 500 41 500 1011 false NextProvider "A plugin was not loaded; `trunkline check` names the reason.",
-    ProvidersExhausted "providers_exhausted" 503 38 503 1013 true HangUp "Every provider of a list failed; the call fell back to survival.",
+    ProvidersExhausted "providers_exhausted" 503 38 503 1013 true HangUp "Every provider of a list failed; the caller was told and the call ended. Check the failures before this one.",
     CallerSilent "caller_silent" 480 19 408 1000 false PromptCaller "The caller said nothing.",
     MediaTimeout "media_timeout" 408 31 408 1001 false HangUp "No RTP came for the configured time; check NAT and firewall.",
     CallTooLong "call_too_long" 480 31 408 1000 false HangUp "The call reached its longest permitted duration.",
-    NoRoute "no_route" 404 1 404 1008 false RefuseCall "No route matches the called number; `trunkline route explain` says why.",
+    NoRoute "no_route" 404 1 404 1008 false RefuseCall "No route matches the called number; add a number or a route for it.",
     UnknownPeer "unknown_peer" 403 21 403 1008 false RefuseCall "The source address belongs to no trunk; add it to the trunk's `peers`.",
     NoCommonCodec "no_common_codec" 488 65 415 1003 false RefuseCall "The offer has no codec of the trunk's list.",
     GatewayFull "gateway_full" 503 42 503 1013 true RefuseCall "The gateway or trunk is at its call limit.",
@@ -111,6 +111,42 @@ mod tests {
             assert_eq!(serde_json::to_value(failure).unwrap(), failure.name());
             assert_eq!(failure.name().parse(), Ok(failure));
             assert!(failure.operator_line().ends_with('.') && (400..=699).contains(&failure.sip_status()));
+        }
+    }
+
+    /// The page as it should be.
+    fn page() -> String {
+        let mut page = String::from(
+            "# Failures\n\n\
+             Every way a call can go wrong has a name. It stands in the timeline (`failure.raised`), in the call's\n\
+             record, in the log and in the metric `trunkline_failures`. An agent's `failures` may set another action for\n\
+             those of its providers. SIP is the status that refuses a call, or the one that the failure stands for when\n\
+             it ends one; Q.850 the cause in the Reason header.\n\n\
+             | Name | SIP | Q.850 | By default | What it means and what to do |\n|---|---|---|---|---|\n",
+        );
+        for failure in Failure::ALL {
+            let action = match failure.default_action() {
+                DefaultAction::NextProvider => "next provider",
+                DefaultAction::PromptCaller => "ask the caller",
+                DefaultAction::FailClosed => "withhold the text",
+                DefaultAction::HangUp => "hang up",
+                DefaultAction::RefuseCall => "refuse the call",
+                DefaultAction::Record => "record it",
+            };
+            let (name, sip, q850) = (failure.name(), failure.sip_status(), failure.q850_cause());
+            page.push_str(&format!("| `{name}` | {sip} | {q850} | {action} | {} |\n", failure.operator_line()));
+        }
+        page
+    }
+
+    #[test]
+    fn the_page_of_failures_is_this_table() {
+        let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/failures.md");
+        let right = std::env::temp_dir().join("failures.md");
+        if std::fs::read_to_string(&shipped).unwrap_or_default() != page() {
+            // Where it can be looked at and taken over.
+            std::fs::write(&right, page()).unwrap();
+            panic!("docs/reference/failures.md is not this table; the right page is {}", right.display());
         }
     }
 }
