@@ -34,9 +34,8 @@ fn features() -> (Vec<Feature>, Vec<(String, [usize; 4])>) {
                 let (word, missing) = state.split_once(": ").unwrap_or((state, ""));
                 let state = STATES.into_iter().find(|known| *known == word);
                 let quoted = shown_by.split(", ").filter(|name| !name.is_empty());
-                let unquoted = |name: &str| {
-                    name.strip_prefix('`').and_then(|name| name.strip_suffix('`')).map(str::to_owned)
-                };
+                let unquoted =
+                    |name: &str| name.strip_prefix('`').and_then(|name| name.strip_suffix('`')).map(str::to_owned);
                 features.push(Feature {
                     group,
                     id: id.clone(),
@@ -85,10 +84,8 @@ fn every_feature_has_an_id_of_its_own_and_a_state_that_says_enough() {
     }
     // Numbers run from 01 without a gap, so that a row that was lost is noticed.
     for prefix in ids.iter().filter_map(|id| id.split_once('-')).map(|(prefix, _)| prefix).collect::<BTreeSet<_>>() {
-        let numbers: Vec<usize> = ids
-            .iter()
-            .filter_map(|id| id.strip_prefix(prefix)?.strip_prefix('-')?.parse().ok())
-            .collect();
+        let numbers: Vec<usize> =
+            ids.iter().filter_map(|id| id.strip_prefix(prefix)?.strip_prefix('-')?.parse().ok()).collect();
         if numbers != (1..=numbers.len()).collect::<Vec<_>>() {
             faults.push(format!("{prefix}: the numbers have gaps: {numbers:?}"));
         }

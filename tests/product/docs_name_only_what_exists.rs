@@ -155,8 +155,7 @@ impl Programs {
             .map(|line| line.chars().take_while(char::is_ascii_alphanumeric).collect::<String>().to_lowercase())
             .collect::<BTreeSet<_>>();
         assert!(tasks.contains("demo") && tasks.contains("test"), "{tasks:?}");
-        let binaries =
-            [("trunkline", "TRUNKLINE_BIN"), ("trunkline-control-plane", "TRUNKLINE_CP_BIN")].into_iter();
+        let binaries = [("trunkline", "TRUNKLINE_BIN"), ("trunkline-control-plane", "TRUNKLINE_CP_BIN")].into_iter();
         Self {
             binaries: binaries.map(|(name, variable)| (name, from_environment(variable).unwrap())).collect(),
             tasks,
@@ -242,8 +241,7 @@ fn every_configuration_key_that_is_named_exists() {
     let agent = &rest["components"]["schemas"]["AgentSpec"];
     assert!(has(&rest, agent, &["limits", "max_call_s"]), "an agent has its limits");
     let events = read("control-plane/api/src/event.rs");
-    let known =
-        |path: &[&str]| schemas.iter().any(|schema| has(schema, schema, path)) || has(&rest, agent, path);
+    let known = |path: &[&str]| schemas.iter().any(|schema| has(schema, schema, path)) || has(&rest, agent, path);
     let section = |name: &str| schemas.iter().any(|schema| has(schema, schema, &[name]));
     let (mut faults, mut seen) = (Vec::new(), 0);
     for document in all() {
@@ -256,7 +254,8 @@ fn every_configuration_key_that_is_named_exists() {
         for span in &document.spans {
             let path: Vec<&str> = span.split('.').collect();
             let key = path.len() > 1 && path.iter().all(|word| is_word(word)) && section(path[0]);
-            let file = path.last().is_some_and(|last| ["toml", "md", "rs", "json", "service", "token", "key"].contains(last));
+            let file =
+                path.last().is_some_and(|last| ["toml", "md", "rs", "json", "service", "token", "key"].contains(last));
             if key && !file && !events.contains(&format!("\"{span}\"")) {
                 check(span, &path);
             }
@@ -270,9 +269,8 @@ fn every_configuration_key_that_is_named_exists() {
         }
         // A plugin's manifest has sections of its own.
         for block in document.blocks.iter().filter(|block| block.language == "toml" && !block.text.contains("sha256")) {
-            let table: toml::Table = toml::from_str(&block.text).unwrap_or_else(|error| {
-                panic!("{}: a block that is no TOML: {error}\n{}", document.name, block.text)
-            });
+            let table: toml::Table = toml::from_str(&block.text)
+                .unwrap_or_else(|error| panic!("{}: a block that is no TOML: {error}\n{}", document.name, block.text));
             for (name, value) in table.iter().filter(|(name, _)| *name != "object") {
                 for path in leaves(name, value) {
                     check(&path, &path.split('.').collect::<Vec<_>>());

@@ -28,6 +28,8 @@ pub(crate) fn files(pattern: &str) -> Vec<String> {
 pub(crate) struct Block {
     /// What stands behind the fence: `sh`, `toml` ...; empty when nothing does.
     pub(crate) language: String,
+    /// Anchor of the heading before it.
+    pub(crate) under: String,
     pub(crate) text: String,
 }
 
@@ -89,7 +91,8 @@ impl Document {
                         CodeBlockKind::Fenced(info) => info.split_whitespace().next().unwrap_or_default().to_owned(),
                         CodeBlockKind::Indented => String::new(),
                     };
-                    block = Some(Block { language, text: String::new() });
+                    let under = document.anchors.last().cloned().unwrap_or_default();
+                    block = Some(Block { language, under, text: String::new() });
                 }
                 Event::End(TagEnd::CodeBlock) => document.blocks.extend(block.take()),
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {

@@ -9,6 +9,7 @@ mod control_plane_may_be_gone_during_calls;
 mod control_plane_refuses_bad_requests_with_problems;
 mod control_plane_two_hosts_join_over_tls;
 mod docs_are_in_order;
+mod docs_commands_work_as_typed;
 mod docs_features_are_shown_by_tests;
 mod docs_kamailio_hands_calls_over_as_the_guide_says;
 mod docs_name_only_what_exists;

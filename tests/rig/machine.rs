@@ -121,6 +121,18 @@ impl Machine {
         self.sh(commands).map_or_else(|error| error.to_string(), |said| said.text)
     }
 
+    /// Lays a cable between this machine and another; the addresses are as for `ip address add`.
+    pub fn cable(&self, address: &str, other: &Self, other_address: &str) -> anyhow::Result<()> {
+        let mut link = self.on_its_network("ip");
+        link.args(["link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns"]);
+        succeed(link.arg(other.leader.to_string()))?;
+        for (machine, address) in [(self, address), (other, other_address)] {
+            succeed(machine.on_its_network("ip").args(["address", "add", address, "dev", "cable"]))?;
+            succeed(machine.on_its_network("ip").args(["link", "set", "cable", "up"]))?;
+        }
+        Ok(())
+    }
+
     /// A program of this machine in the network of that one.
     #[must_use]
     pub fn on_its_network(&self, program: &str) -> Command {
