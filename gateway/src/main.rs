@@ -7,7 +7,9 @@ mod config;
 mod endpoints;
 mod logging;
 mod metrics;
+mod owner;
 mod plugins;
+mod private;
 mod secrets;
 mod spool;
 mod wiring;
@@ -89,6 +91,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    private::umask();
     let code = match cli.command {
         Command::Run => commands::run::run(&cli.configuration),
         Command::Check => commands::check::run(&cli.configuration),

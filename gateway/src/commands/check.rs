@@ -2,7 +2,7 @@
 
 use trunkline_runtime::Serving;
 
-use crate::{Configuration, exit, plugins, secrets};
+use crate::{Configuration, exit, owner, plugins, secrets};
 
 /// Prints every fault; exit code 2 when there is one.
 pub(crate) fn run(configuration: &Configuration) -> u8 {
@@ -11,6 +11,14 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
         Err(code) => return code,
     };
     let config = &loaded.config;
+    match owner::act_as(&config.gateway.state_dir) {
+        Ok(owner::Acting::Done(code)) => return code,
+        Ok(owner::Acting::Myself | owner::Acting::ForRoot) => {}
+        Err(error) => {
+            eprintln!("{error}");
+            return exit::FAILED;
+        }
+    }
     let mut faults = 0;
     let mut fault = |text: String| {
         eprintln!("{text}");

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::config::Loaded;
 use crate::endpoints::Endpoints;
-use crate::{Configuration, admin, exit, logging, wiring};
+use crate::{Configuration, admin, exit, logging, owner, wiring};
 
 /// Runs until SIGTERM or SIGINT, then lets calls come to an end.
 pub(crate) fn run(configuration: &Configuration) -> u8 {
@@ -18,7 +18,8 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    match serve(&loaded) {
+    let owned = owner::become_owner(&loaded.config.gateway.state_dir);
+    match owned.map_err(Into::into).and_then(|()| serve(&loaded)) {
         Ok(()) => exit::OK,
         Err(error) => {
             eprintln!("trunkline cannot run: {error:#}");

@@ -11,6 +11,8 @@ mod schema;
 mod shape;
 #[cfg(test)]
 mod tests;
+#[cfg_attr(not(test), expect(dead_code, reason = "the commands that write configuration follow"))]
+pub(crate) mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
