@@ -94,7 +94,12 @@ pub struct HostConfig {
     pub trusted_keys: Vec<String>,
     /// Load plugins without a signature. For development; every load is logged as a warning.
     pub allow_unsigned: bool,
+    /// Told the name of each plugin that is about to be compiled, which takes seconds.
+    pub on_compile: Option<OnCompile>,
 }
+
+/// Is told that a plugin is about to be compiled.
+pub type OnCompile = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl HostConfig {
     /// Default limits, public addresses only, no secrets, no trusted keys, signatures required.
@@ -109,6 +114,7 @@ impl HostConfig {
             secrets: Arc::new(NoSecrets),
             trusted_keys: Vec::new(),
             allow_unsigned: false,
+            on_compile: None,
         }
     }
 }
@@ -121,6 +127,7 @@ pub struct PluginHost {
     limits: HostLimits,
     keys: Vec<PublicKey>,
     allow_unsigned: bool,
+    on_compile: Option<OnCompile>,
     services: Arc<Services>,
     _ticker: Ticker,
 }
@@ -166,6 +173,7 @@ impl PluginHost {
             limits,
             keys,
             allow_unsigned: config.allow_unsigned,
+            on_compile: config.on_compile,
             services: Arc::new(services),
             _ticker: ticker,
         })
@@ -195,6 +203,9 @@ impl PluginHost {
             return Err(LoadError::WrongDigest { expected: manifest.sha256, found });
         }
         let engine = if manifest.heavy { &self.heavy.engine } else { &self.media.engine };
+        if let Some(tell) = self.on_compile.as_ref().filter(|_| !self.cache.has(engine, &manifest.sha256)) {
+            tell(&manifest.name);
+        }
         let (component, compiled) = self.cache.component(engine, &manifest.sha256, &wasm)?;
         let linker = world::linker(engine, &component, &manifest)?;
         let shape =
