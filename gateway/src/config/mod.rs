@@ -4,6 +4,7 @@ mod diagnostic;
 mod document;
 mod layers;
 mod objects;
+mod profile;
 #[cfg(test)]
 mod reference;
 mod rules;
@@ -11,7 +12,6 @@ mod schema;
 mod shape;
 #[cfg(test)]
 mod tests;
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands that write configuration follow"))]
 pub(crate) mod written;
 
 use std::collections::BTreeMap;
@@ -22,10 +22,11 @@ use figment::providers::Serialized;
 use serde_json::Value;
 use trunkline_api::object::Object;
 
-pub(crate) use diagnostic::Diagnostic;
 use diagnostic::Location;
+pub(crate) use diagnostic::{Diagnostic, did_you_mean};
+pub(crate) use profile::Profile;
 use rules::Origins;
-pub(crate) use schema::{Config, Log, LogFormat, Secret, UnknownPeer};
+pub(crate) use schema::{Config, History, Log, LogFormat, Secret, UnknownPeer};
 use shape::Shape;
 
 /// The file when none is named.
@@ -36,6 +37,10 @@ const DEFAULT_FILE: &str = "/etc/trunkline/trunkline.toml";
 pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) objects: Vec<Object>,
+    /// Where objects of this gateway's own lie.
+    pub(crate) objects_dir: PathBuf,
+    /// Values that are unsafe in service, where the profile warns about them.
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 /// Loads defaults, `file` (which must exist when it is named), `conf.d/*.toml` beside it, this process's environment
@@ -75,10 +80,16 @@ fn load_from(
     match figment.extract::<Config>() {
         Ok(config) => {
             faults.extend(rules::check(&config, &origins));
+            let mut warnings = profile::unsafe_values(&config, &origins);
+            match config.profile {
+                Profile::Dev => warnings.clear(),
+                Profile::Staging => {}
+                Profile::Prod => faults.append(&mut warnings),
+            }
             let beside = || path.parent().unwrap_or(Path::new("")).join("conf.d/objects");
             let folder = config.objects.dir.clone().unwrap_or_else(beside);
             let objects = objects::load(&folder, config.control_plane.url.is_empty(), &mut faults);
-            if faults.is_empty() { Ok(Loaded { config, objects }) } else { Err(faults) }
+            if faults.is_empty() { Ok(Loaded { config, objects, objects_dir: folder, warnings }) } else { Err(faults) }
         }
         Err(errors) => {
             for error in errors {

@@ -21,6 +21,7 @@ pub(crate) fn create(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// As [`create`], in the place of a file that may exist.
+#[cfg_attr(not(test), allow(dead_code, reason = "for commands that write again what they wrote before"))]
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let part = write_part(path, text)?;
     std::fs::rename(&part, path).inspect_err(|_| drop(std::fs::remove_file(&part)))
