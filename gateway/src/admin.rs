@@ -8,7 +8,8 @@
 //! | `GET /metrics` | OpenMetrics text |
 //! | `GET /v1/status` | what `trunkline doctor` looks at |
 //! | `GET /v1/calls?ended=true` | calls |
-//! | `GET /v1/calls/{id}` | a call, its events and its SIP ladder |
+//! | `GET /v1/calls/{id}` | a call, its events and its SIP ladder; an older one as the edge store has it |
+//! | `GET /v1/usage?since_us=0&after=...&limit=1000` | usage records that are still here, and the sums of older ones |
 //! | `DELETE /v1/calls/{id}` | hangs up |
 
 use std::path::Path;
@@ -26,7 +27,7 @@ use trunkline_api::{Id, Prefix};
 use trunkline_edge_store::EdgeStore;
 use trunkline_runtime::Runtime;
 
-use crate::metrics;
+use crate::{history, metrics};
 
 /// File in the state folder that holds the token.
 const TOKEN_FILE: &str = "admin.token";
@@ -37,19 +38,22 @@ pub(crate) struct Admin {
     pub(crate) store: Arc<dyn EdgeStore>,
     pub(crate) status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
     pub(crate) token: String,
+    /// Where ended calls go; empty when they stay here.
+    pub(crate) control_plane: String,
 }
 
 /// The token of the state folder, made when there is none; only the owner may read it.
 pub(crate) fn token(state: &Path) -> anyhow::Result<String> {
     use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let path = state.join(TOKEN_FILE);
     if let Some(token) = read_token(state) {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         return Ok(token);
     }
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let path = state.join(TOKEN_FILE);
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(token.as_bytes())?;
     Ok(token)
@@ -66,6 +70,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
     let guarded = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/calls", get(calls))
+        .route("/v1/usage", get(usage))
         .route("/v1/calls/{id}", get(call).delete(hang_up))
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorise));
     Router::new()
@@ -135,12 +140,45 @@ async fn call(State(admin): State<Arc<Admin>>, UrlPath(id): UrlPath<String>) -> 
     let Ok(id) = Id::parse_as(Prefix::Call, &id) else {
         return problem(StatusCode::BAD_REQUEST, "not a call id");
     };
-    match admin.runtime.timeline(&id) {
-        Some((info, events)) => {
-            let ladder = admin.runtime.ladder(&id).map(|ladder| ladder.to_string());
-            Json(json!({ "data": { "call": info, "events": events, "ladder": ladder } })).into_response()
-        }
-        None => problem(StatusCode::NOT_FOUND, "no call of that id here; ended calls are in the control plane"),
+    if let Some((info, events)) = admin.runtime.timeline(&id) {
+        let ladder = admin.runtime.ladder(&id).map(|ladder| ladder.to_string());
+        return Json(json!({ "data": { "call": info, "events": events, "ladder": ladder } })).into_response();
+    }
+    let look = move || match history::call(admin.store.as_ref(), &id) {
+        Ok(Some(found)) => Json(json!({ "data": found })).into_response(),
+        Ok(None) => problem(StatusCode::NOT_FOUND, &history::nothing_of(admin.store.as_ref(), &admin.control_plane)),
+        Err(error) => problem(StatusCode::SERVICE_UNAVAILABLE, &format!("{error:#}")),
+    };
+    from_disk(look).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsageQuery {
+    #[serde(default)]
+    since_us: u64,
+    after: Option<String>,
+    #[serde(default = "whole_page")]
+    limit: usize,
+}
+
+const fn whole_page() -> usize {
+    usize::MAX
+}
+
+async fn usage(State(admin): State<Arc<Admin>>, Query(query): Query<UsageQuery>) -> Response {
+    let look = move || match history::usage(admin.store.as_ref(), query.since_us, query.after.as_deref(), query.limit) {
+        Ok(page) => Json(json!({ "data": page })).into_response(),
+        Err(error) => problem(StatusCode::BAD_REQUEST, &format!("{error:#}")),
+    };
+    from_disk(look).await
+}
+
+/// Reads from the disk away from the threads that serve others.
+async fn from_disk(look: impl FnOnce() -> Response + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(look).await {
+        Ok(response) => response,
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 

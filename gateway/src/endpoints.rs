@@ -32,7 +32,13 @@ impl Endpoints {
     /// Reads the file of a running gateway.
     pub(crate) fn read(state: &Path) -> anyhow::Result<Self> {
         let path = state.join(FILE);
-        let text = fs::read(&path).with_context(|| format!("{}: is the gateway running?", path.display()))?;
+        let text = fs::read(&path).with_context(|| {
+            let hint = match fs::metadata(&path).map_err(|error| error.kind()) {
+                Err(std::io::ErrorKind::PermissionDenied) => "type the command with `sudo`, or as the gateway's user",
+                _ => "is the gateway running?",
+            };
+            format!("{}: {hint}", path.display())
+        })?;
         Ok(serde_json::from_slice(&text)?)
     }
 

@@ -6,12 +6,14 @@ mod commands;
 mod config;
 mod endpoints;
 mod enrolment;
+mod history;
 mod logging;
 mod metrics;
 mod owner;
 mod plugins;
 mod private;
 mod secrets;
+mod service;
 mod spool;
 mod wiring;
 
@@ -50,6 +52,9 @@ pub(crate) struct Configuration {
     /// One key over everything else, for example `sip.listen=127.0.0.1:0`.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// What becomes of values that are unsafe in service.
+    #[arg(long, global = true, value_enum)]
+    profile: Option<config::Profile>,
 }
 
 #[derive(Subcommand)]
@@ -58,6 +63,12 @@ enum Command {
     Run,
     /// Check configuration, objects and plugins; every fault with file, line and key.
     Check,
+    /// Write an object file that works as it lies: a trunk, an agent, a route and so on.
+    New {
+        /// What to make.
+        #[command(subcommand)]
+        new: commands::new::New,
+    },
     /// Join a control plane with a one-time token.
     Enrol {
         /// Base URL of its sync listener, for example `https://control.example:7001`.
@@ -84,6 +95,18 @@ enum Command {
         /// The call's id.
         call: String,
     },
+    /// What calls have used, from the records that are on this gateway.
+    Usage {
+        /// Only calls that ended since then: `90m`, `24h`, `7d`, a date or a time.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// How many calls to list; the sums are of all.
+        #[arg(long, default_value_t = 20, value_name = "CALLS")]
+        last: usize,
+        /// Every call, sums included, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Look for what keeps this gateway from serving.
     Doctor,
     /// Print the licences of what this binary carries of others.
@@ -106,6 +129,8 @@ fn main() -> ExitCode {
         Command::Calls { ended, json } => commands::calls::list(&cli.configuration, ended, json),
         Command::Hangup { call } => commands::calls::hang_up(&cli.configuration, &call),
         Command::Trace { call } => commands::calls::trace(&cli.configuration, &call),
+        Command::New { new } => commands::new::run(&cli.configuration, &new),
+        Command::Usage { since, last, json } => commands::usage::run(&cli.configuration, since.as_deref(), last, json),
         Command::Doctor => commands::doctor::run(&cli.configuration),
         Command::Licences => commands::licences::run(),
         Command::Manual { folder } => commands::manual::run(Cli::command(), &folder),

@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use trunkline_egress::{EgressConfig, HostPattern};
-use trunkline_plugin_host::{HostConfig, LoadError, PluginHost, PluginRegistry, SecretSource, TrustError, TrustedKeys};
+use trunkline_plugin_host::{
+    Capability, HostConfig, LoadError, Manifest, OnCompile, PluginHost, PluginRegistry, SecretSource, TrustError,
+    TrustedKeys,
+};
+use trunkline_runtime::Lacking;
 
 use crate::config::{Config, Plugins};
 
@@ -28,11 +32,18 @@ pub(crate) struct Refused {
     pub(crate) error: LoadError,
 }
 
-/// The host as configured.
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.folder.display(), self.error)
+    }
+}
+
+/// The host as configured. `on_compile` is told of each plugin that is compiled for the first time.
 pub(crate) fn host(
     config: &Config,
     runtime: tokio::runtime::Handle,
     secrets: BTreeMap<String, String>,
+    on_compile: OnCompile,
 ) -> anyhow::Result<PluginHost> {
     let cache = config.plugins.cache_dir.clone().unwrap_or_else(|| config.gateway.state_dir.join("cache/plugins"));
     let granted = config
@@ -48,6 +59,7 @@ pub(crate) fn host(
         secrets: Arc::new(Secrets(secrets)),
         trusted_keys: trusted(&config.plugins)?,
         allow_unsigned: config.plugins.allow_unsigned,
+        on_compile: Some(on_compile),
         ..HostConfig::new(cache, runtime)
     })?;
     Ok(host)
@@ -80,6 +92,42 @@ pub(crate) fn load(host: &PluginHost, folder: &Path) -> (PluginRegistry, Vec<Ref
         }
     }
     (registry, refused)
+}
+
+/// What agents may ask for in vain. A refused plugin goes by the name of its folder: its manifest is not to be trusted.
+pub(crate) fn lacking<'a>(refused: &[Refused], secrets: impl Iterator<Item = (&'a str, &'a str)>) -> Lacking {
+    let name = |refused: &Refused| Some(refused.folder.file_name()?.to_string_lossy().into_owned());
+    Lacking {
+        plugins: refused.iter().filter_map(|refused| Some((name(refused)?, refused.error.to_string()))).collect(),
+        secrets: secrets.map(|(name, why)| (name.to_owned(), why.to_owned())).collect(),
+    }
+}
+
+/// A plugin of the folder, as its manifest says, loaded or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Installed {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it is for.
+    pub(crate) capability: Capability,
+    /// What it says of itself.
+    pub(crate) description: String,
+    /// The schema of its settings.
+    pub(crate) schema: Option<PathBuf>,
+}
+
+/// Every plugin of the folder whose manifest can be read, by name.
+pub(crate) fn installed(folder: &Path) -> Vec<Installed> {
+    let read = |folder: &PathBuf| {
+        let path = Manifest::path_in(folder);
+        let manifest = Manifest::parse(&std::fs::read_to_string(&path).ok()?, &path).ok()?;
+        let schema = manifest.schema.map(|file| folder.join(file));
+        let Manifest { name, capability, description, .. } = manifest;
+        Some(Installed { name, capability, description, schema })
+    };
+    let mut found: Vec<_> = folders(folder).iter().filter_map(read).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
 }
 
 /// Folders with a manifest, by name.

@@ -82,6 +82,22 @@ pub(crate) fn folder(path: &Path) -> Result<bool, PrivateError> {
     Ok(true)
 }
 
+/// As [`folder`], for one that an operator may share with a group on purpose, such as that of recordings: everybody
+/// else must be shut out.
+pub(crate) fn shared_folder(path: &Path) -> Result<(), PrivateError> {
+    let failed = |error| PrivateError::System { folder: path.to_path_buf(), error };
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    let found = std::fs::metadata(path).map_err(failed)?;
+    let mode = found.permissions().mode() & 0o7777;
+    if mode & 0o007 == 0 {
+        return Ok(());
+    }
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(PrivateError::Open { folder: path.to_path_buf(), mode, owner: found.uid() });
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(mode & 0o770)).map_err(failed)
+}
+
 fn is_empty(path: &Path) -> std::io::Result<bool> {
     Ok(std::fs::read_dir(path)?.next().is_none())
 }

@@ -5,22 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use serde_json::json;
 use tokio::runtime::Handle;
 use trunkline_edge_store::{DurableStore, EdgeStore, StoreOptions};
 use trunkline_media::{MediaConfig, MediaPlane};
 use trunkline_plugin_host::{PluginHost, PluginRegistry};
-use trunkline_runtime::{Parts, Runtime, RuntimeConfig, Serving};
+use trunkline_runtime::{AgentFault, Lacking, Parts, Runtime, RuntimeConfig, Serving};
 use trunkline_sip::{Rate, SipConfig, UnknownPeer as SipUnknownPeer};
 use trunkline_sync::{DesiredState, SyncClient, SyncConfig, SyncHandle};
 
 use crate::config::{Config, Loaded, UnknownPeer};
 use crate::enrolment;
 use crate::plugins::{self, Refused};
-use crate::secrets;
+use crate::secrets::Secrets;
 use crate::spool::StoreSpool;
+use crate::{history, private, service};
 
 /// How often the fleet client is told of calls.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -33,18 +33,23 @@ pub(crate) struct Gateway {
     pub(crate) plugins: Arc<PluginRegistry>,
     pub(crate) refused: Arc<Vec<Refused>>,
     pub(crate) serving: Arc<ArcSwap<Serving>>,
+    /// What agents lack, of the revision in service.
+    faults: Arc<ArcSwap<Vec<AgentFault>>>,
+    secrets_lacking: Arc<Vec<String>>,
     /// Kept for as long as plugins run: it ticks their deadlines.
     _plugin_host: PluginHost,
 }
 
 /// The edge store of a state folder.
 pub(crate) fn open_store(state: &Path) -> anyhow::Result<Arc<dyn EdgeStore>> {
-    std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
+    if private::folder(state)? {
+        tracing::warn!(folder = %state.display(), "others could look into the state folder; it has mode 700 now");
+    }
     Ok(Arc::new(DurableStore::open(&state.join("store"), StoreOptions::default())?))
 }
 
 /// Starts everything.
-pub(crate) fn start(loaded: &Loaded, tokio: &Handle) -> anyhow::Result<Gateway> {
+pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow::Result<Gateway> {
     let config = &loaded.config;
     let store = open_store(&config.gateway.state_dir)?;
     enrolment::take_in(&config.gateway.state_dir, &*store)?;
@@ -55,30 +60,60 @@ pub(crate) fn start(loaded: &Loaded, tokio: &Handle) -> anyhow::Result<Gateway> 
         tracing::warn!(call = %record.call, "a call of an earlier run was closed as gateway_crashed");
     }
 
-    let host = plugins::host(config, tokio.clone(), secrets::resolve(&config.secrets)?)?;
+    for lacking in &secrets.lacking {
+        tracing::error!("{lacking}; calls to agents whose plugins name it are refused");
+    }
+    let compiling = |plugin: &str| {
+        tracing::info!(plugin, "compiling for the first time on this machine, which takes some seconds");
+        service::compiling(plugin);
+    };
+    let host = plugins::host(config, tokio.clone(), secrets.values, Arc::new(compiling))?;
     let (registry, refused) = plugins::load(&host, &config.plugins.dir);
     for refused in &refused {
         tracing::error!(folder = %refused.folder.display(), "plugin refused: {}", refused.error);
     }
     let plugins = Arc::new(registry);
+    let named = secrets.lacking.iter().map(|lacking| (lacking.name.as_str(), lacking.why.as_str()));
+    let lacking = plugins::lacking(&refused, named);
 
     let sync = match config.control_plane.url.as_str() {
         "" => None,
         url => Some(Arc::new(SyncClient::start(sync_config(url), Arc::new(StoreSpool(Arc::clone(&store))), tokio)?)),
     };
-    let serving = Arc::new(ArcSwap::from_pointee(Serving::default()));
-    serve(&serving, loaded, sync.as_ref().map(|sync| sync.state().borrow().clone()).as_deref());
+    let (serving, faults) = (Arc::default(), Arc::default());
+    let service = Service {
+        loaded: loaded.clone(),
+        plugins: Arc::clone(&plugins),
+        lacking,
+        serving: Arc::clone(&serving),
+        faults: Arc::clone(&faults),
+    };
+    service.serve(sync.as_ref().map(|sync| sync.state().borrow().clone()).as_deref());
 
+    private::shared_folder(&recordings(config))?;
     let plane = MediaPlane::start(media_config(config))?;
     let gateway = store.identity()?.map(|identity| identity.gateway);
     let parts =
         Parts { plane, store: Arc::clone(&store), plugins: Arc::clone(&plugins), serving: Arc::clone(&serving) };
     let runtime = Arc::new(Runtime::start(runtime_config(config, gateway), sip_config(config), parts)?);
-    if let Some(sync) = &sync {
-        follow(sync, &serving, loaded, tokio);
-        tell(sync, &runtime, tokio);
+    match &sync {
+        Some(sync) => {
+            follow(sync, service, tokio);
+            tell(sync, &runtime, tokio);
+        }
+        None => history::keep_bounded(&store, &config.history, tokio)?,
     }
-    Ok(Gateway { runtime, store, sync, plugins, refused: Arc::new(refused), serving, _plugin_host: host })
+    Ok(Gateway {
+        runtime,
+        store,
+        sync,
+        plugins,
+        refused: Arc::new(refused),
+        serving,
+        faults,
+        secrets_lacking: Arc::new(secrets.lacking.iter().map(ToString::to_string).collect()),
+        _plugin_host: host,
+    })
 }
 
 /// How this build presents itself to a control plane.
@@ -86,27 +121,45 @@ pub(crate) fn sync_config(url: &str) -> SyncConfig {
     SyncConfig { url: url.to_owned(), extra_roots: Vec::new(), version: env!("CARGO_PKG_VERSION").to_owned() }
 }
 
-/// Puts desired state and local objects into service.
-fn serve(serving: &ArcSwap<Serving>, loaded: &Loaded, state: Option<&DesiredState>) {
-    let mut objects = loaded.objects.clone();
-    if let Some(state) = state {
-        objects.extend(state.objects().cloned());
+/// Puts revisions into service.
+struct Service {
+    loaded: Loaded,
+    plugins: Arc<PluginRegistry>,
+    lacking: Lacking,
+    serving: Arc<ArcSwap<Serving>>,
+    faults: Arc<ArcSwap<Vec<AgentFault>>>,
+}
+
+impl Service {
+    /// Puts desired state and local objects into service. Agents whose plugins cannot serve them are named: their
+    /// calls are refused before they are answered.
+    fn serve(&self, state: Option<&DesiredState>) {
+        let mut objects = self.loaded.objects.clone();
+        if let Some(state) = state {
+            objects.extend(state.objects().cloned());
+        }
+        let (next, problems) = Serving::build(&objects);
+        for problem in problems {
+            tracing::error!("not in service: {problem}");
+        }
+        let (next, faults) = next.against(&self.plugins, &self.lacking);
+        for fault in &faults {
+            tracing::error!(agent = %fault.agent, plugin = fault.plugin, refused = fault.refuses_calls, "{fault}");
+        }
+        let rev = state.map(|state| state.rev);
+        tracing::info!(agents = next.agents(), ready = next.ready(), rev, "serving");
+        self.serving.store(Arc::new(next));
+        self.faults.store(Arc::new(faults));
     }
-    let (next, problems) = Serving::build(&objects);
-    for problem in problems {
-        tracing::error!("not in service: {problem}");
-    }
-    tracing::info!(agents = next.agents(), rev = state.map(|state| state.rev), "serving");
-    serving.store(Arc::new(next));
 }
 
 /// Serves each revision as it comes.
-fn follow(sync: &Arc<SyncHandle>, serving: &Arc<ArcSwap<Serving>>, loaded: &Loaded, tokio: &Handle) {
-    let (mut states, serving, loaded) = (sync.state(), Arc::clone(serving), loaded.clone());
+fn follow(sync: &Arc<SyncHandle>, service: Service, tokio: &Handle) {
+    let mut states = sync.state();
     tokio.spawn(async move {
         while states.changed().await.is_ok() {
             let state = states.borrow_and_update().clone();
-            serve(&serving, &loaded, Some(&state));
+            service.serve(Some(&state));
         }
     });
 }
@@ -148,12 +201,17 @@ fn runtime_config(config: &Config, gateway: Option<trunkline_api::Id>) -> Runtim
         gateway,
         max_calls: config.limits.max_calls,
         checkpoint_us: u64::from(config.limits.checkpoint_s) * 1_000_000,
-        recordings: config.recording.dir.clone().unwrap_or_else(|| state.join("recordings")),
+        recordings: recordings(config),
         state_dir: state.clone(),
         media_addr: config.rtp.advertise.unwrap_or(config.rtp.bind),
         media_timeout_ms: config.rtp.timeout_ms,
         heavy_workers: if config.media.heavy_workers == 0 { spare_cores() } else { config.media.heavy_workers },
     }
+}
+
+/// Where recordings go.
+fn recordings(config: &Config) -> std::path::PathBuf {
+    config.recording.dir.clone().unwrap_or_else(|| config.gateway.state_dir.join("recordings"))
 }
 
 fn sip_config(config: &Config) -> SipConfig {
@@ -179,16 +237,21 @@ impl Gateway {
         let (runtime, store) = (Arc::downgrade(&self.runtime), Arc::clone(&self.store));
         let (sync, plugins) = (self.sync.clone(), Arc::clone(&self.plugins));
         let (refused, serving) = (Arc::clone(&self.refused), Arc::clone(&self.serving));
+        let (faults, secrets) = (Arc::clone(&self.faults), Arc::clone(&self.secrets_lacking));
         move || {
             let health = store.health();
+            let serving = serving.load();
             json!({
                 "version": env!("CARGO_PKG_VERSION"),
                 "calls": runtime.upgrade().map_or(0, |runtime| runtime.active()),
                 "draining": runtime.upgrade().is_none_or(|runtime| runtime.is_draining()),
-                "agents": serving.load().agents(),
+                "agents": serving.agents(),
+                "agents_ready": serving.ready(),
+                "agent_faults": faults.load().iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "secrets_lacking": *secrets,
                 "plugins": plugins.names(),
                 "plugins_refused":
-                    refused.iter().map(|r| format!("{}: {}", r.folder.display(), r.error)).collect::<Vec<_>>(),
+                    refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "store": {
                     "available": health.available,
                     "detail": health.detail,

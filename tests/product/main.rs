@@ -2,8 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod call_configuration_faults_have_file_line_and_key;
+mod call_first_objects_are_written_by_commands;
+mod call_history_of_a_standalone_gateway_stays_readable;
+mod call_secrets_that_cannot_be_had_stop_only_who_needs_them;
+mod call_service_manager_is_told_how_the_gateway_is;
+mod call_state_is_its_owners_only;
 mod call_survives_a_crash_of_the_gateway;
 mod call_the_demo_holds_two_different_conversations;
+mod call_to_an_agent_without_its_plugins_is_refused;
 mod control_plane_enrolling_as_root_leaves_state_to_its_owner;
 mod control_plane_may_be_gone_during_calls;
 mod control_plane_refuses_bad_requests_with_problems;

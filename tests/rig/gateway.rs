@@ -23,6 +23,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Plugins to install instead of the built ones.
     pub plugins: Option<PathBuf>,
+    /// Umask of the running gateway instead of this process's, in octal.
+    pub umask: Option<String>,
 }
 
 impl Options {
@@ -66,10 +68,25 @@ impl Gateway {
         Self::launch(dir, options.with("TRUNKLINE_OBJECTS__DIR", &folder.display().to_string()))
     }
 
+    /// Starts one whose configuration, objects and state lie in `dir`, as [`Gateway::command_in`] leaves them.
+    pub fn in_folder(dir: &Path, options: Options) -> anyhow::Result<Self> {
+        Self::launch(dir.to_path_buf(), options)
+    }
+
+    /// `trunkline` as typed by an operator whose configuration is `<dir>/trunkline.toml`.
+    pub fn command_in(dir: &Path, options: &Options) -> anyhow::Result<Command> {
+        command(dir, options)
+    }
+
     fn launch(dir: PathBuf, options: Options) -> anyhow::Result<Self> {
         let endpoints = dir.join("state/endpoints.json");
         let _ = std::fs::remove_file(&endpoints);
-        let mut process = Process::start("gateway", &dir, command(&dir, &options)?.arg("run"))?;
+        let mut run = command(&dir, &options)?;
+        run.arg("run");
+        if let Some(umask) = &options.umask {
+            run = under_umask(umask, &run);
+        }
+        let mut process = Process::start("gateway", &dir, &mut run)?;
         let bound = process.await_sign("the gateway's endpoints", START, |_| {
             serde_json::from_slice::<Value>(&std::fs::read(&endpoints).ok()?).ok()
         })?;
@@ -148,6 +165,17 @@ impl Gateway {
     }
 }
 
+/// The same command, started by a shell that sets the umask first.
+fn under_umask(umask: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell
+}
+
 /// `trunkline` with a state folder, ports and plugins of its own.
 fn command(dir: &Path, options: &Options) -> anyhow::Result<Command> {
     let state = dir.join("state");
@@ -161,6 +189,7 @@ fn command(dir: &Path, options: &Options) -> anyhow::Result<Command> {
     command
         .arg("--config")
         .arg(dir.join("trunkline.toml"))
+        .env("TRUNKLINE_PROFILE", "dev")
         .env("TRUNKLINE_GATEWAY__STATE_DIR", &state)
         .env("TRUNKLINE_GATEWAY__DRAIN_S", "2")
         .env("TRUNKLINE_SIP__LISTEN", "127.0.0.1:0")

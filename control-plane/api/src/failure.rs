@@ -74,6 +74,7 @@ failures! {
     MediaTimeout "media_timeout" 408 31 408 1001 false HangUp "No RTP came for the configured time; check NAT and firewall.",
     CallTooLong "call_too_long" 480 31 408 1000 false HangUp "The call reached its longest permitted duration.",
     NoRoute "no_route" 404 1 404 1008 false RefuseCall "No route matches the called number; add a number or a route for it.",
+    AgentUnready "agent_unready" 503 38 503 1013 true RefuseCall "A plugin of the agent is missing, refused or does not take its settings; `trunkline check` names it.",
     UnknownPeer "unknown_peer" 403 21 403 1008 false RefuseCall "The source address belongs to no trunk; add it to the trunk's `peers`.",
     NoCommonCodec "no_common_codec" 488 65 415 1003 false RefuseCall "The offer has no codec of the trunk's list.",
     GatewayFull "gateway_full" 503 42 503 1013 true RefuseCall "The gateway or trunk is at its call limit.",

@@ -89,7 +89,7 @@ pub struct Revision {
 }
 
 /// A tenant's body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 pub struct TenantBody {
     /// Name.
     pub name: String,
@@ -99,7 +99,7 @@ pub struct TenantBody {
 }
 
 /// A SIP trunk's body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 pub struct TrunkBody {
     /// Name.
     pub name: String,
@@ -118,17 +118,18 @@ fn g711() -> Vec<String> {
 }
 
 /// A number's body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 pub struct NumberBody {
     /// E.164 with `+`, or a URI user as the trunk sends it.
     pub number: String,
     /// The agent that answers it.
     #[schema(value_type = String)]
+    #[schemars(with = "String")]
     pub agent: Id,
 }
 
 /// A route's body: what is called over which trunk goes to which agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 pub struct RouteBody {
     /// Name.
     pub name: String,
@@ -138,6 +139,7 @@ pub struct RouteBody {
     /// Only calls of this trunk.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
+    #[schemars(with = "Option<String>")]
     pub trunk: Option<Id>,
     /// Called number or URI user: exact, `prefix*`, or `*`.
     #[serde(default = "any")]
@@ -147,6 +149,7 @@ pub struct RouteBody {
     pub calling: String,
     /// The agent that answers.
     #[schema(value_type = String)]
+    #[schemars(with = "String")]
     pub agent: Id,
 }
 
@@ -155,7 +158,7 @@ fn any() -> String {
 }
 
 /// A configured provider's body.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 pub struct ProviderBody {
     /// Name that agents use.
     pub name: String,

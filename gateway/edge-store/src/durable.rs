@@ -20,7 +20,7 @@ use crate::state::State;
 use crate::store::StoredObjects;
 use crate::upload::Cursor;
 use crate::writer::{Command, Shared, Writer};
-use crate::{Alarm, Completion, EdgeStore, Health, StoreError, Write, aside, recovery};
+use crate::{Alarm, Completion, EdgeStore, Health, Position, Retired, StoreError, Write, aside, history, recovery};
 
 const FORMAT: u32 = 1;
 /// Most writes that may wait.
@@ -99,6 +99,12 @@ impl DurableStore {
         let thread = std::thread::Builder::new().name("edge-store".to_owned()).spawn(move || writer.run(&inbox));
         let writer = Some(thread.map_err(refuse)?);
         Ok(Self { shared, commands, cursors: Default::default(), writer, _lock: lock })
+    }
+
+    /// Every durable segment of a stream.
+    #[cfg(test)]
+    pub(crate) fn sources(&self, stream: Stream) -> Vec<crate::upload::Source> {
+        self.shared.log(stream).sources()
     }
 
     /// Runs `job` on the writer thread, between groups.
@@ -192,7 +198,11 @@ impl EdgeStore for DurableStore {
 
     fn put_identity(&self, identity: &EnrolAnswer) -> Result<(), StoreError> {
         let identity = identity.clone();
+        let next_epoch = random_epoch()?;
         self.run(move |writer| {
+            if writer.shared.state()?.identity()?.is_none() {
+                writer.leave_history(next_epoch)?;
+            }
             writer.state_changed();
             writer.shared.state()?.put_identity(&identity)
         })
@@ -211,6 +221,36 @@ impl EdgeStore for DurableStore {
             writer.state_changed();
             writer.shared.state()?.put_setting(&key, &value)
         })
+    }
+
+    fn history(
+        &self,
+        stream: Stream,
+        after: Option<Position>,
+        visit: &mut dyn FnMut(Position, &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let sources = self.shared.log(stream).sources();
+        history::visit(&sources, after, visit).map_err(StoreError::unavailable)
+    }
+
+    fn retire(&self, stream: Stream, keep_bytes: u64) -> Result<u64, StoreError> {
+        if self.identity()?.is_some() {
+            return Ok(0);
+        }
+        let surplus = self.run(move |writer| Ok(writer.surplus(stream, keep_bytes)))?;
+        if surplus.is_empty() {
+            return Ok(0);
+        }
+        // Summed up here, so that no commit waits for it.
+        let sums = match stream {
+            Stream::Usage => Some(history::sum_up(self.retired()?, &surplus).map_err(StoreError::unavailable)?),
+            Stream::Events => None,
+        };
+        self.run(move |writer| writer.retire(stream, &surplus, sums.as_ref()))
+    }
+
+    fn retired(&self) -> Result<Retired, StoreError> {
+        Ok(history::retired(self.setting(history::SETTING)?))
     }
 
     fn health(&self) -> Health {

@@ -25,7 +25,7 @@ pub(crate) struct Marks {
     pub(crate) offered: u64,
 }
 
-struct Segment {
+pub(crate) struct Segment {
     label: Label,
     path: PathBuf,
     /// Last durable sequence number; `first_seq - 1` when there is none.
@@ -284,18 +284,28 @@ impl StreamLog {
         let epochs = self.segments.iter().map(|segment| segment.label.epoch).chain([self.epoch]);
         let (epoch, (start, end)) =
             epochs.map(|epoch| (epoch, self.span(epoch))).find(|(_, (start, end))| start <= end)?;
-        let sources = self
-            .segments
-            .iter()
-            .filter(|segment| segment.label.epoch == epoch && segment.last >= start)
-            .map(|segment| Source {
-                path: segment.path.clone(),
-                label: segment.label,
-                last: segment.last,
-                bytes: segment.bytes,
-            })
-            .collect();
+        let sources = self.sources_where(|segment| segment.label.epoch == epoch && segment.last >= start);
         Some(UploadPlan { stream: self.stream, epoch, start, end, sources })
+    }
+
+    pub(crate) fn sources_where(&self, wanted: impl Fn(&Segment) -> bool) -> Vec<Source> {
+        let source = |segment: &Segment| Source {
+            path: segment.path.clone(),
+            label: segment.label,
+            last: segment.last,
+            bytes: segment.bytes,
+        };
+        self.segments.iter().filter(|segment| wanted(segment)).map(source).collect()
+    }
+
+    /// What is remembered about an epoch.
+    pub(crate) fn marks(&self, epoch: u64) -> Marks {
+        self.marks.get(&epoch).copied().unwrap_or_default()
+    }
+
+    /// Whether records were acknowledged or given up.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.marks.values().any(|marks| marks.acked > 0)
     }
 
     /// First and last sequence number that still has to go up.

@@ -6,7 +6,7 @@ use trunkline_api::signature::Signed;
 use trunkline_api::sync::{EnrolAnswer, Stream, UploadBatch};
 use trunkline_api::usage::CallRecord;
 
-use crate::{Completion, StoreError};
+use crate::{Completion, Position, Retired, StoreError};
 
 /// What a call writes.
 #[derive(Debug, Clone)]
@@ -108,6 +108,23 @@ pub trait EdgeStore: Send + Sync {
 
     /// Stores a small value, at most 64 KiB.
     fn put_setting(&self, key: &str, value: &[u8]) -> Result<(), StoreError>;
+
+    /// Calls `visit` with the durable records that are still on disk, oldest first and behind `after`, until it says
+    /// false. With a control plane these are the ones it has not acknowledged, and a few older ones.
+    fn history(
+        &self,
+        stream: Stream,
+        after: Option<Position>,
+        visit: &mut dyn FnMut(Position, &[u8]) -> bool,
+    ) -> Result<(), StoreError>;
+
+    /// Without a control plane: gives up the oldest records until the stream takes about `keep_bytes` on disk, usage
+    /// into [`EdgeStore::retired`]; how many went. What open calls need stays, and so does everything once this gateway
+    /// has an identity.
+    fn retire(&self, stream: Stream, keep_bytes: u64) -> Result<u64, StoreError>;
+
+    /// The sums of usage records that were given up.
+    fn retired(&self) -> Result<Retired, StoreError>;
 
     /// How the store is; cheap.
     fn health(&self) -> Health;

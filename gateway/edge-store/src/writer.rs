@@ -445,12 +445,17 @@ impl Writer {
         let Some(marks) = self.shared.log(stream).acknowledge(epoch, high_water)? else { return Ok(()) };
         // This durable commit also makes every earlier deletion of journal rows durable.
         self.put_marks(stream, epoch, marks)?;
-        let keep_from = match stream {
+        let keep_from = self.needed_from(stream);
+        self.shared.log(stream).delete_acknowledged(keep_from).map_err(StoreError::unavailable)
+    }
+
+    /// Segments from this one on may be needed to close open calls after a crash.
+    pub(crate) fn needed_from(&self, stream: Stream) -> u64 {
+        match stream {
             Stream::Events => self.journal.events_needed_from(),
             Stream::Usage if self.journal.stale.is_empty() && self.journal.leftover.is_empty() => u64::MAX,
             Stream::Usage => 0,
-        };
-        self.shared.log(stream).delete_acknowledged(keep_from).map_err(StoreError::unavailable)
+        }
     }
 
     /// Stores marks, then believes them.

@@ -15,6 +15,7 @@ use trunkline_sdp::{LocalMedia, Session};
 use trunkline_sip::{CallKey, IncomingInvite, Refusal, Reoffer, SipEvent, SipEvents};
 
 use crate::active::NewCall;
+use crate::beats::IntakePulse;
 use crate::counters::count;
 use crate::directory::CallInfo;
 use crate::shared::Shared;
@@ -46,8 +47,9 @@ impl Intake {
     }
 
     /// Serves SIP events until the endpoint is gone.
-    pub(crate) fn run(mut self, mut events: SipEvents) {
+    pub(crate) fn run(mut self, mut events: SipEvents, pulse: &IntakePulse) {
         while let Some(event) = events.blocking_recv() {
+            pulse.begin();
             match event {
                 SipEvent::Invite(invite) => self.invite(&invite),
                 SipEvent::ReInvite(reoffer) => self.reoffer(*reoffer),
@@ -62,6 +64,7 @@ impl Intake {
                 let shared = Arc::clone(&self.shared);
                 self.dialogs.retain(|_, dialog| shared.directory.worker(&dialog.call).is_some());
             }
+            pulse.end();
         }
     }
 

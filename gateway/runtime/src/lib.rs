@@ -6,10 +6,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod active;
+mod beats;
 mod counters;
 mod directory;
 mod intake;
 mod listening;
+mod readiness;
 mod redacting;
 mod serving;
 mod session;
@@ -32,11 +34,14 @@ use trunkline_media::MediaPlane;
 use trunkline_plugin_host::PluginRegistry;
 use trunkline_sip::{CallTrace, SipConfig, SipEndpoint, SipError, SipStats, TrunkToken};
 
+pub use beats::{Beat, stuck};
 pub use counters::Counters;
 pub use directory::CallInfo;
+pub use readiness::{AgentFault, Lacking};
 pub use serving::{ResolvedProvider, ServedAgent, Serving};
 pub use shared::RuntimeConfig;
 
+use beats::IntakePulse;
 use intake::Intake;
 use session::pool::SidePool;
 use shared::Shared;
@@ -74,6 +79,7 @@ pub struct Runtime {
     threads: Vec<JoinHandle<()>>,
     intake: Option<JoinHandle<()>>,
     draining: Arc<AtomicBool>,
+    pulse: Arc<IntakePulse>,
     pool: Option<SidePool>,
 }
 
@@ -105,8 +111,10 @@ impl Runtime {
         };
         let (sip, events) = SipEndpoint::start(sip, Arc::new(policy))?;
         let draining = Arc::new(AtomicBool::new(false));
+        let pulse = Arc::new(IntakePulse::default());
         let intake = Intake::new(Arc::clone(&shared), parts.plane.clone(), workers.clone(), Arc::clone(&draining));
-        let intake = std::thread::Builder::new().name("intake".to_owned()).spawn(move || intake.run(events))?;
+        let beat = Arc::clone(&pulse);
+        let intake = std::thread::Builder::new().name("intake".to_owned()).spawn(move || intake.run(events, &beat))?;
         Ok(Self {
             shared,
             plane: parts.plane,
@@ -115,6 +123,7 @@ impl Runtime {
             threads,
             intake: Some(intake),
             draining,
+            pulse,
             pool: Some(pool),
         })
     }
@@ -141,6 +150,15 @@ impl Runtime {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    /// Signs of life of the threads that calls depend on.
+    #[must_use]
+    pub fn beats(&self) -> Vec<Beat> {
+        let intake = self.intake.as_ref().is_some_and(|thread| !thread.is_finished());
+        let agents = beats::of_agents(self.workers.iter().map(Worker::rounds), &self.threads);
+        let others = [beats::of_sip(self.sip.as_ref()), self.pulse.beat(intake)];
+        beats::of_media(&self.plane).chain(agents).chain(others).collect()
     }
 
     /// Calls in progress, with `ended` also the last ones that ended.

@@ -1,6 +1,6 @@
 //! What new calls are served by: routing, agents and providers of one revision of desired state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use trunkline_api::agent::{AgentSpec, ProviderRef};
@@ -24,6 +24,8 @@ pub struct Serving {
     pub table: Table,
     agents: BTreeMap<Id, ServedAgent>,
     providers: BTreeMap<String, ProviderBody>,
+    /// Agents whose plugins are missing or do not take their settings.
+    unready: BTreeSet<Id>,
 }
 
 /// A plugin with the settings an agent gives it.
@@ -56,18 +58,36 @@ impl Serving {
         }
         problems.sort();
         problems.dedup();
-        (Self { table, agents, providers }, problems)
+        (Self { table, agents, providers, unready: BTreeSet::new() }, problems)
     }
 
     /// The version of `agent` in service.
+    ///
+    /// # Errors
+    /// [`Failure::NoRoute`] when there is none, [`Failure::AgentUnready`] when its plugins cannot serve it.
     pub fn agent(&self, agent: &Id) -> Result<&ServedAgent, Failure> {
-        self.agents.get(agent).ok_or(Failure::NoRoute)
+        let found = self.agents.get(agent).ok_or(Failure::NoRoute)?;
+        if self.unready.contains(agent) { Err(Failure::AgentUnready) } else { Ok(found) }
     }
 
-    /// Number of agents in service.
+    /// Number of agents, ready or not.
     #[must_use]
     pub fn agents(&self) -> usize {
         self.agents.len()
+    }
+
+    /// Number of agents whose calls are answered.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.agents.len() - self.unready.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Id, &ServedAgent)> {
+        self.agents.iter()
+    }
+
+    pub(crate) fn set_unready(&mut self, agents: BTreeSet<Id>) {
+        self.unready = agents;
     }
 
     /// The plugin and settings behind an entry of an agent's pipeline: a configured provider of that name, else a

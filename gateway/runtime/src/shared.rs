@@ -80,4 +80,4 @@ impl Shared {
 }
 
 /// Tools that calls have without a plugin.
-const BUILT_IN_TOOLS: [&str; 2] = ["hang_up", "transfer"];
+pub(crate) const BUILT_IN_TOOLS: [&str; 2] = ["hang_up", "transfer"];

@@ -3,6 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(crate) enum Order {
 pub(crate) struct Worker {
     orders: SyncSender<Order>,
     signal: PhaseSignal,
+    /// Rounds of its loop, at least five a second.
+    rounds: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -59,10 +62,17 @@ impl Worker {
         let waiter = signal.clone();
         let raiser = signal.clone();
         let notify: Notify = Arc::new(move || raiser.raise());
+        let rounds = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&rounds);
         let thread = std::thread::Builder::new()
             .name(format!("agent-{index}"))
-            .spawn(move || run(&inbox, &waiter, &shared, &pool, &notify))?;
-        Ok((Self { orders, signal }, thread))
+            .spawn(move || run(&inbox, &waiter, &shared, &pool, &notify, &counted))?;
+        Ok((Self { orders, signal, rounds }, thread))
+    }
+
+    /// How often its loop has run.
+    pub(crate) fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
 
     /// Gives an order; false when the worker is swamped or gone.
@@ -76,9 +86,17 @@ impl Worker {
     }
 }
 
-fn run(inbox: &Receiver<Order>, signal: &PhaseSignal, shared: &Arc<Shared>, pool: &PoolQueue, notify: &Notify) {
+fn run(
+    inbox: &Receiver<Order>,
+    signal: &PhaseSignal,
+    shared: &Arc<Shared>,
+    pool: &PoolQueue,
+    notify: &Notify,
+    rounds: &AtomicU64,
+) {
     let mut calls: Vec<Active> = Vec::new();
     loop {
+        rounds.fetch_add(1, Ordering::Relaxed);
         let _ = signal.wait(if calls.is_empty() { IDLE } else { GRID });
         while let Ok(order) = inbox.try_recv() {
             match order {

@@ -18,6 +18,7 @@ use rsipstack::transport::{SipConnection, TransportLayer};
 use tokio::net::UdpSocket;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
@@ -42,6 +43,8 @@ pub struct SipEndpoint {
     shared: Arc<Shared>,
     local_addr: SocketAddr,
     stop: CancellationToken,
+    /// Tasks without which nothing is received or answered.
+    vital: Vec<JoinHandle<()>>,
     runtime: Option<Runtime>,
 }
 
@@ -121,8 +124,15 @@ impl SipEndpoint {
             ladder,
             branch_prefix,
         ));
-        spawn(&runtime, &shared, endpoint, wire, socket, guard, &stop)?;
-        Ok((Self { shared, local_addr, stop, runtime: Some(runtime) }, SipEvents(receiver)))
+        let vital = spawn(&runtime, &shared, endpoint, wire, socket, guard, &stop)?;
+        Ok((Self { shared, local_addr, stop, vital, runtime: Some(runtime) }, SipEvents(receiver)))
+    }
+
+    /// A count that grows at least once a second while signalling is served; `None` when a task it needs has ended.
+    #[must_use]
+    pub fn beats(&self) -> Option<u64> {
+        let served = !self.vital.iter().any(JoinHandle::is_finished);
+        served.then(|| self.shared.counters.sweeps.load(Ordering::Relaxed))
     }
 
     /// Takes no new calls from now on (or does again): OPTIONS and INVITE get 503; calls that are up go on.
@@ -252,20 +262,20 @@ fn spawn(
     socket: Arc<UdpSocket>,
     guard: Guard,
     stop: &CancellationToken,
-) -> Result<(), SipError> {
+) -> Result<Vec<JoinHandle<()>>, SipError> {
     let mut transactions = endpoint
         .incoming_transactions()
         .map_err(|error| SipError::Threads(std::io::Error::other(error.to_string())))?;
-    runtime.spawn(async move { endpoint.serve().await });
-    runtime.spawn(receive::run(Arc::clone(shared), wire, socket, guard, stop.clone()));
+    let stack = runtime.spawn(async move { endpoint.serve().await });
+    let receiver = runtime.spawn(receive::run(Arc::clone(shared), wire, socket, guard, stop.clone()));
     let serving = Arc::clone(shared);
-    runtime.spawn(async move {
+    let server = runtime.spawn(async move {
         while let Some(transaction) = transactions.recv().await {
             tokio::spawn(uas::serve(Arc::clone(&serving), transaction));
         }
     });
     runtime.spawn(sweep(Arc::clone(shared), stop.clone()));
-    Ok(())
+    Ok(vec![stack, receiver, server])
 }
 
 /// Once a second: calls that ring too long are refused with 480.
@@ -276,6 +286,7 @@ async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
+        shared.counters.sweeps.fetch_add(1, Ordering::Relaxed);
         let limit = shared.config.timers.max_ringing;
         let late: Vec<Arc<Call>> =
             shared.calls().values().filter(|call| call.began.elapsed() > limit).cloned().collect();

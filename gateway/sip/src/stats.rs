@@ -65,6 +65,8 @@ pub(crate) struct Counters {
     requests: Mutex<BTreeMap<&'static str, u64>>,
     responses: Mutex<BTreeMap<(&'static str, u16), u64>>,
     dropped: [AtomicU64; Dropped::ALL.len()],
+    /// Rounds of the sweep, at least one a second while the runtime is served.
+    pub(crate) sweeps: AtomicU64,
 }
 
 impl Counters {

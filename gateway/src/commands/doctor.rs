@@ -1,74 +1,125 @@
-//! `trunkline doctor`: what keeps this gateway from serving, a line a check.
+//! `trunkline doctor`: what keeps this gateway from serving, a line a check, and what to do next.
 
 use std::net::UdpSocket;
 
 use http::Method;
 use serde_json::Value;
 
+use super::check;
 use super::client::{ClientError, ask};
+use crate::config::Loaded;
+use crate::owner::{self, Acting};
 use crate::{Configuration, exit};
 
 /// Looks and reports; exit code 1 when something keeps the gateway from serving.
 pub(crate) fn run(configuration: &Configuration) -> u8 {
     let loaded = match super::load(configuration) {
         Ok(loaded) => loaded,
-        Err(code) => return code,
+        Err(code) => {
+            println!("BAD  configuration    the faults are listed above; `trunkline check` lists them again");
+            return code;
+        }
     };
     let config = &loaded.config;
     let mut report = Report::default();
-    report.check("configuration", true, "in order");
     let state = &config.gateway.state_dir;
-    let writable = tempfile_in(state);
-    report.check(
-        "state folder",
-        writable.is_ok(),
-        &match writable {
-            Ok(()) => state.display().to_string(),
-            Err(error) => format!("{}: {error}", state.display()),
-        },
-    );
-    report.check(
-        "media ports",
-        config.rtp.port_max > config.rtp.port_min,
-        &format!("{}-{}: room for {} calls", config.rtp.port_min, config.rtp.port_max, ports(config)),
-    );
-    let simd = if std::arch::is_x86_feature_detected!("avx2") { "avx2" } else { "scalar only" };
-    report.check("processor", true, simd);
+    match owner::act_as(state) {
+        Ok(Acting::Done(code)) => return code,
+        Ok(Acting::Myself | Acting::ForRoot) => {}
+        Err(error) => {
+            report.bad("state folder", &error.to_string());
+            return exit::FAILED;
+        }
+    }
+    report.good("configuration", &format!("in order, profile {}", config.profile.name()));
+    for warning in &loaded.warnings {
+        report.warn("configuration", &warning.to_string());
+    }
+    match probe(state) {
+        Ok(()) => report.good("state folder", &state.display().to_string()),
+        Err(error) => report.bad("state folder", &format!("{}: {error}", state.display())),
+    }
+    // The rules of the configuration hold here, so that there is room.
+    let rtp = &config.rtp;
+    let ports = u32::from(rtp.port_max.saturating_sub(rtp.port_min) + 1) / 2;
+    report.good("media ports", &format!("{}-{}: room for {ports} calls", rtp.port_min, rtp.port_max));
+    report.good("processor", if std::arch::is_x86_feature_detected!("avx2") { "avx2" } else { "scalar only" });
     match ask(state, Method::GET, "/v1/status") {
         Ok(status) => running(&mut report, &status),
-        Err(ClientError::Unreachable(_)) => {
-            let free = UdpSocket::bind(config.sip.listen);
-            report.check("gateway", true, "not running");
-            report.check(
-                "SIP port",
-                free.is_ok(),
-                &match free {
-                    Ok(_) => format!("{} is free", config.sip.listen),
-                    Err(error) => format!("{}: {error}", config.sip.listen),
-                },
-            );
-        }
-        Err(ClientError::Refused(error)) => report.check("gateway", false, &format!("{error:#}")),
+        Err(ClientError::Unreachable(_)) => not_running(&mut report, &loaded),
+        Err(ClientError::Refused(error)) => report.bad("gateway", &format!("{error:#}")),
+    }
+    if let Some(next) = check::next_step(&loaded) {
+        println!("{next}");
     }
     if report.failed { exit::FAILED } else { exit::OK }
 }
 
+/// Nothing can be asked, so that what a start would meet is looked at here.
+fn not_running(report: &mut Report, loaded: &Loaded) {
+    let config = &loaded.config;
+    report.warn("gateway", "not running; start it with `systemctl start trunkline` or `trunkline run`");
+    match UdpSocket::bind(config.sip.listen) {
+        Ok(_) => report.good("SIP port", &format!("{} is free", config.sip.listen)),
+        Err(error) => report.bad("SIP port", &format!("{}: {error}", config.sip.listen)),
+    }
+    let found = check::look(loaded);
+    for warning in found.warnings.iter().skip(loaded.warnings.len()) {
+        report.warn("check", warning);
+    }
+    for fault in &found.faults {
+        report.bad("check", fault);
+    }
+    if found.plugins == 0 {
+        report.bad("plugins", &format!("none in {}; install some", config.plugins.dir.display()));
+    }
+    if found.faults.is_empty() {
+        let detail = found.summary();
+        if found.agents > 0 || !config.control_plane.url.is_empty() {
+            report.good("objects", &detail);
+        } else {
+            report.bad("objects", &format!("{detail}: no call can be answered yet"));
+        }
+    }
+}
+
 fn running(report: &mut Report, status: &Value) {
-    report.check("gateway", true, &format!("running, {} calls", status["calls"]));
-    report.check("edge store", status["store"]["available"] == true, &status["store"].to_string());
+    report.good("gateway", &format!("running, {} calls", status["calls"]));
+    let store = &status["store"];
+    let detail = format!(
+        "{} usage records and {} events wait or are kept, {} calls open",
+        store["pending_usage"], store["pending_events"], store["open_calls"]
+    );
+    report.check("edge store", store["available"] == true, store["detail"].as_str().unwrap_or(&detail));
+    for alarm in list(&store["alarms"]) {
+        report.warn("edge store", &format!("alarm {alarm}; the log has the details"));
+    }
     let plugins = status["plugins"].as_array().map_or(0, Vec::len);
     report.check("plugins", plugins > 0, &format!("{plugins} loaded"));
-    for refused in status["plugins_refused"].as_array().into_iter().flatten() {
-        report.check("plugin", false, refused.as_str().unwrap_or_default());
+    for refused in list(&status["plugins_refused"]) {
+        report.bad("plugin", refused);
     }
-    report.check("agents", status["agents"].as_u64() > Some(0), &format!("{} in service", status["agents"]));
-    if !status["control_plane"].is_null() {
-        report.check(
-            "control plane",
-            status["control_plane"]["connected"] == true,
-            &status["control_plane"].to_string(),
-        );
+    for secret in list(&status["secrets_lacking"]) {
+        report.bad("secret", secret);
     }
+    let (agents, ready) = (status["agents"].as_u64().unwrap_or(0), status["agents_ready"].as_u64().unwrap_or(0));
+    let detail = match agents {
+        0 => "none, so that no call can be answered yet".to_owned(),
+        _ => format!("{ready} of {agents} ready"),
+    };
+    report.check("agents", agents > 0 && ready == agents, &detail);
+    for fault in list(&status["agent_faults"]) {
+        report.bad("agent", fault);
+    }
+    let control_plane = &status["control_plane"];
+    if !control_plane.is_null() {
+        let connected = control_plane["connected"] == true;
+        report.check("control plane", connected, &control_plane.to_string());
+    }
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
 #[derive(Default)]
@@ -77,18 +128,25 @@ struct Report {
 }
 
 impl Report {
+    fn good(&mut self, what: &str, detail: &str) {
+        self.check(what, true, detail);
+    }
+
+    fn bad(&mut self, what: &str, detail: &str) {
+        self.check(what, false, detail);
+    }
+
+    fn warn(&self, what: &str, detail: &str) {
+        println!("warn {what:<16} {detail}");
+    }
+
     fn check(&mut self, what: &str, good: bool, detail: &str) {
         println!("{:<4} {what:<16} {detail}", if good { "ok" } else { "BAD" });
         self.failed |= !good;
     }
 }
 
-fn ports(config: &crate::config::Config) -> u32 {
-    u32::from(config.rtp.port_max.saturating_sub(config.rtp.port_min) + 1) / 2
-}
-
-fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
+fn probe(folder: &std::path::Path) -> std::io::Result<()> {
     let probe = folder.join(".probe");
     std::fs::write(&probe, b"probe")?;
     std::fs::remove_file(probe)

@@ -7,14 +7,19 @@ pub(crate) mod doctor;
 pub(crate) mod enrol;
 pub(crate) mod licences;
 pub(crate) mod manual;
+pub(crate) mod new;
+pub(crate) mod offline;
 pub(crate) mod run;
+pub(crate) mod usage;
 
 use crate::config::{self, Loaded};
 use crate::{Configuration, exit};
 
 /// Loads the configuration or prints every fault in it.
 pub(crate) fn load(configuration: &Configuration) -> Result<Loaded, u8> {
-    config::load(configuration.config.as_deref(), &configuration.set).map_err(|diagnostics| {
+    let mut set = configuration.set.clone();
+    set.extend(configuration.profile.map(|profile| format!("profile={}", profile.name())));
+    config::load(configuration.config.as_deref(), &set).map_err(|diagnostics| {
         for diagnostic in &diagnostics {
             eprintln!("{diagnostic}");
         }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::config::Loaded;
+use crate::config::{Loaded, Profile};
 use crate::endpoints::Endpoints;
-use crate::{Configuration, admin, exit, logging, owner, wiring};
+use crate::{Configuration, admin, exit, logging, owner, secrets, service, wiring};
 
 /// Runs until SIGTERM or SIGINT, then lets calls come to an end.
 pub(crate) fn run(configuration: &Configuration) -> u8 {
@@ -18,8 +18,9 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let owned = owner::become_owner(&loaded.config.gateway.state_dir);
-    match owned.map_err(Into::into).and_then(|()| serve(&loaded)) {
+    let served =
+        owner::become_owner(&loaded.config.gateway.state_dir).map_err(Into::into).and_then(|()| serve(&loaded));
+    match served {
         Ok(()) => exit::OK,
         Err(error) => {
             eprintln!("trunkline cannot run: {error:#}");
@@ -34,9 +35,11 @@ fn serve(loaded: &Loaded) -> anyhow::Result<()> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider was installed already");
     }
+    let secrets = secrets::resolve(&config.secrets);
+    safe_enough(loaded, &secrets.exposed)?;
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let state = config.gateway.state_dir.as_path();
-    let mut gateway = wiring::start(loaded, tokio.handle())?;
+    let mut gateway = wiring::start(loaded, secrets, tokio.handle())?;
 
     let token = admin::token(state)?;
     let listener = tokio.block_on(TcpListener::bind(config.admin.listen)).with_context(|| {
@@ -52,6 +55,7 @@ fn serve(loaded: &Loaded) -> anyhow::Result<()> {
         store: Arc::clone(&gateway.store),
         status: Box::new(gateway.status()),
         token,
+        control_plane: config.control_plane.url.clone(),
     });
     let (stop_api, stopped) = oneshot::channel::<()>();
     let api = tokio.spawn(async move {
@@ -61,11 +65,18 @@ fn serve(loaded: &Loaded) -> anyhow::Result<()> {
         axum::serve(listener, admin::router(api)).with_graceful_shutdown(shutdown).await
     });
     endpoints.write(state)?;
-    tracing::info!(sip = %endpoints.sip, admin = %endpoints.admin, "trunkline runs");
+    tracing::info!(sip = %endpoints.sip, admin = %endpoints.admin, profile = config.profile.name(), "trunkline runs");
+    let (ready, agents) = {
+        let serving = gateway.serving.load();
+        (serving.ready(), serving.agents())
+    };
+    service::ready(&format!("SIP on {}, {ready} of {agents} agents ready", endpoints.sip));
+    service::watch(&gateway.runtime, tokio.handle());
 
     tokio.block_on(asked_to_end())?;
     let patience = Duration::from_secs(u64::from(config.gateway.drain_s));
     tracing::info!(calls = gateway.runtime.active(), patience_s = config.gateway.drain_s, "draining");
+    service::stopping(gateway.runtime.active(), patience);
     gateway.runtime.drain(patience);
 
     let _ = stop_api.send(());
@@ -80,6 +91,28 @@ fn serve(loaded: &Loaded) -> anyhow::Result<()> {
         tracing::warn!(left, "calls were still there; they are closed as crashed at the next start");
     }
     tracing::info!("ended");
+    Ok(())
+}
+
+/// Holds what only shows on this machine against the profile; values of the configuration were held against it before.
+fn safe_enough(loaded: &Loaded, exposed: &[String]) -> anyhow::Result<()> {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut found = exposed.to_vec();
+    if rustix::process::geteuid().is_root() && loaded.config.profile != Profile::Dev {
+        found.push(
+            "running as root: a fault in the gateway would be one of the whole machine; run it as a user of its \
+                    own, as the packaged unit does"
+                .to_owned(),
+        );
+    }
+    if loaded.config.profile == Profile::Prod && !found.is_empty() {
+        bail!("profile prod refuses: {}", found.join("; "));
+    }
+    for line in found {
+        tracing::warn!("unsafe in service: {line}");
+    }
     Ok(())
 }
 

@@ -16,6 +16,8 @@ use super::shape::Shape;
 /// Prefix of environment variables; sections and keys are joined by `__`. A variable without `__` is no
 /// configuration, and those of the control plane (`TRUNKLINE_CP_`) are not ours.
 const PREFIX: &str = "TRUNKLINE_";
+/// The one key of no section has a variable of its own.
+const PROFILE: &str = "TRUNKLINE_PROFILE";
 const OTHER_PREFIX: &str = "TRUNKLINE_CP_";
 /// Largest configuration file, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -90,6 +92,9 @@ pub(crate) fn toml_files(folder: &Path, faults: &mut Vec<Diagnostic>) -> Vec<Pat
 /// Environment variables, in the order of their names.
 pub(crate) fn variables(environment: BTreeMap<String, String>, shape: Shape<'_>) -> Vec<Node> {
     let ours = |name: &str| {
+        if name == PROFILE {
+            return Some("profile".to_owned());
+        }
         let rest = name.strip_prefix(PREFIX).filter(|rest| rest.contains("__"));
         rest.filter(|_| !name.starts_with(OTHER_PREFIX)).map(str::to_ascii_lowercase)
     };

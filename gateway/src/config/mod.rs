@@ -4,6 +4,7 @@ mod diagnostic;
 mod document;
 mod layers;
 mod objects;
+mod profile;
 #[cfg(test)]
 mod reference;
 mod rules;
@@ -21,10 +22,11 @@ use figment::providers::Serialized;
 use serde_json::Value;
 use trunkline_api::object::Object;
 
-pub(crate) use diagnostic::Diagnostic;
 use diagnostic::Location;
+pub(crate) use diagnostic::{Diagnostic, did_you_mean};
+pub(crate) use profile::Profile;
 use rules::Origins;
-pub(crate) use schema::{Config, Log, LogFormat, Plugins, Secret, UnknownPeer};
+pub(crate) use schema::{Config, History, Log, LogFormat, Plugins, Secret, UnknownPeer};
 use shape::Shape;
 
 /// The file when none is named.
@@ -37,6 +39,10 @@ pub(crate) struct Loaded {
     pub(crate) objects: Vec<Object>,
     /// Where each key that is set was set last.
     pub(crate) origins: Origins,
+    /// Where objects of this gateway's own lie.
+    pub(crate) objects_dir: PathBuf,
+    /// Values that are unsafe in service, where the profile warns about them.
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 /// Loads defaults, `file` (which must exist when it is named), `conf.d/*.toml` beside it, this process's environment
@@ -76,10 +82,20 @@ fn load_from(
     match figment.extract::<Config>() {
         Ok(config) => {
             faults.extend(rules::check(&config, &origins));
+            let mut warnings = profile::unsafe_values(&config, &origins);
+            match config.profile {
+                Profile::Dev => warnings.clear(),
+                Profile::Staging => {}
+                Profile::Prod => faults.append(&mut warnings),
+            }
             let beside = || path.parent().unwrap_or(Path::new("")).join("conf.d/objects");
             let folder = config.objects.dir.clone().unwrap_or_else(beside);
             let objects = objects::load(&folder, config.control_plane.url.is_empty(), &mut faults);
-            if faults.is_empty() { Ok(Loaded { config, objects, origins }) } else { Err(faults) }
+            if faults.is_empty() {
+                Ok(Loaded { config, objects, origins, objects_dir: folder, warnings })
+            } else {
+                Err(faults)
+            }
         }
         Err(errors) => {
             for error in errors {

@@ -1,5 +1,5 @@
 //! Objects of a gateway without a control plane: `[[object]]` tables with `kind`, `id`, `tenant`, `version` and
-//! `body`, checked by the same validator as synced ones, with every fault at its place.
+//! `body`, checked by the same validator as synced ones, with every fault at its place and all of them at once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 use trunkline_api::agent::AgentSpec;
 use trunkline_api::id::{Id, Prefix};
-use trunkline_api::object::{Body, Kind, Object, ObjectError};
+use trunkline_api::object::{
+    Body, Kind, NumberBody, Object, ObjectError, ProviderBody, RouteBody, TenantBody, TrunkBody,
+};
+use trunkline_route::Table;
 
 use super::diagnostic::{Diagnostic, Location};
 use super::document::{Content, Node, dotted};
@@ -17,8 +20,14 @@ use super::shape::{Shape, unknown_key};
 /// Reads every object of a folder. `alone` says that no control plane sends further ones, so that what an object
 /// refers to must be here.
 pub(crate) fn load(folder: &Path, alone: bool, faults: &mut Vec<Diagnostic>) -> Vec<Object> {
-    let agent = Value::from(schemars::schema_for!(AgentSpec));
-    let mut reader = Reader { agent, faults, objects: Vec::new(), places: BTreeMap::new(), references: Vec::new() };
+    let mut reader = Reader {
+        schemas: schemas(),
+        faults,
+        objects: Vec::new(),
+        places: BTreeMap::new(),
+        bodies: BTreeMap::new(),
+        references: Vec::new(),
+    };
     let mut files = Vec::new();
     for path in layers::toml_files(folder, reader.faults) {
         files.extend(layers::file(&path, reader.faults));
@@ -29,14 +38,29 @@ pub(crate) fn load(folder: &Path, alone: bool, faults: &mut Vec<Diagnostic>) -> 
     if alone {
         reader.references_exist();
     }
+    reader.routes_hold(alone);
     reader.objects
 }
 
+/// The shape of each kind's body that has one.
+fn schemas() -> BTreeMap<Kind, Value> {
+    BTreeMap::from([
+        (Kind::Tenant, schemars::schema_for!(TenantBody).into()),
+        (Kind::Agent, schemars::schema_for!(AgentSpec).into()),
+        (Kind::Trunk, schemars::schema_for!(TrunkBody).into()),
+        (Kind::Number, schemars::schema_for!(NumberBody).into()),
+        (Kind::Route, schemars::schema_for!(RouteBody).into()),
+        (Kind::Provider, schemars::schema_for!(ProviderBody).into()),
+    ])
+}
+
 struct Reader<'a> {
-    agent: Value,
+    schemas: BTreeMap<Kind, Value>,
     faults: &'a mut Vec<Diagnostic>,
     objects: Vec<Object>,
     places: BTreeMap<Id, Location>,
+    /// Bodies as written, with the key they lie at.
+    bodies: BTreeMap<Id, (String, Node)>,
     references: Vec<(Location, String, Id)>,
 }
 
@@ -87,38 +111,40 @@ impl Reader<'_> {
         };
         let table = |value: &Value| value.is_object().then(|| value.clone());
         let body = self.field(key, node, "body", table, "a table, `[object.body]`");
-        let (Some(kind), Some(id), Some(tenant), Some(version), Some(body)) = (kind, id, tenant, version, body) else {
-            return;
-        };
-        let Some(entry) = node.get("body") else { return };
+        let Some((kind, entry)) = kind.zip(node.get("body")) else { return };
+        let fits = body.as_ref().is_some_and(|body| self.shape(&dotted(key, "body"), kind, body, &entry.value));
+        let (Some(id), Some(tenant), Some(version), Some(body)) = (id, tenant, version, body) else { return };
         let object = Object { kind, id, tenant, version, sha256: String::new(), body };
-        if self.body(&dotted(key, "body"), &entry.value, &object, node) {
+        if fits && self.means(&dotted(key, "body"), &entry.value, &object, node) {
             self.keep(key, node, object);
         }
     }
 
-    /// Checks a body; true when the object may be served.
-    fn body(&mut self, key: &str, node: &Node, object: &Object, whole: &Node) -> bool {
+    /// Checks a body against the shape of its kind; true when it fits. Readers of synced objects keep keys they do not
+    /// know; in a file of one's own such a key is a slip.
+    fn shape(&mut self, key: &str, kind: Kind, body: &Value, node: &Node) -> bool {
         let before = self.faults.len();
-        if object.kind == Kind::Agent {
-            Shape::new(&self.agent).check(key, &mut node.clone(), self.faults);
-            if let Ok(spec) = serde_json::from_value::<AgentSpec>(object.body.clone()) {
-                for problem in spec.problems() {
-                    let (message, expected) = problem.message.split_once("expected ").unwrap_or((&problem.message, ""));
-                    let message = if message.is_empty() { "does not fit" } else { message };
-                    let key = format!("{key}{}", problem.pointer.replace('/', "."));
-                    self.fault(&node.near(&problem.pointer), &key, message, expected);
-                }
-            }
-            if self.faults.len() > before {
-                return false;
+        if let Some(schema) = self.schemas.get(&kind) {
+            Shape::new(schema).check(key, &mut node.clone(), self.faults);
+        }
+        if kind == Kind::Agent
+            && let Ok(spec) = serde_json::from_value::<AgentSpec>(body.clone())
+        {
+            for problem in spec.problems() {
+                let (message, expected) = problem.message.split_once("expected ").unwrap_or((&problem.message, ""));
+                let message = if message.is_empty() { "does not fit" } else { message };
+                let key = format!("{key}{}", problem.pointer.replace('/', "."));
+                self.fault(&node.near(&problem.pointer), &key, message, expected);
             }
         }
+        self.faults.len() == before
+    }
+
+    /// Checks what a shape cannot say; true when the object may be served.
+    fn means(&mut self, key: &str, node: &Node, object: &Object, whole: &Node) -> bool {
+        let before = self.faults.len();
         match object.typed() {
-            Ok(body) => {
-                self.unknown_keys(key, node, &body);
-                self.refers(key, node, &body);
-            }
+            Ok(body) => self.refers(key, node, &body),
             Err(ObjectError::WrongId { expected, .. }) => {
                 let message = format!("{} is not the id of such an object", object.id);
                 self.fault(&whole.near("/id"), key, &message, &format!("`{expected}_` and 26 characters"));
@@ -130,23 +156,6 @@ impl Reader<'_> {
             Err(error @ ObjectError::UnsupportedFeature { .. }) => self.fault(&node.at, key, &error.to_string(), ""),
         }
         self.faults.len() == before
-    }
-
-    /// Readers of synced objects keep keys they do not know; in a file of one's own such a key is a slip.
-    fn unknown_keys(&mut self, key: &str, node: &Node, body: &Body) {
-        let known = match body {
-            Body::Tenant(body) => serde_json::to_value(body),
-            Body::Trunk(body) => serde_json::to_value(body),
-            Body::Number(body) => serde_json::to_value(body),
-            Body::Route(body) => serde_json::to_value(body),
-            Body::Provider(body) => serde_json::to_value(body),
-            Body::Agent(_) | Body::Kept(_) => return,
-        };
-        let (Ok(Value::Object(known)), Content::Table(entries)) = (known, &node.content) else { return };
-        for entry in entries.iter().filter(|entry| !known.contains_key(&entry.key)) {
-            let key = dotted(key, &entry.key);
-            self.faults.push(unknown_key(key, &entry.key, entry.key_at.clone(), Some(&known)));
-        }
     }
 
     fn refers(&mut self, key: &str, node: &Node, body: &Body) {
@@ -168,7 +177,12 @@ impl Reader<'_> {
     fn keep(&mut self, key: &str, node: &Node, object: Object) {
         let at = node.near("/id");
         match self.places.insert(object.id.clone(), at.clone()) {
-            None => self.objects.push(object),
+            None => {
+                if let Some(body) = node.get("body") {
+                    self.bodies.insert(object.id.clone(), (dotted(key, "body"), body.value.clone()));
+                }
+                self.objects.push(object);
+            }
             Some(first) => {
                 self.fault(&at, &dotted(key, "id"), &format!("{} is defined at {first} already", object.id), "");
             }
@@ -179,6 +193,23 @@ impl Reader<'_> {
         for (at, key, id) in std::mem::take(&mut self.references) {
             if !self.places.contains_key(&id) {
                 self.fault(&at, &key, &format!("there is no object {id}"), "the id of an object of these files");
+            }
+        }
+    }
+
+    /// What only the routing table knows: addresses, patterns, trunks that hide each other. Without a control plane
+    /// also what numbers and routes refer to.
+    fn routes_hold(&mut self, alone: bool) {
+        let (_, problems) = Table::build(&self.objects);
+        for problem in problems {
+            let Some((key, body)) = self.bodies.get(&problem.object).cloned() else { continue };
+            let (name, message) = problem.message.split_once(": ").unwrap_or(("", &problem.message));
+            let missing = matches!(name, "agent" | "trunk");
+            let (at, key) = (body.near(&format!("/{name}")), dotted(&key, name));
+            let reported =
+                self.faults.iter().any(|fault| fault.key == key && fault.location.to_string() == at.to_string());
+            if !reported && (alone || !missing) {
+                self.fault(&at, &key, message, "");
             }
         }
     }

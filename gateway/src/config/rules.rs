@@ -67,6 +67,10 @@ pub(crate) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
             );
         }
     }
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
+        let expected = "a filter such as `info` or `info,trunkline_sip=debug`";
+        fault("log.level", format!("{:?} is no filter: {error}", config.log.level), expected);
+    }
     for (name, secret) in &config.secrets {
         let good = match secret.from.split_once(':') {
             Some(("env" | "credential", name)) => !name.is_empty() && !name.contains('/'),

@@ -7,10 +7,14 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::profile::Profile;
+
 /// The whole configuration of a gateway.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
+    /// What becomes of values that are unsafe in service; also `--profile` and `TRUNKLINE_PROFILE`.
+    pub(crate) profile: Profile,
     /// The gateway itself.
     pub(crate) gateway: Gateway,
     /// Signalling.
@@ -29,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// Recordings.
     pub(crate) recording: Recording,
+    /// What is kept of ended calls without a control plane.
+    pub(crate) history: History,
     /// Logs.
     pub(crate) log: Log,
     /// Secrets by name; values are references, never the secret itself.
@@ -223,6 +229,25 @@ impl Default for Limits {
 pub(crate) struct Recording {
     /// Where recordings go; default: `recordings` under the state folder.
     pub(crate) dir: Option<PathBuf>,
+}
+
+/// What is kept of ended calls without a control plane, oldest given up first; with one, everything is kept until it is
+/// there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct History {
+    /// Timelines of ended calls (`trunkline trace`), in MiB on disk, 16..=1048576.
+    #[schemars(range(min = 16, max = 1048576))]
+    pub(crate) events_mib: u32,
+    /// Usage records of ended calls (`trunkline usage`), in MiB on disk, 16..=1048576; of older ones the sums are kept.
+    #[schemars(range(min = 16, max = 1048576))]
+    pub(crate) usage_mib: u32,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { events_mib: 512, usage_mib: 256 }
+    }
 }
 
 /// How log lines look.

@@ -53,9 +53,11 @@ impl<'a> Shape<'a> {
         let fits = |name: &str| types.is_empty() || types.contains(&name);
         let well_typed = match &mut node.content {
             Content::Table(entries) if fits("object") => {
-                let table = shape.here;
-                entries.retain_mut(|entry| Self { root: shape.root, here: table }.entry(key, entry, faults));
-                return shape.required(key, node, faults);
+                let table = Self { root: shape.root, here: shape.here };
+                // A key that was probably meant is not also reported as missing.
+                let meant: Vec<&str> = entries.iter().filter_map(|entry| table.meant(&entry.key)).collect();
+                entries.retain_mut(|entry| table.entry(key, entry, faults));
+                return shape.required(key, node, &meant, faults);
             }
             Content::Array(items) if fits("array") => {
                 if let Some(inner) = shape.here.get("items") {
@@ -77,12 +79,15 @@ impl<'a> Shape<'a> {
         if well_typed && shape.holds(node) {
             return true;
         }
-        faults.push(Diagnostic {
-            location: node.at.clone(),
-            key: key.to_owned(),
-            message: format!("{} does not fit", node.describe()),
-            expected: shape.expectation(),
-        });
+        let message = match (&node.content, shape.constants()) {
+            (Content::Leaf(Value::String(text)), Some(names)) => match did_you_mean(text, names.into_iter()) {
+                Some(meant) => format!("{} does not fit; did you mean `{meant}`?", node.describe()),
+                None => format!("{} does not fit", node.describe()),
+            },
+            _ => format!("{} does not fit", node.describe()),
+        };
+        let (location, key) = (node.at.clone(), key.to_owned());
+        faults.push(Diagnostic { location, key, message, expected: shape.expectation() });
         false
     }
 
@@ -126,13 +131,22 @@ impl<'a> Shape<'a> {
         false
     }
 
-    fn required(self, key: &str, node: &Node, faults: &mut Vec<Diagnostic>) -> bool {
+    /// The key of this table that an unknown one was probably meant to be.
+    fn meant(self, name: &str) -> Option<&'a str> {
+        let known = self.here.get("properties").and_then(Value::as_object)?;
+        if known.contains_key(name) {
+            return None;
+        }
+        did_you_mean(name, known.keys().map(String::as_str))
+    }
+
+    fn required(self, key: &str, node: &Node, meant: &[&str], faults: &mut Vec<Diagnostic>) -> bool {
         let required = self.here.get("required").and_then(Value::as_array).into_iter().flatten();
         let mut complete = true;
         for name in required.filter_map(Value::as_str) {
             // A key that was there and did not fit has been reported already, at its own place.
             let reported = |fault: &Diagnostic| fault.key.starts_with(&dotted(key, name));
-            if node.get(name).is_none() && !faults.iter().any(reported) {
+            if node.get(name).is_none() && !meant.contains(&name) && !faults.iter().any(reported) {
                 complete = false;
                 faults.push(Diagnostic {
                     location: node.at.clone(),
@@ -184,12 +198,22 @@ impl<'a> Shape<'a> {
         if let Some(&meant) = shapes.iter().find(|shape| shape.is_meant(node)) {
             return Some(meant);
         }
-        let names = shapes.iter().flat_map(|shape| shape.names());
-        faults.push(Diagnostic {
-            location: node.at.clone(),
-            key: key.to_owned(),
-            message: format!("{} does not fit", node.describe()),
-            expected: format!("one of {}", quoted(names)),
+        let names: Vec<&str> = shapes.iter().flat_map(|shape| shape.names()).collect();
+        let expected = format!("one of {}", quoted(names.iter().copied()));
+        let entries = if let Content::Table(entries) = &node.content { entries.as_slice() } else { &[] };
+        let mut unknown = entries.iter().filter(|entry| !names.contains(&entry.key.as_str()));
+        let meant = unknown.find_map(|entry| Some((entry, did_you_mean(&entry.key, names.iter().copied())?)));
+        faults.push(match meant {
+            Some((entry, meant)) => Diagnostic {
+                location: entry.key_at.clone(),
+                key: dotted(key, &entry.key),
+                message: format!("unknown key; did you mean `{meant}`?"),
+                expected,
+            },
+            None => {
+                let message = format!("{} does not fit", node.describe());
+                Diagnostic { location: node.at.clone(), key: key.to_owned(), message, expected }
+            }
         });
         None
     }

@@ -86,7 +86,8 @@ fn every_fault_is_reported_at_its_place() {
         folder.faults(),
         [
             "trunkline.toml:8:2: medai: unknown key; did you mean `media`? (expected one of `admin`, `control_plane`, \
-             `gateway`, `limits`, `log`, `media`, `objects`, `plugins`, `recording`, `rtp`, `secrets`, `sip`)",
+             `gateway`, `history`, `limits`, `log`, `media`, `objects`, `plugins`, `profile`, `recording`, `rtp`, \
+             `secrets`, `sip`)",
             "trunkline.toml:7:14: rtp.port_min: the text \"x\" does not fit (expected a whole number from 1024 to 65534)",
             "trunkline.toml:2:1: sip.lisen: unknown key; did you mean `listen`? (expected one of `advertise`, `listen`, \
              `source_burst`, `source_rate`, `unknown_peer`)",
@@ -96,6 +97,21 @@ fn every_fault_is_reported_at_its_place() {
              `127.0.0.1:5060`)",
         ]
     );
+}
+
+#[test]
+fn unsafe_values_are_allowed_warned_about_or_refused_by_the_profile() {
+    let folder = Folder::with("profile = \"prod\"\n[plugins]\nallow_unsigned = true\n");
+    let refused = folder.faults();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].starts_with("trunkline.toml:3:18: plugins.allow_unsigned: unsafe in service: "), "{refused:?}");
+    // The variable wins over the file, the argument over the variable.
+    let staging = folder.load(&[("TRUNKLINE_PROFILE", "staging")], &[]).unwrap();
+    assert_eq!((staging.config.profile, staging.warnings.len()), (super::Profile::Staging, 1));
+    let dev = folder.load(&[("TRUNKLINE_PROFILE", "staging")], &["profile=dev"]).unwrap();
+    assert_eq!((dev.config.profile, dev.warnings.len()), (super::Profile::Dev, 0));
+    let unknown = folder.load(&[("TRUNKLINE_PROFILE", "production")], &[]).unwrap_err();
+    assert!(unknown[0].starts_with("environment variable TRUNKLINE_PROFILE: profile: the text \"production\" does"));
 }
 
 #[test]
@@ -134,7 +150,7 @@ fn keys_that_do_not_fit_each_other_are_reported() {
     let folder = Folder::with(
         "[sip]\nlisten = \"0.0.0.0:5060\"\n[rtp]\nport_min = 20001\nport_max = 20000\nadvertise = \"0.0.0.0\"\n\
          [admin]\nlisten = \"192.0.2.1:7081\"\n[control_plane]\nurl = \"http://control.example:7001\"\n\
-         [plugins]\ntrusted_keys = [\"abc\"]\n[secrets.key]\nfrom = \"sk-live-123\"\n",
+         [plugins]\ntrusted_keys = [\"abc\"]\n[log]\nlevel = \"loud=very\"\n[secrets.key]\nfrom = \"sk-live-123\"\n",
     );
     let faults = folder.faults();
     let expected = [
@@ -145,7 +161,8 @@ fn keys_that_do_not_fit_each_other_are_reported() {
         "trunkline.toml:8:10: admin.listen: 192.0.2.1:7081 is not loopback",
         "trunkline.toml:10:7: control_plane.url: plain HTTP beyond this host",
         "trunkline.toml:12:16: plugins.trusted_keys: entry 0 is not a minisign public key",
-        "trunkline.toml:14:8: secrets.key.from: not a reference to a secret",
+        "trunkline.toml:14:9: log.level: \"loud=very\" is no filter",
+        "trunkline.toml:16:8: secrets.key.from: not a reference to a secret",
     ];
     assert_eq!(faults.len(), expected.len(), "{faults:#?}");
     for (fault, expected) in faults.iter().zip(expected) {
@@ -159,11 +176,10 @@ fn a_secret_without_reference_is_reported() {
     let faults = Folder::with("[secrets.key]\nfrm = \"env:KEY\"\n").faults();
     assert_eq!(
         faults,
-        [
-            "trunkline.toml:2:1: secrets.key.frm: unknown key; did you mean `from`? (expected one of `from`)",
-            "trunkline.toml:1:1: secrets.key.from: is missing (expected text in quotes)",
-        ]
+        ["trunkline.toml:2:1: secrets.key.frm: unknown key; did you mean `from`? (expected one of `from`)"]
     );
+    let faults = Folder::with("[secrets.key]\n").faults();
+    assert_eq!(faults, ["trunkline.toml:1:1: secrets.key.from: is missing (expected text in quotes)"]);
 }
 
 #[test]
@@ -245,7 +261,24 @@ fn faults_of_objects_are_reported_at_their_places() {
         (("tenant = \"ten_0", "tenant = \"usr_0"), "shop.toml:5:10: object[0].tenant: the text"),
         (("kind = \"tenant\"\n", ""), "shop.toml:2:1: object[0].kind: is missing (expected a kind: `tenant`"),
         (("body = {", "bodi = {"), "shop.toml:6:1: object[0].bodi: unknown key; did you mean `body`?"),
-        (("peers = [", "peer = ["), "shop.toml:12:1: object[1].body: missing field `peers`"),
+        (("peers = [", "peer = ["), "shop.toml:14:1: object[1].body.peer: unknown key; did you mean `peers`?"),
+        (("peers = [\"203.0.113.0/24\"]", ""), "shop.toml:12:1: object[1].body.peers: is missing (expected a list"),
+        (
+            ("203.0.113.0/24", "203.0.113.0/240"),
+            "shop.toml:14:1: object[1].body.peers: `203.0.113.0/240` is no address range",
+        ),
+        (
+            ("trunk = \"trk_", "called = \"0*0\"\ntrunk = \"trk_"),
+            "shop.toml:36:1: object[3].body.called: `0*0` is no pattern",
+        ),
+        (
+            ("body.pipeline.cascade]", "body.pipeline.cascad]"),
+            "shop.toml:24:23: object[2].body.pipeline.cascad: unknown key; did you mean `cascade`?",
+        ),
+        (
+            ("action = \"say\"", "action = \"sya\""),
+            "shop.toml:23:24: object[2].body.failures.llm_timeout: a table does not fit",
+        ),
         (
             ("peers = [", "max_cals = 1\npeers = ["),
             "shop.toml:14:1: object[1].body.max_cals: unknown key; did you mean `max_calls`?",
@@ -281,6 +314,30 @@ fn faults_of_objects_are_reported_at_their_places() {
         let expected = format!("conf.d/objects/{expected}");
         assert!(faults.iter().any(|fault| fault.starts_with(&expected)), "{expected}\n{faults:#?}");
     }
+}
+
+#[test]
+fn every_missing_field_is_reported_at_once_and_a_misspelt_one_only_as_such() {
+    let folder = Folder::with("");
+    folder.file(
+        "conf.d/objects/a.toml",
+        "[[object]]\nkind = \"trunk\"\n[object.body]\ncodecs = [\"PCMU\"]\n\n[[object]]\nkind = \"route\"\n\
+         id = \"rte_00000000000000000000000001\"\ntenant = \"ten_00000000000000000000000001\"\n[object.body]\n\
+         nmae = \"x\"\n",
+    );
+    let faults = folder.faults();
+    let begins: Vec<_> = faults.iter().map(|fault| fault.split(" (").next().unwrap_or_default()).collect();
+    assert_eq!(
+        begins,
+        [
+            "conf.d/objects/a.toml:1:1: object[0].id: is missing",
+            "conf.d/objects/a.toml:1:1: object[0].tenant: is missing",
+            "conf.d/objects/a.toml:3:1: object[0].body.name: is missing",
+            "conf.d/objects/a.toml:3:1: object[0].body.peers: is missing",
+            "conf.d/objects/a.toml:11:1: object[1].body.nmae: unknown key; did you mean `name`?",
+            "conf.d/objects/a.toml:10:1: object[1].body.agent: is missing",
+        ]
+    );
 }
 
 #[test]

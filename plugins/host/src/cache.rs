@@ -42,6 +42,11 @@ impl Cache {
         Ok(Self { dir: dir.to_owned() })
     }
 
+    /// Whether the compiled code of a component is there.
+    pub(crate) fn has(&self, engine: &Engine, sha256: &str) -> bool {
+        self.dir.join(file_name(engine, sha256)).is_file()
+    }
+
     /// The component compiled for an engine: from the cache when it is there and whole, otherwise compiled and kept.
     pub(crate) fn component(
         &self,

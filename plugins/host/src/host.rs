@@ -93,7 +93,12 @@ pub struct HostConfig {
     pub trusted_keys: TrustedKeys,
     /// Load plugins without a signature. For development; every load is logged as a warning.
     pub allow_unsigned: bool,
+    /// Told the name of each plugin that is about to be compiled, which takes seconds.
+    pub on_compile: Option<OnCompile>,
 }
+
+/// Is told that a plugin is about to be compiled.
+pub type OnCompile = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl HostConfig {
     /// Default limits, public addresses only, no secrets, no trusted keys, signatures required.
@@ -108,6 +113,7 @@ impl HostConfig {
             secrets: Arc::new(NoSecrets),
             trusted_keys: TrustedKeys::default(),
             allow_unsigned: false,
+            on_compile: None,
         }
     }
 }
@@ -120,6 +126,7 @@ pub struct PluginHost {
     limits: HostLimits,
     keys: TrustedKeys,
     allow_unsigned: bool,
+    on_compile: Option<OnCompile>,
     services: Arc<Services>,
     _ticker: Ticker,
 }
@@ -159,6 +166,7 @@ impl PluginHost {
             limits,
             keys: config.trusted_keys,
             allow_unsigned: config.allow_unsigned,
+            on_compile: config.on_compile,
             services: Arc::new(services),
             _ticker: ticker,
         })
@@ -185,6 +193,9 @@ impl PluginHost {
         let schema = manifest.schema.as_ref().map(|named| read_schema(dir, named)).transpose()?;
         let wasm = read_named(&dir.join("plugin.wasm"), MAX_COMPONENT, &manifest.sha256)?;
         let engine = if manifest.heavy { &self.heavy.engine } else { &self.media.engine };
+        if let Some(tell) = self.on_compile.as_ref().filter(|_| !self.cache.has(engine, &manifest.sha256)) {
+            tell(&manifest.name);
+        }
         let (component, compiled) = self.cache.component(engine, &manifest.sha256, &wasm)?;
         let linker = world::linker(engine, &component, &manifest)?;
         let shape =

@@ -54,7 +54,7 @@ pub use asr::AsrSession;
 pub use cache::Compiled;
 pub use engine::Allocation;
 pub use error::{HostError, LoadError, SessionError};
-pub use host::{HostConfig, HostLimits, NoSecrets, PluginHost, SecretSource};
+pub use host::{HostConfig, HostLimits, NoSecrets, OnCompile, PluginHost, SecretSource};
 pub use inbox::Wake;
 pub use llm::LlmSession;
 pub use manifest::{HostGrant, Manifest, SecretGrant, SettingsSchema};

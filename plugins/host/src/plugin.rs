@@ -134,6 +134,17 @@ impl Plugin {
         if problems.is_empty() { Ok(()) } else { Err(refused(problems.join("; "))) }
     }
 
+    /// Whether a session with these settings could begin: they fit the schema and name no host that the operator did
+    /// not grant.
+    ///
+    /// # Errors
+    /// [`SessionError::Settings`] or [`SessionError::HostNotGranted`].
+    pub fn admits(&self, settings: &Value) -> Result<(), SessionError> {
+        self.check_settings(settings)?;
+        self.resolve(&self.manifest.hosts, settings)?;
+        self.manifest.secrets.iter().try_for_each(|grant| self.resolve(&grant.hosts, settings).map(drop))
+    }
+
     pub(crate) fn world(&self) -> &World {
         &self.world
     }
@@ -154,7 +165,10 @@ impl Plugin {
                     let origin = Url::parse(text).ok().and_then(|url| HostPattern::origin_of(&url));
                     let refused = || SessionError::HostNotGranted { origin: text.chars().take(200).collect() };
                     let origin = origin.ok_or_else(refused)?;
-                    if !self.services.granted.iter().any(|granted| granted.covers(&origin)) {
+                    // What the manifest itself names needs no further grant.
+                    let named = |grant: &HostGrant| matches!(grant, HostGrant::Fixed(host) if host.covers(&origin));
+                    let granted = self.services.granted.iter().any(|granted| granted.covers(&origin));
+                    if !granted && !self.manifest.hosts.iter().any(named) {
                         return Err(SessionError::HostNotGranted { origin: origin.to_string() });
                     }
                     patterns.push(origin);

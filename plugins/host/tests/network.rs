@@ -218,6 +218,23 @@ fn hosts_named_by_settings_need_the_operators_grant() {
 }
 
 #[test]
+fn a_host_of_settings_that_the_manifest_names_too_needs_no_further_grant() {
+    let bench = Bench::new(|_| {});
+    let dir = bench.dir.path().join("plugin");
+    let model = crafted::model("llm-provider", &crafted::polite());
+    crafted::folder(&dir, "llm-provider", &model, "hosts = [\"https://api.test\", \"settings:/base_url\"]");
+    let manifest = std::fs::read_to_string(dir.join("plugin.toml")).unwrap();
+    std::fs::write(dir.join("plugin.toml"), format!("{manifest}[settings]\nschema = \"s.json\"\n")).unwrap();
+    let schema = r#"{"type":"object","properties":{"base_url":{"default":"https://api.test/v1"}}}"#;
+    std::fs::write(dir.join("s.json"), schema).unwrap();
+    let plugin = bench.host.load(&dir).unwrap();
+    assert_eq!(plugin.admits(&serde_json::json!({})), Ok(()));
+    assert_eq!(plugin.admits(&serde_json::json!({ "base_url": "https://api.test/v2" })), Ok(()));
+    let other = plugin.admits(&serde_json::json!({ "base_url": "https://other.test/" }));
+    assert!(matches!(other, Err(SessionError::HostNotGranted { origin }) if origin == "https://other.test:443"));
+}
+
+#[test]
 fn a_websocket_opens_echoes_and_closes() {
     let bench = Bench::new(|config| config.granted_hosts = vec!["ws://127.0.0.1:*".parse().unwrap()]);
     let (listener, address) = listen(&bench);

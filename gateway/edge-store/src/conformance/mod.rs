@@ -4,7 +4,7 @@
 //! that a child process runs until it is killed, and a ledger that plays the control plane and counts.
 
 pub mod crash;
-mod samples;
+pub mod samples;
 
 use std::path::Path;
 

@@ -72,7 +72,7 @@ pub fn event(n: u64, seq: u64, kind: EventType) -> Event {
 }
 
 /// A few objects, ordered by kind and identifier.
-pub(super) fn objects() -> Vec<Object> {
+pub(crate) fn objects() -> Vec<Object> {
     let object = |kind, id, body| Object {
         kind,
         id,

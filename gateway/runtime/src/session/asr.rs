@@ -7,7 +7,8 @@ use trunkline_api::Failure;
 use trunkline_call::AsrEvent;
 use trunkline_dsp::resample::Resampler;
 use trunkline_plugin_host::{
-    AsrConfig, AsrEvent as HostEvent, AsrSession, AudioFrame, Capability, Encoding, Plugin, SessionError, SessionStart,
+    AsrConfig, AsrEvent as HostEvent, AsrSession, AudioFormat, AudioFrame, Capability, Encoding, Plugin, SessionError,
+    SessionStart,
 };
 
 use super::body::{Said, World, WorldBody, failed};
@@ -19,13 +20,7 @@ use super::{Input, Output, Wake};
 pub(crate) fn open_asr(plugin: Arc<Plugin>, settings: Value, language: String, wake: Wake) -> Opener {
     Box::new(move |now_us| {
         let failed = |error: SessionError| (error.failure(Capability::Asr), error.to_string());
-        let format = plugin
-            .asr_formats()
-            .iter()
-            .copied()
-            .find(|format| {
-                format.encoding == Encoding::L16 && format.channels == 1 && matches!(format.sample_rate, 8000 | 16000)
-            })
+        let format = our_format(&plugin)
             .ok_or_else(|| (Failure::PluginRefused, format!("{} takes no 8 or 16 kHz l16", plugin.name())))?;
         let config = AsrConfig { format, languages: vec![language], interim_results: true, keyterms: Vec::new() };
         let start = SessionStart::new(now_us, now_us, wake.callback());
@@ -34,6 +29,18 @@ pub(crate) fn open_asr(plugin: Arc<Plugin>, settings: Value, language: String, w
         let world = Recogniser { online, rate: format.sample_rate, resampler: None, finalizing: false };
         Ok(Box::new(WorldBody::new(session, world)) as Box<dyn Body>)
     })
+}
+
+fn our_format(plugin: &Plugin) -> Option<AudioFormat> {
+    let ours = |format: &AudioFormat| {
+        format.encoding == Encoding::L16 && format.channels == 1 && matches!(format.sample_rate, 8000 | 16000)
+    };
+    plugin.asr_formats().iter().copied().find(ours)
+}
+
+/// Whether a recogniser takes a format this gateway can send.
+pub(crate) fn takes_our_sound(plugin: &Plugin) -> bool {
+    our_format(plugin).is_some()
 }
 
 /// Whether a plugin has connections of its own.

@@ -16,7 +16,7 @@ use trunkline_api::Failure;
 use trunkline_api::usage::Units;
 use trunkline_call::{AsrEvent, LlmEvent, ToolOutcome};
 
-pub(crate) use asr::{is_online, open_asr};
+pub(crate) use asr::{is_online, open_asr, takes_our_sound};
 pub(crate) use llm::open_llm;
 pub(crate) use tool::open_tool;
 pub(crate) use trunkline_plugin_host::ToolContext;

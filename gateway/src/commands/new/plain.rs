@@ -1,0 +1,192 @@
+//! Tenants, trunks, numbers and routes: objects of a few keys.
+
+use clap::Args;
+use trunkline_api::object::Kind;
+use trunkline_api::{Id, Prefix};
+
+use super::file::{File, quoted};
+use super::{Made, Site, mint, name};
+
+/// `trunkline new tenant`.
+#[derive(Args)]
+pub(crate) struct Tenant {
+    /// Its name.
+    #[arg(long)]
+    name: String,
+    /// Most calls at once; 0 means no limit of its own.
+    #[arg(long, default_value_t = 0)]
+    max_calls: u32,
+}
+
+impl Default for Tenant {
+    fn default() -> Self {
+        Self { name: "default".to_owned(), max_calls: 0 }
+    }
+}
+
+impl Tenant {
+    pub(super) fn make(&self, _site: &Site<'_>) -> anyhow::Result<Made> {
+        Ok(self.with_id(&mint(Prefix::Tenant)?))
+    }
+
+    pub(super) fn with_id(&self, id: &Id) -> Made {
+        let about = format!("Tenant {}: whoever trunks, agents, routes and calls belong to.", quoted(&self.name));
+        let mut file = File::of(Kind::Tenant, &about, id, id);
+        file.key("Shown to operators.", "name", &quoted(&self.name));
+        file.key("Most calls at once; 0 means no limit of its own.", "max_calls", &self.max_calls.to_string());
+        Made { kind: Kind::Tenant, name: self.name.clone(), text: file.text() }
+    }
+}
+
+/// `trunkline new trunk`.
+#[derive(Args)]
+pub(crate) struct Trunk {
+    /// Its name.
+    #[arg(long)]
+    name: String,
+    /// An address or range that calls come from, for example `203.0.113.7` or `203.0.113.0/24`; may be repeated.
+    #[arg(long, required = true)]
+    peer: Vec<String>,
+    /// A codec, PCMU or PCMA; may be repeated, in order of preference.
+    #[arg(long, default_values_t = ["PCMU".to_owned(), "PCMA".to_owned()])]
+    codec: Vec<String>,
+    /// Most calls at once; 0 means no limit of its own.
+    #[arg(long, default_value_t = 0)]
+    max_calls: u32,
+    /// Name or id of the tenant, when there are several.
+    #[arg(long)]
+    pub(super) tenant: Option<String>,
+}
+
+impl Trunk {
+    pub(super) fn make(&self, tenant: &Id) -> anyhow::Result<Made> {
+        self.with_id(&mint(Prefix::Trunk)?, tenant)
+    }
+
+    pub(super) fn with_id(&self, id: &Id, tenant: &Id) -> anyhow::Result<Made> {
+        let about = format!("Trunk {}: a carrier, SBC or PBX whose calls are taken.", quoted(&self.name));
+        let mut file = File::of(Kind::Trunk, &about, id, tenant);
+        file.key("Shown to operators.", "name", &quoted(&self.name));
+        file.key(
+            "Addresses its calls come from: `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`. Calls from anywhere else \
+             are refused.",
+            "peers",
+            &list(&self.peer),
+        );
+        file.key("Codecs in order of preference, by RTP encoding name.", "codecs", &list(&self.codec));
+        file.key("Most calls at once; 0 means no limit of its own.", "max_calls", &self.max_calls.to_string());
+        Ok(Made { kind: Kind::Trunk, name: self.name.clone(), text: file.text() })
+    }
+}
+
+/// `trunkline new number`.
+#[derive(Args)]
+pub(crate) struct Number {
+    /// The number as the trunk sends it, for example `+4930123456`.
+    #[arg(long)]
+    number: String,
+    /// Name or id of the agent that answers it.
+    #[arg(long, value_name = "AGENT")]
+    pub(super) to: String,
+}
+
+impl Number {
+    pub(super) fn make(&self, site: &Site<'_>, tenant: &Id) -> anyhow::Result<Made> {
+        let agent = site.find(Kind::Agent, &self.to)?;
+        let about = format!("Number {}: answered by agent `{}`. Numbers go before routes.", self.number, name(agent));
+        let mut file = File::of(Kind::Number, &about, &mint(Prefix::Number)?, tenant);
+        file.key("Exactly what is called; a leading `+` may be there or not.", "number", &quoted(&self.number));
+        file.key(&format!("Agent `{}`.", name(agent)), "agent", &quoted(&agent.id.to_string()));
+        Ok(Made { kind: Kind::Number, name: self.number.clone(), text: file.text() })
+    }
+}
+
+/// `trunkline new route`.
+#[derive(Args)]
+pub(crate) struct Route {
+    /// Name or id of the agent that answers.
+    #[arg(long, value_name = "AGENT")]
+    pub(super) to: String,
+    /// Only calls of this trunk, by name or id.
+    #[arg(long)]
+    trunk: Option<String>,
+    /// What is called: exact, `prefix*`, or `*`.
+    #[arg(long, default_value = "*")]
+    called: String,
+    /// Who calls: exact, `prefix*`, or `*`.
+    #[arg(long, default_value = "*")]
+    calling: String,
+    /// Lower is tried first.
+    #[arg(long, default_value_t = 100)]
+    order: u32,
+    /// Its name; by default it says where calls come from and go to.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+impl Route {
+    pub(super) fn make(&self, site: &Site<'_>, tenant: &Id) -> anyhow::Result<Made> {
+        let agent = site.find(Kind::Agent, &self.to)?;
+        let trunk = self.trunk.as_deref().map(|trunk| site.find(Kind::Trunk, trunk)).transpose()?;
+        let trunk = trunk.map(|trunk| (name(trunk), &trunk.id));
+        self.with_id(&mint(Prefix::Route)?, tenant, (name(agent), &agent.id), trunk)
+    }
+
+    pub(super) fn with_id(
+        &self,
+        id: &Id,
+        tenant: &Id,
+        agent: (&str, &Id),
+        trunk: Option<(&str, &Id)>,
+    ) -> anyhow::Result<Made> {
+        let called = if self.called == "*" { String::new() } else { format!("-{}", self.called) };
+        let default = match trunk {
+            Some((trunk, _)) => format!("{trunk}-to-{}{called}", agent.0),
+            None => format!("to-{}{called}", agent.0),
+        };
+        let route = self.name.clone().unwrap_or(default);
+        let about = format!("Route {}: which calls go to agent `{}`.", quoted(&route), agent.0);
+        let mut file = File::of(Kind::Route, &about, id, tenant);
+        file.key("Shown to operators.", "name", &quoted(&route));
+        file.key("Lower is tried first; the first route that fits takes the call.", "order", &self.order.to_string());
+        match trunk {
+            Some((name, id)) => {
+                file.key(&format!("Only calls of trunk `{name}`."), "trunk", &quoted(&id.to_string()));
+            }
+            None => file.default(
+                "Only calls of this trunk; calls of every trunk of the tenant when absent.",
+                "trunk",
+                "\"trk_...\"",
+            ),
+        }
+        file.key("Called number or URI user: exact, `prefix*`, or `*`.", "called", &quoted(&self.called));
+        file.key("Calling number: exact, `prefix*`, or `*`.", "calling", &quoted(&self.calling));
+        file.key(&format!("Agent `{}`.", agent.0), "agent", &quoted(&agent.1.to_string()));
+        Ok(Made { kind: Kind::Route, name: route, text: file.text() })
+    }
+}
+
+fn list(items: &[String]) -> String {
+    format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+impl Trunk {
+    pub(super) fn example() -> Self {
+        Self {
+            name: "carrier".to_owned(),
+            peer: vec!["203.0.113.7".to_owned()],
+            codec: vec!["PCMU".to_owned(), "PCMA".to_owned()],
+            max_calls: 0,
+            tenant: None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Route {
+    pub(super) fn example() -> Self {
+        let any = || "*".to_owned();
+        Self { to: "reception".to_owned(), trunk: None, called: any(), calling: any(), order: 100, name: None }
+    }
+}
