@@ -1,7 +1,7 @@
 //! Which lines of the product its crates' own tests reach, held above a floor for every crate that only rises.
 //!
 //! The tests run once, with counters, and are the crate tests of the run. Counters cost loops over sound several times
-//! their own length, so the tests in [`WITHOUT_COUNTERS`] run without.
+//! their own length, so the tests in [`WITHOUT_COUNTERS`] run without them.
 
 mod lines;
 
@@ -16,8 +16,18 @@ use self::lines::Lines;
 use crate::metadata::Package;
 use crate::{metadata, shell, workspaces};
 
-/// Tests that hear many minutes of sound. What they reach is reached by shorter ones too.
-pub(crate) const WITHOUT_COUNTERS: &[&str] = &["echo_barge_in"];
+/// Tests that hear minutes of sound through loops in which every counter costs more than the work: they take up to two
+/// hundred times as long with counters. Their crate's unit tests and shorter ones reach the same files.
+pub(crate) const WITHOUT_COUNTERS: &[&str] = &[
+    "chain_behaviour",
+    "echo_barge_in",
+    "ns_banks",
+    "ns_lanes",
+    "ns_reference",
+    "vad_engines",
+    "vad_fused",
+    "voice_activity",
+];
 
 /// The least that every crate's tests reach, in percent of its lines.
 const FLOORS: &str = "xtask/coverage-floor";
@@ -152,7 +162,7 @@ fn write_floors(floors: &BTreeMap<String, f64>) -> String {
     use std::fmt::Write as _;
     let mut text =
         "# The least share of a crate's lines that its own tests reach, in percent, test modules not counted.\n\
-                    # Compared in every run; `cargo xtask test --all` raises it, nothing lowers it.\n"
+                    # Compared in every run; `cargo xtask test --all` and `cargo xtask coverage --raise` raise it, nothing lowers it.\n"
             .to_owned();
     for (name, percent) in floors {
         let _ = writeln!(text, "{name:<30} {percent:.1}");

@@ -27,6 +27,16 @@ pub(crate) fn home() -> PathBuf {
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root()).env("CARGO_TARGET_DIR", target_dir());
+    // What cargo told this program of itself: build scripts such as ring's look at it, and would build everything
+    // above them again whenever somebody calls cargo without this program in between.
+    for (name, _) in std::env::vars_os() {
+        let own = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_BIN_")
+        });
+        if own {
+            cargo.env_remove(name);
+        }
+    }
     cargo
 }
 
