@@ -1,6 +1,6 @@
 //! Running other programs: every command is shown when it fails, none goes through a shell.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
@@ -28,6 +28,14 @@ pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root()).env("CARGO_TARGET_DIR", target_dir());
     cargo
+}
+
+/// Flags by which the compiler leaves this machine's folders out of what it makes, so that two machines make the same.
+pub(crate) fn remapped_paths(target: &Path) -> Vec<String> {
+    let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home().join(".cargo"), PathBuf::from);
+    [(root(), "trunkline"), (cargo_home, "cargo"), (target.to_owned(), "target")]
+        .map(|(folder, name)| format!("--remap-path-prefix={}=/usr/src/{name}", folder.display()))
+        .into()
 }
 
 /// Runs `command` to its end, its output going where ours goes.
