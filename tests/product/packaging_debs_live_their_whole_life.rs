@@ -43,6 +43,8 @@ fn installed_called_upgraded_removed_and_purged() {
 
     upgrade_spares_calls_state_and_configuration(&machine, scratch.path(), &second);
 
+    joins_the_control_plane_beside_it(&machine);
+
     machine
         .run("apt-get remove --yes trunkline trunkline-control-plane trunkline-plugins trunkline-plugin-espeak")
         .unwrap();
@@ -128,4 +130,20 @@ fn upgrade_spares_calls_state_and_configuration(machine: &Machine, scratch: &std
     machine.install(second).unwrap();
     assert_ne!(gateway_pid(machine), before, "a gateway without calls goes on with the old program");
     machine.run("systemctl is-active trunkline trunkline-control-plane").unwrap();
+}
+
+fn joins_the_control_plane_beside_it(machine: &Machine) {
+    machine
+        .run("token=$(trunkline-control-plane enrol-token) && trunkline enrol http://127.0.0.1:7001 \"$token\"")
+        .unwrap();
+    let written = machine.run("stat -c '%G %a' /etc/trunkline/conf.d/50-control-plane.toml").unwrap().text;
+    assert_eq!(written, "trunkline 640\n");
+    machine.run("find /var/lib/trunkline ! -user trunkline | (! grep .)").unwrap();
+    machine.run("systemctl restart trunkline").unwrap();
+    wait::until_true("the gateway to be connected", Duration::from_secs(20), || {
+        machine.said("trunkline doctor").lines().any(|line| line.starts_with("ok") && line.contains("control plane"))
+    })
+    .unwrap_or_else(|error| {
+        panic!("{error}: {}", machine.said("trunkline doctor; journalctl -u trunkline --lines 20"))
+    });
 }

@@ -87,12 +87,8 @@ const MACHINE: &[Package] = &[
 ];
 
 /// For the same with what is no Debian package.
-const OTHER_MACHINES: &[Package] = &[
-    ("rpmlint", Proof::Program("rpmlint")),
-    ("umoci", Proof::Program("umoci")),
-    ("crun", Proof::Program("crun")),
-    ("iproute2", Proof::Program("ip")),
-];
+const OTHER_MACHINES: &[Package] =
+    &[("rpmlint", Proof::Program("rpmlint")), ("umoci", Proof::Program("umoci")), ("crun", Proof::Program("crun"))];
 
 /// For the speed of signal processing, beside what Debian ships.
 pub(crate) const BENCH_DSP: &[&[Package]] = &[BUILD, SOUND_PEERS];

@@ -1,6 +1,6 @@
 //! Running other programs: every command is shown when it fails, none goes through a shell.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
@@ -38,6 +38,14 @@ pub(crate) fn cargo() -> Command {
         }
     }
     cargo
+}
+
+/// Flags by which the compiler leaves this machine's folders out of what it makes, so that two machines make the same.
+pub(crate) fn remapped_paths(target: &Path) -> Vec<String> {
+    let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home().join(".cargo"), PathBuf::from);
+    [(root(), "trunkline"), (cargo_home, "cargo"), (target.to_owned(), "target")]
+        .map(|(folder, name)| format!("--remap-path-prefix={}=/usr/src/{name}", folder.display()))
+        .into()
 }
 
 /// Runs `command` to its end, its output going where ours goes.

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::shell;
+
 /// The only target of plugins: no operating system behind it, so nothing but the contract can be imported.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -81,9 +83,15 @@ impl WasmToolchain {
         vec![
             ("RUSTC", self.rustc.clone().into()),
             ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", self.linker.clone().into()),
-            ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", self.rustflags.join(" ").into()),
+            ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", self.rustflags().into()),
             ("TRUNKLINE_WASM_CARGO", self.cargo.clone().into()),
         ]
+    }
+
+    /// The same component wherever it is built.
+    fn rustflags(&self) -> String {
+        let paths = shell::remapped_paths(&shell::target_dir());
+        self.rustflags.iter().cloned().chain(paths).collect::<Vec<_>>().join(" ")
     }
 
     /// The toolchain in use, when it already has the target.

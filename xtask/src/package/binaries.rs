@@ -1,7 +1,7 @@
 //! The binaries that ship: in release packages optimised, with their dependencies written into them, and without a
 //! trace of the machine they were built on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Profile;
@@ -35,21 +35,14 @@ pub(super) fn of(profile: Profile, built: bool) -> anyhow::Result<PathBuf> {
 }
 
 /// Builds with `cargo auditable`: scanners read the list of dependencies from an installed binary.
-fn release(target: &std::path::Path) -> anyhow::Result<()> {
+fn release(target: &Path) -> anyhow::Result<()> {
     let present =
         Command::new("cargo").args(["auditable", "--version"]).output().is_ok_and(|output| output.status.success());
     if !present {
         shell::run(deny::light_install().args(["cargo-auditable", "--version", AUDITABLE_VERSION]))?;
     }
-    let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| shell::home().join(".cargo"), PathBuf::from);
-    // Panic messages name source files; what comes before the crate's own path is this machine's business.
-    let flags = [
-        format!("--remap-path-prefix={}=/usr/src/trunkline", shell::root().display()),
-        format!("--remap-path-prefix={}=/usr/src/cargo", cargo_home.display()),
-        format!("--remap-path-prefix={}=/usr/src/target", target.display()),
-    ];
     let mut cargo = shell::cargo();
-    cargo.env("CARGO_TARGET_DIR", target).env("RUSTFLAGS", flags.join(" "));
+    cargo.env("CARGO_TARGET_DIR", target).env("RUSTFLAGS", shell::remapped_paths(target).join(" "));
     cargo.args(["auditable", "build", "--release", "--locked"]);
     for name in SHIPPED {
         cargo.args(["-p", name]);

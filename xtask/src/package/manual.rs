@@ -66,9 +66,11 @@ fn describe(page: &mut String, schema: &Value, key: &str, value: &Value) {
     let inner = resolved(schema, value);
     let default = match &value["default"] {
         Value::Null => String::new(),
-        default => format!(", by default {}", plain(&default.to_string())),
+        default => format!(", by default {default}"),
     };
-    let _ = writeln!(page, ".TP\n.BR {} \" ({}{default})\"", plain(key), plain(&kind(&inner)).replace('"', "\\(dq"));
+    // Inside a macro's argument a quotation mark has a name.
+    let facts = plain(&format!("{}{default}", kind(&inner))).replace('"', "\\(dq");
+    let _ = writeln!(page, ".TP\n.BR {} \" ({facts})\"", plain(key));
     let about = value["description"].as_str().or_else(|| inner["description"].as_str()).unwrap_or("Not described.");
     let _ = writeln!(page, "{}", plain(about));
 }
@@ -144,6 +146,7 @@ mod tests {
             .unwrap();
         assert!(page.contains(".SH \"[gateway]\"") && page.contains(".SH \"[secrets.NAME]\""), "{page}");
         assert!(page.contains(".BR drain_s \" (integer 0 to 86400, by default 30)\""), "{page}");
+        assert!(page.contains(", by default \\(dqinfo\\(dq)\""), "{page}");
         assert!(page.contains("\\&.It is."), "{page}");
         assert!(!page.contains("Not described."), "{page}");
         assert!(Page { name: "x", about: "", command: "x", preamble: "" }.write(&Value::Null, "1").is_err());

@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use sha2::{Digest as _, Sha256};
 
@@ -34,7 +34,7 @@ pub(crate) struct Order {
     #[arg(long, value_enum, default_value_t = Profile::Release)]
     profile: Profile,
     /// Minisign secret key that signs plugins and packages; TRUNKLINE_SIGNING_PASSWORD is its password if it has one.
-    /// `minisign -G -W -s FILE` makes one. The profile `dev` signs with the development key without it.
+    /// `minisign -G -W -s FILE` makes one. Without it this machine's development key signs.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Where the packages go; by default `packages/PROFILE` in the target directory.
@@ -195,13 +195,16 @@ fn left_behind(folder: &Path) -> anyhow::Result<Vec<BuiltPlugin>> {
 }
 
 fn key(order: &Order) -> anyhow::Result<SigningKey> {
-    match (&order.key, order.profile) {
-        (Some(file), _) => SigningKey::read(file, std::env::var("TRUNKLINE_SIGNING_PASSWORD").ok()),
-        (None, Profile::Dev) => SigningKey::development(&shell::target_dir()),
-        (None, Profile::Release) => {
-            bail!("packages for others are signed: give `--key FILE`; `minisign -G -W -s FILE -p FILE.pub` makes a key")
-        }
+    if let Some(file) = &order.key {
+        return SigningKey::read(file, std::env::var("TRUNKLINE_SIGNING_PASSWORD").ok());
     }
+    if order.profile == Profile::Release {
+        println!(
+            "signing with the development key of this machine; for others give `--key FILE`, made by \
+             `minisign -G -W -s FILE -p FILE.pub`"
+        );
+    }
+    SigningKey::development(&shell::target_dir())
 }
 
 /// The time of the commit, unless the environment names one.
