@@ -62,7 +62,7 @@ pub enum TlsError {
 /// Where the certificate comes from.
 #[derive(Debug)]
 enum Origin {
-    Own(Authority),
+    Own(Box<Authority>),
     Given(Files),
 }
 
@@ -71,7 +71,7 @@ impl Origin {
         let tls = &config.tls;
         match (&tls.cert, &tls.key) {
             (Some(cert), Some(key)) => Ok(Self::Given(Files::new(cert, key, tls.ca.as_deref()))),
-            _ => Ok(Self::Own(Authority::open(&config.state)?)),
+            _ => Ok(Self::Own(Box::new(Authority::open(&config.state)?))),
         }
     }
 

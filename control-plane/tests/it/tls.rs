@@ -117,7 +117,7 @@ async fn a_new_certificate_is_for_new_connections_and_open_ones_go_on() {
     let first = seen_by_an_ordinary_client(running.sync, &folder).await;
     let held = pinning(running.public, pin);
     let health = || Request::get(url(running.public, "/healthz"));
-    assert_eq!(held.request(health()).await.unwrap().body.bytes().await.unwrap().is_empty(), false);
+    assert!(!held.request(health()).await.unwrap().body.bytes().await.unwrap().is_empty());
     running.renew_certificate();
     let begun = std::time::Instant::now();
     while seen_by_an_ordinary_client(running.sync, &folder).await == first {
