@@ -121,7 +121,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    private::umask();
+    // What is written for others to read, pages and completions, keeps the umask it was asked for with.
+    if !matches!(cli.command, Command::Manual { .. }) {
+        private::umask();
+    }
     let code = match cli.command {
         Command::Run => commands::run::run(&cli.configuration),
         Command::Check => commands::check::run(&cli.configuration),

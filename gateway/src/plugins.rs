@@ -121,7 +121,7 @@ pub(crate) fn installed(folder: &Path) -> Vec<Installed> {
     let read = |folder: &PathBuf| {
         let path = Manifest::path_in(folder);
         let manifest = Manifest::parse(&std::fs::read_to_string(&path).ok()?, &path).ok()?;
-        let schema = manifest.schema.map(|file| folder.join(file));
+        let schema = manifest.schema.map(|schema| folder.join(schema.file));
         let Manifest { name, capability, description, .. } = manifest;
         Some(Installed { name, capability, description, schema })
     };

@@ -223,10 +223,7 @@ fn a_host_of_settings_that_the_manifest_names_too_needs_no_further_grant() {
     let dir = bench.dir.path().join("plugin");
     let model = crafted::model("llm-provider", &crafted::polite());
     crafted::folder(&dir, "llm-provider", &model, "hosts = [\"https://api.test\", \"settings:/base_url\"]");
-    let manifest = std::fs::read_to_string(dir.join("plugin.toml")).unwrap();
-    std::fs::write(dir.join("plugin.toml"), format!("{manifest}[settings]\nschema = \"s.json\"\n")).unwrap();
-    let schema = r#"{"type":"object","properties":{"base_url":{"default":"https://api.test/v1"}}}"#;
-    std::fs::write(dir.join("s.json"), schema).unwrap();
+    crafted::with_schema(&dir, r#"{"type":"object","properties":{"base_url":{"default":"https://api.test/v1"}}}"#);
     let plugin = bench.host.load(&dir).unwrap();
     assert_eq!(plugin.admits(&serde_json::json!({})), Ok(()));
     assert_eq!(plugin.admits(&serde_json::json!({ "base_url": "https://api.test/v2" })), Ok(()));
