@@ -4,8 +4,8 @@
 mod call_configuration_faults_have_file_line_and_key;
 mod call_first_objects_are_written_by_commands;
 mod call_history_of_a_standalone_gateway_stays_readable;
+mod call_readiness_and_life_are_told_to_systemd;
 mod call_secrets_that_cannot_be_had_stop_only_who_needs_them;
-mod call_service_manager_is_told_how_the_gateway_is;
 mod call_state_is_its_owners_only;
 mod call_survives_a_crash_of_the_gateway;
 mod call_the_demo_holds_two_different_conversations;

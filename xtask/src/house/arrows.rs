@@ -58,7 +58,8 @@ const ARROWS: &[Row] = &[
     ),
     ("trunkline-control-plane", &["trunkline-api", "trunkline-route", "trunkline-egress"], &[]),
     // Whole-product tests know the product by its binaries alone.
-    ("trunkline-tests", &["trunkline-caller"], &[]),
+    // The host runs a recogniser that hears what the caller heard.
+    ("trunkline-tests", &["trunkline-caller", "trunkline-plugin-host"], &[]),
     ("trunkline-caller", &["trunkline-dsp"], &[]),
     ("trunkline-allocations", &[], &[]),
     ("trunkline-grammar-check", &[], &[]),
