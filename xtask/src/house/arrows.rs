@@ -57,8 +57,8 @@ const ARROWS: &[Row] = &[
         &[],
     ),
     ("trunkline-control-plane", &["trunkline-api", "trunkline-route", "trunkline-egress"], &[]),
-    // Whole-product tests know the product by its binaries alone.
-    // The host runs a recogniser that hears what the caller heard.
+    // Whole-product tests know the product by its binaries alone; the host is the ear they listen with, in which the
+    // shipped recogniser runs.
     ("trunkline-tests", &["trunkline-caller", "trunkline-plugin-host"], &[]),
     ("trunkline-caller", &["trunkline-dsp"], &[]),
     ("trunkline-allocations", &[], &[]),
