@@ -104,7 +104,8 @@ fn running(report: &mut Report, status: &Value) {
     }
     let (agents, ready) = (status["agents"].as_u64().unwrap_or(0), status["agents_ready"].as_u64().unwrap_or(0));
     let detail = match agents {
-        0 => "none, so that no call can be answered yet".to_owned(),
+        0 if status["control_plane"].is_null() => "none, so that no call can be answered yet".to_owned(),
+        0 => "none, so that no call can be answered yet; create one in the control plane".to_owned(),
         _ => format!("{ready} of {agents} ready"),
     };
     report.check("agents", agents > 0 && ready == agents, &detail);
