@@ -1,34 +1,41 @@
 //! Every claim of the demo, checked against what the REST API, the recording and the caller say; nothing here comes
 //! from what was printed.
 
-use std::path::Path;
-
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use trunkline_caller::Report;
-use trunkline_tests::control_plane::ControlPlane;
+use trunkline_caller::{Report, Step};
 use trunkline_tests::wav::Wav;
 
 use crate::scenario::Scenario;
+use crate::{interruption, waterfall, words};
 
 /// What is looked at.
+#[derive(Clone, Copy)]
 pub(crate) struct Findings<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) id: &'a str,
+    /// `GET /v1/calls`.
+    pub(crate) listed: &'a [Value],
+    /// `GET /v1/calls/{id}`.
     pub(crate) record: &'a Value,
     pub(crate) timeline: &'a [Value],
-    pub(crate) recording: &'a Path,
+    /// What the gateway recorded.
+    pub(crate) recording: &'a Wav,
+    /// What the caller saw and heard.
     pub(crate) report: &'a Report,
+    /// What the caller was to do.
+    pub(crate) steps: &'a [Step],
+    /// The agent's sentences as they were told apart in what the caller heard.
+    pub(crate) heard: &'a [words::Heard],
 }
 
 /// Checks all; returns what was found true.
-pub(crate) fn all(found: &Findings<'_>, control_plane: &ControlPlane) -> anyhow::Result<Vec<String>> {
+pub(crate) fn all(found: &Findings<'_>) -> anyhow::Result<Vec<String>> {
     let (request, digits, key) =
         (found.scenario.request, found.scenario.spoken_digits(), found.scenario.key.to_string());
     let mut claims = Vec::new();
 
-    let listed = control_plane.calls()?;
-    ensure!(listed.iter().any(|call| call["id"] == found.id), "GET /v1/calls does not list the call");
+    ensure!(found.listed.iter().any(|call| call["id"] == found.id), "GET /v1/calls does not list the call");
     claims.push("the call is in GET /v1/calls".to_owned());
 
     for words in [request, digits.as_str()] {
@@ -44,27 +51,49 @@ pub(crate) fn all(found: &Findings<'_>, control_plane: &ControlPlane) -> anyhow:
     found.says("agent.said", "text", &format!("pressed {key}"))?;
     claims.push(format!("key {key} was received, given to the model and repeated by the agent"));
 
-    let cut = found.event("playback.cut").context("the caller's interruption did not stop playback")?;
-    let heard = cut["data"]["heard"].as_str().unwrap_or_default();
-    let said = found.texts("agent.said", "text").find(|text| text.contains(request)).unwrap_or_default().to_owned();
+    let cut = &found.event("playback.cut").context("the caller's interruption did not stop playback")?["data"];
+    let heard = cut["heard"].as_str().unwrap_or_default();
+    let spoken =
+        found.events().filter(|event| event["type"] == "agent.said" && event["data"]["utterance"] == cut["utterance"]);
+    let whole = spoken.filter_map(|event| event["data"]["text"].as_str()).collect::<Vec<_>>().join(" ");
     ensure!(!heard.is_empty(), "the agent remembers nothing of what it said before the interruption");
-    let rest = found.texts("agent.said", "text").collect::<Vec<_>>().join(" ");
-    ensure!(heard.len() < rest.len(), "the agent remembers more than was sent");
+    ensure!(
+        whole.starts_with(heard) && heard.len() < whole.len(),
+        "the agent remembers more than was sent, or something else: \"{heard}\" of \"{whole}\""
+    );
+    claims.push(format!("the interruption cut the reply short: the agent remembers saying \"{heard}\" and no more"));
+
+    let stop = interruption::stop(found.timeline, found.report)?;
     claims.push(format!(
-        "the interruption stopped the reply \"{}...\" within it",
-        said.chars().take(30).collect::<String>()
+        "RTP: the agent's last sound came {} ms after the decision to stop, {} ms after the caller's first word; then {} ms \
+         of silence",
+        stop.after_decision_us / 1000,
+        stop.after_first_word_us / 1000,
+        stop.silent_us / 1000
     ));
 
-    let wav = Wav::read(found.recording)?;
+    let wav = found.recording;
     ensure!(wav.channels.len() == 2, "the recording has {} channels", wav.channels.len());
     let loud = [wav.loud_ms(0, -40.0), wav.loud_ms(1, -40.0)];
     ensure!(loud[0] > 800 && loud[1] > 2000, "a voice is missing in the recording: {loud:?} ms above -40 dBFS");
     claims.push(format!("the recording holds both voices: caller {} ms, agent {} ms", loud[0], loud[1]));
 
-    let heard_ms =
-        found.report.agent.chunks(160).filter(|frame| trunkline_tests::wav::level_dbfs(frame) > -40.0).count() * 20;
-    ensure!(heard_ms > 2000, "the caller heard {heard_ms} ms of the agent");
-    claims.push(format!("the caller heard {heard_ms} ms of the agent over RTP"));
+    words::were_heard(found.scenario, found.heard)?;
+    let sentences: Vec<String> = found
+        .heard
+        .iter()
+        .map(|heard| {
+            format!("\"{}\" ({:.2}, the next likeliest {:.2})", heard.said, heard.best.score, heard.second.score)
+        })
+        .collect();
+    claims.push(format!("the caller heard the agent's words: {}", sentences.join(", ")));
+
+    let turns = waterfall::adds_up(found.timeline, found.report, found.steps)?;
+    let turns: Vec<String> = turns.iter().map(|turn| format!("{}/{}", turn.total_ms, turn.heard_ms)).collect();
+    claims.push(format!(
+        "the waterfalls add up, and with voice activity's hang-over to what the caller waited (gateway/caller): {} ms",
+        turns.join(", ")
+    ));
 
     let cost = &found.record["cost"];
     let components = cost["components"].as_array().with_context(|| format!("no cost: {}", found.record))?;

@@ -2,19 +2,28 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod checks;
+#[cfg(test)]
+mod doctored;
+mod interruption;
 mod scenario;
 mod show;
+mod waterfall;
+mod words;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
 use serde_json::{Value, json};
+use trunkline_caller::write_wav;
 use trunkline_tests::caller::{Caller, script};
 use trunkline_tests::control_plane::ControlPlane;
+use trunkline_tests::ear::Ear;
 use trunkline_tests::gateway::{Gateway, Options};
 use trunkline_tests::objects;
+use trunkline_tests::wav::Wav;
 
 use scenario::Scenario;
 use show::Screen;
@@ -70,7 +79,7 @@ fn demo(cli: &Cli) -> anyhow::Result<()> {
 
     let mut seed = cli.seed.unwrap_or_else(|| u64::from(std::process::id()));
     loop {
-        call(&screen, &control_plane, &gateway, &Scenario::of(seed))?;
+        call(&screen, &control_plane, &gateway, &Scenario::of(seed), folder)?;
         if cli.once {
             break;
         }
@@ -85,7 +94,13 @@ fn demo(cli: &Cli) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn call(screen: &Screen, control_plane: &ControlPlane, gateway: &Gateway, scenario: &Scenario) -> anyhow::Result<()> {
+fn call(
+    screen: &Screen,
+    control_plane: &ControlPlane,
+    gateway: &Gateway,
+    scenario: &Scenario,
+    folder: &Path,
+) -> anyhow::Result<()> {
     screen.stage(&format!("a call (seed {})", scenario.seed));
     let steps = script(&json!({ "voice": "slt", "steps": [
         { "wait_for_agent": { "quiet_ms": 500 } },
@@ -95,9 +110,10 @@ fn call(screen: &Screen, control_plane: &ControlPlane, gateway: &Gateway, scenar
         { "dtmf": { "key": scenario.key } },
         { "wait_for_hang_up": {} },
     ] }))?;
-    let caller = Caller::call(gateway.sip(), "1000", scenario.seed, steps)?;
+    let caller = Caller::call(gateway.sip(), "1000", scenario.seed, steps.clone())?;
     let (id, events) = follow(screen, gateway, &caller)?;
     let report = caller.finish()?;
+    write_wav(&folder.join("caller.wav"), &report.caller, &report.agent)?;
 
     screen.stage("where the time of each turn went");
     screen.waterfall(&events);
@@ -118,16 +134,18 @@ fn call(screen: &Screen, control_plane: &ControlPlane, gateway: &Gateway, scenar
     screen.json(&record);
 
     screen.stage("checked from outside");
-    let timeline = control_plane.await_timeline(&id, Duration::from_secs(20))?;
     let findings = checks::Findings {
         scenario,
         id: &id,
+        listed: &control_plane.calls()?,
         record: &record,
-        timeline: &timeline,
-        recording: &recording,
+        timeline: &control_plane.await_timeline(&id, Duration::from_secs(20))?,
+        recording: &Wav::read(&recording)?,
         report: &report,
+        steps: &steps.steps,
+        heard: &words::listen(&Ear::open()?, scenario, &report.agent)?,
     };
-    for claim in checks::all(&findings, control_plane)? {
+    for claim in checks::all(&findings)? {
         screen.line(&format!("ok  {claim}"));
     }
     Ok(())

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 /// Commands the recogniser tells apart well on a telephone voice.
-const REQUESTS: [&str; 6] = ["billing", "sales", "support", "balance", "operator", "continue"];
-const DIGITS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+pub(crate) const REQUESTS: [&str; 6] = ["billing", "sales", "support", "balance", "operator", "continue"];
+/// Digits by their value.
+pub(crate) const DIGITS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 
 /// What one seed picks.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,12 @@ use std::io::IsTerminal as _;
 
 use serde_json::Value;
 
+use crate::waterfall;
+
 /// Columns of a waterfall bar.
 const BAR: usize = 60;
+/// Colours of a waterfall's stages.
+const COLOURS: [&str; 5] = ["34", "36", "35", "33", "32"];
 
 /// Colours, when the output is a terminal.
 pub(crate) struct Screen {
@@ -62,21 +66,12 @@ impl Screen {
             let data = &event["data"];
             let total = data["total_ms"].as_u64().or_else(|| data["first_packet_out_ms"].as_u64()).unwrap_or(0).max(1);
             println!("   turn {}  {total} ms from the end of speech to the first packet out", event["turn"]);
-            let mut from = 0;
-            let stages = [
-                ("endpoint", "endpoint_ms", "34"),
-                ("recogniser's final words", "asr_ms", "36"),
-                ("model's first token", "llm_first_token_ms", "35"),
-                ("synthesiser's first sound", "tts_first_byte_ms", "33"),
-                ("first packet out", "first_packet_out_ms", "32"),
-            ];
-            for (name, field, colour) in stages {
-                let Some(until) = data[field].as_u64() else { continue };
-                let scale = |ms: u64| ms as usize * BAR / total as usize;
-                let (start, end) = (scale(from).min(BAR), scale(until).min(BAR));
+            // What does not add up is said by the checks; here it is only shown.
+            for (stage, colour) in waterfall::stages(data).unwrap_or_default().into_iter().zip(COLOURS) {
+                let scale = |ms: u64| (ms as usize * BAR / total as usize).min(BAR);
+                let (start, end) = (scale(stage.from_ms), scale(stage.until_ms));
                 let bar = self.paint(colour, &"█".repeat((end.saturating_sub(start)).max(1)));
-                println!("     {name:<26}{}{bar} {} ms", " ".repeat(start), until.saturating_sub(from));
-                from = until.max(from);
+                println!("     {:<26}{}{bar} {} ms", stage.name, " ".repeat(start), stage.until_ms - stage.from_ms);
             }
         }
     }

@@ -10,25 +10,6 @@ use crate::plugins::{BuildOptions, BuiltPlugin};
 use crate::progress::{self, Lane};
 use crate::{crates, shell};
 
-/// What the demo runs, as cargo is told it.
-const DEMO_BINARIES: [&str; 16] = [
-    "-p",
-    "trunkline",
-    "--bin",
-    "trunkline",
-    "-p",
-    "trunkline-control-plane",
-    "--bin",
-    "trunkline-control-plane",
-    "-p",
-    "trunkline-caller",
-    "--bin",
-    "trunkline-caller",
-    "-p",
-    "trunkline-tests",
-    "--bin",
-    "trunkline-demo",
-];
 /// The plugins of the demo's agent.
 const DEMO_PLUGINS: [&str; 4] = ["espeak", "grammar", "pii", "scripted"];
 
@@ -83,13 +64,17 @@ pub(crate) fn binaries() -> anyhow::Result<()> {
 
 /// Builds the binaries, and further ones of the workspace.
 pub(crate) fn binaries_and(more: &[&str]) -> anyhow::Result<()> {
-    let mut cargo = shell::cargo();
+    shell::run(shell::cargo().args(["build", "--locked"]).args(selection(more)))
+}
+
+/// What cargo is told to build.
+fn selection<'a>(more: &[&'a str]) -> Vec<&'a str> {
     // The features of the whole workspace, so that every build shares its dependencies; only these are compiled.
-    cargo.args(["build", "--locked", "--workspace"]);
+    let mut selection = vec!["--workspace"];
     for name in BINARIES.iter().chain(more) {
-        cargo.args(["--bin", name]);
+        selection.extend(["--bin", name]);
     }
-    shell::run(&mut cargo)
+    selection
 }
 
 /// Builds the plugins.
@@ -111,7 +96,7 @@ pub(crate) fn build_for_the_demo() -> anyhow::Result<Products> {
             guests.finish(&format!("{} built and signed", built.len()));
             anyhow::Ok(())
         });
-        let product = crates::build(&binaries, &DEMO_BINARIES).context("building the product");
+        let product = crates::build(&binaries, &selection(&[])).context("building the product");
         if product.is_ok() {
             binaries.finish("built");
         }

@@ -3,7 +3,7 @@
 use crate::event::{Event, Happened, HungUpBy};
 use crate::hearing::{Change, Hearing};
 use crate::message::{Message, StartLine, tag, uri};
-use crate::recording::Recording;
+use crate::recording::{Arrival, Recording};
 use crate::rtp::{self, FRAME};
 use crate::script::{Step, Utterance};
 use crate::sdp::{self, Answer};
@@ -109,7 +109,7 @@ impl Call {
             sender: rtp::Sender::new(seed),
             next_frame: 0,
             hearing: Hearing::default(),
-            recording: Recording::default(),
+            recording: Recording::new(now),
             heard_anything: false,
             step: 0,
             step_began: now,
@@ -159,6 +159,12 @@ impl Call {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.phase == Phase::Over && self.transmits.is_empty() && self.events.is_empty()
+    }
+
+    /// Every audio packet of the agent's, in the order they came.
+    #[must_use]
+    pub fn arrivals(&self) -> &[Arrival] {
+        &self.recording.arrivals
     }
 
     /// The caller's and the agent's samples at 8 kHz since the answer, equally long.

@@ -20,7 +20,7 @@ mod transaction;
 pub use call::{Call, CallConfig, Transmit};
 pub use event::{Event, Happened, HungUpBy};
 pub use message::{Message, StartLine};
-pub use recording::write_wav;
+pub use recording::{Arrival, write_wav};
 pub use script::{Script, ScriptError, Step, Utterance};
 pub use shell::{PlaceError, Placement, Report, place};
 pub use speech::{SpeechError, from_wav, resample_to_8k, spoken};

@@ -3,6 +3,7 @@
 use crate::rtp::{FRAME, Received};
 use std::io;
 use std::path::Path;
+use trunkline_dsp::level::rms_dbfs;
 
 /// Samples per microsecond of 8 kHz audio, inverted: 125 us a sample.
 const SAMPLE_US: u64 = 125;
@@ -10,6 +11,17 @@ const SAMPLE_US: u64 = 125;
 const LONGEST: usize = 8000 * 600;
 /// A packet that its timestamp puts this far from its arrival begins a new time base.
 const DRIFT: u64 = 8000;
+
+/// An audio packet of the agent's, as it came in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Arrival {
+    /// Microseconds since the INVITE was sent.
+    pub at_us: u64,
+    /// Its RTP timestamp, in samples at 8 kHz.
+    pub timestamp: u32,
+    /// Its loudness, root mean square, in dBFS.
+    pub level_dbfs: f32,
+}
 
 /// Collects samples; times are microseconds on the caller's clock.
 #[derive(Debug, Default)]
@@ -23,6 +35,10 @@ pub(crate) struct Recording {
     pub(crate) lost: u64,
     pub(crate) longest_gap_us: u64,
     last_arrival: Option<u64>,
+    /// When the INVITE was sent.
+    invited: u64,
+    /// Every packet, in the order they came.
+    pub(crate) arrivals: Vec<Arrival>,
 }
 
 #[derive(Debug)]
@@ -34,6 +50,12 @@ struct Base {
 }
 
 impl Recording {
+    /// Of a call whose INVITE is sent at `now`.
+    pub(crate) fn new(now: u64) -> Self {
+        Self { invited: now, ..Self::default() }
+    }
+
+    /// The call was answered.
     pub(crate) fn begin(&mut self, now: u64) {
         self.began = now;
     }
@@ -50,6 +72,11 @@ impl Recording {
         self.received += 1;
         if let Some(before) = self.last_arrival.replace(now) {
             self.longest_gap_us = self.longest_gap_us.max(now - before);
+        }
+        if self.arrivals.len() < LONGEST / FRAME {
+            let at_us = now.saturating_sub(self.invited);
+            let Received { timestamp, pcm, .. } = packet;
+            self.arrivals.push(Arrival { at_us, timestamp: *timestamp, level_dbfs: rms_dbfs(pcm) });
         }
         let arrived = now.saturating_sub(self.began) / SAMPLE_US;
         let mut at = arrived;
@@ -116,13 +143,15 @@ mod tests {
 
     #[test]
     fn packets_lie_where_their_timestamps_say_and_gaps_are_counted_once() {
-        let mut recording = Recording::default();
+        let mut recording = Recording::new(400_000);
         recording.begin(1_000_000);
         recording.agent(1_020_000, &packet(65_535, u32::MAX - 159, 1));
         recording.agent(1_075_000, &packet(2, 320, 4));
         recording.agent(1_080_000, &packet(1, 160, 3));
         assert_eq!((recording.received, recording.lost), (3, 1));
         assert_eq!(recording.longest_gap_us, 55_000);
+        let arrived: Vec<u64> = recording.arrivals.iter().map(|arrival| arrival.at_us).collect();
+        assert_eq!(arrived, [620_000, 675_000, 680_000], "as they came, since the INVITE");
         let (caller, agent) = recording.finish();
         assert_eq!(caller.len(), agent.len());
         let starts: Vec<i16> = agent.chunks(FRAME).map(|c| c[0]).collect();

@@ -2,10 +2,11 @@
 
 use crate::call::{Call, CallConfig, Transmit};
 use crate::event::Event;
+use crate::recording::Arrival;
 use crate::script::Step;
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::net::UdpSocket;
 
 /// Larger than any datagram that fits an Ethernet frame many times over.
@@ -45,6 +46,10 @@ pub struct Report {
     pub caller: Vec<i16>,
     /// The agent's, equally long.
     pub agent: Vec<i16>,
+    /// The agent's audio packets, in the order they came.
+    pub arrivals: Vec<Arrival>,
+    /// When the INVITE was sent, which the times of events and arrivals count from.
+    pub began: SystemTime,
 }
 
 /// A call that could not be placed.
@@ -67,7 +72,7 @@ pub async fn place(placement: Placement, mut on_event: impl FnMut(&Event)) -> Re
     };
     let (local_sip, sip) = bind(placement.sip_port).await?;
     let (local_rtp, media) = bind(0).await?;
-    let started = Instant::now();
+    let (started, began) = (Instant::now(), SystemTime::now());
     let clock = move || u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let mut call = Call::new(
         clock(),
@@ -127,6 +132,7 @@ pub async fn place(placement: Placement, mut on_event: impl FnMut(&Event)) -> Re
         }
         call.handle_timeout(now);
     }
+    let arrivals = call.arrivals().to_vec();
     let (caller, agent) = call.into_recording();
-    Ok(Report { events, caller, agent })
+    Ok(Report { events, caller, agent, arrivals, began })
 }
