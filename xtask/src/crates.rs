@@ -23,8 +23,7 @@ pub(crate) fn build(lane: &Lane, arguments: &[&str]) -> anyhow::Result<()> {
     let messages = child.stdout.take().context("cargo has no output")?;
     for message in BufReader::new(messages).lines() {
         if let Some(crate_name) = finished(&message?) {
-            lane.now(&crate_name);
-            lane.done();
+            lane.done(&crate_name);
         }
     }
     let status = child.wait()?;

@@ -59,9 +59,12 @@ impl Lane {
         self.change(true, |state| (state.total, state.of, state.done) = (total, of, 0));
     }
 
-    /// One more is done.
-    pub(crate) fn done(&self) {
-        self.change(false, |state| state.done += 1);
+    /// One more is done, the one of this name.
+    pub(crate) fn done(&self, name: &str) {
+        self.change(false, |state| {
+            state.done += 1;
+            state.now = name.to_owned();
+        });
     }
 
     /// Says how it ended.
