@@ -27,6 +27,10 @@ pub(crate) fn advisories() -> anyhow::Result<Option<String>> {
     // The one step that needs the network. An older database is better than none.
     let fetched = deny(ALL[0], false)
         .args(["fetch", "db"])
+        // Where nothing answers at all, git itself would wait for minutes.
+        .env("GIT_HTTP_LOW_SPEED_LIMIT", "1000")
+        .env("GIT_HTTP_LOW_SPEED_TIME", "30")
+        .env("GIT_TERMINAL_PROMPT", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
