@@ -65,15 +65,16 @@ impl Machine {
         nspawn.args(["--quiet", "--console=pipe", "--link-journal=no"]);
         nspawn.arg(format!("--machine=trunkline-{}-{number}", std::process::id()));
         let folder = root.parent().context("a machine's folder has a parent")?;
-        let mut container = Process::start("machine-console", folder, &mut nspawn)?;
+        let container = Process::start("machine-console", folder, &mut nspawn)?;
         let children = format!("/proc/{0}/task/{0}/children", container.id());
-        let leader = container.await_sign("systemd", BOOT, |_| {
-            let text = std::fs::read_to_string(&children).ok()?;
-            text.split_whitespace().next()?.parse::<u32>().ok()
-        })?;
-        let machine = Self { root: root.to_owned(), leader, _container: container };
+        let mut machine = Self { root: root.to_owned(), leader: 0, _container: container };
+        // The first child only makes the second, which becomes process 1: on a busy machine the first is seen as well.
         wait::until_true("the machine to be up", BOOT, || {
-            machine.sh("systemctl is-system-running").is_ok_and(|said| said.text.trim() == "running")
+            let children = std::fs::read_to_string(&children).unwrap_or_default();
+            let leader = children.split_whitespace().next().and_then(|child| child.parse().ok());
+            machine.leader = leader.unwrap_or(0);
+            leader.is_some()
+                && machine.sh("systemctl is-system-running").is_ok_and(|said| said.text.trim() == "running")
         })
         .with_context(|| machine.said("systemctl --failed --no-pager"))?;
         Ok(machine)
@@ -151,7 +152,8 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         // With process 1 of its namespace everything in it ends.
-        if let Some(leader) = i32::try_from(self.leader).ok().and_then(Pid::from_raw) {
+        let leader = i32::try_from(self.leader).ok().and_then(Pid::from_raw);
+        if let Some(leader) = leader {
             let _ = kill_process(leader, Signal::KILL);
         }
     }

@@ -137,7 +137,6 @@ impl Image {
                 "Cmd": [self.command],
                 "Env": ["PATH=/usr/bin"],
                 "WorkingDir": self.state,
-                "Volumes": { self.state: {} },
                 "ExposedPorts": ports,
                 "StopSignal": "SIGTERM",
                 "Labels": {
