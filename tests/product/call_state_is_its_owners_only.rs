@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use trunkline_tests::caller::{Caller, script};
 use trunkline_tests::gateway::{Gateway, Options};
+use trunkline_tests::process::from_environment;
 use trunkline_tests::{objects, wait};
 
 fn everything_in(folder: &Path) -> Vec<PathBuf> {
@@ -84,6 +85,11 @@ fn root_acts_as_its_owner_and_anybody_else_is_told_whose_it_is() {
     let plugins = scratch.path().join("plugins");
     std::fs::create_dir(&plugins).unwrap();
     let options = options.with("TRUNKLINE_PLUGINS__DIR", &plugins.display().to_string());
+    let mut options = options.with("TRUNKLINE_PLUGINS__TRUSTED_KEYS_DIR", &plugins.display().to_string());
+    // The build may lie where only its own user gets.
+    let program = scratch.path().join("trunkline");
+    std::fs::copy(from_environment("TRUNKLINE_BIN").unwrap(), &program).unwrap();
+    options.program = Some(program);
     let output = Gateway::command_in(scratch.path(), &options).unwrap().arg("check").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found = everything_in(&state);
@@ -92,7 +98,7 @@ fn root_acts_as_its_owner_and_anybody_else_is_told_whose_it_is() {
         assert_eq!(std::fs::metadata(&path).unwrap().uid(), NOBODY, "{}", path.display());
     }
     // The exit code of what it acted through is its own.
-    let wrong = Options::default().with("TRUNKLINE_PLUGINS__CACHE_DIR", "/proc/nowhere");
+    let wrong = options.clone().with("TRUNKLINE_PLUGINS__CACHE_DIR", "/proc/nowhere");
     let output = Gateway::command_in(scratch.path(), &wrong).unwrap().arg("check").output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 

@@ -67,7 +67,7 @@ impl Installed {
 fn a_plugin_as_it_was_built_is_loaded() {
     let (code, said) = Installed::new().check();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("1 plugins"), "{said}");
+    assert!(said.contains("1 plugin"), "{said}");
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Plugins to install instead of the built ones.
     pub plugins: Option<PathBuf>,
+    /// The program instead of the built one, for users who cannot reach the folder of the build.
+    pub program: Option<PathBuf>,
     /// Umask of the running gateway instead of this process's, in octal.
     pub umask: Option<String>,
 }
@@ -185,7 +187,10 @@ fn command(dir: &Path, options: &Options) -> anyhow::Result<Command> {
         None => from_environment("TRUNKLINE_PLUGINS")?,
     };
     let cache = crate::ear::cache(&from_environment("TRUNKLINE_PLUGINS")?);
-    let mut command = Command::new(from_environment("TRUNKLINE_BIN")?);
+    let mut command = Command::new(match &options.program {
+        Some(program) => program.clone(),
+        None => from_environment("TRUNKLINE_BIN")?,
+    });
     command
         .arg("--config")
         .arg(dir.join("trunkline.toml"))
