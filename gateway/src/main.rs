@@ -20,7 +20,9 @@ mod wiring;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use trunkline_configuration::Profile;
 
 /// Exit codes everybody can rely on.
 mod exit {
@@ -53,8 +55,8 @@ pub(crate) struct Configuration {
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// What becomes of values that are unsafe in service.
-    #[arg(long, global = true, value_enum)]
-    profile: Option<config::Profile>,
+    #[arg(long, global = true, value_parser = PossibleValuesParser::new(Profile::NAMES))]
+    profile: Option<String>,
 }
 
 #[derive(Subcommand)]

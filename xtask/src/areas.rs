@@ -41,9 +41,13 @@ impl Area {
             Self::Call => &["trunkline-call", "trunkline-runtime", "trunkline"],
             Self::Packaging => &[],
             Self::Docs => &["xtask"],
-            Self::ControlPlane => {
-                &["trunkline-control-plane", "trunkline-api", "trunkline-sync", "trunkline-edge-store"]
-            }
+            Self::ControlPlane => &[
+                "trunkline-control-plane",
+                "trunkline-api",
+                "trunkline-configuration",
+                "trunkline-sync",
+                "trunkline-edge-store",
+            ],
         }
     }
 

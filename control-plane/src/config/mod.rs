@@ -1,12 +1,10 @@
 //! Configuration: defaults, file, environment and command line, merged by figment; every fault in them is reported
 //! at once, with the place it was written at.
 
-mod layers;
 #[cfg(test)]
 mod reference;
 mod rules;
 mod schema;
-mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -15,49 +13,30 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use trunkline_configuration::{Diagnostic, Shape, layers, merge};
 
-pub use schema::{Config, Database, Limits, Listen, Profile, Secrets, Tls, TlsMode};
+pub use schema::{Config, Database, Limits, Listen, Secrets, Tls, TlsMode};
+pub use trunkline_configuration::Profile;
 
 /// The file that is read when it is there and none is named.
 pub const DEFAULT_FILE: &str = "/etc/trunkline-control-plane/control-plane.toml";
 /// Prefix of environment variables; `__` nests, and a variable without `__` after the prefix sets a top-level key.
 pub const ENV_PREFIX: &str = "TRUNKLINE_CP_";
 
-/// Something wrong. Shown as `place: key: message (expected ...)`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// File and line, or environment variable.
-    pub place: String,
-    /// The key, dotted; empty when it is about a file.
-    pub key: String,
-    /// What is wrong.
-    pub message: String,
-    /// What was expected; may be empty.
-    pub expected: String,
-}
+/// Variables of the prefix that are no configuration: the binary under test, the file's name, the log's filter.
+const NOT_KEYS: [&str; 3] = ["bin", "config", "log"];
 
 /// A configuration that cannot be used, with everything that is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct ConfigError(pub Vec<Fault>);
+#[derive(Debug, Clone, thiserror::Error)]
+pub struct ConfigError(pub Vec<Diagnostic>);
 
 /// A configuration that can be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Loaded {
     /// The values.
     pub config: Config,
     /// What the `prod` profile would refuse, with the `staging` profile only.
-    pub warnings: Vec<Fault>,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.place)?;
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
-        }
-        f.write_str(&self.message)?;
-        if self.expected.is_empty() { Ok(()) } else { write!(f, " (expected {})", self.expected) }
-    }
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl fmt::Display for ConfigError {
@@ -88,25 +67,21 @@ fn load_from(
     profile: Option<&str>,
 ) -> Result<Loaded, ConfigError> {
     let schema = Value::from(schemars::schema_for!(Config));
+    let shape = Shape::new(&schema);
     let mut faults = Vec::new();
-    let layers = layers::Layers::read(file, environment, profile, &schema, &mut faults);
-    let fitting = shape::fitting(&schema, &layers, &mut faults);
-    let config = serde_json::from_value::<Config>(fitting).map_err(|error| {
-        // The schema lets through what the types do not take: reported as the types say it.
-        let place = file.map_or_else(|| "configuration".to_owned(), |file| file.display().to_string());
-        let fault = Fault { place, key: String::new(), message: error.to_string(), expected: String::new() };
-        ConfigError(faults.iter().cloned().chain([fault]).collect())
-    })?;
-    rules::check(&config, &layers, &mut faults);
-    let mut unsafe_values = Vec::new();
-    rules::unsafe_values(&config, &layers, &mut unsafe_values);
-    let warnings = match config.profile {
-        Profile::Dev => Vec::new(),
-        Profile::Staging => unsafe_values,
-        Profile::Prod => {
-            faults.append(&mut unsafe_values);
-            Vec::new()
-        }
-    };
+    let mut layers: Vec<_> = file.and_then(|file| layers::file(file, &mut faults)).into_iter().collect();
+    layers.extend(layers::variables(environment, shape, set_by_variable));
+    layers.extend(profile.map(|name| layers::argument("profile", name, &format!("--profile {name}"), shape)));
+    let (config, origins) = merge::<Config>(&mut layers, shape, &mut faults);
+    let Some(config) = config else { return Err(ConfigError(faults)) };
+
+    faults.extend(rules::check(&config, &origins));
+    let warnings = config.profile.judge(rules::unsafe_values(&config, &origins), &mut faults);
     if faults.is_empty() { Ok(Loaded { config, warnings }) } else { Err(ConfigError(faults)) }
+}
+
+/// The key that a variable sets, sections and keys joined by `__`.
+fn set_by_variable(name: &str) -> Option<String> {
+    let key = name.strip_prefix(ENV_PREFIX)?.to_ascii_lowercase();
+    (!NOT_KEYS.contains(&key.as_str())).then_some(key)
 }

@@ -1,20 +1,18 @@
 //! What no schema can say: keys that must fit each other, and values that are unsafe outside development.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
 use rustls::pki_types::ServerName;
+use trunkline_configuration::{Diagnostic, Origins, does_not_outlive_a_reboot, is_secret_reference};
 
-use super::layers::Layers;
-use super::{Config, Fault, TlsMode};
-
-/// Folders that are emptied at boot or open to every user.
-const VOLATILE: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/run"];
+use super::{Config, TlsMode};
 
 /// Everything that is wrong with a configuration whose every value has its right type and range.
-pub(super) fn check(config: &Config, layers: &Layers, faults: &mut Vec<Fault>) {
+pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
     let mut fault = |key: &str, message: String, expected: &str| {
-        faults.push(Fault { place: layers.place_of(key), key: key.to_owned(), message, expected: expected.to_owned() });
+        let location = origins.get(key).cloned().unwrap_or_default();
+        faults.push(Diagnostic { location, key: key.to_owned(), message, expected: expected.to_owned() });
     };
     let (listen, tls) = (&config.listen, &config.tls);
     if !listen.metrics.ip().is_loopback() {
@@ -46,28 +44,26 @@ pub(super) fn check(config: &Config, layers: &Layers, faults: &mut Vec<Fault>) {
     }
     let secrets = &config.secrets;
     for (key, reference) in [("secrets.pepper", &secrets.pepper), ("secrets.signing_key", &secrets.signing_key)] {
-        let good = reference.as_deref().is_none_or(|reference| match reference.split_once(':') {
-            Some(("env" | "credential", name)) => !name.is_empty() && !name.contains('/'),
-            Some(("file", path)) => path.starts_with('/'),
-            _ => false,
-        });
-        if !good {
+        if reference.as_deref().is_some_and(|reference| !is_secret_reference(reference)) {
             // The text may be the secret itself, so it is not repeated.
             let message = "not a reference to a secret".to_owned();
             fault(key, message, "`file:/path`, `credential:name` or `env:NAME`; never the secret itself");
         }
     }
+    faults
 }
 
 /// What the `prod` profile refuses: state that does not last, addresses nobody can know, a key that others read.
-pub(super) fn unsafe_values(config: &Config, layers: &Layers, found: &mut Vec<Fault>) {
+pub(super) fn unsafe_values(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
     let mut fault = |key: &str, message: String, expected: &str| {
-        let message = format!("{message}; unsafe with profile \"prod\"");
-        found.push(Fault { place: layers.place_of(key), key: key.to_owned(), message, expected: expected.to_owned() });
+        let location = origins.get(key).cloned().unwrap_or_default();
+        let message = format!("unsafe in service: {message}");
+        found.push(Diagnostic { location, key: key.to_owned(), message, expected: expected.to_owned() });
     };
     let folders = [("state", Some(&config.state)), ("database.path", config.database.path.as_ref())];
     for (key, path) in folders.into_iter().filter_map(|(key, path)| path.map(|path| (key, path))) {
-        if !path.is_absolute() || VOLATILE.iter().any(|folder| path.starts_with(Path::new(folder))) {
+        if !path.is_absolute() || does_not_outlive_a_reboot(path) {
             let message = format!("{} is emptied at boot, open to every user, or relative", path.display());
             fault(key, message, "a folder such as /var/lib/trunkline-control-plane");
         }
@@ -85,4 +81,5 @@ pub(super) fn unsafe_values(config: &Config, layers: &Layers, found: &mut Vec<Fa
     {
         fault("tls.key", format!("every user may read {}", key.display()), "`chmod o-rwx` on it");
     }
+    found
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use trunkline_configuration::Profile;
 
 /// Configuration of the control plane. Every key has a default; the defaults bind loopback only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,24 +28,6 @@ pub struct Config {
     pub database: Database,
     /// Limits.
     pub limits: Limits,
-}
-
-/// How strictly unsafe values are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Profile {
-    /// They are accepted.
-    #[default]
-    Dev,
-    /// They are accepted with a warning.
-    Staging,
-    /// They are refused.
-    Prod,
-}
-
-impl Profile {
-    /// Every profile's name, as written.
-    pub const NAMES: [&str; 3] = ["dev", "staging", "prod"];
 }
 
 /// Addresses to listen on; port 0 takes a free port.
@@ -140,7 +123,7 @@ pub struct Limits {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            profile: Profile::Dev,
+            profile: Profile::default(),
             state: PathBuf::from("/var/lib/trunkline-control-plane"),
             tenant: "default".to_owned(),
             listen: Listen::default(),

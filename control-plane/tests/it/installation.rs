@@ -106,9 +106,10 @@ async fn whatever_the_umask_nobody_else_may_read_the_state_and_the_key_is_in_a_f
     }
     let key = server.key();
     assert!(key.starts_with("tl_live_"));
+    // The key is filed before it is spoken of, so all is said only when the server has ended.
+    assert_eq!(server.stop(), 0);
     let said = std::fs::read_to_string(said).unwrap();
     assert!(!said.contains(&key) && said.contains("admin.key"), "{said}");
-    assert_eq!(server.stop(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,8 +176,8 @@ fn a_wrong_configuration_ends_with_two_and_every_fault() {
         let refused = run.arg(command).arg("--config").arg(&file).output().unwrap();
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(2), "{said}");
-        assert!(said.contains("cp.toml:2: listen.publik: unknown key; did you mean `public`?"), "{said}");
-        assert!(said.contains("cp.toml:3: listen.sync: 0.0.0.0:1 would be plain HTTP beyond this host"), "{said}");
+        assert!(said.contains("cp.toml:2:1: listen.publik: unknown key; did you mean `public`?"), "{said}");
+        assert!(said.contains("cp.toml:3:8: listen.sync: 0.0.0.0:1 would be plain HTTP beyond this host"), "{said}");
     }
     let in_order = run(scratch.path(), &["check"]);
     assert_eq!(in_order.status.code(), Some(0), "{in_order:?}");

@@ -3,9 +3,10 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+use trunkline_configuration::Profile;
 use trunkline_runtime::Serving;
 
-use crate::config::{Loaded, Profile};
+use crate::config::Loaded;
 use crate::owner::{self, Acting};
 use crate::{Configuration, exit, plugins, secrets};
 

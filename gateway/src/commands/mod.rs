@@ -18,7 +18,7 @@ use crate::{Configuration, exit};
 /// Loads the configuration or prints every fault in it.
 pub(crate) fn load(configuration: &Configuration) -> Result<Loaded, u8> {
     let mut set = configuration.set.clone();
-    set.extend(configuration.profile.map(|profile| format!("profile={}", profile.name())));
+    set.extend(configuration.profile.iter().map(|profile| format!("profile={profile}")));
     config::load(configuration.config.as_deref(), &set).map_err(|diagnostics| {
         for diagnostic in &diagnostics {
             eprintln!("{diagnostic}");

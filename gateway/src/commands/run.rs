@@ -7,8 +7,9 @@ use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use trunkline_configuration::Profile;
 
-use crate::config::{Loaded, Profile};
+use crate::config::Loaded;
 use crate::endpoints::Endpoints;
 use crate::{Configuration, admin, exit, logging, owner, secrets, service, wiring};
 

@@ -1,15 +1,11 @@
 //! Configuration: layers merged by figment, every fault in them found with file, line and key.
 
-mod diagnostic;
-mod document;
-mod layers;
 mod objects;
 mod profile;
 #[cfg(test)]
 mod reference;
 mod rules;
 mod schema;
-mod shape;
 #[cfg(test)]
 mod tests;
 pub(crate) mod written;
@@ -17,17 +13,11 @@ pub(crate) mod written;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use figment::Figment;
-use figment::providers::Serialized;
 use serde_json::Value;
 use trunkline_api::object::Object;
+use trunkline_configuration::{Diagnostic, Node, Origins, Shape, layers, merge};
 
-use diagnostic::Location;
-pub(crate) use diagnostic::{Diagnostic, did_you_mean};
-pub(crate) use profile::Profile;
-use rules::Origins;
 pub(crate) use schema::{Config, History, Log, LogFormat, Plugins, Secret, UnknownPeer};
-use shape::Shape;
 
 /// The file when none is named.
 pub(crate) const DEFAULT_FILE: &str = "/etc/trunkline/trunkline.toml";
@@ -64,46 +54,39 @@ fn load_from(
     let shape = Shape::new(&schema);
     let mut faults = Vec::new();
 
-    let mut layers = layers::files(&path, file.is_some(), &mut faults);
-    layers.extend(layers::variables(environment, shape));
+    let mut layers = files(&path, file.is_some(), &mut faults);
+    layers.extend(layers::variables(environment, shape, set_by_variable));
     layers.extend(layers::arguments(set, shape, &mut faults));
+    let (config, origins) = merge::<Config>(&mut layers, shape, &mut faults);
+    let Some(config) = config else { return Err(faults) };
 
-    let mut origins = Origins::new();
-    let mut figment = Figment::from(Serialized::defaults(Config::default()));
-    for layer in &mut layers {
-        // What does not fit is reported here and left out, so that the rest can be looked at.
-        shape.check("", layer, &mut faults);
-        layer.leaves("", &mut |key, at| {
-            origins.insert(key.to_owned(), at.clone());
-        });
-        figment = figment.merge(Serialized::defaults(layer.to_json()));
-    }
+    faults.extend(rules::check(&config, &origins));
+    let warnings = config.profile.judge(profile::unsafe_values(&config, &origins), &mut faults);
+    let beside = || path.parent().unwrap_or(Path::new("")).join("conf.d/objects");
+    let folder = config.objects.dir.clone().unwrap_or_else(beside);
+    let objects = objects::load(&folder, config.control_plane.url.is_empty(), &mut faults);
+    if faults.is_empty() { Ok(Loaded { config, objects, origins, objects_dir: folder, warnings }) } else { Err(faults) }
+}
 
-    match figment.extract::<Config>() {
-        Ok(config) => {
-            faults.extend(rules::check(&config, &origins));
-            let mut warnings = profile::unsafe_values(&config, &origins);
-            match config.profile {
-                Profile::Dev => warnings.clear(),
-                Profile::Staging => {}
-                Profile::Prod => faults.append(&mut warnings),
-            }
-            let beside = || path.parent().unwrap_or(Path::new("")).join("conf.d/objects");
-            let folder = config.objects.dir.clone().unwrap_or_else(beside);
-            let objects = objects::load(&folder, config.control_plane.url.is_empty(), &mut faults);
-            if faults.is_empty() {
-                Ok(Loaded { config, objects, origins, objects_dir: folder, warnings })
-            } else {
-                Err(faults)
-            }
-        }
-        Err(errors) => {
-            for error in errors {
-                let key = error.path.join(".");
-                let location = origins.get(&key).cloned().unwrap_or(Location::Default);
-                faults.push(Diagnostic { location, key, message: error.kind.to_string(), expected: String::new() });
-            }
-            Err(faults)
-        }
+/// The file and `conf.d/*.toml` beside it; one that was named must exist, the default one need not.
+fn files(path: &Path, named: bool, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
+    let mut found = Vec::new();
+    if named || path.exists() {
+        found.extend(layers::file(path, faults));
     }
+    let folder = path.parent().unwrap_or(Path::new("")).join("conf.d");
+    for path in layers::toml_files(&folder, faults) {
+        found.extend(layers::file(&path, faults));
+    }
+    found
+}
+
+/// `TRUNKLINE_` and the key, sections and keys joined by `__`. A variable without `__` is no configuration, but for the
+/// one key of no section; those of the control plane (`TRUNKLINE_CP_`) are not ours.
+fn set_by_variable(name: &str) -> Option<String> {
+    if name == "TRUNKLINE_PROFILE" {
+        return Some("profile".to_owned());
+    }
+    let key = name.strip_prefix("TRUNKLINE_").filter(|key| key.contains("__") && !key.starts_with("CP_"));
+    key.map(str::to_owned)
 }

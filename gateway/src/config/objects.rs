@@ -10,12 +10,8 @@ use trunkline_api::id::{Id, Prefix};
 use trunkline_api::object::{
     Body, Kind, NumberBody, Object, ObjectError, ProviderBody, RouteBody, TenantBody, TrunkBody,
 };
+use trunkline_configuration::{Content, Diagnostic, Location, Node, Shape, dotted, layers, unknown_key};
 use trunkline_route::Table;
-
-use super::diagnostic::{Diagnostic, Location};
-use super::document::{Content, Node, dotted};
-use super::layers;
-use super::shape::{Shape, unknown_key};
 
 /// Reads every object of a folder. `alone` says that no control plane sends further ones, so that what an object
 /// refers to must be here.

@@ -11,44 +11,11 @@
 //!
 //! Plain HTTP to a control plane beyond this host and an admin API off loopback are refused whatever the profile.
 
-use std::path::Path;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use trunkline_configuration::{Diagnostic, Origins, does_not_outlive_a_reboot};
 
-use super::diagnostic::Diagnostic;
-use super::rules::Origins;
 use super::schema::Config;
-
-/// Folders that everybody may write and that do not outlive a reboot.
-const PASSING: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/run/user"];
-
-/// What becomes of unsafe values.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Profile {
-    /// They are allowed.
-    Dev,
-    /// They are warned about.
-    #[default]
-    Staging,
-    /// They are refused.
-    Prod,
-}
-
-impl Profile {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Dev => "dev",
-            Self::Staging => "staging",
-            Self::Prod => "prod",
-        }
-    }
-}
 
 /// Unsafe values, whatever the profile.
 pub(crate) fn unsafe_values(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
@@ -75,10 +42,10 @@ pub(crate) fn unsafe_values(config: &Config, origins: &Origins) -> Vec<Diagnosti
         ("recording.dir", config.recording.dir.as_ref()),
     ];
     for (key, folder) in folders {
-        if folder.is_some_and(|folder| PASSING.iter().any(|passing| folder.starts_with(Path::new(passing)))) {
+        if folder.is_some_and(|folder| does_not_outlive_a_reboot(folder)) {
             report(
                 key,
-                "everybody may write around it, and a reboot empties it",
+                "everybody may write around it, or a reboot empties it",
                 "a folder such as `/var/lib/trunkline`",
             );
         }

@@ -1,13 +1,10 @@
 //! What no schema can say: keys that must fit each other, addresses that must be reachable or must not be.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::diagnostic::{Diagnostic, Location};
-use super::schema::Config;
+use trunkline_configuration::{Diagnostic, Origins, is_secret_reference};
 
-/// Where each key was last set.
-pub(crate) type Origins = BTreeMap<String, Location>;
+use super::schema::Config;
 
 /// Everything that is wrong with a configuration whose every value has its right type and range.
 pub(crate) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
@@ -72,12 +69,7 @@ pub(crate) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
         fault("log.level", format!("{:?} is no filter: {error}", config.log.level), expected);
     }
     for (name, secret) in &config.secrets {
-        let good = match secret.from.split_once(':') {
-            Some(("env" | "credential", name)) => !name.is_empty() && !name.contains('/'),
-            Some(("file", path)) => path.starts_with('/'),
-            _ => false,
-        };
-        if !good {
+        if !is_secret_reference(&secret.from) {
             // The text may be the secret itself, so it is not repeated.
             fault(
                 &format!("secrets.{name}.from"),

@@ -107,9 +107,9 @@ fn unsafe_values_are_allowed_warned_about_or_refused_by_the_profile() {
     assert!(refused[0].starts_with("trunkline.toml:3:18: plugins.allow_unsigned: unsafe in service: "), "{refused:?}");
     // The variable wins over the file, the argument over the variable.
     let staging = folder.load(&[("TRUNKLINE_PROFILE", "staging")], &[]).unwrap();
-    assert_eq!((staging.config.profile, staging.warnings.len()), (super::Profile::Staging, 1));
+    assert_eq!((staging.config.profile, staging.warnings.len()), (trunkline_configuration::Profile::Staging, 1));
     let dev = folder.load(&[("TRUNKLINE_PROFILE", "staging")], &["profile=dev"]).unwrap();
-    assert_eq!((dev.config.profile, dev.warnings.len()), (super::Profile::Dev, 0));
+    assert_eq!((dev.config.profile, dev.warnings.len()), (trunkline_configuration::Profile::Dev, 0));
     let unknown = folder.load(&[("TRUNKLINE_PROFILE", "production")], &[]).unwrap_err();
     assert!(unknown[0].starts_with("environment variable TRUNKLINE_PROFILE: profile: the text \"production\" does"));
 }

@@ -15,6 +15,7 @@ const ARROWS: &[Row] = &[
     ("trunkline-sdp", &["trunkline-leg"], &[]),
     ("trunkline-route", &["trunkline-api"], &[]),
     // Adapters.
+    ("trunkline-configuration", &[], &[]),
     ("trunkline-egress", &[], &[]),
     ("trunkline-sip", &["trunkline-sdp", "trunkline-leg", "trunkline-api", "trunkline-route"], &[]),
     ("trunkline-media", &["trunkline-leg", "trunkline-dsp"], &["trunkline-allocations"]),
@@ -51,12 +52,17 @@ const ARROWS: &[Row] = &[
             "trunkline-edge-store",
             "trunkline-sync",
             "trunkline-route",
+            "trunkline-configuration",
             "trunkline-egress",
             "trunkline-api",
         ],
         &[],
     ),
-    ("trunkline-control-plane", &["trunkline-api", "trunkline-route", "trunkline-egress"], &[]),
+    (
+        "trunkline-control-plane",
+        &["trunkline-api", "trunkline-route", "trunkline-configuration", "trunkline-egress"],
+        &[],
+    ),
     // Whole-product tests know the product by its binaries alone; the host is the ear they listen with, in which the
     // shipped recogniser runs.
     ("trunkline-tests", &["trunkline-caller", "trunkline-plugin-host"], &[]),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
 use super::file::{File, inline};
-use crate::config::did_you_mean;
+use trunkline_configuration::did_you_mean;
 
 /// The schema of a plugin's settings; empty when it takes none.
 pub(super) fn schema(path: Option<&Path>) -> anyhow::Result<Value> {

@@ -51,8 +51,9 @@ fn examples() -> Vec<(String, String)> {
 fn load(folder: &Path) -> Result<Loaded, String> {
     let file = folder.join("trunkline.toml");
     std::fs::write(&file, "profile = \"dev\"\n").unwrap();
-    let said =
-        |faults: Vec<crate::config::Diagnostic>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let said = |faults: Vec<trunkline_configuration::Diagnostic>| {
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
     crate::config::load(Some(&file), &[]).map_err(said)
 }
 

@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 /// A file as read, to turn offsets into lines.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub struct Source {
     /// Its path, as shown.
-    pub(crate) name: String,
+    pub name: String,
     /// Its text.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// Where something was written.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum Location {
+pub enum Location {
     /// At a byte offset of a file.
     At(Arc<Source>, usize),
     /// A file as a whole.
     File(String),
     /// An environment variable.
     Variable(String),
-    /// A `--set` argument.
+    /// An argument of the command line, as typed.
     Argument(String),
     /// Nowhere: a default.
     #[default]
@@ -30,7 +30,7 @@ pub(crate) enum Location {
 
 impl Location {
     /// Whether it is in this file.
-    pub(crate) fn is_in(&self, file: &std::path::Path) -> bool {
+    pub fn is_in(&self, file: &std::path::Path) -> bool {
         match self {
             Self::At(source, _) => std::path::Path::new(&source.name) == file,
             Self::File(name) => std::path::Path::new(name) == file,
@@ -51,7 +51,7 @@ impl fmt::Display for Location {
             }
             Self::File(name) => f.write_str(name),
             Self::Variable(name) => write!(f, "environment variable {name}"),
-            Self::Argument(text) => write!(f, "--set {text}"),
+            Self::Argument(text) => f.write_str(text),
             Self::Default => f.write_str("defaults"),
         }
     }
@@ -59,15 +59,15 @@ impl fmt::Display for Location {
 
 /// A fault. Shown as `file:line:column: key: message (expected ...)`.
 #[derive(Debug, Clone)]
-pub(crate) struct Diagnostic {
+pub struct Diagnostic {
     /// Where.
-    pub(crate) location: Location,
+    pub location: Location,
     /// Which key, dotted; empty when it is about a file.
-    pub(crate) key: String,
+    pub key: String,
     /// What is wrong.
-    pub(crate) message: String,
+    pub message: String,
     /// What was expected; may be empty.
-    pub(crate) expected: String,
+    pub expected: String,
 }
 
 impl fmt::Display for Diagnostic {
@@ -85,32 +85,13 @@ impl fmt::Display for Diagnostic {
 }
 
 /// The known name that an unknown one was probably meant to be.
-pub(crate) fn did_you_mean<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn did_you_mean<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (unknown.chars().count() / 3).max(1);
     known
-        .map(|name| (distance(unknown, name), name))
+        .map(|name| (strsim::osa_distance(unknown, name), name))
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, name)| name)
-}
-
-/// Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
-    for (i, &left) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, &right) in b.iter().enumerate() {
-            let substitute = rows[i][j] + usize::from(left != right);
-            let mut cost = substitute.min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && left == b[j - 1] && a[i - 1] == right {
-                cost = cost.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(cost);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

@@ -6,21 +6,23 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Diagnostic, Location, Source};
+use crate::diagnostic::{Diagnostic, Location, Source};
 
 /// Most syntax faults reported for one file.
 const MAX_SYNTAX_FAULTS: usize = 20;
 
 /// A value and where it was written.
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) at: Location,
-    pub(crate) content: Content,
+pub struct Node {
+    /// Where it begins.
+    pub at: Location,
+    /// What it holds.
+    pub content: Content,
 }
 
 /// What a node holds.
 #[derive(Debug, Clone)]
-pub(crate) enum Content {
+pub enum Content {
     /// Anything but a table or an array.
     Leaf(Value),
     /// An array.
@@ -31,15 +33,18 @@ pub(crate) enum Content {
 
 /// A key of a table.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) key_at: Location,
-    pub(crate) value: Node,
+pub struct Entry {
+    /// The key, without those above it.
+    pub key: String,
+    /// Where the key stands.
+    pub key_at: Location,
+    /// What is set.
+    pub value: Node,
 }
 
 impl Node {
     /// The value without its places.
-    pub(crate) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         match &self.content {
             Content::Leaf(value) => value.clone(),
             Content::Array(items) => Value::Array(items.iter().map(Self::to_json).collect()),
@@ -50,7 +55,7 @@ impl Node {
     }
 
     /// What kind of value it is, for messages.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         match &self.content {
             Content::Leaf(Value::String(text)) => format!("the text {text:?}"),
             Content::Leaf(value) => format!("`{value}`"),
@@ -60,7 +65,7 @@ impl Node {
     }
 
     /// An entry of a table.
-    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
+    pub fn get(&self, key: &str) -> Option<&Entry> {
         match &self.content {
             Content::Table(entries) => entries.iter().find(|entry| entry.key == key),
             Content::Leaf(_) | Content::Array(_) => None,
@@ -68,7 +73,7 @@ impl Node {
     }
 
     /// The nearest place to an RFC 6901 pointer: of the value itself, else of the closest thing around it.
-    pub(crate) fn near(&self, pointer: &str) -> Location {
+    pub fn near(&self, pointer: &str) -> Location {
         let mut node = self;
         let mut at = self.at.clone();
         for token in pointer.split('/').skip(1) {
@@ -86,7 +91,7 @@ impl Node {
     }
 
     /// Calls `each` with the dotted key and place of every leaf and list.
-    pub(crate) fn leaves(&self, key: &str, each: &mut impl FnMut(&str, &Location)) {
+    pub fn leaves(&self, key: &str, each: &mut impl FnMut(&str, &Location)) {
         match &self.content {
             Content::Leaf(_) | Content::Array(_) => each(key, &self.at),
             Content::Table(entries) => {
@@ -99,7 +104,7 @@ impl Node {
 }
 
 /// A key below another.
-pub(crate) fn dotted(key: &str, inner: &str) -> String {
+pub fn dotted(key: &str, inner: &str) -> String {
     if key.is_empty() { inner.to_owned() } else { format!("{key}.{inner}") }
 }
 

@@ -3,24 +3,24 @@
 
 use serde_json::{Map, Value};
 
-use super::diagnostic::{Diagnostic, Location, did_you_mean};
-use super::document::{Content, Entry, Node, dotted};
+use crate::diagnostic::{Diagnostic, Location, did_you_mean};
+use crate::document::{Content, Entry, Node, dotted};
 
 /// A schema with its definitions.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape<'a> {
+pub struct Shape<'a> {
     root: &'a Value,
     here: &'a Value,
 }
 
 impl<'a> Shape<'a> {
     /// The shape of a whole document.
-    pub(crate) const fn new(root: &'a Value) -> Self {
+    pub const fn new(root: &'a Value) -> Self {
         Self { root, here: root }
     }
 
     /// The shape of a key below this one, `None` when there is no such key.
-    pub(crate) fn key(self, key: &str) -> Option<Self> {
+    pub fn key(self, key: &str) -> Option<Self> {
         let here = self.resolved();
         let inner = here.get("properties").and_then(|properties| properties.get(key));
         let other = || here.get("additionalProperties").filter(|other| other.is_object());
@@ -28,14 +28,13 @@ impl<'a> Shape<'a> {
     }
 
     /// Names of the keys of a table, none when it has none of its own.
-    #[cfg(test)]
-    pub(crate) fn names_of_keys(self) -> Vec<&'a str> {
+    pub fn names_of_keys(self) -> Vec<&'a str> {
         let known = self.resolved().get("properties").and_then(Value::as_object);
         known.into_iter().flat_map(Map::keys).map(String::as_str).collect()
     }
 
     /// The JSON types a value may have.
-    pub(crate) fn types(self) -> Vec<&'a str> {
+    pub fn types(self) -> Vec<&'a str> {
         match self.resolved().get("type") {
             Some(Value::String(one)) => vec![one],
             Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
@@ -46,7 +45,7 @@ impl<'a> Shape<'a> {
 
     /// Reports what is wrong with `node` and removes it from the document, so that the rest can be looked at as if it
     /// were absent. True when the node itself may stay.
-    pub(crate) fn check(self, key: &str, node: &mut Node, faults: &mut Vec<Diagnostic>) -> bool {
+    pub fn check(self, key: &str, node: &mut Node, faults: &mut Vec<Diagnostic>) -> bool {
         let shape = Self { root: self.root, here: self.resolved() };
         let Some(shape) = shape.variant(key, node, faults) else { return false };
         let types = shape.types();
@@ -68,7 +67,7 @@ impl<'a> Shape<'a> {
                         inner.check(&format!("{key}[{}]", index - 1), item, faults)
                     });
                 }
-                return true;
+                shape.has_room_for(items.len())
             }
             Content::Table(_) | Content::Array(_) => false,
             Content::Leaf(Value::Bool(_)) => fits("boolean"),
@@ -92,7 +91,7 @@ impl<'a> Shape<'a> {
     }
 
     /// What fits here, in words.
-    pub(crate) fn expectation(self) -> String {
+    pub fn expectation(self) -> String {
         let here = self.resolved();
         if let Some(names) = self.constants() {
             return format!("one of {}", quoted(names.into_iter()));
@@ -111,7 +110,10 @@ impl<'a> Shape<'a> {
                 (Some(least), Some(most)) => format!("text of {least} to {most} characters"),
                 _ => "text in quotes".to_owned(),
             },
-            (Some("array"), _) => "a list such as `[\"a\", \"b\"]`".to_owned(),
+            (Some("array"), _) => match here.get("maxItems") {
+                Some(most) => format!("a list such as `[\"a\", \"b\"]` of at most {most}"),
+                None => "a list such as `[\"a\", \"b\"]`".to_owned(),
+            },
             (Some("object"), _) => "a table".to_owned(),
             _ => String::new(),
         }
@@ -241,6 +243,13 @@ impl<'a> Shape<'a> {
         required.filter_map(Value::as_str).map(|name| self.tag(name).and_then(Value::as_str).unwrap_or(name)).collect()
     }
 
+    /// Whether a list may be this long.
+    fn has_room_for(self, items: usize) -> bool {
+        let limit = |name: &str| self.here.get(name).and_then(Value::as_u64);
+        limit("minItems").is_none_or(|least| items as u64 >= least)
+            && limit("maxItems").is_none_or(|most| items as u64 <= most)
+    }
+
     /// Ranges, lengths, enumerations and formats.
     fn holds(self, node: &Node) -> bool {
         let limit = |name: &str| self.here.get(name).and_then(Value::as_f64);
@@ -268,12 +277,7 @@ impl<'a> Shape<'a> {
 }
 
 /// A key that nobody knows, with the one that was probably meant.
-pub(crate) fn unknown_key(
-    key: String,
-    name: &str,
-    location: Location,
-    known: Option<&Map<String, Value>>,
-) -> Diagnostic {
+pub fn unknown_key(key: String, name: &str, location: Location, known: Option<&Map<String, Value>>) -> Diagnostic {
     let names = || known.into_iter().flat_map(Map::keys).map(String::as_str);
     let message = match did_you_mean(name, names()) {
         Some(meant) => format!("unknown key; did you mean `{meant}`?"),

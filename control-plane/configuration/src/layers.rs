@@ -1,5 +1,4 @@
-//! Where a configuration comes from: the file, `conf.d/*.toml` beside it in the order of their names, environment
-//! variables, `--set` arguments. Later ones win.
+//! Where a configuration comes from: files, environment variables, arguments of the command line.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,34 +8,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::diagnostic::{Diagnostic, Location, Source};
-use super::document::{self, Content, Entry, Node};
-use super::shape::Shape;
+use crate::diagnostic::{Diagnostic, Location, Source};
+use crate::document::{self, Content, Entry, Node};
+use crate::shape::Shape;
 
-/// Prefix of environment variables; sections and keys are joined by `__`. A variable without `__` is no
-/// configuration, and those of the control plane (`TRUNKLINE_CP_`) are not ours.
-const PREFIX: &str = "TRUNKLINE_";
-/// The one key of no section has a variable of its own.
-const PROFILE: &str = "TRUNKLINE_PROFILE";
-const OTHER_PREFIX: &str = "TRUNKLINE_CP_";
 /// Largest configuration file, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// Reads the files; one that was named must exist, the default one need not.
-pub(crate) fn files(path: &Path, named: bool, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
-    let mut layers = Vec::new();
-    if named || path.exists() {
-        layers.extend(file(path, faults));
-    }
-    let folder = path.parent().unwrap_or(Path::new("")).join("conf.d");
-    for path in toml_files(&folder, faults) {
-        layers.extend(file(&path, faults));
-    }
-    layers
-}
-
 /// Reads and parses a file.
-pub(crate) fn file(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<Node> {
+pub fn file(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<Node> {
     let fault = |message: String| Diagnostic {
         location: Location::File(path.display().to_string()),
         key: String::new(),
@@ -67,7 +47,7 @@ pub(crate) fn file(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<Node> {
 }
 
 /// The `*.toml` files of a folder in the order of their names; none when there is no such folder.
-pub(crate) fn toml_files(folder: &Path, faults: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+pub fn toml_files(folder: &Path, faults: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
@@ -89,33 +69,34 @@ pub(crate) fn toml_files(folder: &Path, faults: &mut Vec<Diagnostic>) -> Vec<Pat
     paths
 }
 
-/// Environment variables, in the order of their names.
-pub(crate) fn variables(environment: BTreeMap<String, String>, shape: Shape<'_>) -> Vec<Node> {
-    let ours = |name: &str| {
-        if name == PROFILE {
-            return Some("profile".to_owned());
-        }
-        let rest = name.strip_prefix(PREFIX).filter(|rest| rest.contains("__"));
-        rest.filter(|_| !name.starts_with(OTHER_PREFIX)).map(str::to_ascii_lowercase)
-    };
+/// Environment variables, in the order of their names. `key` gives what a variable sets, sections and keys joined by
+/// `__` as in its name, or `None` when it is no configuration.
+pub fn variables(
+    environment: BTreeMap<String, String>,
+    shape: Shape<'_>,
+    key: impl Fn(&str) -> Option<String>,
+) -> Vec<Node> {
     let layer = |(name, text): (String, String)| {
-        let keys = ours(&name)?;
+        let keys = key(&name)?.to_ascii_lowercase();
         Some(assignment(&keys.split("__").collect::<Vec<_>>(), &text, &Location::Variable(name), shape))
     };
     environment.into_iter().filter_map(layer).collect()
 }
 
+/// A key that an argument of the command line sets; `typed` is the argument as it was typed.
+pub fn argument(key: &str, text: &str, typed: &str, shape: Shape<'_>) -> Node {
+    assignment(&key.split('.').collect::<Vec<_>>(), text, &Location::Argument(typed.to_owned()), shape)
+}
+
 /// `--set key=value` arguments, in their order.
-pub(crate) fn arguments(set: &[String], shape: Shape<'_>, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
+pub fn arguments(set: &[String], shape: Shape<'_>, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
     let mut layers = Vec::new();
     for argument in set {
-        let at = Location::Argument(argument.clone());
+        let shown = format!("--set {argument}");
         match argument.split_once('=') {
-            Some((keys, text)) if !keys.is_empty() => {
-                layers.push(assignment(&keys.split('.').collect::<Vec<_>>(), text, &at, shape));
-            }
+            Some((keys, text)) if !keys.is_empty() => layers.push(self::argument(keys, text, &shown, shape)),
             _ => faults.push(Diagnostic {
-                location: at,
+                location: Location::Argument(shown),
                 key: String::new(),
                 message: "no value".to_owned(),
                 expected: "`section.key=value`".to_owned(),
