@@ -4,6 +4,8 @@
 //! A program brings its own type, whose JSON Schema (schemars) says what fits; its own files, variables and arguments
 //! as [`layers`]; and its own rules. What no schema can say, keys that must fit each other, stays with the program.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
+
 mod diagnostic;
 mod document;
 mod example;
