@@ -5,10 +5,9 @@ use std::path::Path;
 use trunkline_api::object::{Kind, Object, TenantBody};
 use trunkline_api::{Id, Prefix};
 
-use crate::clock;
 use crate::keyring::Keyring;
-use crate::state_folder::{self, FolderError};
 use crate::store::{Db, StoreError, args, keys, mint, prices, state};
+use crate::{FolderError, clock};
 
 /// The admin key's file in the state folder.
 pub(crate) const ADMIN_KEY: &str = "admin.key";
@@ -81,7 +80,8 @@ pub(crate) async fn another_key(
 
 fn keep(state: &Path, key: &str) -> Result<(), FolderError> {
     let path = state.join(ADMIN_KEY);
-    state_folder::replace(&path, format!("{key}\n").as_bytes()).map_err(|source| FolderError::Io { path, source })
+    trunkline_state_folder::replace(&path, format!("{key}\n").as_bytes())
+        .map_err(|source| FolderError::Io { path, source })
 }
 
 /// The oldest tenant, which the command line works for.

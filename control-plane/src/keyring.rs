@@ -15,7 +15,6 @@ use sha2::Sha256;
 
 use crate::config::Secrets;
 use crate::secret::{SecretError, random};
-use crate::state_folder;
 
 /// Longest text that may hold 32 bytes.
 const LONGEST: u64 = 256;
@@ -111,7 +110,7 @@ fn kept(path: &Path, missing: Missing, consequence: &'static str) -> Result<[u8;
     if missing == Missing::Refuse {
         return Err(SecretError::Missing { path: path.to_owned(), consequence });
     }
-    if state_folder::create(path, &random::<32>()?).map_err(io)? {
+    if trunkline_state_folder::create(path, &random::<32>()?).map_err(io)? {
         tracing::info!(path = %path.display(), "made a secret; keep a backup of it");
     }
     // Read back: another process may have been first.
@@ -194,7 +193,7 @@ mod tests {
             let error = open(folder.path(), Missing::Refuse).unwrap_err().to_string();
             assert!(error.contains(file.to_str().unwrap()) && error.contains("backup"), "{error}");
             assert!(!file.exists());
-            state_folder::replace(&file, &bytes).unwrap();
+            trunkline_state_folder::replace(&file, &bytes).unwrap();
         }
         std::fs::write(folder.path().join("pepper.key"), "short").unwrap();
         assert!(matches!(open(folder.path(), Missing::Make), Err(SecretError::Size(_))));
@@ -208,10 +207,10 @@ mod tests {
         let hexadecimal = "a7".repeat(32);
         for text in [vec![0xa7; 32], format!("{hexadecimal}\n").into_bytes(), STANDARD.encode([0xa7; 32]).into_bytes()]
         {
-            state_folder::replace(&file, &text).unwrap();
+            trunkline_state_folder::replace(&file, &text).unwrap();
             assert_eq!(referred(&reference).unwrap(), [0xa7; 32]);
         }
-        state_folder::replace(&file, b"too short").unwrap();
+        trunkline_state_folder::replace(&file, b"too short").unwrap();
         assert!(matches!(referred(&reference), Err(SecretError::Reference { .. })));
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o604)).unwrap();
         assert!(matches!(referred(&reference), Err(SecretError::Exposed(_))));

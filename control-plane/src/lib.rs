@@ -6,9 +6,9 @@
 
 pub mod config;
 pub mod keyring;
-pub mod owner;
 pub mod secret;
 pub mod server;
+pub mod state;
 pub mod store;
 pub mod tls;
 
@@ -18,9 +18,8 @@ mod clock;
 mod http;
 mod metrics;
 mod notify;
-mod state_folder;
 mod sync;
 
 pub use api::openapi_json;
 pub use bootstrap::BootstrapError;
-pub use state_folder::FolderError;
+pub use trunkline_state_folder::FolderError;

@@ -10,11 +10,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{CommandFactory as _, Parser, Subcommand};
-use rustix::fs::Mode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use trunkline_control_plane::config::{Config, DEFAULT_FILE, Profile};
-use trunkline_control_plane::{openapi_json, owner, server, tls};
+use trunkline_control_plane::{openapi_json, server, state, tls};
 
 /// Trunkline's control plane.
 #[derive(Debug, Parser)]
@@ -69,7 +68,7 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     // Whatever this process makes is for its user alone, also what a library makes.
-    rustix::process::umask(Mode::from_raw_mode(0o077));
+    trunkline_state_folder::umask();
     let arguments = Arguments::parse();
     if let Command::Manual { folder } = &arguments.command {
         return match manual::write(Arguments::command(), folder) {
@@ -100,8 +99,10 @@ fn main() -> ExitCode {
         tracing::warn!("{warning}");
     }
     let config = loaded.config;
-    if let Err(error) = owner::act_as(&config.state) {
-        tracing::error!("cannot act as the owner of {}: {error}", config.state.display());
+    // A check changes nothing: it does not make the folder either.
+    let looks_only = matches!(arguments.command, Command::Check) && !config.state.exists();
+    if !looks_only && let Err(error) = state::FOLDER.become_owner(&config.state) {
+        tracing::error!("{error}");
         return ExitCode::FAILURE;
     }
     if matches!(arguments.command, Command::Check) {

@@ -24,10 +24,9 @@ use crate::http::serve;
 use crate::keyring::{Keyring, Missing};
 use crate::metrics::Metrics;
 use crate::secret::SecretError;
-use crate::state_folder::{self, FolderError};
 use crate::store::{Db, StoreError, fleet};
 use crate::tls::{self, Tls, TlsError};
-use crate::{api, bootstrap, clock, notify, sync};
+use crate::{FolderError, api, bootstrap, clock, notify, state, sync};
 
 /// Why the control plane did not start.
 #[derive(Debug, thiserror::Error)]
@@ -211,7 +210,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let ended = match first {
         Ok(key) => {
             running.admin_key = key;
-            state_folder::replace(&path, endpoints.to_string().as_bytes()).map_err(|error| io(&path)(error).into())
+            trunkline_state_folder::replace(&path, endpoints.to_string().as_bytes())
+                .map_err(|error| io(&path)(error).into())
         }
         Err(error) => Err(ServeError::from(error)),
     };
@@ -227,10 +227,10 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
 
 /// The state folder, for one process alone, with what is in it. Secrets are made only while no tenant needs them.
 async fn open(config: &Config) -> Result<(File, Db, Keyring), ServeError> {
-    state_folder::open(&config.state)?;
+    state::FOLDER.open(&config.state)?;
     let path = config.state.join("serve.lock");
     let io = |source| FolderError::Io { path: path.clone(), source };
-    state_folder::reserve(&path).map_err(io)?;
+    trunkline_state_folder::reserve(&path).map_err(io)?;
     let lock = File::options().write(true).open(&path).map_err(io)?;
     if lock.try_lock().is_err() {
         return Err(ServeError::InUse(config.state.clone()));
@@ -267,7 +267,7 @@ impl Running {
 
 /// Brings the database up to date without serving.
 pub async fn migrate(config: &Config) -> Result<(), ServeError> {
-    state_folder::open(&config.state)?;
+    state::FOLDER.open(&config.state)?;
     Db::open(&config.database_path()).await?.close().await;
     Ok(())
 }
@@ -303,12 +303,12 @@ pub async fn admin_key(config: &Config, in_file: bool) -> Result<String, ServeEr
 
 /// The certificate authority that clients have to trust, in PEM; none when its certificate is from a public one.
 pub fn authority(config: &Config) -> Result<Option<String>, ServeError> {
-    state_folder::open(&config.state)?;
+    state::FOLDER.open(&config.state)?;
     Ok(tls::authority_pem(config)?)
 }
 
 async fn beside(config: &Config) -> Result<(Db, Keyring, Id), ServeError> {
-    state_folder::open(&config.state)?;
+    state::FOLDER.open(&config.state)?;
     let db = Db::open(&config.database_path()).await?;
     let tenant = bootstrap::first_tenant(&db).await?.ok_or(ServeError::NoTenant)?;
     let keyring = Keyring::open(&config.state, &config.secrets, Missing::Refuse)?;

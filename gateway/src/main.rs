@@ -9,12 +9,11 @@ mod enrolment;
 mod history;
 mod logging;
 mod metrics;
-mod owner;
 mod plugins;
-mod private;
 mod secrets;
 mod service;
 mod spool;
+mod state;
 mod wiring;
 
 use std::path::PathBuf;
@@ -125,7 +124,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // What is written for others to read, pages and completions, keeps the umask it was asked for with.
     if !matches!(cli.command, Command::Manual { .. }) {
-        private::umask();
+        trunkline_state_folder::umask();
     }
     let code = match cli.command {
         Command::Run => commands::run::run(&cli.configuration),

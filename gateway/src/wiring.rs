@@ -20,7 +20,7 @@ use crate::enrolment;
 use crate::plugins::{self, Refused};
 use crate::secrets::Secrets;
 use crate::spool::StoreSpool;
-use crate::{history, private, service};
+use crate::{history, service, state as state_folder};
 
 /// How often the fleet client is told of calls.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -42,9 +42,7 @@ pub(crate) struct Gateway {
 
 /// The edge store of a state folder.
 pub(crate) fn open_store(state: &Path) -> anyhow::Result<Arc<dyn EdgeStore>> {
-    if private::folder(state)? {
-        tracing::warn!(folder = %state.display(), "others could look into the state folder; it has mode 700 now");
-    }
+    state_folder::FOLDER.open(state)?;
     Ok(Arc::new(DurableStore::open(&state.join("store"), StoreOptions::default())?))
 }
 
@@ -90,7 +88,7 @@ pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow
     };
     service.serve(sync.as_ref().map(|sync| sync.state().borrow().clone()).as_deref());
 
-    private::shared_folder(&recordings(config))?;
+    trunkline_state_folder::open_to_a_group(&recordings(config))?;
     let plane = MediaPlane::start(media_config(config))?;
     let gateway = store.identity()?.map(|identity| identity.gateway);
     let parts =

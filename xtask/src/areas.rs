@@ -45,6 +45,7 @@ impl Area {
                 "trunkline-control-plane",
                 "trunkline-api",
                 "trunkline-configuration",
+                "trunkline-state-folder",
                 "trunkline-sync",
                 "trunkline-edge-store",
             ],

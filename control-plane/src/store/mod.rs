@@ -179,7 +179,7 @@ impl Db {
     /// Opens or makes the SQLite file and brings its schema up to date.
     pub async fn open(path: &Path) -> std::result::Result<Self, StoreError> {
         // SQLite gives its log the mode of the file, and the file the mode of the umask.
-        crate::state_folder::reserve(path).map_err(sqlx::Error::Io)?;
+        trunkline_state_folder::reserve(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

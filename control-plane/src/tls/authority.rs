@@ -23,7 +23,6 @@ use sha2::{Digest as _, Sha256};
 use trunkline_api::enrolment::Fingerprint;
 
 use super::{TlsError, fingerprint, read};
-use crate::state_folder;
 
 /// For how long a server's certificate is good, and when it is renewed.
 const LIFETIME: Duration = Duration::from_secs(90 * 86_400);
@@ -56,7 +55,7 @@ impl Authority {
                     return Err(TlsError::AuthorityLost { key: key_path, certificate: certificate_path });
                 }
                 let key = KeyPair::generate()?.serialize_pem();
-                if state_folder::create(&key_path, key.as_bytes()).map_err(|error| io(&key_path, error))? {
+                if trunkline_state_folder::create(&key_path, key.as_bytes()).map_err(|error| io(&key_path, error))? {
                     tracing::info!(path = %key_path.display(), "made a certificate authority; keep a backup of it");
                 }
             }
@@ -70,7 +69,7 @@ impl Authority {
         if !certificate_path.exists() {
             let made = params.self_signed(&key)?.pem();
             // Public, unlike everything else here; the folder still keeps it from other users.
-            state_folder::replace(&certificate_path, made.as_bytes())
+            trunkline_state_folder::replace(&certificate_path, made.as_bytes())
                 .and_then(|()| std::fs::set_permissions(&certificate_path, Permissions::from_mode(0o644)))
                 .map_err(|error| io(&certificate_path, error))?;
         }

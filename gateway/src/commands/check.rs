@@ -6,8 +6,9 @@ use std::sync::Arc;
 use trunkline_configuration::Profile;
 use trunkline_runtime::Serving;
 
+use trunkline_state_folder::Acting;
+
 use crate::config::Loaded;
-use crate::owner::{self, Acting};
 use crate::{Configuration, exit, plugins, secrets};
 
 /// Prints every fault; exit code 2 when there is one. Warnings do not count.
@@ -16,7 +17,7 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    match owner::act_as(&loaded.config.gateway.state_dir) {
+    match crate::state::FOLDER.act_as_owner(&loaded.config.gateway.state_dir) {
         Ok(Acting::Done(code)) => return code,
         Ok(Acting::Myself | Acting::ForRoot) => {}
         Err(error) => {

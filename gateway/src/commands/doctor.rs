@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::check;
 use super::client::{ClientError, ask};
+use trunkline_state_folder::Acting;
+
 use crate::config::Loaded;
-use crate::owner::{self, Acting};
 use crate::{Configuration, exit};
 
 /// Looks and reports; exit code 1 when something keeps the gateway from serving.
@@ -23,7 +24,7 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
     let config = &loaded.config;
     let mut report = Report::default();
     let state = &config.gateway.state_dir;
-    match owner::act_as(state) {
+    match crate::state::FOLDER.act_as_owner(state) {
         Ok(Acting::Done(code)) => return code,
         Ok(Acting::Myself | Acting::ForRoot) => {}
         Err(error) => {

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use trunkline_api::sync::EnrolAnswer;
+use trunkline_state_folder::{Acting, is_for_root};
 use trunkline_sync::{BaseUrl, SyncError};
 
 use crate::config::{self, Loaded, written};
-use crate::owner::{self, Acting};
 use crate::{Configuration, enrolment, exit, wiring};
 
 const KEY: &str = "control_plane.url";
@@ -38,12 +38,12 @@ fn enrol(configuration: &Configuration, loaded: &Loaded, url: &str, token: &str)
     let main = configuration.config.clone().unwrap_or_else(|| PathBuf::from(config::DEFAULT_FILE));
     let file = main.parent().unwrap_or(Path::new("")).join("conf.d").join(FILE);
     let state = &loaded.config.gateway.state_dir;
-    if !owner::is_for_root() {
+    if !is_for_root() {
         // Everything that can be in the way is found before the token is spent.
         refuse_other(loaded, url, &file)?;
         can_write(&file)?;
     }
-    match owner::act_as(state)? {
+    match crate::state::FOLDER.act_as_owner(state)? {
         Acting::Done(exit::OK) => {}
         Acting::Done(code) => return Ok(code),
         acting => {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use trunkline_edge_store::EdgeStore;
 
-use crate::owner::{self, Acting};
+use trunkline_state_folder::Acting;
+
 use crate::{exit, wiring};
 
 /// Opens the store as the state folder's owner and reads it. `unreachable` says why no gateway was asked instead.
@@ -19,7 +20,7 @@ pub(crate) fn read(
         return exit::UNREACHABLE;
     }
     let done = || {
-        if let Acting::Done(code) = owner::act_as(state)? {
+        if let Acting::Done(code) = crate::state::FOLDER.act_as_owner(state)? {
             return Ok(code);
         }
         let store = wiring::open_store(state)?;

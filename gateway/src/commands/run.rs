@@ -11,7 +11,7 @@ use trunkline_configuration::Profile;
 
 use crate::config::Loaded;
 use crate::endpoints::Endpoints;
-use crate::{Configuration, admin, exit, logging, owner, secrets, service, wiring};
+use crate::{Configuration, admin, exit, logging, secrets, service, state, wiring};
 
 /// Runs until SIGTERM or SIGINT, then lets calls come to an end.
 pub(crate) fn run(configuration: &Configuration) -> u8 {
@@ -19,8 +19,8 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let served =
-        owner::become_owner(&loaded.config.gateway.state_dir).map_err(Into::into).and_then(|()| serve(&loaded));
+    let state = &loaded.config.gateway.state_dir;
+    let served = state::FOLDER.become_owner(state).map_err(Into::into).and_then(|()| serve(&loaded));
     match served {
         Ok(()) => exit::OK,
         Err(error) => {

@@ -16,6 +16,7 @@ const ARROWS: &[Row] = &[
     ("trunkline-route", &["trunkline-api"], &[]),
     // Adapters.
     ("trunkline-configuration", &[], &[]),
+    ("trunkline-state-folder", &[], &[]),
     ("trunkline-egress", &[], &[]),
     ("trunkline-sip", &["trunkline-sdp", "trunkline-leg", "trunkline-api", "trunkline-route"], &[]),
     ("trunkline-media", &["trunkline-leg", "trunkline-dsp"], &["trunkline-allocations"]),
@@ -53,6 +54,7 @@ const ARROWS: &[Row] = &[
             "trunkline-sync",
             "trunkline-route",
             "trunkline-configuration",
+            "trunkline-state-folder",
             "trunkline-egress",
             "trunkline-api",
         ],
@@ -60,7 +62,7 @@ const ARROWS: &[Row] = &[
     ),
     (
         "trunkline-control-plane",
-        &["trunkline-api", "trunkline-route", "trunkline-configuration", "trunkline-egress"],
+        &["trunkline-api", "trunkline-route", "trunkline-configuration", "trunkline-state-folder", "trunkline-egress"],
         &[],
     ),
     // Whole-product tests know the product by its binaries alone; the host is the ear they listen with, in which the

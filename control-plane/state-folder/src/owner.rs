@@ -1,5 +1,5 @@
 //! Commands typed by root act as the owner of the state folder: what they write there must be the service's own,
-//! otherwise the gateway cannot open it at its next start.
+//! otherwise the service cannot open it at its next start.
 //!
 //! Nothing is switched within a process. The same command line runs once more under the owner's user and group; as
 //! that process is not root, it can never do so again.
@@ -9,18 +9,14 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::private;
+use crate::{FolderError, StateFolder};
 
 /// Tells the second process that root waits for it, to do what only root may (writing below `/etc`).
 const MARK: &str = "TRUNKLINE_ACTING_FOR_ROOT";
-/// The user that the package makes.
-const SERVICE_USER: &str = "trunkline";
-/// The state folder of the package; only this one is made for the service's user when root needs it and it is missing.
-const SERVICE_STATE: &str = "/var/lib/trunkline";
 
 /// Who does a command's work on the state folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Acting {
+pub enum Acting {
     /// This process; nobody else is involved.
     Myself,
     /// This process, for root, who goes on with what is left once this one has ended well.
@@ -30,13 +26,15 @@ pub(crate) enum Acting {
 }
 
 /// Whether this process acts for root, who does the rest.
-pub(crate) fn is_for_root() -> bool {
+#[must_use]
+pub fn is_for_root() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
 /// Why a command cannot act on a state folder.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OwnerError {
+#[non_exhaustive]
+pub enum OwnerError {
     /// It belongs to somebody else.
     #[error("the state folder {folder} belongs to {owner}; type the command with `sudo` or as that user", folder = .folder.display())]
     NotOurs {
@@ -47,7 +45,7 @@ pub(crate) enum OwnerError {
     },
     /// It cannot be made or looked at.
     #[error(transparent)]
-    Folder(#[from] private::PrivateError),
+    Folder(#[from] FolderError),
     /// The second process could not be started.
     #[error("cannot act as {owner}: {error}")]
     Start {
@@ -58,58 +56,68 @@ pub(crate) enum OwnerError {
     },
 }
 
-/// Prepares the state folder and has its owner do the command's work: this process when it is the owner's, otherwise,
-/// for root, a second one with the same arguments, environment and standard streams.
-pub(crate) fn act_as(state: &Path) -> Result<Acting, OwnerError> {
-    match plan(state)? {
-        Plan::Here if std::env::var_os(MARK).is_some() => Ok(Acting::ForRoot),
-        Plan::Here => Ok(Acting::Myself),
-        Plan::Hand(owner) => {
-            let status = owner.command()?.env(MARK, "1").status().map_err(|error| owner.failed(error))?;
-            let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-            Ok(Acting::Done(u8::try_from(code).unwrap_or(crate::exit::FAILED)))
+impl StateFolder {
+    /// Prepares the folder at `state` and has its owner do the command's work: this process when it is the owner's,
+    /// otherwise, for root, a second one with the same arguments, environment and standard streams.
+    ///
+    /// # Errors
+    /// [`OwnerError`]: the folder is somebody else's and we are not root, or it or the second process cannot be made.
+    pub fn act_as_owner(&self, state: &Path) -> Result<Acting, OwnerError> {
+        match self.plan(state)? {
+            Plan::Here if is_for_root() => Ok(Acting::ForRoot),
+            Plan::Here => Ok(Acting::Myself),
+            Plan::Hand(owner) => {
+                let status = owner.command()?.env(MARK, "1").status().map_err(|error| owner.failed(error))?;
+                let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+                Ok(Acting::Done(u8::try_from(code).unwrap_or(1)))
+            }
         }
     }
-}
 
-/// As [`act_as`], for a command of which nothing is left to root: returns only when this process is the owner's.
-pub(crate) fn become_owner(state: &Path) -> Result<(), OwnerError> {
-    match plan(state)? {
-        Plan::Here => Ok(()),
-        Plan::Hand(owner) => {
-            let error = owner.command()?.exec();
-            Err(owner.failed(error))
+    /// As [`act_as_owner`](Self::act_as_owner), for a command of which nothing is left to root: returns only when this
+    /// process is the owner's.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn become_owner(&self, state: &Path) -> Result<(), OwnerError> {
+        match self.plan(state)? {
+            Plan::Here => Ok(()),
+            Plan::Hand(owner) => {
+                let error = owner.command()?.exec();
+                Err(owner.failed(error))
+            }
         }
+    }
+
+    fn plan(&self, state: &Path) -> Result<Plan, OwnerError> {
+        let myself = rustix::process::geteuid().as_raw();
+        let Ok(found) = std::fs::metadata(state) else {
+            self.open(state)?;
+            if myself == 0
+                && state == Path::new(self.path)
+                && let Some(owner) = Owner::named(self.user)
+            {
+                std::os::unix::fs::chown(state, Some(owner.uid), Some(owner.gid))
+                    .map_err(|error| owner.failed(error))?;
+                return Ok(Plan::Hand(owner));
+            }
+            return Ok(Plan::Here);
+        };
+        let owner = Owner { uid: found.uid(), gid: found.gid() };
+        if owner.uid == myself {
+            self.open(state)?;
+            return Ok(Plan::Here);
+        }
+        if myself == 0 {
+            return Ok(Plan::Hand(owner));
+        }
+        Err(OwnerError::NotOurs { folder: state.to_path_buf(), owner: owner.name() })
     }
 }
 
 enum Plan {
     Here,
     Hand(Owner),
-}
-
-fn plan(state: &Path) -> Result<Plan, OwnerError> {
-    let myself = rustix::process::geteuid().as_raw();
-    let Ok(found) = std::fs::metadata(state) else {
-        private::folder(state)?;
-        if myself == 0
-            && state == Path::new(SERVICE_STATE)
-            && let Some(owner) = Owner::named(SERVICE_USER)
-        {
-            std::os::unix::fs::chown(state, Some(owner.uid), Some(owner.gid)).map_err(|error| owner.failed(error))?;
-            return Ok(Plan::Hand(owner));
-        }
-        return Ok(Plan::Here);
-    };
-    let owner = Owner { uid: found.uid(), gid: found.gid() };
-    if owner.uid == myself {
-        private::folder(state)?;
-        return Ok(Plan::Here);
-    }
-    if myself == 0 {
-        return Ok(Plan::Hand(owner));
-    }
-    Err(OwnerError::NotOurs { folder: state.to_path_buf(), owner: owner.name() })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,8 +187,9 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let scratch = tempfile::tempdir().unwrap();
         let state = scratch.path().join("a/state");
-        assert_eq!(act_as(&state).unwrap(), Acting::Myself);
+        let program = StateFolder { program: "the program", user: "", path: "", names: &[], closed: &[] };
+        assert_eq!(program.act_as_owner(&state).unwrap(), Acting::Myself);
         assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
-        become_owner(&state).unwrap();
+        program.become_owner(&state).unwrap();
     }
 }
