@@ -40,7 +40,7 @@ struct Cli {
     /// Picks words, digits and key.
     #[arg(long)]
     seed: Option<u64>,
-    /// Keep state, recording and logs in this folder.
+    /// Keep state, recording and logs in this folder, which must be new or empty.
     #[arg(long)]
     keep: Option<std::path::PathBuf>,
 }
@@ -60,6 +60,10 @@ fn demo(cli: &Cli) -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     let folder = cli.keep.as_deref().unwrap_or(scratch.path());
     std::fs::create_dir_all(folder)?;
+    if std::fs::read_dir(folder)?.next().is_some() {
+        // A control plane that knows an agent of this name already would refuse the demo's.
+        anyhow::bail!("{} holds something; name a new folder for --keep", folder.display());
+    }
 
     screen.stage("control plane");
     let control_plane = ControlPlane::start(folder)?;
