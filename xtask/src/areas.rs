@@ -30,7 +30,7 @@ impl Area {
     pub(crate) const fn crates(self) -> &'static [&'static str] {
         match self {
             Self::Sip => &["trunkline-sip", "trunkline-sdp", "trunkline-route"],
-            Self::Media => &["trunkline-media", "trunkline-leg", "trunkline-caller"],
+            Self::Media => &["trunkline-media", "trunkline-leg", "trunkline-dialects", "trunkline-caller"],
             Self::Dsp => &["trunkline-dsp"],
             Self::Plugins => &[
                 "trunkline-plugin-host",

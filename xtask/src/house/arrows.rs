@@ -13,6 +13,7 @@ const ARROWS: &[Row] = &[
     ("trunkline-dsp", &[], &["trunkline-allocations"]),
     ("trunkline-call", &["trunkline-leg", "trunkline-api"], &[]),
     ("trunkline-sdp", &["trunkline-leg"], &[]),
+    ("trunkline-dialects", &["trunkline-leg"], &[]),
     ("trunkline-route", &["trunkline-api"], &[]),
     // Adapters.
     ("trunkline-configuration", &[], &[]),
@@ -90,13 +91,24 @@ const ARROWS: &[Row] = &[
     ("trunkline-plugin-pii", &["trunkline-plugin-kit"], &[]),
     ("trunkline-plugin-offender", &["trunkline-plugin-kit"], &[]),
     ("grammar-pack", &[], &[]),
-    ("trunkline-fuzz", &["trunkline-dsp", "trunkline-leg", "trunkline-sdp", "trunkline-sip"], &[]),
+    (
+        "trunkline-fuzz",
+        &["trunkline-dialects", "trunkline-dsp", "trunkline-leg", "trunkline-sdp", "trunkline-sip"],
+        &[],
+    ),
 ];
 
 /// Crates that are never a core's: sockets, clocks, runtimes.
 const OUTSIDE: &[&str] = &["tokio", "wasmtime", "axum", "hyper", "rsipstack", "socket2", "rustix", "rustls"];
-const CORES: &[&str] =
-    &["trunkline-leg", "trunkline-api", "trunkline-dsp", "trunkline-call", "trunkline-sdp", "trunkline-route"];
+const CORES: &[&str] = &[
+    "trunkline-leg",
+    "trunkline-api",
+    "trunkline-dsp",
+    "trunkline-call",
+    "trunkline-sdp",
+    "trunkline-dialects",
+    "trunkline-route",
+];
 
 pub(super) fn faults() -> anyhow::Result<Vec<String>> {
     let mut packages = Vec::new();
