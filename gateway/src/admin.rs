@@ -44,18 +44,20 @@ pub(crate) struct Admin {
 
 /// The token of the state folder, made when there is none; only the owner may read it.
 pub(crate) fn token(state: &Path) -> anyhow::Result<String> {
-    use std::io::Write as _;
-    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    use std::os::unix::fs::MetadataExt as _;
     let path = state.join(TOKEN_FILE);
-    if let Some(token) = read_token(state) {
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    // One that others could read is taken for known to them.
+    let known = std::fs::metadata(&path).is_ok_and(|found| found.mode() & 0o077 != 0);
+    if let Some(token) = read_token(state).filter(|_| !known) {
         return Ok(token);
+    }
+    if known {
+        tracing::warn!(path = %path.display(), "others could read the admin token; it is replaced");
     }
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(token.as_bytes())?;
+    trunkline_state_folder::replace(&path, token.as_bytes())?;
     Ok(token)
 }
 

@@ -9,6 +9,7 @@ mod enrolment;
 mod history;
 mod logging;
 mod metrics;
+mod output;
 mod plugins;
 mod secrets;
 mod service;
@@ -139,5 +140,6 @@ fn main() -> ExitCode {
         Command::Licences => commands::licences::run(),
         Command::Manual { folder } => commands::manual::run(Cli::command(), &folder),
     };
-    ExitCode::from(code)
+    let lost = code == exit::OK && output::is_lost();
+    ExitCode::from(if lost { exit::FAILED } else { code })
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -53,11 +54,10 @@ pub(crate) fn resolve(configured: &BTreeMap<String, Secret>) -> Secrets {
             Err((why, only_here)) => secrets.lacking.push(Lacking { name: name.clone(), why, only_here }),
         }
         if let Some(path) = secret.from.strip_prefix("file:")
-            && fs::metadata(path).is_ok_and(|found| found.mode() & 0o007 != 0)
+            && fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o007 != 0)
         {
-            secrets
-                .exposed
-                .push(format!("secrets.{name}.from: {path} is readable by everybody; type `chmod o= {path}`"));
+            let advice = "keep the secret in a file that only the service may read, and take it for known";
+            secrets.exposed.push(format!("secrets.{name}.from: {path} is open to everybody; {advice}"));
         }
     }
     secrets
@@ -86,10 +86,16 @@ fn one(reference: &str) -> Result<String, (String, bool)> {
 
 fn read(path: &Path) -> Result<String, String> {
     let refused = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    if fs::metadata(path).map_err(refused)?.len() > MAX_BYTES {
+    // Neither a device, which may never end, nor a pipe, into which nobody may ever write.
+    if !fs::metadata(path).map_err(refused)?.is_file() {
+        return Err(format!("{} is no file", path.display()));
+    }
+    let mut text = String::new();
+    fs::File::open(path).map_err(refused)?.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(refused)?;
+    if text.len() as u64 > MAX_BYTES {
         return Err(format!("{} is larger than {MAX_BYTES} bytes", path.display()));
     }
-    fs::read_to_string(path).map_err(refused)
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -109,6 +115,14 @@ mod tests {
         fs::write(&path, "s3cret\n").unwrap();
         assert_eq!(one(&format!("file:{}", path.display())).unwrap(), "s3cret");
         assert!(one("sk-live-123").is_err());
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        for from in ["file:/dev/zero", "file:/etc"] {
+            let (why, _) = one(from).unwrap_err();
+            assert!(why.contains("is no file"), "{why}");
+        }
     }
 
     #[test]

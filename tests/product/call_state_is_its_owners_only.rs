@@ -65,7 +65,7 @@ fn a_folder_that_others_use_is_refused_and_not_closed() {
         let output = Gateway::command_in(scratch.path(), &options).unwrap().arg(command).output().unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(1), "{command}: {said}");
-        assert!(said.contains("holds what is not this gateway's") && said.contains("chmod 700"), "{command}: {said}");
+        assert!(said.contains("holds what is not this gateway's") && !said.contains("chmod"), "{command}: {said}");
     }
     assert_eq!(mode(&shared), 0o755);
 }

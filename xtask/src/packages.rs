@@ -54,6 +54,7 @@ const PEERS: &[Package] = &[
     ("ffmpeg", Proof::Program("ffmpeg")),
     ("curl", Proof::Program("curl")),
     ("iproute2", Proof::Program("ip")),
+    ("procps", Proof::Program("kill")),
     ("llvm-22", Proof::Installed),
 ];
 

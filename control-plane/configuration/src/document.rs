@@ -54,9 +54,17 @@ impl Node {
         }
     }
 
-    /// What kind of value it is, for messages.
-    pub fn describe(&self) -> String {
+    /// What kind of value it is, for messages about `key`: shortened, and below `secrets` not shown, because what does
+    /// not fit there may be the secret itself.
+    pub fn describe(&self, key: &str) -> String {
+        /// Characters of a value that are enough to find it.
+        const SHOWN: usize = 60;
         match &self.content {
+            Content::Leaf(_) if key == "secrets" || key.starts_with("secrets.") => "what is written there".to_owned(),
+            Content::Leaf(Value::String(text)) if text.chars().nth(SHOWN).is_some() => {
+                let shown: String = text.chars().take(SHOWN).collect();
+                format!("the text {shown:?}...")
+            }
             Content::Leaf(Value::String(text)) => format!("the text {text:?}"),
             Content::Leaf(value) => format!("`{value}`"),
             Content::Array(_) => "a list".to_owned(),
@@ -117,6 +125,8 @@ pub(crate) fn parse(source: &Arc<Source>) -> Result<Node, Vec<Diagnostic>> {
     let mut errors: Vec<_> =
         errors.into_iter().map(|error| (error.span().map_or(0, |span| span.start), error)).collect();
     errors.sort_by_key(|(offset, _)| *offset);
+    // Nesting beyond the parser's limit is told again at each level.
+    errors.dedup_by(|later, earlier| later.1.message() == earlier.1.message());
     let diagnostic = |(offset, error): (usize, toml::de::Error)| Diagnostic {
         location: Location::At(Arc::clone(source), offset),
         key: String::new(),

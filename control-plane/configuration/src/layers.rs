@@ -24,7 +24,12 @@ pub fn file(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<Node> {
         expected: String::new(),
     };
     let read = || -> io::Result<String> {
-        if fs::metadata(path)?.len() > MAX_FILE_BYTES {
+        let found = fs::metadata(path)?;
+        // Nobody would ever write into a pipe that lies here, nor does a device end.
+        if !found.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        if found.len() > MAX_FILE_BYTES {
             return Err(io::Error::other(format!("larger than {MAX_FILE_BYTES} bytes")));
         }
         fs::read_to_string(path)
@@ -32,7 +37,7 @@ pub fn file(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<Node> {
     let text = match read() {
         Ok(text) => text,
         Err(error) => {
-            faults.push(fault(format!("cannot be read: {error}")));
+            faults.push(fault(unreadable(&error)));
             return None;
         }
     };
@@ -46,6 +51,19 @@ pub fn file(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<Node> {
     }
 }
 
+/// Whether a file that need not be there is there, readable or not: only what does not exist counts as absent.
+#[must_use]
+pub fn is_there(path: &Path) -> bool {
+    !matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+fn unreadable(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return format!("cannot be read by user {}: {error}", rustix::process::geteuid().as_raw());
+    }
+    format!("cannot be read: {error}")
+}
+
 /// The `*.toml` files of a folder in the order of their names; none when there is no such folder.
 pub fn toml_files(folder: &Path, faults: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     let entries = match fs::read_dir(folder) {
@@ -55,7 +73,7 @@ pub fn toml_files(folder: &Path, faults: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
             faults.push(Diagnostic {
                 location: Location::File(folder.display().to_string()),
                 key: String::new(),
-                message: format!("cannot be read: {error}"),
+                message: unreadable(&error),
                 expected: "a folder".to_owned(),
             });
             return Vec::new();
@@ -63,7 +81,7 @@ pub fn toml_files(folder: &Path, faults: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     };
     let mut paths: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml") && path.is_file())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml") && !path.is_dir())
         .collect();
     paths.sort();
     paths

@@ -80,10 +80,10 @@ impl<'a> Shape<'a> {
         }
         let message = match (&node.content, shape.constants()) {
             (Content::Leaf(Value::String(text)), Some(names)) => match did_you_mean(text, names.into_iter()) {
-                Some(meant) => format!("{} does not fit; did you mean `{meant}`?", node.describe()),
-                None => format!("{} does not fit", node.describe()),
+                Some(meant) => format!("{} does not fit; did you mean `{meant}`?", node.describe(key)),
+                None => format!("{} does not fit", node.describe(key)),
             },
-            _ => format!("{} does not fit", node.describe()),
+            _ => format!("{} does not fit", node.describe(key)),
         };
         let (location, key) = (node.at.clone(), key.to_owned());
         faults.push(Diagnostic { location, key, message, expected: shape.expectation() });
@@ -213,7 +213,7 @@ impl<'a> Shape<'a> {
                 expected,
             },
             None => {
-                let message = format!("{} does not fit", node.describe());
+                let message = format!("{} does not fit", node.describe(key));
                 Diagnostic { location: node.at.clone(), key: key.to_owned(), message, expected }
             }
         });

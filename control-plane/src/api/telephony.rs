@@ -62,7 +62,7 @@ fn expect(faults: &mut Vec<Fault>, holds: bool, pointer: &str, message: &str) {
 }
 
 fn short(text: &str) -> bool {
-    (1..=100).contains(&text.chars().count())
+    (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`.

@@ -56,7 +56,7 @@ impl Config {
             Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
         };
         let default = PathBuf::from(DEFAULT_FILE);
-        let file = file.map(Path::to_path_buf).or_else(|| default.exists().then_some(default));
+        let file = file.map(Path::to_path_buf).or_else(|| layers::is_there(&default).then_some(default));
         load_from(file.as_deref(), std::env::vars_os().filter_map(text).collect(), profile)
     }
 }

@@ -15,6 +15,11 @@ pub(super) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
         faults.push(Diagnostic { location, key: key.to_owned(), message, expected: expected.to_owned() });
     };
     let (listen, tls) = (&config.listen, &config.tls);
+    if config.state.file_name().is_none() {
+        let message =
+            format!("{:?} is no folder that could be the control plane's alone", config.state.display().to_string());
+        fault("state", message, "a path such as \"/var/lib/trunkline-control-plane\"");
+    }
     if !listen.metrics.ip().is_loopback() {
         let message = format!("{} is not loopback, and metrics need no key", listen.metrics);
         fault("listen.metrics", message, "a loopback address");

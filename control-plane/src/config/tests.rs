@@ -103,3 +103,27 @@ fn what_dev_takes_staging_warns_of_and_prod_refuses() {
     assert_eq!(refused.len(), 4, "the command line wins: {refused:?}");
     assert!(load("", &[], Some("prod")).unwrap().warnings.is_empty(), "the defaults are safe");
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_fault_and_not_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let dangling = folder.path().join("cp.toml");
+    std::os::unix::fs::symlink(folder.path().join("nowhere"), &dangling).unwrap();
+    assert!(layers::is_there(&dangling) && !layers::is_there(&folder.path().join("other.toml")));
+    for path in [dangling.as_path(), folder.path()] {
+        let refused = load_from(Some(path), BTreeMap::new(), None).unwrap_err().to_string();
+        assert!(refused.contains("cannot be read"), "{refused}");
+    }
+}
+
+#[test]
+fn what_may_be_a_secret_is_not_shown_and_what_is_long_is_cut() {
+    let faults = load("secrets = \"sk-live-verysecret\"\n", &[("TRUNKLINE_CP_TENANT", &"x".repeat(500))], None);
+    let said = faults.unwrap_err().join("\n");
+    assert!(said.contains("secrets: what is written there does not fit") && !said.contains("verysecret"), "{said}");
+    assert!(said.contains("tenant: the text \"xxx") && said.len() < 600, "{said}");
+    let below = load("[secrets]\npepper = 7\n", &[], None).unwrap_err().join("\n");
+    assert!(below.contains("secrets.pepper: what is written there"), "{below}");
+    let top = load("state = \"/\"\n", &[], None).unwrap_err().join("\n");
+    assert!(top.contains("state: \"/\" is no folder that could be the control plane's alone"), "{top}");
+}

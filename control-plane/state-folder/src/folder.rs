@@ -34,8 +34,7 @@ pub enum FolderError {
     },
     /// Others use it as well, so that closing it would shut them out.
     #[error(
-        "{path} has mode {mode:03o} and holds what is not {program}'s; name a folder of its own, or type \
-         `chmod 700 {path}` if it may be closed to others",
+        "{path} has mode {mode:03o} and holds what is not {program}'s; name a folder that is {program}'s alone",
         path = .path.display()
     )]
     Shared {

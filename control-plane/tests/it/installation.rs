@@ -179,12 +179,14 @@ fn a_wrong_configuration_ends_with_two_and_every_fault() {
         assert!(said.contains("cp.toml:2:1: listen.publik: unknown key; did you mean `public`?"), "{said}");
         assert!(said.contains("cp.toml:3:8: listen.sync: 0.0.0.0:1 would be plain HTTP beyond this host"), "{said}");
     }
-    let in_order = run(scratch.path(), &["check"]);
+    let state = scratch.path().join("state");
+    let in_order = run(&state, &["check"]);
     assert_eq!(in_order.status.code(), Some(0), "{in_order:?}");
-    let unsafe_in_prod = run(scratch.path(), &["--profile", "prod", "check"]);
+    assert!(!state.exists(), "a check changes nothing");
+    let unsafe_in_prod = run(&state, &["--profile", "prod", "check"]);
     assert_eq!(unsafe_in_prod.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&unsafe_in_prod.stderr).contains("port 0"));
-    let mut no_key = command(scratch.path(), &["check"]);
+    let mut no_key = command(&state, &["check"]);
     no_key.env("TRUNKLINE_CP_TLS__CERT", "/nowhere.crt").env("TRUNKLINE_CP_TLS__KEY", "/nowhere.key");
     let refused = no_key.output().unwrap();
     assert_eq!(refused.status.code(), Some(2));

@@ -51,7 +51,7 @@ use worker::{Order, Worker};
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// SIP did not start.
-    #[error("SIP: {0}")]
+    #[error(transparent)]
     Sip(#[from] SipError),
     /// A thread or the recordings' folder could not be made.
     #[error("a thread could not be started or the recordings' folder not be made: {0}; check limits and permissions")]

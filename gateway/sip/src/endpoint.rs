@@ -77,7 +77,7 @@ impl SipEndpoint {
     /// When the address cannot be bound, a setting makes no sense, or threads or randomness cannot be had.
     pub fn start(config: SipConfig, policy: Arc<dyn Admission>) -> Result<(Self, SipEvents), SipError> {
         validate(&config)?;
-        let bind = |source| SipError::Bind { address: config.listen, source };
+        let bind = |why| SipError::Bind { address: config.listen, why };
         let socket = std::net::UdpSocket::bind(config.listen).map_err(bind)?;
         socket.set_nonblocking(true).map_err(bind)?;
         let local_addr = socket.local_addr().map_err(bind)?;

@@ -1,17 +1,18 @@
 //! What can go wrong at the endpoint's border.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 /// Why the endpoint did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SipError {
     /// The address could not be bound.
-    #[error("cannot listen for SIP on {address}: {source}; free the port or change `sip.listen`")]
+    #[error("cannot listen for SIP on {address}: {why}; {}", what_to_do(.why))]
     Bind {
         /// The address.
         address: SocketAddr,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// Its threads could not be started.
     #[error("cannot start the SIP threads: {0}; raise the limit on threads")]
@@ -27,6 +28,18 @@ pub enum SipError {
     /// No randomness for tags and branches.
     #[error("the system gave no random bytes; SIP cannot be served without them")]
     Random,
+}
+
+/// What an operator does about an address that cannot be bound.
+fn what_to_do(why: &std::io::Error) -> &'static str {
+    match why.kind() {
+        ErrorKind::AddrInUse => "end whoever listens there (`ss -lunp`) or change `sip.listen`",
+        ErrorKind::AddrNotAvailable => "set `sip.listen` to an address of this host",
+        ErrorKind::PermissionDenied => {
+            "choose a port from 1024 on in `sip.listen`, or give the service CAP_NET_BIND_SERVICE"
+        }
+        _ => "change `sip.listen`",
+    }
 }
 
 /// Why a command on a call had no effect.

@@ -36,7 +36,8 @@ pub(crate) async fn run(
             received = socket.recv_from(&mut buffer) => received,
         };
         let (len, source) = match received {
-            Ok(received) => received,
+            // An IPv4 peer of a socket for both families is known by its IPv4 address, in Via as in the trunks.
+            Ok((len, source)) => (len, canonical(source)),
             Err(error) => {
                 // An ICMP report about something we sent, or memory that is short for a moment: neither ends serving.
                 tracing::debug!(%error, "receiving failed");
@@ -92,6 +93,10 @@ async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitt
     if let Err(error) = shared.stack.on_received_message(stack_message, shared.connection.clone(), &from).await {
         tracing::debug!(%source, %error, "the stack refused a message");
     }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Parses for the stack and stamps the source into the topmost Via (RFC 3261 18.2.1, RFC 3581).

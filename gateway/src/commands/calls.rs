@@ -8,18 +8,19 @@ use trunkline_api::{Id, Prefix};
 
 use super::client::{ClientError, ask};
 use super::offline;
+use crate::output::say;
 use crate::{Configuration, exit, history};
 
 /// `trunkline calls`.
 pub(crate) fn list(configuration: &Configuration, ended: bool, json: bool) -> u8 {
     answered(configuration, Method::GET, &format!("/v1/calls?ended={ended}"), |data| {
         if json {
-            println!("{data:#}");
+            say!("{data:#}");
             return;
         }
-        println!("{:<31} {:<16} {:<16} {:>7}  {:<8}", "call", "from", "to", "version", "state");
+        say!("{:<31} {:<16} {:<16} {:>7}  {:<8}", "call", "from", "to", "version", "state");
         for call in data.as_array().into_iter().flatten() {
-            println!(
+            say!(
                 "{:<31} {:<16} {:<16} {:>7}  {:<8}",
                 text(&call["id"]),
                 text(&call["from"]),
@@ -33,7 +34,7 @@ pub(crate) fn list(configuration: &Configuration, ended: bool, json: bool) -> u8
 
 /// `trunkline hangup`.
 pub(crate) fn hang_up(configuration: &Configuration, call: &str) -> u8 {
-    answered(configuration, Method::DELETE, &format!("/v1/calls/{call}"), |_| println!("hanging up {call}"))
+    answered(configuration, Method::DELETE, &format!("/v1/calls/{call}"), |_| say!("hanging up {call}"))
 }
 
 /// `trunkline trace`: asks the gateway; while none runs, the store itself is read.
@@ -77,19 +78,19 @@ fn show(data: &Value) {
     let call = &data["call"];
     if !call.is_null() {
         let answered = call["answered_us"].as_u64().map(history::utc).unwrap_or_default();
-        println!("{} -> {}, answered {answered}", text(&call["from"]), text(&call["to"]));
+        say!("{} -> {}, answered {answered}", text(&call["from"]), text(&call["to"]));
     }
     match data["ladder"].as_str() {
-        Some(ladder) => println!("{ladder}"),
-        None => println!("(the SIP messages of older calls are not kept)"),
+        Some(ladder) => say!("{ladder}"),
+        None => say!("(the SIP messages of older calls are not kept)"),
     }
     let events = data["events"].as_array().map(Vec::as_slice).unwrap_or_default();
     for event in events {
         let ms = event["at"]["call_us"].as_u64().unwrap_or(0) as f64 / 1000.0;
-        println!("{ms:>12.3} ms  {:<20} {}", text(&event["type"]), event["data"]);
+        say!("{ms:>12.3} ms  {:<20} {}", text(&event["type"]), event["data"]);
     }
     if events.is_empty() {
-        println!("(its timeline made room for newer ones, see history.events_mib; only its usage record is left)");
+        say!("(its timeline made room for newer ones, see history.events_mib; only its usage record is left)");
     }
 }
 

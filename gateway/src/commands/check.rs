@@ -9,6 +9,7 @@ use trunkline_runtime::Serving;
 use trunkline_state_folder::Acting;
 
 use crate::config::Loaded;
+use crate::output::say;
 use crate::{Configuration, exit, plugins, secrets};
 
 /// Prints every fault; exit code 2 when there is one. Warnings do not count.
@@ -35,9 +36,9 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
     if !found.faults.is_empty() {
         return exit::CONFIGURATION;
     }
-    println!("in order: {}", found.summary());
+    say!("in order: {}", found.summary());
     if let Some(next) = next_step(&loaded) {
-        println!("{next}");
+        say!("{next}");
     }
     exit::OK
 }

@@ -1,5 +1,6 @@
 //! The CLI's side of the admin API.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -35,6 +36,7 @@ fn send(state: &Path, method: http::Method, path: &str) -> anyhow::Result<(u16, 
     if !endpoints.admin.ip().is_loopback() {
         bail!("the admin API is not on loopback");
     }
+    super::listener::belongs_to(endpoints.admin, std::fs::metadata(state)?.uid())?;
     let url: url::Url = format!("http://{}{path}", endpoints.admin).parse()?;
     let host = format!("http://{}", endpoints.admin).parse()?;
     let egress = Egress::new(EgressConfig { private_hosts: vec![host], ..EgressConfig::default() })?;

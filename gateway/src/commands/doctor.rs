@@ -10,6 +10,7 @@ use super::client::{ClientError, ask};
 use trunkline_state_folder::Acting;
 
 use crate::config::Loaded;
+use crate::output::say;
 use crate::{Configuration, exit};
 
 /// Looks and reports; exit code 1 when something keeps the gateway from serving.
@@ -17,7 +18,7 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
     let loaded = match super::load(configuration) {
         Ok(loaded) => loaded,
         Err(code) => {
-            println!("BAD  configuration    the faults are listed above; `trunkline check` lists them again");
+            say!("BAD  configuration    the faults are listed above; `trunkline check` lists them again");
             return code;
         }
     };
@@ -51,7 +52,7 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
         Err(ClientError::Refused(error)) => report.bad("gateway", &format!("{error:#}")),
     }
     if let Some(next) = check::next_step(&loaded) {
-        println!("{next}");
+        say!("{next}");
     }
     if report.failed { exit::FAILED } else { exit::OK }
 }
@@ -139,11 +140,11 @@ impl Report {
     }
 
     fn warn(&self, what: &str, detail: &str) {
-        println!("warn {what:<16} {detail}");
+        say!("warn {what:<16} {detail}");
     }
 
     fn check(&mut self, what: &str, good: bool, detail: &str) {
-        println!("{:<4} {what:<16} {detail}", if good { "ok" } else { "BAD" });
+        say!("{:<4} {what:<16} {detail}", if good { "ok" } else { "BAD" });
         self.failed |= !good;
     }
 }

@@ -12,6 +12,7 @@ use trunkline_state_folder::{Acting, is_for_root};
 use trunkline_sync::{BaseUrl, SyncError};
 
 use crate::config::{self, Loaded, written};
+use crate::output::say;
 use crate::{Configuration, enrolment, exit, wiring};
 
 const KEY: &str = "control_plane.url";
@@ -48,7 +49,7 @@ fn enrol(configuration: &Configuration, loaded: &Loaded, url: &str, token: &str)
         Acting::Done(code) => return Ok(code),
         acting => {
             let identity = identity(loaded, url, token)?;
-            println!("enrolled as {}", identity.gateway);
+            say!("enrolled as {}", identity.gateway);
             if acting == Acting::ForRoot {
                 return Ok(exit::OK);
             }
@@ -66,7 +67,7 @@ fn enrol(configuration: &Configuration, loaded: &Loaded, url: &str, token: &str)
     } else {
         format!("trunkline --config {} run", main.display())
     };
-    println!("wrote {}\nnow start the gateway anew:\n  {next}", file.display());
+    say!("wrote {}\nnow start the gateway anew:\n  {next}", file.display());
     Ok(exit::OK)
 }
 

@@ -23,9 +23,14 @@ fn write(mut command: Command, folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(&pages)?;
     std::fs::create_dir_all(&completions)?;
     let name = command.get_name().to_owned();
+    let pages_of = without_help(command.clone());
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut command, &name, &completions)?;
     }
-    // A page for each word of `help` would say what the page of the command itself does.
-    clap_mangen::generate_to(command.disable_help_subcommand(true), pages)
+    clap_mangen::generate_to(pages_of, pages)
+}
+
+/// A page for each word of `help` would say what the page of the command itself does.
+fn without_help(command: Command) -> Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
 }

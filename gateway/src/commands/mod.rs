@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod doctor;
 pub(crate) mod enrol;
 pub(crate) mod licences;
+mod listener;
 pub(crate) mod manual;
 pub(crate) mod new;
 pub(crate) mod offline;

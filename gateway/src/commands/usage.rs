@@ -8,6 +8,7 @@ use trunkline_edge_store::EdgeStore;
 use super::client::{ClientError, ask};
 use super::offline;
 use crate::config::Loaded;
+use crate::output::say;
 use crate::{Configuration, exit, history};
 
 /// Lists calls and sums them up.
@@ -80,30 +81,26 @@ impl Used {
 
     fn show(&self, loaded: &Loaded, last: usize, as_json: bool) -> u8 {
         if as_json {
-            println!("{:#}", json!({ "calls": self.records, "totals": self.totals, "retired": self.retired }));
+            say!("{:#}", json!({ "calls": self.records, "totals": self.totals, "retired": self.retired }));
             return exit::OK;
         }
-        println!("{:<31} {:<23} {:>8}  {:<16} {:<16} end", "call", "answered", "seconds", "from", "to");
+        say!("{:<31} {:<23} {:>8}  {:<16} {:<16} end", "call", "answered", "seconds", "from", "to");
         for record in &self.records[self.records.len().saturating_sub(last)..] {
-            println!("{}", line(record));
+            say!("{}", line(record));
         }
-        println!(
-            "{} calls{}",
-            self.records.len(),
-            if self.records.len() > last { ", the last ones shown" } else { "" }
-        );
-        self.totals.iter().for_each(|sum| println!("  {}", units(sum)));
+        say!("{} calls{}", self.records.len(), if self.records.len() > last { ", the last ones shown" } else { "" });
+        self.totals.iter().for_each(|sum| say!("  {}", units(sum)));
         let older = self.retired["records"].as_u64().unwrap_or(0);
         if older > 0 {
             let until = history::utc(self.retired["until_us"].as_u64().unwrap_or(0));
-            println!(
+            say!(
                 "{older} older calls, until {until}, made room (history.usage_mib); their sums, not part of the above:"
             );
             let sums: Vec<ProviderUsage> = serde_json::from_value(self.retired["usage"].clone()).unwrap_or_default();
-            sums.iter().for_each(|sum| println!("  {}", units(sum)));
+            sums.iter().for_each(|sum| say!("  {}", units(sum)));
         }
         if !loaded.config.control_plane.url.is_empty() {
-            println!("records that the control plane has taken are there, at {}", loaded.config.control_plane.url);
+            say!("records that the control plane has taken are there, at {}", loaded.config.control_plane.url);
         }
         exit::OK
     }

@@ -71,7 +71,7 @@ fn load_from(
 /// The file and `conf.d/*.toml` beside it; one that was named must exist, the default one need not.
 fn files(path: &Path, named: bool, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
     let mut found = Vec::new();
-    if named || path.exists() {
+    if named || layers::is_there(path) {
         found.extend(layers::file(path, faults));
     }
     let folder = path.parent().unwrap_or(Path::new("")).join("conf.d");

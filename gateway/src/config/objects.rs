@@ -225,7 +225,7 @@ impl Reader<'_> {
         };
         let found = read(&entry.value.to_json());
         if found.is_none() {
-            let message = format!("{} does not fit", entry.value.describe());
+            let message = format!("{} does not fit", entry.value.describe(&key));
             self.fault(&entry.value.at, &key, &message, expected);
         }
         found

@@ -34,7 +34,19 @@ pub(crate) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
         }
     }
 
+    let state = &config.gateway.state_dir;
+    if state.file_name().is_none() {
+        let message = format!("{:?} is no folder that could be the gateway's alone", state.display().to_string());
+        fault("gateway.state_dir", message, "a path such as \"/var/lib/trunkline\"");
+    }
+
     let rtp = &config.rtp;
+    let sip = config.sip.listen;
+    let shared = sip.ip() == rtp.bind || sip.ip().is_unspecified() || rtp.bind.is_unspecified();
+    if shared && sip.port() != 0 && (rtp.port_min..=rtp.port_max).contains(&sip.port()) {
+        let message = format!("{} is among the ports of calls, {} to {}", sip.port(), rtp.port_min, rtp.port_max);
+        fault("sip.listen", message, "a port outside `rtp.port_min` to `rtp.port_max`");
+    }
     if !rtp.port_min.is_multiple_of(2) {
         fault(
             "rtp.port_min",

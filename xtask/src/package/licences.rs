@@ -41,9 +41,9 @@ pub(super) fn parts(file: &Path) -> anyhow::Result<Vec<Part>> {
 pub(super) fn copyright(own: &Own, crates: &BTreeMap<String, Crate>, parts: &[&Part]) -> String {
     let mut text = format!(
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: Trunkline\n\
-         Source: {}\nComment:\n SPDX-License-Identifier: {}\n .\n Linked in, with their licences (SPDX); the texts are in \
+         Comment:\n SPDX-License-Identifier: {}\n .\n Linked in, with their licences (SPDX); the texts are in \
          third-party-licences.txt:\n .\n",
-        own.repository, own.licence
+        own.licence
     );
     for one in crates.values().filter(|one| one.foreign) {
         let _ = writeln!(text, "  {} {}: {}", one.name, one.version, one.licence);
@@ -60,7 +60,6 @@ pub(super) fn copyright(own: &Own, crates: &BTreeMap<String, Crate>, parts: &[&P
 
 /// What a package is itself under.
 pub(super) struct Own {
-    pub(super) repository: &'static str,
     pub(super) holder: &'static str,
     /// SPDX expression.
     pub(super) licence: &'static str,
@@ -71,7 +70,6 @@ pub(super) struct Own {
 
 /// Everything but what says otherwise.
 pub(super) const APACHE: Own = Own {
-    repository: env!("CARGO_PKG_REPOSITORY"),
     holder: "The Trunkline authors",
     licence: "Apache-2.0",
     debian_licence: "Apache-2.0",
@@ -81,14 +79,13 @@ pub(super) const APACHE: Own = Own {
 
 /// The plugin with eSpeak NG in it.
 pub(super) const GPL: Own = Own {
-    repository: env!("CARGO_PKG_REPOSITORY"),
     holder: "The Trunkline authors, and the authors of eSpeak NG",
     licence: "GPL-3.0-or-later",
     debian_licence: "GPL-3+",
     reference: " This program is free software: you can redistribute it and/or modify it under\n the terms of the GNU \
                 General Public License as published by the Free Software\n Foundation, either version 3 of the \
                 License, or (at your option) any later\n version.\n .\n The component's source is \
-                plugins/providers/espeak, plugins/kit/guest and\n plugins/wit of the repository above, and the crates \
+                plugins/providers/espeak, plugins/kit/guest and\n plugins/wit of the sources of this version of Trunkline, and the crates \
                 espeak-ng,\n espeak-ng-data-phonemes and espeak-ng-data-dict-en of the versions named here.\n .\n On \
                 Debian systems the text is in /usr/share/common-licenses/GPL-3.",
 };

@@ -12,6 +12,7 @@ use trunkline_plugin_host::Capability;
 
 use super::file::{File, inline, quoted};
 use super::{Made, mint, settings};
+use crate::output::say;
 use crate::plugins::{self, Installed};
 
 /// Leaves a list of the pipeline empty.
@@ -68,7 +69,7 @@ impl Agent {
         let installed = plugins::installed(plugins_dir);
         let cast = self.cast(&installed, plugins_dir)?;
         for missing in cast.missing() {
-            println!("note: {missing}");
+            say!("note: {missing}");
         }
         Ok(self.with_id(&mint(Prefix::Agent)?, tenant, &cast))
     }

@@ -16,6 +16,7 @@ use trunkline_api::{Id, Prefix};
 
 use super::check;
 use crate::config::{Loaded, written};
+use crate::output::say;
 use crate::{Configuration, exit};
 
 use file::slug;
@@ -79,14 +80,14 @@ pub(crate) fn run(configuration: &Configuration, new: &New) -> u8 {
         return exit::CONFIGURATION;
     };
     for path in &paths {
-        println!("wrote {}", path.display());
+        say!("wrote {}", path.display());
     }
     if !loaded.config.control_plane.url.is_empty() {
-        println!("note: this gateway has a control plane; objects made there reach every gateway, this one stays here");
+        say!("note: this gateway has a control plane; objects made there reach every gateway, this one stays here");
     }
     match check::next_step(&now) {
-        Some(next) => println!("{next}"),
-        None => println!("next: trunkline check, then start the gateway again: systemctl restart trunkline"),
+        Some(next) => say!("{next}"),
+        None => say!("next: trunkline check, then start the gateway again: systemctl restart trunkline"),
     }
     exit::OK
 }
