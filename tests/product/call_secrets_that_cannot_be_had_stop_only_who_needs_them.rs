@@ -42,10 +42,7 @@ fn an_agent_that_needs_it_is_refused_and_the_other_answered() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (code, said) = check();
     assert_eq!(code, Some(0), "{said}");
-    assert!(
-        said.contains("warning: ") && said.contains("readable by everybody") && !said.contains("sk-test"),
-        "{said}"
-    );
+    assert!(said.contains("warning: ") && said.contains("open to everybody") && !said.contains("sk-test"), "{said}");
     let output = gateway.command(&["--profile", "prod", "check"]).unwrap().output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 }
