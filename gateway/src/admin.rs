@@ -202,3 +202,22 @@ fn problem(status: StatusCode, detail: &str) -> Response {
     });
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_kept_until_others_could_read_it() {
+        let state = tempfile::tempdir().unwrap();
+        let made = token(state.path()).unwrap();
+        assert_eq!((token(state.path()).unwrap(), read_token(state.path())), (made.clone(), Some(made.clone())));
+        let file = state.path().join(TOKEN_FILE);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let other = token(state.path()).unwrap();
+        assert_ne!(other, made);
+        assert_eq!((read_token(state.path()), std::fs::metadata(&file).unwrap().mode() & 0o777), (Some(other), 0o600));
+    }
+}

@@ -23,10 +23,9 @@ pub(crate) struct Endpoints {
 impl Endpoints {
     /// Writes the file whole or not at all.
     pub(crate) fn write(&self, state: &Path) -> anyhow::Result<()> {
-        let part = state.join("endpoints.json.part");
-        fs::write(&part, serde_json::to_vec_pretty(self)?).with_context(|| part.display().to_string())?;
-        fs::rename(&part, state.join(FILE))?;
-        Ok(())
+        let path = state.join(FILE);
+        trunkline_state_folder::replace(&path, &serde_json::to_vec_pretty(self)?)
+            .with_context(|| path.display().to_string())
     }
 
     /// Reads the file of a running gateway.

@@ -1,6 +1,7 @@
 //! Whole-product tests: real binaries, real peers, one behaviour a file, named `<area>_<behaviour>`.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod call_commands_survive_a_full_standard_output;
 mod call_configuration_faults_have_file_line_and_key;
 mod call_first_objects_are_written_by_commands;
 mod call_history_of_a_standalone_gateway_stays_readable;

@@ -83,6 +83,8 @@ fn services_run_as_their_own_users(machine: &Machine) {
         machine
             .run(&format!("test -s /usr/share/man/man1/{unit}.1.gz && test -s /usr/share/doc/{unit}/sbom.cdx.json"))
             .unwrap();
+        let of_help = machine.run("find /usr/share/man/man1 -name 'trunkline*-help*'").unwrap().text;
+        assert_eq!(of_help, "", "pages that say what the page of the command itself says");
         machine.run(&format!("test -s /usr/share/bash-completion/completions/{unit} && {unit} --version")).unwrap();
     }
     // State of a socket, local address: nothing is reachable from outside before it is configured.

@@ -5,6 +5,7 @@
 
 mod areas;
 mod bench;
+mod clone;
 mod coverage;
 mod crate_tests;
 mod crates;
@@ -100,6 +101,9 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> anyhow::Result<()> {
+    if !matches!(task, Task::House | Task::Advisories) {
+        clone::claim_target_dir()?;
+    }
     match task {
         Task::Demo { once, seed } => {
             println!("[1/4] packages");

@@ -9,7 +9,6 @@
 mod component;
 mod signing;
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,8 +17,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::progress;
 use crate::toolchain_wasm::{TARGET, WasmToolchain};
+use crate::{progress, shell};
 
 pub(crate) use signing::{SigningKey, sign, trusted_dir};
 
@@ -40,13 +39,7 @@ pub(crate) struct BuildOptions {
 impl Default for BuildOptions {
     /// All plugins of this repository, into `CARGO_TARGET_DIR` or `$HOME/.cache/trunkline-target`.
     fn default() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let root = root.canonicalize().unwrap_or(root);
-        let target_dir = match env::var_os("CARGO_TARGET_DIR") {
-            Some(folder) => root.join(folder),
-            None => home().join(".cache/trunkline-target"),
-        };
-        Self { root, target_dir, only: Vec::new() }
+        Self { root: shell::root(), target_dir: shell::target_dir(), only: Vec::new() }
     }
 }
 
@@ -65,7 +58,7 @@ pub(crate) struct BuiltPlugin {
 /// When a tool is missing, a plugin does not compile, or a component asks for more than the contract offers.
 pub(crate) fn build(opts: &BuildOptions, say: &dyn Fn(&str)) -> Result<Vec<BuiltPlugin>> {
     let sources = find_sources(&opts.root.join("plugins"), &opts.only)?;
-    let cache = home().join(".cache/trunkline");
+    let cache = shell::home().join(".cache/trunkline");
     let toolchain = WasmToolchain::find(&cache, say)?;
     let crates: Vec<&str> = sources.iter().filter_map(|source| source.package.as_deref()).collect();
     let guests = opts.target_dir.join("guests");
@@ -352,10 +345,6 @@ fn hex_digest(bytes: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn home() -> PathBuf {
-    env::var_os("HOME").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
 }
 
 fn run(command: &mut Command) -> Result<()> {

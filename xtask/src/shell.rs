@@ -5,9 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-/// The repository's root folder.
+/// The repository's root folder: that of the clone in which cargo was called, wherever this program was built.
 pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap_or_else(|_| PathBuf::from("."))
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(xtask).join("..").canonicalize().unwrap_or_else(|_| PathBuf::from("."))
 }
 
 /// The one target directory, outside the clone unless `CARGO_TARGET_DIR` says otherwise.

@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Location, Source};
+use crate::secret::is_secret;
 
 /// Most syntax faults reported for one file.
 const MAX_SYNTAX_FAULTS: usize = 20;
@@ -60,7 +61,7 @@ impl Node {
         /// Characters of a value that are enough to find it.
         const SHOWN: usize = 60;
         match &self.content {
-            Content::Leaf(_) if key == "secrets" || key.starts_with("secrets.") => "what is written there".to_owned(),
+            Content::Leaf(_) if is_secret(key) => "what is written there".to_owned(),
             Content::Leaf(Value::String(text)) if text.chars().nth(SHOWN).is_some() => {
                 let shown: String = text.chars().take(SHOWN).collect();
                 format!("the text {shown:?}...")

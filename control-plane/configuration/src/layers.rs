@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Location, Source};
 use crate::document::{self, Content, Entry, Node};
+use crate::secret::is_secret;
 use crate::shape::Shape;
 
 /// Largest configuration file, in bytes.
@@ -110,7 +111,11 @@ pub fn argument(key: &str, text: &str, typed: &str, shape: Shape<'_>) -> Node {
 pub fn arguments(set: &[String], shape: Shape<'_>, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
     let mut layers = Vec::new();
     for argument in set {
-        let shown = format!("--set {argument}");
+        let shown = match argument.split_once('=') {
+            // Its value may be the secret itself.
+            Some((keys, _)) if is_secret(keys) => format!("--set {keys}=..."),
+            _ => format!("--set {argument}"),
+        };
         match argument.split_once('=') {
             Some((keys, text)) if !keys.is_empty() => layers.push(self::argument(keys, text, &shown, shape)),
             _ => faults.push(Diagnostic {

@@ -1,5 +1,10 @@
 //! How a configuration names a secret without holding it.
 
+/// Whether what is set at `key`, dotted, may be a secret though only a reference belongs there.
+pub(crate) fn is_secret(key: &str) -> bool {
+    key == "secrets" || key.starts_with("secrets.")
+}
+
 /// Whether `text` is `env:NAME`, `file:/path` or `credential:name`. Anything else may be the secret itself and is not
 /// repeated in messages.
 #[must_use]

@@ -22,7 +22,7 @@ pub fn reserve(path: &Path) -> std::io::Result<()> {
 /// What the operating system says.
 pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let aside = aside(path, bytes)?;
-    std::fs::rename(&aside, path)?;
+    std::fs::rename(&aside, path).inspect_err(|_| drop(std::fs::remove_file(&aside)))?;
     sync_folder(path)
 }
 
@@ -47,9 +47,14 @@ fn aside(path: &Path, bytes: &[u8]) -> std::io::Result<PathBuf> {
     let aside = PathBuf::from(name);
     let _ = std::fs::remove_file(&aside);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    Ok(aside)
+    match file.write_all(bytes).and_then(|()| file.sync_all()) {
+        Ok(()) => Ok(aside),
+        Err(error) => {
+            // Half a file would lie there for good: the next one to be made has another name.
+            let _ = std::fs::remove_file(&aside);
+            Err(error)
+        }
+    }
 }
 
 fn sync_folder(path: &Path) -> std::io::Result<()> {

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -188,6 +189,18 @@ fn requests_within_a_call_follow_the_rules() {
     peer.send(&peer.request("BYE", "c6", 30, &to, ""));
     peer.expect("SIP/2.0 200");
     eventually("the call is over", || endpoint.calls() == 0 && seen.byes.load(SeqCst) == 1);
+}
+
+#[test]
+fn an_ipv4_peer_of_a_socket_for_both_families_is_answered_by_its_ipv4_address() {
+    let (endpoint, events) = start(|config| config.listen = "[::]:0".parse().unwrap());
+    answer_all(events, false);
+    let peer = Peer::at((Ipv4Addr::LOCALHOST, endpoint.local_addr().port()).into());
+    peer.send(&peer.request("OPTIONS", "v4", 1, "", ""));
+    let via = header(&peer.expect("SIP/2.0 200"), "Via").to_owned();
+    assert!(via.contains(&format!("rport={}", peer.port())) && !via.contains(['[', ']']), "{via}");
+    peer.send(&peer.invite("v4", 2, ""));
+    peer.expect("SIP/2.0 200");
 }
 
 #[test]

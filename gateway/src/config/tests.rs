@@ -128,6 +128,15 @@ fn a_key_written_twice_is_reported() {
 }
 
 #[test]
+fn a_secret_that_was_written_where_a_reference_belongs_is_not_repeated() {
+    let folder = Folder::with("[secrets]\nk = \"sk-live-1\"\n");
+    let environment = [("TRUNKLINE_SECRETS__L", "sk-live-2")];
+    let faults = folder.load(&environment, &["secrets.m=sk-live-3", "secrets=sk-live-4"]).unwrap_err().join("\n");
+    assert!(["secrets.k", "secrets.l", "secrets.m"].iter().all(|key| faults.contains(key)), "{faults}");
+    assert!(!faults.contains("sk-live"), "{faults}");
+}
+
+#[test]
 fn faults_of_the_environment_and_of_arguments_name_them() {
     let environment = [("TRUNKLINE_SIP__LISTEN", "5060"), ("TRUNKLINE_SPI__LISTEN", "x")];
     let faults = Folder::with("").load(&environment, &["limits.max_calls=many", "limits"]).unwrap_err();

@@ -144,9 +144,14 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(endpoint: &SipEndpoint) -> Self {
+        Self::at(endpoint.local_addr())
+    }
+
+    /// A peer of whoever listens at `to`.
+    pub(crate) fn at(to: SocketAddr) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Self { socket, to: endpoint.local_addr() }
+        Self { socket, to }
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -23,7 +23,9 @@ fn main() -> Result<()> {
 
 /// Builds the plugin into `out`, keeping what was fetched in `cache`; offline when the cache is filled.
 fn build(out: &Path, cache: &Path) -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the plugin's folder")?.to_owned();
+    // Asked when it runs: the program may have been built in another clone that shares the target directory.
+    let pack = std::env::var_os("CARGO_MANIFEST_DIR").context("run by cargo: CARGO_MANIFEST_DIR")?;
+    let folder = Path::new(&pack).parent().context("the plugin's folder")?.to_owned();
     let wit = folder.join("../../wit/0.1.0");
     let tools = tools::Tools::find()?;
     let engine = fetch::source_tree(cache)?;
