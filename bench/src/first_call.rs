@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use trunkline_bench_results::{Measurement, Results};
 use trunkline_caller::Happened;
+use trunkline_load::Usage;
 use trunkline_tests::caller::{Caller, script};
 use trunkline_tests::gateway::{Gateway, Options};
 use trunkline_tests::objects;
@@ -52,12 +53,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     results.add(Measurement::new("INVITE to 200, median", answer, "ms").beside(plain_answer));
     results.add(Measurement::new("200 to greeting heard, median", greeting, "ms").beside(plain_greeting));
 
-    let idle = Load::of(gateway.process().id())?;
+    let idle = Usage::of(gateway.process().id())?;
     let plain = together(&mut gateway, "announce", 1000, &idle)?;
     let full = together(&mut gateway, "talk", 2000, &idle)?;
     results.add(Measurement::new("processor per call, listening", full.0, "% of a core").beside(plain.0));
     results.add(Measurement::new("memory per call", full.1, "kB").beside(plain.1));
-    results.add(Measurement::new("memory of the idle gateway with its plugins", idle.resident_kb, "kB"));
+    results.add(Measurement::new("memory of the idle gateway with its plugins", idle.pss_kb, "kB"));
     results.baseline("an agent that only announces: no recogniser, no model, no recording");
     gateway.stop()?;
     results.finish(args.json.as_deref())
@@ -83,8 +84,8 @@ fn serial(gateway: &Gateway, user: &str, seeds: std::ops::Range<u64>) -> anyhow:
     Ok((median(&mut answers), median(&mut greetings)))
 }
 
-/// Processor and resident memory per call of calls that all listen.
-fn together(gateway: &mut Gateway, user: &str, first_seed: u64, idle: &Load) -> anyhow::Result<(f64, f64)> {
+/// Processor and memory (Pss) per call of calls that all listen.
+fn together(gateway: &mut Gateway, user: &str, first_seed: u64, idle: &Usage) -> anyhow::Result<(f64, f64)> {
     let steps = json!({ "steps": [{ "wait_for_agent": { "quiet_ms": 500 } }, { "pause": { "ms": WATCH.as_millis() as u64 + 6000 } }] });
     let mut callers = Vec::new();
     for seed in 0..AT_ONCE {
@@ -97,34 +98,14 @@ fn together(gateway: &mut Gateway, user: &str, first_seed: u64, idle: &Load) -> 
             matches!(what, Happened::AgentStopped { .. })
         })?;
     }
-    let (before, begin) = (Load::of(gateway.process().id())?, Instant::now());
+    let (before, begin) = (Usage::of(gateway.process().id())?, Instant::now());
     std::thread::sleep(WATCH);
-    let (after, seconds) = (Load::of(gateway.process().id())?, begin.elapsed().as_secs_f64());
+    let (after, seconds) = (Usage::of(gateway.process().id())?, begin.elapsed().as_secs_f64());
     for caller in callers {
         caller.finish()?;
     }
     let busy = (after.processor_s - before.processor_s) / seconds * 100.0;
-    Ok((busy / AT_ONCE as f64, (after.resident_kb - idle.resident_kb).max(0.0) / AT_ONCE as f64))
-}
-
-/// What the kernel says of a process.
-struct Load {
-    processor_s: f64,
-    resident_kb: f64,
-}
-
-impl Load {
-    fn of(pid: u32) -> anyhow::Result<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // Fields 14 and 15 of proc(5); the name in field 2 may hold spaces, so count from its end.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-        let per_second = rustix::param::clock_ticks_per_second() as f64;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
-        let resident_kb = resident.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0.0);
-        Ok(Self { processor_s: (ticks(11) + ticks(12)) / per_second, resident_kb })
-    }
+    Ok((busy / AT_ONCE as f64, (after.pss_kb - idle.pss_kb).max(0.0) / AT_ONCE as f64))
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -1,6 +1,9 @@
 //! Measurements beside their baselines: `cargo xtask bench NAME [--json FILE]`.
 
 mod first_call;
+mod load;
+mod peers;
+mod plot;
 mod store;
 mod store_engines;
 
@@ -17,6 +20,10 @@ struct Cli {
 enum Bench {
     /// What one call costs and how long its caller waits.
     FirstCall(first_call::Args),
+    /// Many calls at once: what is lost, how late it comes and what it costs.
+    Load(load::Args),
+    /// The same load against others that give sound back.
+    Peers(peers::Args),
     /// The edge store against redb by itself and sled.
     Store(store::Args),
 }
@@ -24,6 +31,8 @@ enum Bench {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().bench {
         Bench::FirstCall(args) => first_call::run(&args),
+        Bench::Load(args) => load::run(&args),
+        Bench::Peers(args) => peers::run(&args),
         Bench::Store(args) => store::run(&args),
     }
 }

@@ -42,7 +42,7 @@ pub(crate) async fn first_run(
     let tenant = mint(Prefix::Tenant, now)?;
     tx.exec("INSERT INTO tenants (id, name, max_calls, created_us) VALUES ($1, $2, 0, $3)", args![&tenant, name, now])
         .await?;
-    let body = serde_json::to_value(TenantBody { name: name.to_owned(), max_calls: 0 })
+    let body = serde_json::to_value(TenantBody { name: name.to_owned(), max_calls: 0, recording_key: String::new() })
         .map_err(|_| StoreError::Corrupt("tenant"))?;
     let object = Object {
         kind: Kind::Tenant,

@@ -53,8 +53,9 @@ enum State {
         since_us: u64,
         last_us: u64,
     },
-    /// Speech, heard last at.
+    /// Speech since, heard last at.
     Speech {
+        since_us: u64,
         last_us: u64,
     },
 }
@@ -94,7 +95,7 @@ impl Endpointer {
             match self.state {
                 State::Quiet => self.hear(now_us, now_us),
                 State::Maybe { since_us, .. } => self.hear(since_us, now_us),
-                State::Speech { .. } => self.state = State::Speech { last_us: now_us },
+                State::Speech { since_us, .. } => self.state = State::Speech { since_us, last_us: now_us },
             }
         } else if matches!(self.state, State::Maybe { .. }) {
             self.state = State::Quiet;
@@ -110,7 +111,7 @@ impl Endpointer {
             // Two clicks with nothing known between them are no speech.
             self.state = State::Quiet;
         }
-        if let State::Speech { last_us } = self.state
+        if let State::Speech { last_us, .. } = self.state
             && self.now_us >= last_us.saturating_add(us(self.config.end_of_speech_ms))
         {
             self.state = State::Quiet;
@@ -141,7 +142,7 @@ impl Endpointer {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
         match self.state {
-            State::Speech { last_us } => Some(last_us.saturating_add(us(self.config.end_of_speech_ms))),
+            State::Speech { last_us, .. } => Some(last_us.saturating_add(us(self.config.end_of_speech_ms))),
             State::Quiet | State::Maybe { .. } => self.silence_at_us,
         }
     }
@@ -152,9 +153,34 @@ impl Endpointer {
         matches!(self.state, State::Speech { .. })
     }
 
+    /// For how long somebody has been speaking, in microseconds; 0 while nobody does.
+    #[must_use]
+    pub const fn speech_us(&self) -> u64 {
+        match self.state {
+            State::Speech { since_us, .. } => self.now_us - since_us,
+            State::Quiet | State::Maybe { .. } => 0,
+        }
+    }
+
+    /// Time since speech was heard last, or since the beginning, in microseconds. Sound that is not yet believed to be
+    /// speech does not end it.
+    #[must_use]
+    pub const fn silence_us(&self) -> u64 {
+        match self.state {
+            State::Speech { last_us, .. } => self.now_us - last_us,
+            State::Quiet | State::Maybe { .. } => self.now_us - self.quiet_since_us,
+        }
+    }
+
+    /// Other times from now on. What they make overdue is told of by the next `handle_`.
+    pub fn set_config(&mut self, config: EndpointConfig) {
+        self.config = config;
+        self.arm_silence(self.quiet_since_us);
+    }
+
     fn hear(&mut self, since_us: u64, now_us: u64) {
         if now_us - since_us >= us(self.config.min_speech_ms) {
-            self.state = State::Speech { last_us: now_us };
+            self.state = State::Speech { since_us, last_us: now_us };
             self.push(EndpointEvent::SpeechStarted { at_us: since_us });
         } else {
             self.state = State::Maybe { since_us, last_us: now_us };

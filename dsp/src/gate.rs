@@ -58,19 +58,20 @@ impl NoiseGate {
     /// A closed gate for sound at `rate` Hz, any from 8000 to 48000; other rates are taken for the nearest.
     #[must_use]
     pub fn new(rate: u32, config: GateConfig) -> Self {
+        let mut gate = Self { config, block: 0, rise: 0.0, fall: 0.0, least: 0.0, gain: 0.0, open: false, held: 0 };
+        gate.set_config(rate, config);
+        gate.gain = gate.least;
+        gate
+    }
+
+    /// Works by other settings from now on, for sound at `rate` Hz as in [`NoiseGate::new`]; it stays as open as it is.
+    pub fn set_config(&mut self, rate: u32, config: GateConfig) {
         let rate = rate.clamp(8000, 48000);
-        let least = 10_f32.powf(-config.depth_db.clamp(0.0, 96.0) / 20.0);
-        let per_sample = |ms: u32| (1.0 - least) / (ms.max(1) as f32 * rate as f32 / 1000.0);
-        Self {
-            config,
-            block: (rate / 200) as usize,
-            rise: per_sample(config.attack_ms),
-            fall: per_sample(config.release_ms),
-            least,
-            gain: least,
-            open: false,
-            held: 0,
-        }
+        self.config = config;
+        self.block = (rate / 200) as usize;
+        self.least = 10_f32.powf(-config.depth_db.clamp(0.0, 96.0) / 20.0);
+        let per_sample = |ms: u32| (1.0 - self.least) / (ms.max(1) as f32 * rate as f32 / 1000.0);
+        (self.rise, self.fall) = (per_sample(config.attack_ms), per_sample(config.release_ms));
     }
 
     /// Whether the gate is open or held open.

@@ -6,7 +6,9 @@ mod tone_signals;
 use proptest::prelude::*;
 use tone_signals::{Rng, add, amplitude, at_level, companded, noise, place, prompts, speech};
 use trunkline_dsp::Simd;
-use trunkline_dsp::chain::{ChainConfig, DownlinkChain, DownlinkFrame, UplinkChain, UplinkFrame, UplinkReport};
+use trunkline_dsp::chain::{
+    ChainConfig, DownlinkChain, DownlinkFrame, LegDsp, Sound, UplinkChain, UplinkFrame, UplinkReport,
+};
 use trunkline_dsp::echo::{BargeIn, EchoGate, SonoraAec, Verdict};
 use trunkline_dsp::to_i16;
 use trunkline_dsp::vad::{Activity, SpectralBank, VadBank, VadFrame};
@@ -69,14 +71,15 @@ fn run_with(played: &[f32], uplink: &[f32], mut barge: BargeIn) -> Heard {
 
 /// The same through the chain as it ships: denoiser, fused detector and all.
 fn run_chain(played: &[f32], uplink: &[f32]) -> Vec<usize> {
-    let (mut up, mut down) = (UplinkChain::new(ChainConfig::default(), 1), DownlinkChain::new());
-    let mut leg = up.attach(RATE as u32).unwrap();
+    let (mut up, mut down) = (UplinkChain::new(ChainConfig::new(1)), DownlinkChain::new());
+    let mut leg = LegDsp::new(&Sound::default(), RATE as u32).unwrap();
+    assert!(up.adopt(&mut leg));
     let mut interruptions = Vec::new();
     for (n, (far, near)) in played.chunks_exact(FRAME).zip(uplink.chunks_exact(FRAME)).enumerate() {
         let bits = |frame: &[f32]| frame.iter().map(|sample| to_i16(*sample)).collect::<Vec<_>>();
         let (mut said, mut heard) = (bits(far), bits(near));
         down.process(&mut [DownlinkFrame { leg: &mut leg, pcm: &mut said }]);
-        let mut batch = [UplinkFrame { leg: &mut leg, pcm: &mut heard, report: UplinkReport::default() }];
+        let mut batch = [UplinkFrame { leg: &mut leg, pcm: &mut heard, raw: &mut [], report: UplinkReport::default() }];
         up.process(&mut batch);
         if batch[0].report.interrupts {
             interruptions.push((n + 1) * 20);

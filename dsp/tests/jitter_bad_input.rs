@@ -140,9 +140,10 @@ fn the_longest_frames_packets_and_gaps_at_once_fit() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Insert { seq: u16, timestamp: u32, arrival: u64, payload: Vec<u8> },
+    Insert { seq: u16, timestamp: u32, arrival: u64, payload: Vec<u8>, noise: bool },
     Get { now: u64, samples: usize },
     Reset,
+    Replace { clock_rate: u32 },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -154,14 +155,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just(vec![ULAW_SILENCE; 160]),
         prop::collection::vec(any::<u8>(), 0..20)
     ];
-    let insert = (seq, timestamp, time.clone(), payload).prop_map(|(seq, timestamp, arrival, payload)| Step::Insert {
-        seq,
-        timestamp,
-        arrival,
-        payload,
-    });
+    let noise = prop::bool::weighted(0.2);
+    let insert = (seq, timestamp, time.clone(), payload, noise)
+        .prop_map(|(seq, timestamp, arrival, payload, noise)| Step::Insert { seq, timestamp, arrival, payload, noise });
     let get = (time, prop_oneof![Just(160_usize), 0..2000_usize]).prop_map(|(now, samples)| Step::Get { now, samples });
-    prop::collection::vec(prop_oneof![8 => insert, 8 => get, 1 => Just(Step::Reset)], 0..150)
+    let replace = prop_oneof![Just(0), Just(8000), Just(48_000), any::<u32>()];
+    let replace = replace.prop_map(|clock_rate| Step::Replace { clock_rate });
+    prop::collection::vec(prop_oneof![8 => insert, 8 => get, 1 => Just(Step::Reset), 1 => replace], 0..150)
 }
 
 proptest! {
@@ -178,9 +178,11 @@ proptest! {
         let mut buffer = JitterBuffer::new(UlawDecoder, config);
         for step in steps {
             match step {
-                Step::Insert { seq, timestamp, arrival, payload } => {
-                    buffer.insert(&Packet { seq, timestamp, arrival, marker: false, payload: &payload });
+                Step::Insert { seq, timestamp, arrival, payload, noise } => {
+                    let packet = Packet { seq, timestamp, arrival, marker: false, payload: &payload };
+                    if noise { buffer.insert_noise(&packet) } else { buffer.insert(&packet) };
                 }
+                Step::Replace { clock_rate } => prop_assert!(buffer.replace_decoder(UlawDecoder, clock_rate).is_ok()),
                 Step::Get { now, samples } => {
                     let info = buffer.get(now, &mut vec![0; samples]);
                     prop_assert!(info.concealed as usize <= samples);

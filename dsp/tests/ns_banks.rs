@@ -4,7 +4,7 @@
 mod ns_sound;
 
 use ns_sound::{Random, level_db, mix, noise, signal_to_rest_db, speech};
-use trunkline_dsp::ns::{Gate, LanesBank, NnnoiselessBank, SonoraBank};
+use trunkline_dsp::ns::{Effort, Gate, LanesBank, NnnoiselessBank, SonoraBank};
 use trunkline_dsp::{NoiseBank, Slot};
 
 /// A bank with its name, the rates it knows and the decibels it must gain.
@@ -14,6 +14,12 @@ fn banks(slots: usize, gate: Gate) -> Vec<Engine> {
     vec![
         ("lanes", Box::new(LanesBank::new(slots).with_gate(gate)), &[8000, 16000, 48000], 3.5),
         ("nnnoiseless", Box::new(NnnoiselessBank::new(slots).with_gate(gate)), &[8000, 16000, 48000], 3.5),
+        (
+            "economy",
+            Box::new(LanesBank::new(slots).with_gate(gate).with_effort(Effort::Light)),
+            &[8000, 16000, 48000],
+            3.0,
+        ),
         ("sonora", Box::new(SonoraBank::new(slots).with_gate(gate)), &[8000, 16000], 3.0),
     ]
 }

@@ -4,7 +4,7 @@
 mod ns_sound;
 
 use ns_sound::{Random, mix, noise, speech};
-use trunkline_dsp::ns::{Gate, LanesBank, NetworkBank};
+use trunkline_dsp::ns::{Effort, Gate, LaneState, LanesBank, NetworkBank};
 use trunkline_dsp::{NoiseBank, Simd, Slot};
 
 /// A call: its slots in the two banks, its rate, its sound and how much of it was used.
@@ -16,7 +16,12 @@ struct Call {
 }
 
 /// Runs calls that come, go, pause and are silent now and then through two banks, and compares every frame.
-fn compare(one: &mut dyn NoiseBank, other: &mut dyn NoiseBank, seed: u64, ticks: usize) {
+fn compare<const A: usize, const B: usize>(
+    one: &mut NetworkBank<A>,
+    other: &mut NetworkBank<B>,
+    seed: u64,
+    ticks: usize,
+) {
     let mut random = Random(seed);
     let mut calls: Vec<Call> = Vec::new();
     let mut compared = 0;
@@ -37,6 +42,22 @@ fn compare(one: &mut dyn NoiseBank, other: &mut dyn NoiseBank, seed: u64, ticks:
             let call = calls.swap_remove(random.below(calls.len() as u64) as usize);
             one.detach(call.slots.0);
             other.detach(call.slots.1);
+        }
+        // Now and then more or less is done for a call, or it is put away and taken out again.
+        if !calls.is_empty() && random.below(4) == 0 {
+            let chosen = random.below(calls.len() as u64) as usize;
+            let call = &mut calls[chosen];
+            let effort = [Effort::Full, Effort::Light, Effort::Full, Effort::Through][random.below(4) as usize];
+            one.set_effort(call.slots.0, effort);
+            other.set_effort(call.slots.1, effort);
+            if random.below(2) == 0 {
+                let mut state = LaneState::new(call.rate).unwrap();
+                one.save(call.slots.0, &mut state);
+                one.detach(call.slots.0);
+                call.slots.0 = one.attach(call.rate).unwrap();
+                one.set_effort(call.slots.0, effort);
+                one.restore(call.slots.0, &state);
+            }
         }
         let mut frames = Vec::new();
         for call in &mut calls {
@@ -72,8 +93,15 @@ fn eight_lanes_give_every_call_what_one_lane_gives_it() {
 }
 
 #[test]
-fn eight_lanes_give_the_same_without_wide_instructions() {
-    compare(&mut LanesBank::new(16), &mut LanesBank::new(16).with_simd(Simd::BASELINE), 3, 150);
+fn sixteen_lanes_give_every_call_what_eight_lanes_give_it() {
+    compare(&mut NetworkBank::<16>::new(16), &mut LanesBank::new(16), 5, 150);
+}
+
+#[test]
+fn lanes_give_the_same_with_any_instructions() {
+    for simd in Simd::all() {
+        compare(&mut LanesBank::new(16), &mut LanesBank::new(16).with_simd(simd), 3, 150);
+    }
 }
 
 #[test]

@@ -47,9 +47,17 @@ fn drive<D: Decoder>(decoder: D, config: JitterConfig, mut input: Input<'_>) {
                 inserted += 1;
             }
             // A number is left out.
-            130..150 => {
+            130..145 => {
                 seq = seq.wrapping_add(1);
                 timestamp = timestamp.wrapping_add(160);
+            }
+            // Comfort noise, of the stream or of anything.
+            145..150 => {
+                seq = seq.wrapping_add(1);
+                let len = input.number(1) as usize % 40;
+                let payload = input.bytes(len);
+                buffer.insert_noise(&Packet { seq, timestamp, arrival: now, marker: false, payload });
+                inserted += 1;
             }
             150 => buffer.reset(),
             151 => now = input.number(8),

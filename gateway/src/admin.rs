@@ -11,6 +11,7 @@
 //! | `GET /v1/calls/{id}` | a call, its events and its SIP ladder; an older one as the edge store has it |
 //! | `GET /v1/usage?since_us=0&after=...&limit=1000` | usage records that are still here, and the sums of older ones |
 //! | `DELETE /v1/calls/{id}` | hangs up |
+//! | `POST /v1/calls/{id}/recording/{order}` | `start`, `pause`, `resume` or `stop`; 409 when that is not possible now |
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,13 +20,13 @@ use axum::extract::{Path as UrlPath, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
 use serde_json::json;
 use trunkline_api::{Id, Prefix};
 use trunkline_edge_store::EdgeStore;
-use trunkline_runtime::Runtime;
+use trunkline_runtime::{RecordingOrder, RecordingRefused, Runtime};
 
 use crate::{history, metrics};
 
@@ -36,6 +37,8 @@ const TOKEN_FILE: &str = "admin.token";
 pub(crate) struct Admin {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) store: Arc<dyn EdgeStore>,
+    /// Connections of AudioSocket, when it is served.
+    pub(crate) audiosocket: Option<Arc<trunkline_ws::Stats>>,
     pub(crate) status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
     pub(crate) token: String,
     /// Where ended calls go; empty when they stay here.
@@ -74,6 +77,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/calls", get(calls))
         .route("/v1/usage", get(usage))
         .route("/v1/calls/{id}", get(call).delete(hang_up))
+        .route("/v1/calls/{id}/recording/{order}", post(record))
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorise));
     Router::new()
         .route("/healthz", get(healthy))
@@ -116,7 +120,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn metrics_page(State(admin): State<Arc<Admin>>) -> Response {
-    match metrics::page(&admin.runtime, admin.store.as_ref()) {
+    match metrics::page(&admin.runtime, admin.store.as_ref(), admin.audiosocket.as_deref()) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
             .into_response(),
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
@@ -143,6 +147,7 @@ async fn call(State(admin): State<Arc<Admin>>, UrlPath(id): UrlPath<String>) -> 
         return problem(StatusCode::BAD_REQUEST, "not a call id");
     };
     if let Some((info, events)) = admin.runtime.timeline(&id) {
+        let events: Vec<_> = events.iter().map(AsRef::as_ref).collect();
         let ladder = admin.runtime.ladder(&id).map(|ladder| ladder.to_string());
         return Json(json!({ "data": { "call": info, "events": events, "ladder": ladder } })).into_response();
     }
@@ -151,7 +156,7 @@ async fn call(State(admin): State<Arc<Admin>>, UrlPath(id): UrlPath<String>) -> 
         Ok(None) => problem(StatusCode::NOT_FOUND, &history::nothing_of(admin.store.as_ref(), &admin.control_plane)),
         Err(error) => problem(StatusCode::SERVICE_UNAVAILABLE, &format!("{error:#}")),
     };
-    from_disk(look).await
+    off_thread(look).await
 }
 
 #[derive(Deserialize)]
@@ -173,11 +178,11 @@ async fn usage(State(admin): State<Arc<Admin>>, Query(query): Query<UsageQuery>)
         Ok(page) => Json(json!({ "data": page })).into_response(),
         Err(error) => problem(StatusCode::BAD_REQUEST, &format!("{error:#}")),
     };
-    from_disk(look).await
+    off_thread(look).await
 }
 
-/// Reads from the disk away from the threads that serve others.
-async fn from_disk(look: impl FnOnce() -> Response + Send + 'static) -> Response {
+/// Does what may take a moment away from the threads that serve others.
+async fn off_thread(look: impl FnOnce() -> Response + Send + 'static) -> Response {
     match tokio::task::spawn_blocking(look).await {
         Ok(response) => response,
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
@@ -193,6 +198,31 @@ async fn hang_up(State(admin): State<Arc<Admin>>, UrlPath(id): UrlPath<String>) 
     } else {
         problem(StatusCode::NOT_FOUND, "no call of that id is in progress")
     }
+}
+
+async fn record(State(admin): State<Arc<Admin>>, UrlPath((id, order)): UrlPath<(String, String)>) -> Response {
+    let Ok(id) = Id::parse_as(Prefix::Call, &id) else {
+        return problem(StatusCode::BAD_REQUEST, "not a call id");
+    };
+    let order = match order.as_str() {
+        "start" => RecordingOrder::Start,
+        "pause" => RecordingOrder::Pause,
+        "resume" => RecordingOrder::Resume,
+        "stop" => RecordingOrder::Stop,
+        _ => return problem(StatusCode::NOT_FOUND, "a recording knows `start`, `pause`, `resume` and `stop`"),
+    };
+    let carry_out = move || match admin.runtime.record(&id, order) {
+        Ok(state) => Json(json!({ "data": state })).into_response(),
+        Err(refused) => {
+            let status = match refused {
+                RecordingRefused::NoCall => StatusCode::NOT_FOUND,
+                RecordingRefused::NoAnswer | RecordingRefused::Recorder(_) => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::CONFLICT,
+            };
+            problem(status, &refused.to_string())
+        }
+    };
+    off_thread(carry_out).await
 }
 
 /// RFC 9457.

@@ -16,6 +16,9 @@ pub(crate) struct Endpoints {
     pub(crate) sip: SocketAddr,
     /// Admin API.
     pub(crate) admin: SocketAddr,
+    /// AudioSocket over TCP, when it is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) audiosocket: Option<SocketAddr>,
     /// Process id.
     pub(crate) pid: u32,
 }

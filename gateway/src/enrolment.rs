@@ -4,9 +4,9 @@
 //! beside the store, and the next start takes it in.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use trunkline_api::sync::EnrolAnswer;
@@ -14,26 +14,54 @@ use trunkline_edge_store::EdgeStore;
 
 const FILE: &str = "enrolled.json";
 
-/// Leaves an identity for the next start, whole or not at all.
-pub(crate) fn leave(state: &Path, identity: &EnrolAnswer) -> anyhow::Result<()> {
-    let aside = state.join("enrolled.json.part");
-    let write = || {
-        let _ = std::fs::remove_file(&aside);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-        file.write_all(&serde_json::to_vec(identity)?)?;
-        file.sync_all()?;
-        std::fs::rename(&aside, state.join(FILE))?;
-        File::open(state)?.sync_all()
-    };
-    write().with_context(|| format!("{}: check the state folder's disk and owner", aside.display()))
+/// More than an identity takes, bytes.
+const ROOM: usize = 16 * 1024;
+
+/// Room on the disk for an identity, taken before a token is spent on one; given back unless the identity came.
+pub(crate) struct Room<'s> {
+    state: &'s Path,
+    part: PathBuf,
+    file: File,
 }
 
-/// Whether an identity can be left, seen before a token is spent on one.
-pub(crate) fn can_leave(state: &Path) -> anyhow::Result<()> {
-    let probe = state.join("enrolled.json.part");
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe);
-    file.and_then(|_| std::fs::remove_file(&probe))
-        .with_context(|| format!("{}: check the state folder's disk and owner", probe.display()))
+impl<'s> Room<'s> {
+    /// Writes as much as an identity needs. What cannot be written here could not be kept either.
+    pub(crate) fn take(state: &'s Path) -> anyhow::Result<Self> {
+        let part = state.join("enrolled.json.part");
+        let _ = std::fs::remove_file(&part);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
+        let file = file.with_context(|| not_writable(&part))?;
+        let mut room = Self { state, part, file };
+        // Not zeros, which some file systems keep no room for.
+        let written = room.file.write_all(&[b' '; ROOM]).and_then(|()| room.file.sync_all());
+        written.with_context(|| not_writable(&room.part))?;
+        Ok(room)
+    }
+
+    /// Leaves the identity for the next start, whole or not at all.
+    pub(crate) fn leave(mut self, identity: &EnrolAnswer) -> anyhow::Result<()> {
+        let text = serde_json::to_vec(identity)?;
+        let mut write = || {
+            self.file.rewind()?;
+            self.file.write_all(&text)?;
+            self.file.set_len(text.len() as u64)?;
+            self.file.sync_all()?;
+            std::fs::rename(&self.part, self.state.join(FILE))?;
+            File::open(self.state)?.sync_all()
+        };
+        write().with_context(|| not_writable(&self.part))
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        // There is none any more once the identity was left.
+        let _ = std::fs::remove_file(&self.part);
+    }
+}
+
+fn not_writable(part: &Path) -> String {
+    format!("{}: check the state folder's disk and owner", part.display())
 }
 
 /// Moves an identity that was left into the store. It is taken in again when a crash comes between the two steps, which
@@ -75,9 +103,11 @@ mod tests {
             trusted_keys: Vec::new(),
             control_plane: Some(Fingerprint([7; 32])),
         };
-        can_leave(state.path()).unwrap();
+        drop(Room::take(state.path()).unwrap());
+        assert!(!state.path().join("enrolled.json.part").exists(), "an enrolment that came to nothing leaves nothing");
         // The store is open, as it is while the gateway runs.
-        leave(state.path(), &identity).unwrap();
+        Room::take(state.path()).unwrap().leave(&identity).unwrap();
+        assert!(!state.path().join("enrolled.json.part").exists());
         let file = state.path().join(FILE);
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         take_in(state.path(), &*store).unwrap();

@@ -2,6 +2,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod admin;
+mod audiosocket;
+mod capacity;
 mod commands;
 mod config;
 mod endpoints;
@@ -92,6 +94,12 @@ enum Command {
         /// The call's id.
         call: String,
     },
+    /// Record calls: in a call, and what is on disk.
+    Recording {
+        /// What to do.
+        #[command(subcommand)]
+        recording: commands::recording::Recording,
+    },
     /// Show what happened on a call, with its SIP ladder.
     Trace {
         /// The call's id.
@@ -133,6 +141,7 @@ fn main() -> ExitCode {
         Command::Enrol { url, token } => commands::enrol::run(&cli.configuration, &url, &token),
         Command::Calls { ended, json } => commands::calls::list(&cli.configuration, ended, json),
         Command::Hangup { call } => commands::calls::hang_up(&cli.configuration, &call),
+        Command::Recording { recording } => commands::recording::run(&cli.configuration, &recording),
         Command::Trace { call } => commands::calls::trace(&cli.configuration, &call),
         Command::New { new } => commands::new::run(&cli.configuration, &new),
         Command::Usage { since, last, json } => commands::usage::run(&cli.configuration, since.as_deref(), last, json),

@@ -1,5 +1,6 @@
 //! The metrics page: every series by name, with its help, from counters that others keep.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
@@ -9,15 +10,20 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use trunkline_edge_store::EdgeStore;
+use trunkline_media::{LegTotals, MediaPlane, OPINION_BOUNDS, WorkerStats};
 use trunkline_runtime::Runtime;
 
 /// One label set.
 type Labels = Vec<(&'static str, String)>;
 
 /// The page in OpenMetrics text.
-pub(crate) fn page(runtime: &Runtime, store: &dyn EdgeStore) -> Result<String, std::fmt::Error> {
+pub(crate) fn page(
+    runtime: &Runtime,
+    store: &dyn EdgeStore,
+    audiosocket: Option<&trunkline_ws::Stats>,
+) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("trunkline");
-    registry.register_collector(Box::new(Snapshot::take(runtime, store)));
+    registry.register_collector(Box::new(Snapshot::take(runtime, store, audiosocket)));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
     Ok(text)
@@ -25,17 +31,19 @@ pub(crate) fn page(runtime: &Runtime, store: &dyn EdgeStore) -> Result<String, s
 
 #[derive(Debug)]
 struct Snapshot {
-    counters: Vec<(&'static str, &'static str, u64)>,
+    counters: Vec<(Cow<'static, str>, &'static str, u64)>,
     gauges: Vec<(&'static str, &'static str, i64)>,
-    families: Vec<(&'static str, &'static str, Family<Labels, Gauge>)>,
+    families: Vec<(Cow<'static, str>, &'static str, Family<Labels, Gauge>)>,
 }
 
 impl Snapshot {
-    fn take(runtime: &Runtime, store: &dyn EdgeStore) -> Self {
+    fn take(runtime: &Runtime, store: &dyn EdgeStore, audiosocket: Option<&trunkline_ws::Stats>) -> Self {
         let calls = runtime.counters();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let health = store.health();
-        let counters = vec![
+        let recordings = runtime.recordings();
+        let named = |(name, says, value): (&'static str, &'static str, u64)| (Cow::Borrowed(name), says, value);
+        let mut counters: Vec<_> = [
             ("calls_answered", "Calls answered", count(&calls.answered)),
             ("calls_finished", "Calls whose record is durable", count(&calls.finished)),
             ("calls_refused", "Calls refused", count(&calls.refused)),
@@ -43,12 +51,38 @@ impl Snapshot {
             ("interruptions", "Utterances that callers interrupted", count(&calls.interruptions)),
             ("plugin_microseconds", "Time spent in plugins", count(&calls.plugin_us)),
             ("plugin_inputs_dropped", "Inputs that slow plugin sessions lost", count(&calls.dropped_inputs)),
+            ("agent_steps", "Times a call was looked at by its agent worker", count(&calls.steps)),
+            ("recordings_begun", "Recordings begun", recordings.begun),
+            ("recording_bytes", "Bytes of recordings written", recordings.bytes),
+            ("recording_syncs", "Times that all recordings were made durable", recordings.syncs),
+            ("recording_sync_failures", "Times that failed", recordings.sync_failures),
+            ("recording_slow_steps", "Times the disk kept a recording for more than 100 ms", recordings.slow_steps),
             ("events_lost", "Timeline events the store could not take", count(&calls.lost_events)),
-        ];
+        ]
+        .map(named)
+        .into();
+        if let Some(stats) = audiosocket {
+            counters.extend(
+                [
+                    ("audiosocket_connections", "AudioSocket connections taken", stats.connections()),
+                    ("audiosocket_refused", "AudioSocket connections from strangers, or too many", stats.refused()),
+                    ("audiosocket_failed", "AudioSocket connections that broke the protocol", stats.failed()),
+                    ("audiosocket_frames_dropped", "Frames that came faster than time", stats.frames_dropped()),
+                ]
+                .map(named),
+            );
+        }
+        let media = runtime.plane().totals();
+        let of_media = |(name, says, value)| (Cow::Owned(format!("media_{name}")), sentence(says), value);
+        counters.extend(media.each().map(of_media));
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let gauges = vec![
             ("calls_active", "Calls in progress", number(runtime.active() as u64)),
             ("media_legs", "Legs attached to media workers", number(runtime.plane().legs() as u64)),
+            ("media_workers", "Media workers", number(runtime.plane().workers() as u64)),
+            ("recordings_active", "Recordings in progress", number(recordings.active)),
+            ("recording_free_bytes", "Bytes free where recordings go", number(recordings.free_bytes)),
+            ("recording_longest_sync_us", "The longest sync of recordings", number(recordings.longest_sync_us)),
             ("store_available", "1 while the edge store takes new calls", i64::from(health.available)),
             ("store_pending_usage", "Usage records not acknowledged", number(health.pending[0])),
             ("store_pending_events", "Events not acknowledged", number(health.pending[1])),
@@ -60,7 +94,23 @@ impl Snapshot {
         for (failure, count) in calls.failures() {
             failures.get_or_create(&vec![("failure", failure.name().to_owned())]).set(number(count));
         }
-        let mut families = vec![("failures", "Failures by name since the start", failures)];
+        let (most, used) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
+        for (pool, there_are, taken) in runtime.pools() {
+            let labels = vec![("pool", pool.name().to_owned())];
+            most.get_or_create(&labels).set(i64::from(there_are));
+            used.get_or_create(&labels).set(i64::from(taken));
+        }
+        let mut families = vec![
+            ("failures".into(), "Failures by name since the start", failures),
+            ("capacity".into(), "What there is of each pool that calls use up; 4294967295 without a limit", most),
+            ("capacity_used".into(), "What calls have taken of each pool", used),
+        ];
+        families.extend(workers(runtime.plane()));
+        families.push((
+            "media_legs_by_engine".into(),
+            "Legs by what takes out their noise and finds their speech",
+            engines(runtime.plane()),
+        ));
         if let Some(sip) = runtime.sip_stats() {
             let requests = Family::<Labels, Gauge>::default();
             for (method, count) in &sip.requests {
@@ -75,12 +125,77 @@ impl Snapshot {
             for (reason, count) in &sip.dropped {
                 dropped.get_or_create(&vec![("reason", (*reason).to_owned())]).set(number(*count));
             }
-            families.push(("sip_requests", "SIP requests admitted since the start", requests));
-            families.push(("sip_responses", "SIP responses sent since the start", responses));
-            families.push(("sip_dropped", "Datagrams that went no further since the start", dropped));
+            families.push(("sip_requests".into(), "SIP requests admitted since the start", requests));
+            families.push(("sip_responses".into(), "SIP responses sent since the start", responses));
+            families.push(("sip_dropped".into(), "Datagrams that went no further since the start", dropped));
         }
+        families.push((
+            "calls_by_mos".into(),
+            "Calls that have ended, by the mean opinion score of each direction, cumulative",
+            opinions(&media),
+        ));
         Self { counters, gauges, families }
     }
+}
+
+/// What each media worker counts, a family a figure. Legs by engine have a family of their own.
+fn workers(plane: &MediaPlane) -> impl Iterator<Item = (Cow<'static, str>, &'static str, Family<Labels, Gauge>)> {
+    let stats: Vec<_> = (0..plane.workers()).map(|worker| plane.worker_stats(worker).each()).collect();
+    (0..WorkerStats::FIELDS).filter_map(move |figure| {
+        let (name, says, _) = stats.first()?[figure];
+        if name.starts_with("legs_") {
+            return None;
+        }
+        let family = Family::<Labels, Gauge>::default();
+        for (worker, figures) in stats.iter().enumerate() {
+            let value = i64::try_from(figures[figure].2).unwrap_or(i64::MAX);
+            family.get_or_create(&vec![("worker", worker.to_string())]).set(value);
+        }
+        Some((format!("media_worker_{name}").into(), sentence(says), family))
+    })
+}
+
+/// Legs of each media worker by what works on their sound.
+fn engines(plane: &MediaPlane) -> Family<Labels, Gauge> {
+    let engines = Family::<Labels, Gauge>::default();
+    for worker in 0..plane.workers() {
+        let stats = plane.worker_stats(worker);
+        let counts = [
+            ("lanes", stats.legs_lanes),
+            ("economy", stats.legs_economy),
+            ("reference", stats.legs_reference),
+            ("off", stats.legs_off),
+        ];
+        for (denoiser, count) in counts {
+            let labels = vec![
+                ("worker", worker.to_string()),
+                ("denoiser", denoiser.to_owned()),
+                ("detector", trunkline_media::DETECTOR.to_owned()),
+            ];
+            engines.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+    engines
+}
+
+/// Calls that have ended by what was heard of them, cumulative.
+fn opinions(totals: &LegTotals) -> Family<Labels, Gauge> {
+    let opinions = Family::<Labels, Gauge>::default();
+    for (direction, classes) in [("in", totals.opinion_in), ("out", totals.opinion_out)] {
+        let mut below = 0;
+        for (bound, count) in OPINION_BOUNDS.iter().zip(classes) {
+            below += count;
+            let bound = format!("{:.2}", *bound as f64 / 100.0);
+            let labels = vec![("direction", direction.to_owned()), ("up_to", bound)];
+            opinions.get_or_create(&labels).set(i64::try_from(below).unwrap_or(i64::MAX));
+        }
+    }
+    opinions
+}
+
+/// A description without the space before it and the full stop that the page adds.
+fn sentence(says: &'static str) -> &'static str {
+    says.trim().trim_end_matches('.')
 }
 
 impl Collector for Snapshot {

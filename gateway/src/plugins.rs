@@ -7,11 +7,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use trunkline_egress::{EgressConfig, HostPattern};
 use trunkline_plugin_host::{
-    Capability, HostConfig, LoadError, Manifest, OnCompile, PluginHost, PluginRegistry, SecretSource, TrustError,
-    TrustedKeys,
+    Capability, HostConfig, HostLimits, LoadError, Manifest, OnCompile, PluginHost, PluginRegistry, SecretSource,
+    TrustError, TrustedKeys,
 };
-use trunkline_runtime::Lacking;
+use trunkline_runtime::{Lacking, Pool};
 
+use crate::capacity;
 use crate::config::{Config, Plugins};
 
 /// Secrets as resolved at the start; any plugin whose manifest names one may have it sent to that manifest's hosts.
@@ -52,6 +53,12 @@ pub(crate) fn host(
         .iter()
         .map(|pattern| pattern.parse::<HostPattern>().with_context(|| format!("plugins.grant_hosts `{pattern}`")))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    let room = capacity::most(config);
+    let limits = HostLimits {
+        media_sessions: capacity::with_spare(room[Pool::MediaSessions]),
+        heavy_sessions: capacity::with_spare(room[Pool::HeavySessions]),
+        ..HostLimits::default()
+    };
     let egress = EgressConfig { private_hosts: granted.clone(), ..EgressConfig::default() };
     let host = PluginHost::new(HostConfig {
         egress,
@@ -60,6 +67,7 @@ pub(crate) fn host(
         trusted_keys: trusted(&config.plugins)?,
         allow_unsigned: config.plugins.allow_unsigned,
         on_compile: Some(on_compile),
+        limits,
         ..HostConfig::new(cache, runtime)
     })?;
     Ok(host)
@@ -83,6 +91,9 @@ fn trusted(config: &Plugins) -> Result<TrustedKeys, TrustError> {
 pub(crate) fn load(host: &PluginHost, folder: &Path) -> (PluginRegistry, Vec<Refused>) {
     let registry = PluginRegistry::new();
     let mut refused = Vec::new();
+    for stray in without_manifest(folder) {
+        tracing::warn!(folder = %stray.display(), "no plugin: there is no plugin.toml in it");
+    }
     for folder in folders(folder) {
         match host.load(&folder) {
             Ok(plugin) => {
@@ -130,15 +141,23 @@ pub(crate) fn installed(folder: &Path) -> Vec<Installed> {
     found
 }
 
+/// Folders of the folder that hold no plugin, by name: unpacked in the wrong place, or half copied.
+pub(crate) fn without_manifest(folder: &Path) -> Vec<PathBuf> {
+    let mut folders = entries(folder);
+    folders.retain(|path| path.is_dir() && !path.join("plugin.toml").is_file());
+    folders
+}
+
 /// Folders with a manifest, by name.
 fn folders(folder: &Path) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.join("plugin.toml").is_file())
-        .collect();
-    folders.sort();
+    let mut folders = entries(folder);
+    folders.retain(|path| path.join("plugin.toml").is_file());
     folders
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    entries
 }

@@ -1,17 +1,20 @@
 //! From a configuration to a running gateway: each part is started in the order in which others stand on it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use serde_json::json;
 use tokio::runtime::Handle;
 use trunkline_edge_store::{DurableStore, EdgeStore, StoreOptions};
 use trunkline_media::{MediaConfig, MediaPlane};
 use trunkline_plugin_host::{PluginHost, PluginRegistry};
-use trunkline_runtime::{AgentFault, Lacking, Parts, Runtime, RuntimeConfig, Serving};
+use trunkline_recording::{FolderDisk, Recorder, RecorderConfig};
+use trunkline_runtime::{AgentFault, Lacking, Parts, Pool, Runtime, RuntimeConfig, Serving};
 use trunkline_sip::{Rate, SipConfig, UnknownPeer as SipUnknownPeer};
 use trunkline_sync::{DesiredState, SyncClient, SyncConfig, SyncHandle};
 
@@ -20,7 +23,7 @@ use crate::enrolment;
 use crate::plugins::{self, Refused};
 use crate::secrets::Secrets;
 use crate::spool::StoreSpool;
-use crate::{history, service, state as state_folder};
+use crate::{capacity, history, service, state as state_folder};
 
 /// How often the fleet client is told of calls.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -35,6 +38,8 @@ pub(crate) struct Gateway {
     pub(crate) serving: Arc<ArcSwap<Serving>>,
     /// What agents lack, of the revision in service.
     faults: Arc<ArcSwap<Vec<AgentFault>>>,
+    /// Objects of the revision in service that cannot serve, and why.
+    left_out: Arc<ArcSwap<Vec<String>>>,
     secrets_lacking: Arc<Vec<String>>,
     /// Kept for as long as plugins run: it ticks their deadlines.
     _plugin_host: PluginHost,
@@ -49,6 +54,7 @@ pub(crate) fn open_store(state: &Path) -> anyhow::Result<Arc<dyn EdgeStore>> {
 /// Starts everything.
 pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow::Result<Gateway> {
     let config = &loaded.config;
+    capacity::raise_descriptors();
     let store = open_store(&config.gateway.state_dir)?;
     enrolment::take_in(&config.gateway.state_dir, &*store)?;
     for alarm in store.health().alarms {
@@ -78,21 +84,28 @@ pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow
         "" => None,
         url => Some(Arc::new(SyncClient::start(sync_config(url), Arc::new(StoreSpool(Arc::clone(&store))), tokio)?)),
     };
-    let (serving, faults) = (Arc::default(), Arc::default());
+    let (serving, faults, left_out) = (Arc::default(), Arc::default(), Arc::default());
     let service = Service {
         loaded: loaded.clone(),
         plugins: Arc::clone(&plugins),
         lacking,
         serving: Arc::clone(&serving),
         faults: Arc::clone(&faults),
+        left_out: Arc::clone(&left_out),
     };
     service.serve(sync.as_ref().map(|sync| sync.state().borrow().clone()).as_deref());
 
-    trunkline_state_folder::open_to_a_group(&recordings(config))?;
+    let recorder = recorder(config)?;
     let plane = MediaPlane::start(media_config(config))?;
     let gateway = store.identity()?.map(|identity| identity.gateway);
-    let parts =
-        Parts { plane, store: Arc::clone(&store), plugins: Arc::clone(&plugins), serving: Arc::clone(&serving) };
+    let parts = Parts {
+        plane,
+        store: Arc::clone(&store),
+        plugins: Arc::clone(&plugins),
+        recorder,
+        serving: Arc::clone(&serving),
+        memory_left: Arc::new(capacity::memory_left_kib),
+    };
     let runtime = Arc::new(Runtime::start(runtime_config(config, gateway), sip_config(config), parts)?);
     match &sync {
         Some(sync) => {
@@ -109,6 +122,7 @@ pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow
         refused: Arc::new(refused),
         serving,
         faults,
+        left_out,
         secrets_lacking: Arc::new(secrets.lacking.iter().map(ToString::to_string).collect()),
         _plugin_host: host,
     })
@@ -126,6 +140,7 @@ struct Service {
     lacking: Lacking,
     serving: Arc<ArcSwap<Serving>>,
     faults: Arc<ArcSwap<Vec<AgentFault>>>,
+    left_out: Arc<ArcSwap<Vec<String>>>,
 }
 
 impl Service {
@@ -137,10 +152,13 @@ impl Service {
             objects.extend(state.objects().cloned());
         }
         let (next, problems) = Serving::build(&objects);
-        for problem in problems {
+        for problem in &problems {
             tracing::error!("not in service: {problem}");
         }
-        let (next, faults) = next.against(&self.plugins, &self.lacking);
+        self.left_out.store(Arc::new(problems));
+        // An echo speaks for every agent, whatever that one lacks.
+        let echo = self.loaded.config.testing.echo;
+        let (next, faults) = if echo { (next, Vec::new()) } else { next.against(&self.plugins, &self.lacking) };
         for fault in &faults {
             tracing::error!(agent = %fault.agent, plugin = fault.plugin, refused = fault.refuses_calls, "{fault}");
         }
@@ -189,7 +207,6 @@ fn media_config(config: &Config) -> MediaConfig {
         ports: config.rtp.port_min..=config.rtp.port_max,
         max_legs_per_worker: calls.div_ceil(workers).max(16),
         realtime: config.media.realtime,
-        ..MediaConfig::default()
     }
 }
 
@@ -197,14 +214,36 @@ fn runtime_config(config: &Config, gateway: Option<trunkline_api::Id>) -> Runtim
     let state = &config.gateway.state_dir;
     RuntimeConfig {
         gateway,
-        max_calls: config.limits.max_calls,
+        capacity: capacity::most(config),
         checkpoint_us: u64::from(config.limits.checkpoint_s) * 1_000_000,
         recordings: recordings(config),
         state_dir: state.clone(),
         media_addr: config.rtp.advertise.unwrap_or(config.rtp.bind),
         media_timeout_ms: config.rtp.timeout_ms,
         heavy_workers: if config.media.heavy_workers == 0 { spare_cores() } else { config.media.heavy_workers },
+        echo: config.testing.echo,
     }
+}
+
+/// Starts what writes recordings, and sets right those that a crash cut, beside the calls: there may be very many.
+fn recorder(config: &Config) -> anyhow::Result<Recorder> {
+    let folder = recordings(config);
+    trunkline_state_folder::open_to_a_group(&folder)?;
+    let kept = trunkline_recording::of_before(&folder)
+        .with_context(|| format!("recording.dir {} cannot be read", folder.display()))?;
+    std::thread::Builder::new().name("recover".to_owned()).spawn(move || {
+        let mended = trunkline_recording::recover(&kept);
+        if mended > 0 {
+            tracing::warn!(mended, "recordings of an earlier run were cut; they play to their last second");
+        }
+    })?;
+    let disk = FolderDisk::open(&folder).with_context(|| format!("recording.dir {}", folder.display()))?;
+    let settings = RecorderConfig {
+        writers: config.recording.writers,
+        max_recordings: usize::try_from(config.limits.max_calls).unwrap_or(usize::MAX).saturating_mul(2),
+        min_free_bytes: u64::from(config.recording.min_free_mib) << 20,
+    };
+    Ok(Recorder::start(settings, Arc::new(disk))?)
 }
 
 /// Where recordings go.
@@ -236,16 +275,22 @@ impl Gateway {
         let (sync, plugins) = (self.sync.clone(), Arc::clone(&self.plugins));
         let (refused, serving) = (Arc::clone(&self.refused), Arc::clone(&self.serving));
         let (faults, secrets) = (Arc::clone(&self.faults), Arc::clone(&self.secrets_lacking));
+        let left_out = Arc::clone(&self.left_out);
         move || {
             let health = store.health();
             let serving = serving.load();
             json!({
                 "version": env!("CARGO_PKG_VERSION"),
                 "calls": runtime.upgrade().map_or(0, |runtime| runtime.active()),
+                "capacity": runtime.upgrade().map(|runtime| {
+                    let pool = |(pool, most, used): (Pool, u32, u32)| (pool.name(), json!({ "most": most, "used": used }));
+                    runtime.pools().map(pool).into_iter().collect::<BTreeMap<_, _>>()
+                }),
                 "draining": runtime.upgrade().is_none_or(|runtime| runtime.is_draining()),
                 "agents": serving.agents(),
                 "agents_ready": serving.ready(),
                 "agent_faults": faults.load().iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "not_in_service": **left_out.load(),
                 "secrets_lacking": *secrets,
                 "plugins": plugins.names(),
                 "plugins_refused":
@@ -267,6 +312,7 @@ impl Gateway {
                         "rejected": status.rejected,
                         "trouble": status.downlink_trouble,
                         "upload_trouble": status.uplink_trouble,
+                        "uploaded": status.uploaded,
                     })
                 }),
             })

@@ -23,6 +23,7 @@ pub struct ControlPlane {
     dir: PathBuf,
     listeners: [String; 3],
     admin_key: String,
+    tls: bool,
 }
 
 impl ControlPlane {
@@ -31,10 +32,10 @@ impl ControlPlane {
         let dir = scratch.join("control-plane");
         std::fs::create_dir_all(&dir)?;
         let any = || "127.0.0.1:0".to_owned();
-        let (process, listeners) = launch(&dir, &[any(), any(), any()])?;
+        let (process, listeners) = launch(&dir, &[any(), any(), any()], false)?;
         // It is there before the endpoints are.
         let admin_key = std::fs::read_to_string(dir.join(STATE).join("admin.key"))?.trim().to_owned();
-        Ok(Self { process, dir, listeners, admin_key })
+        Ok(Self { process, dir, listeners, admin_key, tls: false })
     }
 
     /// The public REST API with the admin key.
@@ -52,7 +53,7 @@ impl ControlPlane {
     /// Base URL of the sync listener.
     #[must_use]
     pub fn sync_url(&self) -> String {
-        format!("http://{}", self.listeners[1])
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.listeners[1])
     }
 
     /// A one-time enrolment token.
@@ -79,9 +80,22 @@ impl ControlPlane {
 
     /// Starts it again on the same addresses and state.
     pub fn start_again(&mut self) -> anyhow::Result<()> {
-        let (process, listeners) = launch(&self.dir, &self.listeners)?;
+        let (process, listeners) = launch(&self.dir, &self.listeners, self.tls)?;
         (self.process, self.listeners) = (process, listeners);
         Ok(())
+    }
+
+    /// The same, with every listener but that of metrics speaking TLS from now on.
+    pub fn start_again_over_tls(&mut self) -> anyhow::Result<()> {
+        self.tls = true;
+        self.start_again()
+    }
+
+    /// A one-time enrolment token as an operator makes it on this host.
+    pub fn typed_token(&self) -> anyhow::Result<String> {
+        let made = command(&self.dir, &self.listeners, self.tls)?.arg("enrol-token").output()?;
+        anyhow::ensure!(made.status.success(), "enrol-token: {}", String::from_utf8_lossy(&made.stderr));
+        Ok(String::from_utf8(made.stdout)?.trim().to_owned())
     }
 
     /// Its process.
@@ -111,7 +125,10 @@ impl ControlPlane {
     /// Every event of a call once its last one is there; events arrive after the usage that ends the call.
     pub fn await_timeline(&self, call: &str, within: Duration) -> anyhow::Result<Vec<Value>> {
         wait::until(&format!("the end of the timeline of {call}"), within, || {
-            self.timeline(call).ok().filter(|events| events.last().is_some_and(|event| event["type"] == "call.ended"))
+            let events = self.timeline(call).ok()?;
+            let has = |kind: &str| events.iter().any(|event| event["type"] == kind);
+            // A recording's file is complete a moment after its call.
+            (has("call.ended") && (has("recording.ended") || !has("recording.started"))).then_some(events)
         })
     }
 
@@ -130,18 +147,22 @@ impl ControlPlane {
     }
 }
 
-fn launch(dir: &Path, listeners: &[String; 3]) -> anyhow::Result<(Process, [String; 3])> {
-    let state = dir.join(STATE);
-    let endpoints = state.join("endpoints.json");
-    let _ = std::fs::remove_file(&endpoints);
+/// `trunkline-control-plane` with a state folder and addresses of its own.
+fn command(dir: &Path, listeners: &[String; 3], tls: bool) -> anyhow::Result<Command> {
     let mut command = Command::new(from_environment("TRUNKLINE_CP_BIN")?);
     command
-        .arg("serve")
-        .env("TRUNKLINE_CP_STATE", &state)
+        .env("TRUNKLINE_CP_STATE", dir.join(STATE))
         .env("TRUNKLINE_CP_LISTEN__PUBLIC", &listeners[0])
         .env("TRUNKLINE_CP_LISTEN__SYNC", &listeners[1])
-        .env("TRUNKLINE_CP_LISTEN__METRICS", &listeners[2]);
-    let mut process = Process::start("control-plane", dir, &mut command)?;
+        .env("TRUNKLINE_CP_LISTEN__METRICS", &listeners[2])
+        .env("TRUNKLINE_CP_TLS__MODE", if tls { "always" } else { "auto" });
+    Ok(command)
+}
+
+fn launch(dir: &Path, listeners: &[String; 3], tls: bool) -> anyhow::Result<(Process, [String; 3])> {
+    let endpoints = dir.join(STATE).join("endpoints.json");
+    let _ = std::fs::remove_file(&endpoints);
+    let mut process = Process::start("control-plane", dir, command(dir, listeners, tls)?.arg("serve"))?;
     let bound = process.await_sign("the control plane's endpoints", START, |_| {
         serde_json::from_slice::<Value>(&std::fs::read(&endpoints).ok()?).ok()
     })?;

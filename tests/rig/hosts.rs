@@ -11,6 +11,9 @@ const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(19
 
 static MADE: AtomicU32 = AtomicU32::new(0);
 
+/// The port of SIP on a host, which is a network of its own.
+pub const SIP_PORT: u16 = 5060;
+
 /// One of the two.
 #[derive(Debug)]
 pub struct Host {

@@ -43,6 +43,17 @@ pub fn routed(agents: &[(&str, Value)]) -> anyhow::Result<String> {
     Ok(toml::to_string(&json!({ "object": objects }))?)
 }
 
+/// The same objects, with recordings sealed to `public`, as `trunkline recording keygen` prints it.
+pub fn sealing_to(objects: &str, public: &str) -> anyhow::Result<String> {
+    let mut objects: Value = toml::from_str(objects)?;
+    for object in objects["object"].as_array_mut().into_iter().flatten() {
+        if object["kind"] == "tenant" {
+            object["body"]["recording_key"] = public.into();
+        }
+    }
+    Ok(toml::to_string(&objects)?)
+}
+
 /// An agent that greets, understands a few commands and talks back, offline.
 #[must_use]
 pub fn offline_agent(greeting: &str) -> Value {

@@ -30,7 +30,15 @@ impl Area {
     pub(crate) const fn crates(self) -> &'static [&'static str] {
         match self {
             Self::Sip => &["trunkline-sip", "trunkline-sdp", "trunkline-route"],
-            Self::Media => &["trunkline-media", "trunkline-leg", "trunkline-dialects", "trunkline-caller"],
+            Self::Media => &[
+                "trunkline-media",
+                "trunkline-recording",
+                "trunkline-leg",
+                "trunkline-dialects",
+                "trunkline-ws",
+                "trunkline-caller",
+                "trunkline-load",
+            ],
             Self::Dsp => &["trunkline-dsp"],
             Self::Plugins => &[
                 "trunkline-plugin-host",

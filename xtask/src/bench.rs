@@ -1,5 +1,6 @@
 //! The benchmarks by name: what each needs, what is built for it, and how it is run.
 
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
@@ -20,6 +21,8 @@ struct Bench {
 enum Builds {
     /// The whole product and its plugins; `trunkline-bench NAME` drives it.
     Product,
+    /// The gateway as it ships, without plugins; `trunkline-bench NAME` drives it.
+    Gateway,
     /// One crate by itself, whose binary has the crate's name.
     Crate {
         package: &'static str,
@@ -34,6 +37,18 @@ const BENCHES: &[Bench] = &[
         what: "what one call costs and how long its caller waits",
         packages: packages::TEST,
         builds: Builds::Product,
+    },
+    Bench {
+        name: "load",
+        what: "many calls at once: what is lost, how late it comes and what it costs",
+        packages: packages::BENCH_LOAD,
+        builds: Builds::Gateway,
+    },
+    Bench {
+        name: "peers",
+        what: "the same load against SIPp, baresip, rtpengine and active-call, side by side",
+        packages: packages::BENCH_PEERS,
+        builds: Builds::Gateway,
     },
     Bench {
         name: "store",
@@ -56,7 +71,7 @@ const BENCHES: &[Bench] = &[
 ];
 
 /// Runs the benchmark of this name; without one, lists them.
-pub(crate) fn run(name: Option<&str>, json: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn run(name: Option<&str>, json: Option<&Path>, options: &[OsString]) -> anyhow::Result<()> {
     let Some(name) = name else {
         for bench in BENCHES {
             println!("{:<12} {}", bench.name, bench.what);
@@ -73,7 +88,20 @@ pub(crate) fn run(name: Option<&str>, json: Option<&Path>) -> anyhow::Result<()>
         // Where the caller meant, although the benchmark runs in the repository's root.
         command.arg("--json").arg(std::path::absolute(json)?);
     }
+    command.args(where_the_caller_meant(options)?);
     shell::run(&mut command)
+}
+
+/// The options with their files as seen from where the command was typed.
+fn where_the_caller_meant(options: &[OsString]) -> anyhow::Result<Vec<OsString>> {
+    const FILES: [&str; 3] = ["--json", "--plot", "--gateway"];
+    let mut meant = Vec::new();
+    let mut file = false;
+    for option in options {
+        meant.push(if file { std::path::absolute(option)?.into_os_string() } else { option.clone() });
+        file = FILES.iter().any(|name| OsStr::new(name) == option);
+    }
+    Ok(meant)
 }
 
 impl Bench {
@@ -83,6 +111,11 @@ impl Bench {
                 products::binaries_and(&["trunkline-bench"])?;
                 products::plugins()?;
                 let mut command = products::Products::built().command("trunkline-bench");
+                command.arg(self.name);
+                Ok(command)
+            }
+            Builds::Gateway => {
+                let mut command = products::released(&["trunkline", "trunkline-bench"])?.command("trunkline-bench");
                 command.arg(self.name);
                 Ok(command)
             }
@@ -99,5 +132,19 @@ impl Bench {
                 Ok(command)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_those_that_the_caller_sees_and_other_options_are_left_alone() -> anyhow::Result<()> {
+        let typed = ["--calls", "5", "--json", "x.json", "--plot", "/y.svg"].map(OsString::from);
+        let meant = where_the_caller_meant(&typed)?;
+        let here = std::env::current_dir()?.join("x.json").into_os_string();
+        assert_eq!(meant, ["--calls".into(), "5".into(), "--json".into(), here, "--plot".into(), "/y.svg".into()]);
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! The tests of the crates by themselves, each run once: those of the product with counters for their lines.
+//! The tests of the crates by themselves: those of the product with counters for their lines. Signal processing is
+//! tested at full speed, and its short tests run once more to be counted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
+use crate::coverage::Counting;
 use crate::metadata::{self, Package};
 use crate::products::Products;
 use crate::tier::Tier;
@@ -22,6 +24,8 @@ struct TestProgram {
     /// Where cargo would run it.
     folder: PathBuf,
     executable: PathBuf,
+    /// Whether its tests run one after the other: threads that count in the same loops wait for each other.
+    alone: bool,
 }
 
 /// What ran, for measuring what it reached.
@@ -33,9 +37,9 @@ pub(crate) struct Ran {
 /// Builds every crate's tests, runs them all and fails in the end with the names of those that failed.
 pub(crate) fn run(tier: &Tier) -> anyhow::Result<Ran> {
     let packages = metadata::packages(PRODUCT)?;
-    let (mut programs, counted) = build(&packages)?;
-    // Those that would take minutes with counters.
-    programs.retain(|program| !coverage::WITHOUT_COUNTERS.iter().any(|name| program.name.ends_with(name)));
+    let (programs, mut counted) = build(&packages, Counting::Product)?;
+    let (signal_processing, more) = build(&packages, Counting::SignalProcessing)?;
+    counted.extend(more);
     let profiles = coverage::profiles();
     if profiles.exists() {
         fs::remove_dir_all(&profiles)?;
@@ -43,7 +47,7 @@ pub(crate) fn run(tier: &Tier) -> anyhow::Result<Ran> {
     fs::create_dir_all(profiles.join("not-the-product"))?;
     let mut failed = Vec::new();
     let mut took = Vec::new();
-    for program in &programs {
+    for program in programs.iter().chain(&signal_processing) {
         println!("\n--- {}", program.name);
         let begun = Instant::now();
         let mut command = Command::new(&program.executable);
@@ -52,24 +56,15 @@ pub(crate) fn run(tier: &Tier) -> anyhow::Result<Ran> {
         // A few files, each merged into by many processes; what other crates reach of the product does not count.
         let place = if program.product { profiles.clone() } else { profiles.join("not-the-product") };
         command.env("LLVM_PROFILE_FILE", place.join("%4m.profraw"));
+        if program.alone {
+            command.arg("--test-threads=1");
+        }
         tier.arguments(&mut command);
         if shell::run(&mut command).is_err() {
             failed.push(program.name.clone());
         }
         took.push((begun.elapsed(), program.name.as_str()));
     }
-    println!("\n--- without counters");
-    let mut plain = super::test::tester();
-    plain.args(["--workspace", "--no-fail-fast"]);
-    for name in coverage::WITHOUT_COUNTERS {
-        plain.args(["--test", name]);
-    }
-    tier.arguments(plain.arg("--"));
-    let begun = Instant::now();
-    if shell::run(&mut plain).is_err() {
-        failed.push("the tests without counters".to_owned());
-    }
-    took.push((begun.elapsed(), "the tests without counters"));
     println!("\n--- documentation");
     if shell::run(super::test::tester().args(["--workspace", "--doc"])).is_err() {
         failed.push("the examples in the documentation".to_owned());
@@ -82,17 +77,26 @@ pub(crate) fn run(tier: &Tier) -> anyhow::Result<Ran> {
     if failed.is_empty() { Ok(Ran { counted }) } else { bail!("tests failed in {}", failed.join(", ")) }
 }
 
-/// Every test program of the workspace but the whole-product tests, which come later, and every program that has
-/// counters.
-fn build(packages: &[Package]) -> anyhow::Result<(Vec<TestProgram>, Vec<PathBuf>)> {
+/// Test programs, and every program that has counters: of the whole workspace but the whole-product tests, which come
+/// later; or the short ones of signal processing, again.
+fn build(packages: &[Package], counting: Counting) -> anyhow::Result<(Vec<TestProgram>, Vec<PathBuf>)> {
     let mut cargo = shell::cargo();
-    coverage::instrument(&mut cargo, packages);
-    // The whole workspace, so that features and with them the dependencies are those of every other build.
-    cargo.args(["test", "--locked", "--workspace", "--no-run", "--lib", "--message-format=json-render-diagnostics"]);
-    for target in packages.iter().flat_map(|package| &package.targets).filter(|target| target.test) {
+    coverage::instrument(&mut cargo, packages, counting);
+    cargo.args(["test", "--locked", "--no-run", "--lib", "--message-format=json-render-diagnostics"]);
+    let again = counting == Counting::SignalProcessing;
+    if again {
+        cargo.args(["-p", coverage::SIGNAL_PROCESSING]);
+    } else {
+        // The whole workspace, so that features and with them the dependencies are those of every other build.
+        cargo.arg("--workspace");
+    }
+    let built = packages.iter().filter(|package| !again || package.name == coverage::SIGNAL_PROCESSING);
+    for target in built.flat_map(|package| &package.targets).filter(|target| target.test) {
+        let wanted =
+            |name: &str| name != super::test::PRODUCT_TESTS && !(again && coverage::WITHOUT_COUNTERS.contains(&name));
         match target.kind.first().map(String::as_str) {
             Some("bin") => cargo.args(["--bin", &target.name]),
-            Some("test") if target.name != super::test::PRODUCT_TESTS => cargo.args(["--test", &target.name]),
+            Some("test") if wanted(&target.name) => cargo.args(["--test", &target.name]),
             _ => continue,
         };
     }
@@ -108,17 +112,22 @@ fn build(packages: &[Package]) -> anyhow::Result<(Vec<TestProgram>, Vec<PathBuf>
             .iter()
             .find(|package| package.folder().join("Cargo.toml") == Path::new(manifest))
             .with_context(|| format!("cargo built {executable} of an unknown crate"))?;
-        if package.is_product() {
+        if package.is_product() && again == (package.name == coverage::SIGNAL_PROCESSING) {
             counted.push(PathBuf::from(executable));
         }
         if message["profile"]["test"] == true {
             let target = message["target"]["name"].as_str().unwrap_or_default();
             let own = target.replace('_', "-") == package.name || target == package.name;
             programs.push(TestProgram {
-                name: if own { package.name.clone() } else { format!("{} {target}", package.name) },
+                name: match (own, again) {
+                    (true, false) => package.name.clone(),
+                    (false, false) => format!("{} {target}", package.name),
+                    (_, true) => format!("{} {target}, counted", package.name),
+                },
                 product: package.is_product(),
                 folder: package.folder().to_path_buf(),
                 executable: PathBuf::from(executable),
+                alone: again,
             });
         }
     }

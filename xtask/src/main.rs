@@ -26,6 +26,7 @@ mod tier;
 mod toolchain_wasm;
 mod workspaces;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -65,6 +66,9 @@ enum Task {
         /// Also write the results as a JSON array.
         #[arg(long)]
         json: Option<PathBuf>,
+        /// Whatever else it takes: `cargo xtask bench NAME -- --help` says what.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
     },
     /// Build the WebAssembly plugins, signed with a development key.
     Plugins {
@@ -120,7 +124,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             shell::run(&mut demo)
         }
         Task::Test { all, only } => test::run(all, only),
-        Task::Bench { name, json } => bench::run(name.as_deref(), json.as_deref()),
+        Task::Bench { name, json, options } => bench::run(name.as_deref(), json.as_deref(), &options),
         Task::Package(order) => package::make(&order),
         Task::Plugins { out, key } => {
             // A key that cannot be used is said before minutes of building.

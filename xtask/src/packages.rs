@@ -52,6 +52,7 @@ const PEERS: &[Package] = &[
     ("strace", Proof::Program("strace")),
     ("tcpdump", Proof::Program("tcpdump")),
     ("ffmpeg", Proof::Program("ffmpeg")),
+    ("python3-pylibsrtp", Proof::Installed),
     ("curl", Proof::Program("curl")),
     ("iproute2", Proof::Program("ip")),
     ("procps", Proof::Program("kill")),
@@ -60,7 +61,9 @@ const PEERS: &[Package] = &[
 
 /// For the slow tier: people who speak as well, and packages that are not Debian's.
 pub(crate) const SLOW: &[&[Package]] =
-    &[BUILD, GUESTS, VOICE, PEERS, DEBHELPER, MACHINE, PROMPTS, RPMBUILD, OTHER_MACHINES];
+    &[BUILD, GUESTS, VOICE, PEERS, DEBHELPER, MACHINE, PROMPTS, PHONES, RPMBUILD, OTHER_MACHINES];
+
+const PHONES: &[Package] = &[("baresip-core", Proof::Program("baresip"))];
 
 const PROMPTS: &[Package] =
     &[("asterisk-core-sounds-en-wav", Proof::Installed), ("asterisk-core-sounds-fr-wav", Proof::Installed)];
@@ -90,6 +93,19 @@ const MACHINE: &[Package] = &[
 /// For the same with what is no Debian package.
 const OTHER_MACHINES: &[Package] =
     &[("rpmlint", Proof::Program("rpmlint")), ("umoci", Proof::Program("umoci")), ("crun", Proof::Program("crun"))];
+
+/// For many calls at once: people who speak.
+pub(crate) const BENCH_LOAD: &[&[Package]] = &[BUILD, VOICE];
+
+/// For the same against others.
+pub(crate) const BENCH_PEERS: &[&[Package]] = &[BUILD, VOICE, CALLED];
+
+const CALLED: &[Package] = &[
+    ("baresip-core", Proof::Program("baresip")),
+    ("cmake", Proof::Program("cmake")),
+    ("rtpengine-daemon", Proof::Program("rtpengine")),
+    ("sip-tester", Proof::Program("sipp")),
+];
 
 /// For the speed of signal processing, beside what Debian ships.
 pub(crate) const BENCH_DSP: &[&[Package]] = &[BUILD, SOUND_PEERS];

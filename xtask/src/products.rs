@@ -77,6 +77,17 @@ fn selection<'a>(more: &[&'a str]) -> Vec<&'a str> {
     selection
 }
 
+/// Builds binaries as they ship.
+pub(crate) fn released(names: &[&str]) -> anyhow::Result<Products> {
+    let mut build = shell::cargo();
+    build.args(["build", "--locked", "--release", "--workspace"]);
+    for name in names {
+        build.args(["--bin", name]);
+    }
+    shell::run(&mut build)?;
+    Ok(Products { bin: shell::target_dir().join("release") })
+}
+
 /// Builds the plugins.
 pub(crate) fn plugins() -> anyhow::Result<Vec<BuiltPlugin>> {
     crate::plugins::build(&BuildOptions::default(), &|now| progress::say(now)).context("building the plugins")

@@ -1,14 +1,18 @@
 //! Whole chains as calls per core: 20 ms divided by the processor time of one call's frame, both ways.
 //!
 //! A call is G.711 from the packet through jitter buffer and uplink chain to 16-bit samples, and from the agent's
-//! samples through the downlink chain to G.711: the chain that `dsp` offers with its defaults, a batch of calls a tick,
-//! speech over noise without a pause, and the denoiser's gate forced open unless the row says otherwise.
+//! samples through the downlink chain to G.711: what `dsp` does by default, speech over noise without a pause, and the
+//! denoiser's gate forced open unless the row says otherwise.
+//!
+//! The rows that count are those of a worker with as many legs as a core can have, one chain for the four phases of its
+//! tick, packets that come late and do not come, and legs that others made room for.
 
 use anyhow::Context as _;
 use trunkline_allocations::counted;
 use trunkline_bench_results::{Measurement, Results};
 use trunkline_dsp::chain::{
-    ChainConfig, Denoiser, DownlinkChain, DownlinkFrame, LegDsp, SonoraChain, UplinkChain, UplinkFrame, UplinkReport,
+    ChainConfig, Denoiser, DownlinkChain, DownlinkFrame, LegDsp, Shedding, SonoraChain, Sound, UplinkBatch,
+    UplinkChain, UplinkFrame, UplinkReport,
 };
 use trunkline_dsp::codec::{Encoder, UlawDecoder, UlawEncoder};
 use trunkline_dsp::jitter::{JitterBuffer, JitterConfig, Packet};
@@ -18,37 +22,48 @@ use trunkline_dsp::to_f32;
 use crate::signal::{Noise, noisy_speech};
 use crate::stopwatch::Stopwatch;
 
-/// Calls of a tick, as many as a worker may have in one phase.
-const CALLS: usize = 64;
-/// Frames handed to a chain at once.
-const BATCH: usize = 16;
+/// Legs of a phase of a worker that has its core full, and of one that does not.
+const FULL: usize = 217;
+const FEW: usize = 16;
+const PHASES: usize = 4;
 const FRAME: usize = 160;
 const TICK_US: u64 = 20_000;
+const PHASE_US: u64 = TICK_US / PHASES as u64;
 /// Ticks of sound before it begins anew.
 const SOUND: usize = 100;
 /// Ticks before anything is counted.
-const WARM_UP: usize = 150;
+const WARM_UP: usize = 400;
+/// What a network does to packets: share lost, and how late others are, in microseconds: this much in the mean, never
+/// longer than the other.
+const LOST: f32 = 0.03;
+const LATE_US: f32 = 4000.0;
+const LATEST_US: f32 = 35_000.0;
 
 /// Measures them all.
 pub(crate) fn measure(watch: &mut Stopwatch, results: &mut Results) -> anyhow::Result<()> {
-    let open = |denoiser| ChainConfig { denoiser, denoiser_gate: Gate::Open, ..ChainConfig::default() };
-    let plain = Worker::new(open(Denoiser::Off), Speech::Continuous)?.measure(watch, "plain", results)?;
-    let reference = Worker::new(open(Denoiser::Reference), Speech::Continuous)?.measure(watch, "reference", results)?;
-    let economy = Worker::new(open(Denoiser::Economy), Speech::Continuous)?.measure(watch, "economy", results)?;
-    let lanes = Worker::new(open(Denoiser::Lanes), Speech::Continuous)?.measure(watch, "denoised", results)?;
-    let churned = Worker::new(open(Denoiser::Lanes), Speech::Continuous)?.after_churn()?.measure(
-        watch,
-        "denoised.churned",
-        results,
-    )?;
-    let gated = Worker::new(ChainConfig::default(), Speech::Conversation)?.measure(watch, "denoised.gated", results)?;
+    let worker = |denoiser, legs| Worker::new(denoiser, legs, Gate::Open, Speech::Continuous, Network::Perfect);
+    let busy = |denoiser| Worker::new(denoiser, FULL, Gate::Open, Speech::Continuous, Network::Poor)?.after_churn();
+    let reference = worker(Denoiser::Reference, FEW)?.measure(watch, "reference", results)?;
+    let few = worker(Denoiser::Lanes, FEW)?.measure(watch, "denoised.few", results)?;
+    let clean = worker(Denoiser::Lanes, FULL)?.measure(watch, "denoised.clean", results)?;
+    let denoised = busy(Denoiser::Lanes)?.measure(watch, "denoised", results)?;
+    let economy = busy(Denoiser::Economy)?.measure(watch, "economy", results)?;
+    let mut shed = busy(Denoiser::Lanes)?;
+    shed.uplink.set_shedding(Shedding::NoDenoiser);
+    let shed = shed.measure(watch, "shed", results)?;
+    let plain = busy(Denoiser::Off)?.measure(watch, "plain", results)?;
+    let gated = Worker::new(Denoiser::Lanes, FULL, Gate::Auto, Speech::Conversation, Network::Poor)?
+        .after_churn()?
+        .measure(watch, "denoised.gated", results)?;
     let unit = "calls/core";
-    results.add(Measurement::new("chain.plain.calls_per_core", plain, unit));
-    results.add(Measurement::new("chain.denoised.calls_per_core", lanes, unit).against("nnnoiseless", reference));
-    results.add(Measurement::new("chain.economy.calls_per_core", economy, unit).against("nnnoiseless", reference));
+    results.add(Measurement::new("chain.denoised.calls_per_core", denoised, unit).against("nnnoiseless", reference));
+    results.add(Measurement::new("chain.denoised.clean.calls_per_core", clean, unit).against("churned", denoised));
+    results.add(Measurement::new("chain.denoised.few.calls_per_core", few, unit).against("a full core", clean));
+    results.add(Measurement::new("chain.denoised.gated.calls_per_core", gated, unit).against("gate open", denoised));
+    results.add(Measurement::new("chain.economy.calls_per_core", economy, unit).against("the network", denoised));
+    results.add(Measurement::new("chain.shed.calls_per_core", shed, unit).against("the network", denoised));
+    results.add(Measurement::new("chain.plain.calls_per_core", plain, unit).against("the network", denoised));
     results.add(Measurement::new("chain.reference.calls_per_core", reference, unit));
-    results.add(Measurement::new("chain.denoised.churned.calls_per_core", churned, unit).against("in order", lanes));
-    results.add(Measurement::new("chain.denoised.gated.calls_per_core", gated, unit).against("gate open", lanes));
     sonora(watch, results)
 }
 
@@ -61,7 +76,17 @@ enum Speech {
     Conversation,
 }
 
+/// What becomes of packets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Network {
+    /// They come in time.
+    Perfect,
+    /// They come late, or not at all.
+    Poor,
+}
+
 struct Call {
+    number: u32,
     leg: LegDsp,
     jitter: JitterBuffer<UlawDecoder>,
     heard: [i16; FRAME],
@@ -73,29 +98,38 @@ struct Call {
 struct Worker {
     uplink: UplinkChain,
     downlink: DownlinkChain,
-    calls: Vec<Call>,
+    batch: UplinkBatch,
+    sound: Sound,
+    phases: Vec<Vec<Box<Call>>>,
+    arrangement: u64,
     /// Packets of the callers and sound of the agents.
     packets: Vec<[u8; FRAME]>,
     agent: Vec<[i16; FRAME]>,
     speech: Speech,
+    network: Network,
     tick: u64,
 }
 
 impl Worker {
-    fn new(config: ChainConfig, speech: Speech) -> anyhow::Result<Self> {
-        let mut uplink = UplinkChain::new(config, CALLS);
-        let calls = (0..CALLS)
-            .map(|_| {
-                Some(Call {
-                    leg: uplink.attach(8000)?,
-                    jitter: JitterBuffer::new(UlawDecoder, JitterConfig::default()),
-                    heard: [0; FRAME],
-                    said: [0; FRAME],
-                    payload: [0; FRAME],
-                })
-            })
-            .collect::<Option<Vec<_>>>()
-            .context("the chain is full")?;
+    fn new(denoiser: Denoiser, legs: usize, gate: Gate, speech: Speech, network: Network) -> anyhow::Result<Self> {
+        let sound = Sound { denoiser, ..Sound::default() };
+        let mut uplink = UplinkChain::new(ChainConfig { denoiser_gate: gate, ..ChainConfig::new(PHASES * legs) });
+        let mut numbers = 0..;
+        let mut call = || {
+            let mut leg = LegDsp::new(&sound, 8000).context("the chain knows 8 kHz")?;
+            anyhow::ensure!(uplink.adopt(&mut leg), "the chain is full");
+            Ok(Box::new(Call {
+                number: numbers.next().unwrap_or_default(),
+                leg,
+                jitter: JitterBuffer::new(UlawDecoder, JitterConfig::default()),
+                heard: [0; FRAME],
+                said: [0; FRAME],
+                payload: [0; FRAME],
+            }))
+        };
+        let phases = (0..PHASES)
+            .map(|_| (0..legs).map(|_| call()).collect())
+            .collect::<anyhow::Result<Vec<Vec<Box<Call>>>>>()?;
         let frames = |seed| {
             let pcm = noisy_speech(8000, SOUND / 50, seed);
             pcm.chunks_exact(FRAME).filter_map(|frame| frame.try_into().ok()).collect::<Vec<[i16; FRAME]>>()
@@ -108,63 +142,96 @@ impl Worker {
                 payload
             })
             .collect();
-        Ok(Self { uplink, downlink: DownlinkChain::new(), calls, packets, agent: frames(32), speech, tick: 0 })
+        Ok(Self {
+            uplink,
+            downlink: DownlinkChain::new(),
+            batch: UplinkBatch::new(legs),
+            sound,
+            phases,
+            arrangement: 0,
+            packets,
+            agent: frames(32),
+            speech,
+            network,
+            tick: 0,
+        })
     }
 
-    /// The same number of calls after many came and went, in an order that has nothing to do with their lanes.
+    /// The same number of calls after many came and went, in phases that have nothing to do with their lanes.
     fn after_churn(mut self) -> anyhow::Result<Self> {
         let mut dice = Noise::new(71);
-        for _ in 0..10 * CALLS {
-            let at = ((dice.next() + 1.0) / 2.0 * CALLS as f32) as usize % CALLS;
-            let call = &mut self.calls[at];
-            self.uplink.detach(&mut call.leg);
-            call.leg = self.uplink.attach(8000).context("a place that was given back is taken again")?;
-            let other = ((dice.next() + 1.0) / 2.0 * CALLS as f32) as usize % CALLS;
-            self.calls.swap(at, other);
+        let mut below = |limit: usize| ((dice.next() + 1.0) / 2.0 * limit as f32) as usize % limit;
+        let legs = self.phases[0].len();
+        for _ in 0..10 * PHASES * legs {
+            let (phase, at) = (below(PHASES), below(legs));
+            let leg = &mut self.phases[phase][at].leg;
+            self.uplink.detach(leg);
+            *leg = LegDsp::new(&self.sound, 8000).context("the chain knows 8 kHz")?;
+            anyhow::ensure!(self.uplink.adopt(leg), "a place that was given back is taken again");
+            let (other, there) = (below(PHASES), below(legs));
+            if phase != other {
+                let [one, two] = self.phases.get_disjoint_mut([phase, other]).context("these are two phases")?;
+                std::mem::swap(&mut one[at], &mut two[there]);
+            }
         }
         Ok(self)
     }
 
-    /// One tick of every call, down and then up.
+    /// One tick of every call: phase by phase, down and then up.
     fn tick(&mut self) {
-        let now = self.tick * TICK_US;
-        let silence = [trunkline_dsp::codec::ULAW_SILENCE; FRAME];
-        for (n, call) in self.calls.iter_mut().enumerate() {
-            // Every call is at a place of its own in the sound.
-            let at = self.tick as usize + n * 7;
-            call.said = self.agent[at % SOUND];
-            let muted = self.speech == Speech::Conversation && (at / SOUND).is_multiple_of(2);
-            let payload: &[u8] = if muted { &silence } else { &self.packets[at % SOUND] };
-            let (seq, timestamp) = (self.tick as u16, (self.tick as u32).wrapping_mul(160));
-            call.jitter.insert(&Packet { seq, timestamp, arrival: now, marker: false, payload });
-        }
-        for group in self.calls.chunks_exact_mut(BATCH) {
-            let mut calls = group.iter_mut();
-            let mut batch: [Option<DownlinkFrame<'_>>; BATCH] = std::array::from_fn(|_| {
-                calls.next().map(|call| DownlinkFrame { leg: &mut call.leg, pcm: &mut call.said })
-            });
-            for frame in batch.iter_mut().flatten() {
-                self.downlink.process(std::slice::from_mut(frame));
+        if self.uplink.arrangement() != self.arrangement {
+            self.arrangement = self.uplink.arrangement();
+            for phase in &mut self.phases {
+                phase.sort_unstable_by_key(|call| self.uplink.order(&call.leg));
             }
         }
-        for call in &mut self.calls {
-            UlawEncoder.encode(&call.said, &mut call.payload);
-            call.jitter.get(now + 5000, &mut call.heard);
-        }
-        for group in self.calls.chunks_exact_mut(BATCH) {
-            let Ok(group) = <&mut [Call; BATCH]>::try_from(group) else { continue };
-            let mut batch = group.each_mut().map(|call| UplinkFrame {
-                leg: &mut call.leg,
-                pcm: &mut call.heard,
-                report: UplinkReport::default(),
-            });
-            self.uplink.process(&mut batch);
+        for phase in 0..PHASES {
+            self.phase(phase);
         }
         self.tick += 1;
     }
 
+    fn phase(&mut self, phase: usize) {
+        let Self { uplink, downlink, batch, phases, packets, agent, .. } = self;
+        let calls = &mut phases[phase];
+        let now = self.tick * TICK_US + phase as u64 * PHASE_US;
+        let silence = [trunkline_dsp::codec::ULAW_SILENCE; FRAME];
+        for call in calls.iter_mut() {
+            // Every call is at a place of its own in the sound.
+            let own = call.number as usize * 7;
+            call.said = agent[(self.tick as usize + own) % SOUND];
+            for seq in self.tick.saturating_sub(2)..=self.tick {
+                let sent = seq * TICK_US + phase as u64 * PHASE_US;
+                let Some(arrival) = self.network.arrival(call.number, seq, sent) else { continue };
+                if arrival > now || arrival + TICK_US <= now {
+                    continue;
+                }
+                let at = seq as usize + own;
+                let muted = self.speech == Speech::Conversation && (at / SOUND).is_multiple_of(2);
+                let payload: &[u8] = if muted { &silence } else { &packets[at % SOUND] };
+                let timestamp = (seq as u32).wrapping_mul(160);
+                call.jitter.insert(&Packet { seq: seq as u16, timestamp, arrival, marker: false, payload });
+            }
+        }
+        for call in calls.iter_mut() {
+            downlink.process(&mut [DownlinkFrame { leg: &mut call.leg, pcm: &mut call.said }]);
+            UlawEncoder.encode(&call.said, &mut call.payload);
+        }
+        for call in calls.iter_mut() {
+            call.jitter.get(now + 2000, &mut call.heard);
+        }
+        let frames = calls.iter_mut().map(|call| UplinkFrame {
+            leg: &mut call.leg,
+            pcm: &mut call.heard,
+            raw: &mut [],
+            report: UplinkReport::default(),
+        });
+        batch.with(frames, |row| uplink.process(row));
+    }
+
     /// Calls per core; adds what was allocated per frame.
     fn measure(mut self, watch: &mut Stopwatch, name: &str, results: &mut Results) -> anyhow::Result<f64> {
+        let calls = (PHASES * self.phases[0].len()) as f64;
         for _ in 0..WARM_UP {
             self.tick();
         }
@@ -173,11 +240,25 @@ impl Worker {
                 self.tick();
             }
         });
-        let per_frame = asked.taken as f64 / (SOUND * CALLS) as f64;
-        let ns = watch.median_ns(&format!("chain.{name}"), || self.tick())? / CALLS as f64;
+        let per_frame = asked.taken as f64 / (SOUND as f64 * calls);
+        let ns = watch.median_ns(&format!("chain.{name}"), || self.tick())? / calls;
         results.add(Measurement::new(format!("chain.{name}.ns_per_frame"), ns, "ns"));
         results.add(Measurement::new(format!("chain.{name}.allocations_per_frame"), per_frame, "allocations"));
         Ok(TICK_US as f64 * 1000.0 / ns)
+    }
+}
+
+impl Network {
+    /// When a call's packet comes that was sent then; `None` when it does not.
+    fn arrival(self, call: u32, seq: u64, sent: u64) -> Option<u64> {
+        if self == Self::Perfect {
+            return Some(sent);
+        }
+        let mut dice = Noise::new(u64::from(call) << 32 | seq);
+        dice.next();
+        let (lost, late) = ((dice.next() + 1.0) / 2.0, (dice.next() + 1.0) / 2.0);
+        let late_us = (-LATE_US * (1.0 - late).max(1e-6).ln()).min(LATEST_US);
+        (lost >= LOST).then_some(sent + late_us as u64)
     }
 }
 
@@ -193,7 +274,7 @@ fn sonora(watch: &mut Stopwatch, results: &mut Results) -> anyhow::Result<()> {
         chain.process(frames[n % frames.len()], &mut pcm, 0.9);
         n += 1;
     };
-    for _ in 0..WARM_UP {
+    for _ in 0..SOUND {
         tick();
     }
     let asked = counted(|| {

@@ -10,7 +10,7 @@ import numpy as np
 import audio
 from measures import by_talker, lag, mean_and_ci, pesq_windows, row, stoi_of
 
-ENGINES = ["nnnoiseless", "sonora", "lanes"]
+ENGINES = ["nnnoiseless", "sonora", "economy", "lanes"]
 REFERENCE = "nnnoiseless"
 
 
@@ -124,8 +124,8 @@ def plot(scores, axes):
         for index, engine in enumerate(["noisy", *ENGINES]):
             at_snr = [[s for s in noisy if s["entry"]["snr"] == snr] for snr in snrs]
             stats = [mean_and_ci(by_talker([(s["entry"]["talker"], s[engine][measure]) for s in part])) for part in at_snr]
-            place = np.arange(len(snrs)) + (index - 1.5) * 0.2
-            axis.bar(place, [mean for mean, _ in stats], 0.19, yerr=[ci for _, ci in stats], label=engine, capsize=2)
+            place = np.arange(len(snrs)) + (index - len(ENGINES) / 2) * 0.16
+            axis.bar(place, [mean for mean, _ in stats], 0.15, yerr=[ci for _, ci in stats], label=engine, capsize=2)
         axis.set_xticks(np.arange(len(snrs)), [f"{snr} dB" for snr in snrs])
         axis.set_ylabel(label)
         low = min(np.mean([s["noisy"][measure] for s in noisy if s["entry"]["snr"] == snrs[0]]) * 0.9, 1.0)

@@ -2,11 +2,11 @@
 
 use anyhow::{Context as _, Result, bail};
 use trunkline_dsp::NoiseBank;
-use trunkline_dsp::ns::{LanesBank, NnnoiselessBank, SonoraBank};
+use trunkline_dsp::ns::{Effort, LanesBank, NnnoiselessBank, SonoraBank};
 use trunkline_dsp::vad::{EarshotBank, FusedBank, VadBank, VadConfig, WebRtcBank, WebRtcMode};
 
 /// Noise suppression; the first is the reference.
-pub(crate) const NOISE: [&str; 3] = ["nnnoiseless", "sonora", "lanes"];
+pub(crate) const NOISE: [&str; 4] = ["nnnoiseless", "sonora", "economy", "lanes"];
 /// Voice activity.
 pub(crate) const VOICE: [&str; 3] = ["webrtc", "earshot", "fused"];
 /// The suppression in front of the detectors when they are judged behind one.
@@ -17,6 +17,7 @@ pub(crate) fn noise(name: &str, slots: usize) -> Result<Box<dyn NoiseBank>> {
     Ok(match name {
         "nnnoiseless" => Box::new(NnnoiselessBank::new(slots)),
         "sonora" => Box::new(SonoraBank::new(slots)),
+        "economy" => Box::new(LanesBank::new(slots).with_effort(Effort::Light)),
         "lanes" => Box::new(LanesBank::new(slots)),
         _ => bail!("no noise suppression of the name {name}"),
     })

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::sound::SoundPolicy;
 
 /// The schema name every spec carries.
 pub const SCHEMA: &str = "trunkline.agent/v1";
 
 /// Features a spec may `require` of this build.
-pub const FEATURES: &[&str] = &["cascade", "barge_in", "dtmf", "recording", "redaction"];
+pub const FEATURES: &[&str] = &["cascade", "barge_in", "dtmf", "recording", "redaction", "sound"];
 
 type Extra = BTreeMap<String, Value>;
 
@@ -59,6 +60,9 @@ pub struct AgentSpec {
     /// Interruption policy.
     #[serde(default)]
     pub interruption: InterruptionPolicy,
+    /// What is done to the call's sound.
+    #[serde(default, skip_serializing_if = "SoundPolicy::is_empty")]
+    pub sound: SoundPolicy,
     /// What to do about a failure, by failure name.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -213,12 +217,76 @@ pub struct Redaction {
     pub channels: Vec<String>,
 }
 
-/// Recording.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+/// Recording: two channels, caller left, agent right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recording {
-    /// Whether the call is recorded, caller left, agent right.
+    /// Whether calls are recorded from the answer on. Otherwise a recording can still be started in a call.
     pub enabled: bool,
+    /// How the sound is stored.
+    pub format: RecordingFormat,
+    /// Whether the caller hears a tone that tells of it.
+    pub beep: RecordingBeep,
+    /// What happens when the tenant has no `recording_key` to seal recordings to.
+    pub without_key: WithoutKey,
+    /// Length at which a recording ends, 1..=86400 seconds.
+    pub max_s: u32,
+    /// Size at which a recording ends, 1..=4095 MiB.
+    pub max_mib: u32,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            format: RecordingFormat::default(),
+            beep: RecordingBeep::default(),
+            without_key: WithoutKey::default(),
+            max_s: 14_400,
+            max_mib: 1024,
+        }
+    }
+}
+
+/// How a recording's sound is stored.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingFormat {
+    /// WAV, 16-bit PCM: about 2 MB a minute of telephone sound.
+    #[default]
+    Wav,
+    /// Opus in Ogg: about 350 kB a minute.
+    Opus,
+}
+
+/// Whether the caller hears a tone that tells of the recording.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingBeep {
+    /// No tone.
+    #[default]
+    Never,
+    /// One when the recording begins.
+    Start,
+    /// One when it begins and one every 15 s.
+    Repeat,
+}
+
+/// What happens to a recording that cannot be sealed.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum WithoutKey {
+    /// It is stored in clear.
+    #[default]
+    Clear,
+    /// It is not made: calls that would be recorded are refused before they are answered.
+    Refuse,
 }
 
 /// Limits of a call.
@@ -314,6 +382,11 @@ impl AgentSpec {
             "/interruption/min_speech_ms",
             "expected 20 to 2000",
         );
+        for (pointer, message) in self.sound.problems() {
+            expect(false, pointer, message);
+        }
+        expect((1..=86_400).contains(&self.recording.max_s), "/recording/max_s", "expected 1 to 86400");
+        expect((1..=4095).contains(&self.recording.max_mib), "/recording/max_mib", "expected 1 to 4095");
         expect((1..=86_400).contains(&self.limits.max_call_s), "/limits/max_call_s", "expected 1 to 86400");
         match &self.pipeline {
             Pipeline::Cascade { asr, llm, tts } => {
@@ -380,6 +453,14 @@ mod tests {
         assert_eq!(small.problems(), []);
         assert!(small.interruption.barge_in && small.unsupported().is_empty());
         assert_eq!(spec(&serde_json::to_string(&small).unwrap()), small);
+    }
+
+    #[test]
+    fn recording_limits_are_held_to_what_a_file_can_be() {
+        let text = SMALL.replace("\"name\"", r#""recording":{"enabled":true,"max_mib":4096,"max_s":0},"name""#);
+        let pointers: Vec<_> = spec(&text).problems().into_iter().map(|problem| problem.pointer).collect();
+        assert_eq!(pointers, ["/recording/max_s", "/recording/max_mib"]);
+        assert_eq!(spec(SMALL).recording.without_key, WithoutKey::Clear);
     }
 
     #[test]

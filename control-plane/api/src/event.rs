@@ -14,7 +14,7 @@ pub struct EventTime {
     pub call_us: u64,
 }
 
-/// One event of a call; `seq` is gap-free per call from 1.
+/// One event of a call; `seq` of those that are kept is gap-free per call from 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Event {
     /// Identifier.
@@ -28,7 +28,7 @@ pub struct Event {
     /// Call.
     #[schemars(with = "String")]
     pub call: Id,
-    /// Position in the call, from 1 without gaps.
+    /// Position in the call, from 1 without gaps; of an event that is not kept, that of the one before.
     pub seq: u64,
     /// Type, one of [`EventType`]'s names; readers keep types they do not know.
     #[serde(rename = "type")]
@@ -72,16 +72,18 @@ events! {
     CallAnswered "call.answered" { "codec": "string", "sip_call_id": "string?" } "The call was answered.",
     CallEnded "call.ended" { "reason": "string", "failure": "string?", "duration_ms": "integer" } "The call ended; its last event.",
     MediaStarted "media.started" {} "The first packet of the caller's media arrived.",
+    SoundApplied "sound.applied" { "denoiser": "string", "detector": "string", "shed": "boolean" } "What works on the call's sound from now on: the engine that takes out the noise and the detector of speech; `shed` when it is less than was asked for, because the gateway was short of time.",
+    MediaQuality "media.quality" { "packets_in": "integer", "lost_in": "integer", "jitter_in_ms": "number", "mos_in": "number?", "packets_out": "integer", "lost_out": "integer?", "jitter_out_ms": "number?", "mos_out": "number?", "round_trip_ms": "number?" } "How the call's media did: in, as the gateway heard it; out, as the far end reports by RTCP. MOS by the E-model (ITU-T G.107).",
     SpeechStarted "speech.started" { "level_dbfs": "number?" } "The caller began to speak.",
     SpeechEnded "speech.ended" { "duration_ms": "integer" } "The caller stopped speaking.",
-    TranscriptPartial "transcript.partial" { "text": "string" } "Words so far.",
+    TranscriptPartial "transcript.partial" { "text": "string" } "Words so far; shown while the call lasts and not kept.",
     TranscriptFinal "transcript.final" { "text": "string", "confidence": "number?" } "The caller's words.",
     TurnStarted "turn.started" { "input": "string" } "The caller's turn is over and the agent begins to think.",
     TurnWaterfall "turn.waterfall" { "first_packet_ms": "integer?", "speech_end_ms": "integer?", "endpoint_ms": "integer?", "asr_ms": "integer?", "llm_first_token_ms": "integer?", "tts_first_byte_ms": "integer?", "first_packet_out_ms": "integer?", "total_ms": "integer?" } "Where a turn's time went, in milliseconds from the end of the caller's speech; first_packet_ms and speech_end_ms are call times.",
     AgentSaid "agent.said" { "text": "string", "utterance": "integer" } "Text was handed to the synthesiser.",
     PlaybackStarted "playback.started" { "utterance": "integer" } "The first packet of an utterance went out.",
     PlaybackFinished "playback.finished" { "utterance": "integer", "text": "string?" } "An utterance was played to its end.",
-    PlaybackCut "playback.cut" { "utterance": "integer", "sent_ms": "integer", "decided_ms": "integer?", "heard": "string" } "The caller interrupted; `decided_ms` is the call time of the decision to stop, `heard` what the agent remembers having said.",
+    PlaybackCut "playback.cut" { "utterance": "integer", "sent_ms": "integer", "heard_ms": "integer?", "decided_ms": "integer?", "heard": "string" } "The caller interrupted; `decided_ms` is the call time of the decision to stop, `heard_ms` how much of the utterance had left the far speaker by then, `heard` what the agent remembers having said.",
     DtmfReceived "dtmf.received" { "digit": "string" } "The caller pressed a key.",
     LlmRequest "llm.request" { "provider": "string", "input": "string", "messages": "integer" } "A request went to the model; `input` is its last user message as sent.",
     ToolCalled "tool.called" { "name": "string", "arguments": "string", "id": "string" } "The model called a tool.",
@@ -89,6 +91,10 @@ events! {
     ProviderSwitched "provider.switched" { "kind": "string", "from": "string", "to": "string", "failure": "string" } "The next provider of a list took over.",
     FailureRaised "failure.raised" { "failure": "string", "provider": "string?", "detail": "string?", "action": "string" } "A named failure and what was done about it.",
     Redacted "redaction.applied" { "channel": "string", "counts": "object" } "Personal data was removed.",
+    RecordingStarted "recording.started" { "path": "string", "format": "string", "sealed": "boolean" } "A recording began; `path` is relative to the gateway's state folder.",
+    RecordingPaused "recording.paused" { "path": "string" } "Silence takes the place of both voices in the recording from here on.",
+    RecordingResumed "recording.resumed" { "path": "string" } "The recording has both voices again.",
+    RecordingEnded "recording.ended" { "path": "string", "reason": "string", "duration_ms": "integer", "muted_ms": "integer" } "A recording ended before its call: it was stopped, reached a limit, or could not be written.",
     CallerSilent "caller.silent" { "prompt": "integer" } "The caller said nothing and was asked.",
 }
 
@@ -97,6 +103,13 @@ impl EventType {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|known| known.name() == name)
+    }
+
+    /// Whether events of the type are kept: stored, sent to the control plane and counted by `seq`. The others are only
+    /// shown while they are true, because a later event says the same for good.
+    #[must_use]
+    pub const fn is_kept(self) -> bool {
+        !matches!(self, Self::TranscriptPartial)
     }
 
     /// JSON Schema of the type's `data`; further fields may appear in later versions.

@@ -6,12 +6,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 pub mod agent;
+pub mod cidr;
 pub mod enrolment;
 pub mod event;
 pub mod failure;
 pub mod id;
 pub mod object;
 pub mod signature;
+pub mod sound;
 pub mod sync;
 pub mod usage;
 
@@ -19,3 +21,4 @@ pub use agent::AgentSpec;
 pub use event::{Event, EventType};
 pub use failure::Failure;
 pub use id::{Id, Prefix};
+pub use sound::SoundPolicy;

@@ -1,10 +1,12 @@
 //! Desired state: the objects a gateway serves by, whether synced and signed or read from `conf.d/objects/*.toml`.
 
+use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::agent::AgentSpec;
 use crate::id::{Id, Prefix};
+use crate::sound::SoundPolicy;
 
 /// Format number of [`Revision`]; readers take this and the one before.
 pub const REVISION_FORMAT: u32 = 1;
@@ -96,6 +98,29 @@ pub struct TenantBody {
     /// Most calls at once; 0 means no limit of its own.
     #[serde(default)]
     pub max_calls: u32,
+    /// Whom recordings are sealed to, `x25519-public:` and 32 bytes in base 64 as `trunkline recording keygen` prints it;
+    /// empty means nobody.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub recording_key: String,
+}
+
+/// How a tenant's `recording_key` begins.
+const RECORDING_KEY: &str = "x25519-public:";
+
+impl TenantBody {
+    /// What is wrong with its `recording_key`.
+    #[must_use]
+    pub fn recording_key_problem(&self) -> Option<String> {
+        let bytes = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).ok();
+        let fits =
+            self.recording_key.strip_prefix(RECORDING_KEY).and_then(bytes).is_some_and(|bytes| bytes.len() == 32);
+        (!self.recording_key.is_empty() && !fits).then(|| {
+            format!(
+                "`recording_key` is no public key; expected `{RECORDING_KEY}` and 32 bytes in base 64, the line that \
+                 `trunkline recording keygen` prints"
+            )
+        })
+    }
 }
 
 /// A SIP trunk's body.
@@ -105,16 +130,68 @@ pub struct TrunkBody {
     pub name: String,
     /// Source addresses that belong to it: `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`.
     pub peers: Vec<String>,
-    /// Codecs in order of preference, by RTP encoding name.
+    /// Codecs in order of preference, by RTP encoding name: `PCMU`, `PCMA`, `G722`, `opus`, `L16/8000`, `L16/16000`.
     #[serde(default = "g711")]
     pub codecs: Vec<String>,
+    /// Encryption of the sound (SRTP with keys in the SDP).
+    #[serde(default)]
+    pub srtp: SrtpPolicy,
+    /// Whose RTP is believed, and where sound is sent.
+    #[serde(default)]
+    pub source: MediaSource,
+    /// Addresses its RTP may come from when `source` is `acl`; its `peers` when empty.
+    #[serde(default)]
+    pub media_peers: Vec<String>,
     /// Most calls at once; 0 means no limit of its own.
     #[serde(default)]
     pub max_calls: u32,
+    /// What is done to the sound of its calls, where their agent does not say.
+    #[serde(default, skip_serializing_if = "SoundPolicy::is_empty")]
+    pub sound: SoundPolicy,
+}
+
+/// Whether a trunk's sound is encrypted: SRTP with keys in the SDP (RFC 4568).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum SrtpPolicy {
+    /// Never: an offer that insists on it is refused.
+    Off,
+    /// Where the offer has a key that can be used.
+    #[default]
+    Optional,
+    /// Always: an offer without one is refused.
+    Required,
+}
+
+/// Codecs that gateways know, by RTP encoding name, with the clock rate where that alone tells two apart.
+pub const CODECS: [&str; 6] = ["PCMU", "PCMA", "G722", "opus", "L16/8000", "L16/16000"];
+
+/// Whether gateways know the codec of a name; case does not matter, and `L16` alone is the one at 16 kHz.
+#[must_use]
+pub fn is_codec(name: &str) -> bool {
+    name.eq_ignore_ascii_case("L16") || CODECS.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 fn g711() -> Vec<String> {
     vec!["PCMU".to_owned(), "PCMA".to_owned()]
+}
+
+/// Whose RTP a leg believes. Packets from anywhere else are counted and not heard.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaSource {
+    /// Only the address and port that SDP names.
+    Strict,
+    /// That address, or, for a peer behind NAT, where its sound comes from: the address that SDP or signalling names with
+    /// any port, and within 3 s their neighbours. The named address takes precedence whenever it is heard.
+    #[default]
+    Learn,
+    /// The address that SDP names, and any of `media_peers`.
+    Acl,
 }
 
 /// A number's body.
@@ -243,7 +320,7 @@ impl Object {
             return Err(ObjectError::WrongId { kind: self.kind, id: self.id.clone(), expected: prefix.as_str() });
         }
         match self.kind {
-            Kind::Tenant => self.parse().map(Body::Tenant),
+            Kind::Tenant => self.tenant(),
             Kind::Trunk => self.parse().map(Body::Trunk),
             Kind::Number => self.parse().map(Body::Number),
             Kind::Route => self.parse().map(Body::Route),
@@ -251,6 +328,11 @@ impl Object {
             Kind::Agent => self.agent(),
             Kind::Plugin | Kind::Quota | Kind::TrustedKey => Ok(Body::Kept(self.body.clone())),
         }
+    }
+
+    fn tenant(&self) -> Result<Body, ObjectError> {
+        let tenant: TenantBody = self.parse()?;
+        tenant.recording_key_problem().map_or(Ok(Body::Tenant(tenant)), |problem| Err(self.shape(problem)))
     }
 
     fn agent(&self) -> Result<Body, ObjectError> {
@@ -272,5 +354,25 @@ impl Object {
 
     fn shape(&self, message: String) -> ObjectError {
         ObjectError::Shape { kind: self.kind, id: self.id.clone(), message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenants_recording_key_is_a_public_key_or_nothing() {
+        let typed = |key: Value| {
+            let id: Id = format!("ten_{}", "0".repeat(26)).parse().unwrap();
+            let body = serde_json::json!({ "name": "a", "recording_key": key });
+            Object { kind: Kind::Tenant, id: id.clone(), tenant: id, version: 1, sha256: String::new(), body }.typed()
+        };
+        let zeros = base64::engine::general_purpose::STANDARD.encode([0; 32]);
+        assert!(typed(format!("x25519-public:{zeros}").into()).is_ok() && typed("".into()).is_ok());
+        for wrong in [zeros.clone(), format!("x25519-secret:{zeros}"), "x25519-public:AAAA".to_owned()] {
+            let message = typed(wrong.into()).unwrap_err().to_string();
+            assert!(message.contains("`recording_key`") && message.contains("keygen"), "{message}");
+        }
     }
 }

@@ -7,6 +7,7 @@ mod keys;
 mod meta;
 mod prices;
 mod telephony;
+mod tenant;
 mod usage;
 
 use std::sync::Arc;
@@ -60,6 +61,8 @@ fn operations() -> OpenApiRouter<Shared> {
         .routes(routes!(calls::list))
         .routes(routes!(calls::get))
         .routes(routes!(calls::timeline))
+        .routes(routes!(tenant::get))
+        .routes(routes!(tenant::put_recording_key))
         .routes(routes!(usage::report))
         .routes(routes!(prices::list, prices::create))
         .routes(routes!(fleet::list))

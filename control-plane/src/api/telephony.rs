@@ -1,13 +1,14 @@
 //! `/v1/trunks`, `/v1/routes`, `/v1/numbers`, `/v1/providers`: the objects a gateway serves by, as desired state.
 
-use std::net::IpAddr;
-
 use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trunkline_api::Id;
-use trunkline_api::object::{Kind, NumberBody, Object, ProviderBody, RouteBody, TrunkBody};
+use trunkline_api::cidr::Cidr;
+use trunkline_api::object::{
+    CODECS, Kind, MediaSource, NumberBody, Object, ProviderBody, RouteBody, TrunkBody, is_codec,
+};
 use utoipa::ToSchema;
 
 use crate::clock;
@@ -53,7 +54,14 @@ trait Resource: DeserializeOwned + Serialize {
     fn own_name(&self) -> Option<(&'static str, &str)>;
     /// What it refers to, with the field that does.
     fn refers(&self) -> Vec<(&'static str, Kind, Id)>;
+    /// Address ranges that must be its own among its kind, with the field that holds them.
+    fn own_ranges(&self) -> Vec<(String, Cidr)> {
+        Vec::new()
+    }
 }
+
+/// How `object_refs` calls an address range.
+const RANGE: &str = "peer";
 
 fn expect(faults: &mut Vec<Fault>, holds: bool, pointer: &str, message: &str) {
     if !holds {
@@ -65,16 +73,6 @@ fn short(text: &str) -> bool {
     (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
-/// `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`.
-fn is_network(text: &str) -> bool {
-    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-    let Ok(address) = address.parse::<IpAddr>() else { return false };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    length.is_none_or(|length| {
-        length.bytes().all(|byte| byte.is_ascii_digit()) && length.parse::<u8>().is_ok_and(|length| length <= most)
-    })
-}
-
 impl Resource for TrunkBody {
     const KIND: Kind = Kind::Trunk;
     const NAME: &'static str = "trunk";
@@ -84,15 +82,23 @@ impl Resource for TrunkBody {
         let mut faults = Vec::new();
         expect(&mut faults, short(&self.name), "/name", "expected 1 to 100 characters");
         expect(&mut faults, (1..=1000).contains(&self.peers.len()), "/peers", "expected 1 to 1000 addresses");
+        let message = "expected an address or network, such as 203.0.113.7 or 203.0.113.0/24";
         for (index, peer) in self.peers.iter().enumerate().take(1000) {
-            let message = "expected an address or network, such as 203.0.113.7 or 203.0.113.0/24";
-            expect(&mut faults, is_network(peer), &format!("/peers/{index}"), message);
+            expect(&mut faults, peer.parse::<Cidr>().is_ok(), &format!("/peers/{index}"), message);
         }
+        expect(&mut faults, self.media_peers.len() <= 1000, "/media_peers", "expected at most 1000 addresses");
+        for (index, peer) in self.media_peers.iter().enumerate().take(1000) {
+            expect(&mut faults, peer.parse::<Cidr>().is_ok(), &format!("/media_peers/{index}"), message);
+        }
+        let of_use = self.media_peers.is_empty() || self.source == MediaSource::Acl;
+        expect(&mut faults, of_use, "/media_peers", "expected with `source` `acl` only");
         expect(&mut faults, (1..=16).contains(&self.codecs.len()), "/codecs", "expected 1 to 16 codecs");
         for (index, codec) in self.codecs.iter().enumerate().take(16) {
-            let plain = codec.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-            let fits = (1..=32).contains(&codec.len()) && plain;
-            expect(&mut faults, fits, &format!("/codecs/{index}"), "expected an RTP encoding name, such as PCMU");
+            let message = format!("expected one of {}", CODECS.join(", "));
+            expect(&mut faults, is_codec(codec), &format!("/codecs/{index}"), &message);
+        }
+        for (pointer, message) in self.sound.problems() {
+            expect(&mut faults, false, pointer, message);
         }
         faults.truncate(20);
         faults
@@ -104,6 +110,12 @@ impl Resource for TrunkBody {
 
     fn refers(&self) -> Vec<(&'static str, Kind, Id)> {
         Vec::new()
+    }
+
+    /// A range within another one is the more specific trunk's; the same range twice would be nobody's choice.
+    fn own_ranges(&self) -> Vec<(String, Cidr)> {
+        let ranges = self.peers.iter().enumerate();
+        ranges.filter_map(|(index, peer)| Some((format!("/peers/{index}"), peer.parse().ok()?))).collect()
     }
 }
 
@@ -213,6 +225,17 @@ async fn put<T: Resource>(tx: &mut Tx, caller: &Caller, id: &Id, version: i64, b
         return Err(Problem::conflict("name_taken", detail)
             .and("body", pointer, "name_taken", "expected a name of its own")
             .with_blockers(blockers));
+    }
+    for (pointer, range) in body.own_ranges() {
+        let holders = state::referring(tx, &caller.tenant, RANGE, &range.to_string()).await?;
+        if let Some((_, other)) = holders.into_iter().find(|(_, holder)| holder != id) {
+            let detail = format!("{range} belongs to the {} {other} already, which gets its calls.", T::NAME);
+            let blockers = vec![Blocker { kind: T::NAME.to_owned(), id: other.to_string() }];
+            return Err(Problem::conflict("range_taken", detail)
+                .and("body", pointer, "range_taken", "expected an address or network of its own")
+                .with_blockers(blockers));
+        }
+        refs.push((RANGE, range.to_string()));
     }
     let object = Object {
         kind: T::KIND,
@@ -400,18 +423,3 @@ resource!(
     put_provider,
     delete_provider
 );
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks_are_told_from_everything_else() {
-        for good in ["203.0.113.7", "203.0.113.0/24", "2001:db8::/32", "0.0.0.0/0", "::1"] {
-            assert!(is_network(good), "{good}");
-        }
-        for bad in ["", "host", "203.0.113.0/33", "203.0.113/24", "1.2.3.4/", "1.2.3.4/+8", "::/129"] {
-            assert!(!is_network(bad), "{bad}");
-        }
-    }
-}

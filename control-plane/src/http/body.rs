@@ -47,8 +47,16 @@ impl<T: DeserializeOwned + Serialize> FromRequest<Shared> for Input<T> {
     }
 }
 
-/// Reads at most `limit` bytes of JSON.
+/// Reads at most `limit` bytes of JSON whose text every engine can store.
 pub(crate) async fn read(request: Request<Body>, limit: usize) -> Result<Value> {
+    let value = json(request, limit).await?;
+    let mut faults = Vec::new();
+    refuse_nul(&value, "", &mut faults);
+    if faults.is_empty() { Ok(value) } else { Err(Problem::invalid(faults)) }
+}
+
+/// Reads at most `limit` bytes of JSON, whatever its text; who stores it looks for U+0000 in what is stored.
+pub(crate) async fn json(request: Request<Body>, limit: usize) -> Result<Value> {
     let media = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let unsupported = || {
@@ -78,17 +86,14 @@ pub(crate) async fn read(request: Request<Body>, limit: usize) -> Result<Value> 
     if form && !begins.is_some_and(|byte| b"{[".contains(byte)) {
         return Err(unsupported());
     }
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
+    serde_json::from_slice(&bytes).map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "The body is not JSON", "See `errors`.").and(
             "body",
             "",
             "malformed_json",
             error.to_string(),
         )
-    })?;
-    let mut faults = Vec::new();
-    refuse_nul(&value, "", &mut faults);
-    if faults.is_empty() { Ok(value) } else { Err(Problem::invalid(faults)) }
+    })
 }
 
 /// Turns a value into `T`.

@@ -105,7 +105,8 @@ async fn connection(
 
 /// Tells a client that speaks plain HTTP where it is, instead of an alert that it cannot read.
 async fn refuse_plain(mut stream: TcpStream) -> std::io::Result<()> {
-    let said = "This port speaks TLS: write https:// instead of http://.\n";
+    let said = "This port speaks TLS: write https:// instead of http://. A gateway that joined over plain HTTP joins \
+                again, with `trunkline enrol https://...`.\n";
     let length = said.len();
     let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close";
     stream.write_all(format!("{head}\r\ncontent-length: {length}\r\n\r\n{said}").as_bytes()).await?;

@@ -91,6 +91,7 @@ pub(crate) async fn take(
         }
         let place = Place { tenant, gateway, epoch: &epoch, seq, now_us };
         let used = match batch.stream {
+            _ if holds_nul(&record.body) => Err("nul_character"),
             Stream::Usage => {
                 if book.is_none() {
                     book = prices::newest(tx, tenant).await?;
@@ -125,6 +126,16 @@ pub(crate) async fn take(
         .await?;
     }
     Ok(Ok(taken))
+}
+
+/// U+0000 cannot be stored as text by every engine. Kept aside, the record is JSON text, where it is an escape.
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(fields) => fields.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 struct Place<'p> {

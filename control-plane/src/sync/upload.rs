@@ -19,7 +19,7 @@ pub(super) async fn upload(
     gateway: Gateway,
     request: Request<Body>,
 ) -> Result<Json<UploadAck>> {
-    let batch: UploadBatch = body::typed(&body::read(request, app.config.limits.upload_bytes).await?)?;
+    let batch: UploadBatch = body::typed(&body::json(request, app.config.limits.upload_bytes).await?)?;
     check(&batch)?;
     let now = clock::now_us();
     let mut tx = app.db.begin().await?;

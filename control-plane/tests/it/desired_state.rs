@@ -137,3 +137,27 @@ async fn a_quiet_stream_carries_keep_alive_comments() {
     let mut follower = gateway.follow(None).await;
     assert!(follower.comment().await.starts_with(':'));
 }
+
+#[tokio::test]
+async fn a_tenants_recording_key_reaches_its_gateways_and_only_a_public_key_is_one() {
+    let plane = Plane::start().await;
+    let gateway = plane.enrol().await;
+    let mut follower = gateway.follow(None).await;
+    follower.revision(&gateway).await;
+    let key = "x25519-public:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let path = "/v1/tenants/me/recording-key";
+    let set = plane.http.json(http::Method::PUT, path, &json!({ "recording_key": key })).await;
+    assert_eq!((set.status.as_u16(), &set.body["data"]["version"]), (200, &json!(2)), "{}", set.body);
+    let delta = follower.revision(&gateway).await;
+    assert_eq!((delta.upserts[0].kind, &delta.upserts[0].body["recording_key"]), (Kind::Tenant, &json!(key)));
+    assert!(delta.upserts[0].typed().is_ok());
+    assert_eq!(plane.http.get("/v1/tenants/me").await.body["data"]["recording_key"], key);
+
+    let secret = key.replace("public", "secret");
+    let wrong = plane.http.json(http::Method::PUT, path, &json!({ "recording_key": secret })).await;
+    assert_eq!((wrong.status.as_u16(), wrong.pointers()), (422, vec!["/recording_key"]));
+    let other = "/v1/tenants/ten_00000000000000000000000009/recording-key";
+    assert_eq!(plane.http.json(http::Method::PUT, other, &json!({ "recording_key": key })).await.status, 404);
+    let none = plane.http.json(http::Method::PUT, path, &json!({ "recording_key": "" })).await;
+    assert_eq!(none.body["data"].get("recording_key"), None);
+}

@@ -11,11 +11,13 @@ async fn objects_are_made_read_replaced_and_deleted() {
     let made = plane.http.post("/v1/trunks", &json!({ "name": "pbx", "peers": ["127.0.0.1", "10.0.0.0/8"] })).await;
     assert_eq!(made.status, 201, "{}", made.body);
     assert_eq!(made.body["data"]["codecs"], json!(["PCMU", "PCMA"]));
+    assert_eq!(made.body["data"]["srtp"], json!("optional"));
     let path = made.header("location").to_owned();
     assert_eq!(plane.http.get(&path).await.body["data"], made.body["data"]);
-    let change = json!({ "name": "pbx", "peers": ["127.0.0.1"], "max_calls": 5 });
+    let change = json!({ "name": "pbx", "peers": ["127.0.0.1"], "max_calls": 5, "srtp": "required" });
     let replaced = plane.http.json(Method::PUT, &path, &change).await;
     assert_eq!((&replaced.body["data"]["version"], &replaced.body["data"]["max_calls"]), (&json!(2), &json!(5)));
+    assert_eq!(replaced.body["data"]["srtp"], json!("required"));
     assert_eq!(plane.http.delete(&path).await.status, 204);
     assert_eq!(plane.http.get(&path).await.status, 404);
     assert_eq!(plane.http.delete(&path).await.status, 404);
@@ -51,6 +53,12 @@ async fn wrong_addresses_patterns_and_taken_names_are_refused() {
     let bad =
         plane.http.post("/v1/trunks", &json!({ "name": "t", "peers": ["10.0.0.1", "pbx"], "codecs": [""] })).await;
     assert_eq!(bad.pointers(), ["/peers/1", "/codecs/0"]);
+    let wide = json!({ "name": "t", "peers": ["::1"], "codecs": ["opus", "g722", "L16/16000", "G729"] });
+    let bad = plane.http.post("/v1/trunks", &wide).await;
+    assert_eq!(bad.pointers(), ["/codecs/3"]);
+    assert!(bad.body.to_string().contains("PCMU, PCMA, G722, opus, L16/8000, L16/16000"), "{}", bad.body);
+    let sometimes = json!({ "name": "t", "peers": ["::1"], "srtp": "sometimes" });
+    assert_eq!(plane.http.post("/v1/trunks", &sometimes).await.status, 422);
     let bad = plane.http.post("/v1/routes", &json!({ "name": "r", "agent": agent, "called": "1*2" })).await;
     assert_eq!(bad.pointers(), ["/called"]);
     let number = json!({ "number": "+4930", "agent": agent });
@@ -59,4 +67,27 @@ async fn wrong_addresses_patterns_and_taken_names_are_refused() {
     assert_eq!((taken.status.as_u16(), taken.code()), (409, "name_taken"));
     let unknown = plane.http.post("/v1/trunks", &json!({ "name": "t", "peers": ["::1"], "colour": "red" })).await;
     assert_eq!((unknown.status.as_u16(), unknown.pointers()), (422, vec!["/colour"]));
+}
+
+#[tokio::test]
+async fn an_address_belongs_to_one_trunk_only() {
+    let plane = Plane::start().await;
+    let first = plane.http.post("/v1/trunks", &json!({ "name": "a", "peers": ["10.0.0.0/8", "127.0.0.1"] })).await;
+    let taken = plane.http.post("/v1/trunks", &json!({ "name": "b", "peers": ["192.0.2.1", "127.0.0.1/32"] })).await;
+    assert_eq!((taken.status.as_u16(), taken.code(), taken.pointers()), (409, "range_taken", vec!["/peers/1"]));
+    assert_eq!(taken.body["blockers"][0], json!({ "kind": "trunk", "id": first.body["data"]["id"] }));
+    let detail = taken.body["detail"].as_str().unwrap();
+    assert!(detail.contains("127.0.0.1/32") && detail.contains(first.body["data"]["id"].as_str().unwrap()), "{detail}");
+    // A part of a range may be another trunk's: the more specific one gets the call.
+    let second = plane.http.post("/v1/trunks", &json!({ "name": "b", "peers": ["10.1.0.0/16"] })).await;
+    assert_eq!(second.status, 201, "{}", second.body);
+    let wider = json!({ "name": "b", "peers": ["10.200.0.7/8"] });
+    let taken = plane.http.json(Method::PUT, second.header("location"), &wider).await;
+    assert_eq!((taken.status.as_u16(), taken.code()), (409, "range_taken"), "as the gateway reads it");
+    // Its own ranges are no obstacle, the same one twice neither, and what is given up is free.
+    let kept = json!({ "name": "a", "peers": ["10.0.0.0/8", "10.0.0.0/8"] });
+    assert_eq!(plane.http.json(Method::PUT, first.header("location"), &kept).await.status, 200);
+    assert_eq!(plane.http.delete(first.header("location")).await.status, 204);
+    let both = json!({ "name": "c", "peers": ["127.0.0.1", "10.0.0.0/8"] });
+    assert_eq!(plane.http.post("/v1/trunks", &both).await.status, 201);
 }

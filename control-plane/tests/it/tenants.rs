@@ -58,6 +58,7 @@ async fn a_tenant_finds_nothing_of_another() {
         format!("/v1/calls/{}", call.call),
         format!("/v1/calls/{}/timeline", call.call),
         format!("/v1/gateways/{}", gateway.id),
+        format!("/v1/tenants/{tenant}"),
         format!("/v1/tenants/{tenant}/usage"),
     ];
     items.extend([&trunk, &route, &number, &provider].map(|made| made.header("location").to_owned()));
@@ -78,6 +79,7 @@ async fn a_tenant_finds_nothing_of_another() {
         (Method::POST, format!("/v1/agents/{agent}/versions/1/publish"), json!({})),
         (Method::DELETE, trunk.header("location").to_owned(), Value::Null),
         (Method::PUT, trunk.header("location").to_owned(), json!({ "name": "x", "peers": ["::1"] })),
+        (Method::PUT, format!("/v1/tenants/{tenant}/recording-key"), json!({ "recording_key": "" })),
         (Method::DELETE, route.header("location").to_owned(), Value::Null),
         (Method::DELETE, format!("/v1/gateways/{}", gateway.id), Value::Null),
         (Method::DELETE, format!("/v1/auth/api-keys/{}", keys.as_str().unwrap()), Value::Null),

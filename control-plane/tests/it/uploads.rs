@@ -1,10 +1,11 @@
 //! Uploads: once, in order, whole, whatever is sent again.
 
 use serde_json::{Value, json};
+use trunkline_api::event::EventType;
 use trunkline_api::sync::{Stream, StreamRecord, UploadBatch};
 use trunkline_api::usage::CallRecord;
 
-use crate::harness::{Gateway, Plane, events_batch, record, started, usage_batch};
+use crate::harness::{Gateway, Plane, event, events_batch, record, started, usage_batch};
 
 async fn calls_total(plane: &Plane) -> (i64, i64) {
     let usage = plane.http.get("/v1/tenants/me/usage?from=2026-01-01&to=2026-12-31").await;
@@ -92,6 +93,29 @@ async fn a_record_that_cannot_be_used_is_set_aside_and_holds_nothing_back() {
     for reason in ["foreign_tenant", "call_not_closed", "quantity_out_of_range", "not_a_call_record"] {
         assert!(details.iter().any(|detail| detail.ends_with(reason)), "{reason}: {details:?}");
     }
+}
+
+#[tokio::test]
+async fn a_record_with_a_nul_character_is_set_aside_and_the_ones_around_it_arrive() {
+    let plane = Plane::start().await;
+    let agent = plane.agent().await;
+    let gateway = plane.enrol().await;
+    let tenant = gateway.tenant().await;
+    let said = |seq, text: &str| {
+        event(&tenant, 1, seq, EventType::AgentSaid, Some(0), json!({ "text": text, "utterance": 1 }))
+    };
+    let events = [started(&tenant, &agent, 1), said(2, "Hello wor\0ld"), said(3, "Goodbye.")];
+    assert_eq!(gateway.accepted(&events_batch(9, 1, &events)).await, 3);
+    let shown = plane.http.get(&format!("/v1/calls/{}/timeline", events[0].call)).await;
+    let seqs: Vec<&Value> = shown.body["data"].as_array().unwrap().iter().map(|event| &event["seq"]).collect();
+    assert_eq!(seqs, [&json!(1), &json!(3)], "{}", shown.body);
+    let mut named = record(&tenant, &agent, 2);
+    named.from = "anonymous\0".to_owned();
+    assert_eq!(gateway.accepted(&usage_batch(9, 1, &[named, record(&tenant, &agent, 3)])).await, 2);
+    assert_eq!(calls_total(&plane).await.0, 1);
+    let raised = alarms(&plane, &gateway).await;
+    let details: Vec<&str> = raised.iter().map(|alarm| alarm["detail"].as_str().unwrap()).collect();
+    assert!(details.iter().all(|detail| detail.ends_with("nul_character")) && details.len() == 2, "{details:?}");
 }
 
 #[tokio::test]

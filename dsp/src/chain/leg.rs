@@ -1,61 +1,98 @@
-//! A leg's own part of the chains: places in the worker's banks, and state that moves with it.
+//! A leg's own part of the chains: state that is its own and moves with it, and its places in a worker's banks.
 
-use super::{ChainConfig, MAX_FRAME};
+use super::{MAX_FRAME, Sound, SoundChange};
 use crate::Slot;
 use crate::echo::{BargeIn, EchoGate, Verdict};
+use crate::endpoint::Endpointer;
 use crate::gain::{Agc, Limiter};
 use crate::gate::NoiseGate;
+use crate::level::SILENCE_DBFS;
+use crate::ns::{LaneState, ReferenceCall};
 use crate::tone::UnknownRate;
+use crate::vad::FusedState;
 
-/// One leg's signal processing, both directions: made by [`UplinkChain::attach`](super::UplinkChain::attach), its
-/// places given back by [`UplinkChain::detach`](super::UplinkChain::detach), which a leg must not be dropped without.
+/// One leg's signal processing, both directions.
 ///
-/// It is `Send` and moves between workers whole, at the end of a tick: the one chain detaches it and the other
-/// [adopts](super::UplinkChain::adopt) it. Echo path, gain and limiter move with it; what the banks had learnt of its
-/// noise is learnt anew within a second.
+/// Made off the worker's thread and without places; [`UplinkChain::adopt`](super::UplinkChain::adopt) gives it places
+/// in a worker's banks and [`UplinkChain::detach`](super::UplinkChain::detach) takes them away again, which a leg must
+/// not be dropped without. It is `Send` and moves between workers whole, at the end of a tick: the one chain detaches it
+/// and the other adopts it, and nothing that was learnt of its sound is forgotten. Some 25 kB, and 50 more with
+/// [`Denoiser::Reference`](super::Denoiser::Reference).
 #[derive(Debug)]
 pub struct LegDsp {
     pub(super) rate: u32,
-    pub(super) noise: Option<Slot>,
+    pub(super) sound: Sound,
     /// `None` between two chains.
-    pub(super) vad: Option<Slot>,
+    pub(super) places: Option<Places>,
+    /// What the banks knew of it when it was detached.
+    pub(super) noise: LaneState,
+    pub(super) activity: FusedState,
+    pub(super) engine: Option<Box<ReferenceCall>>,
     pub(super) echo: Option<Box<EchoGate>>,
     /// On the frame in work.
     pub(super) verdict: Option<Verdict>,
     pub(super) barge_in: BargeIn,
+    pub(super) endpointer: Endpointer,
+    /// Ticks the leg was in a batch, in microseconds: the clock of its end point timers.
+    pub(super) clock_us: u64,
     pub(super) agc: Option<Agc>,
     pub(super) gate: Option<NoiseGate>,
     pub(super) limiter: Limiter,
     /// What the downlink plays in this tick; silence when it plays nothing.
     pub(super) reference: Box<[f32]>,
+    /// The frame heard before this one: raw sound is delayed as the denoiser delays the cleaned.
+    pub(super) before: Box<[i16]>,
     /// Confidence and background of the frame before, for what runs ahead of the detector.
     pub(super) confidence: f32,
     pub(super) noise_dbfs: f32,
 }
 
-/// A leg's places in a worker's banks.
+/// A leg's places in the banks of the chain that has adopted it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places {
+    /// Which chain it is.
+    pub(super) chain: u64,
+    /// `None` while its noise is not taken out in lanes.
     pub(super) noise: Option<Slot>,
     pub(super) vad: Slot,
 }
 
 impl LegDsp {
-    pub(super) fn new(config: &ChainConfig, rate: u32, places: Places) -> Result<Self, UnknownRate> {
+    /// A leg at `rate` Hz, 8000 or 16000, without places. Takes all the memory it will ever need; sound of other rates
+    /// is resampled to 16 kHz before it gets here.
+    ///
+    /// # Errors
+    /// [`UnknownRate`] for any other rate.
+    pub fn new(sound: &Sound, rate: u32) -> Result<Self, UnknownRate> {
+        let noise = LaneState::new(rate).filter(|_| matches!(rate, 8000 | 16_000)).ok_or(UnknownRate(rate))?;
+        let frame = (rate as usize / 50).min(MAX_FRAME);
+        let SoundChange { echo, engine, .. } = SoundChange::new(sound, rate)?;
         Ok(Self {
             rate,
-            noise: places.noise,
-            vad: Some(places.vad),
-            echo: if config.echo_gate { Some(Box::new(EchoGate::new(rate)?)) } else { None },
+            sound: *sound,
+            places: None,
+            noise,
+            activity: FusedState::new(),
+            engine,
+            echo,
             verdict: None,
-            barge_in: BargeIn::new(config.barge_in_ms).with_confidence(config.barge_in_confidence),
-            agc: config.agc.map(|agc| Agc::new(rate, agc)).transpose()?,
-            gate: config.noise_gate.map(|gate| NoiseGate::new(rate, gate)),
-            limiter: Limiter::new(rate, config.ceiling_dbfs)?,
-            reference: vec![0.0; (rate as usize / 50).min(MAX_FRAME)].into_boxed_slice(),
+            barge_in: BargeIn::new(sound.barge_in_ms).with_confidence(sound.barge_in_confidence),
+            endpointer: Endpointer::new(sound.endpoint, 0),
+            clock_us: 0,
+            agc: sound.agc.map(|agc| Agc::new(rate, agc)).transpose()?,
+            gate: sound.noise_gate.map(|gate| NoiseGate::new(rate, gate)),
+            limiter: Limiter::new(rate, sound.ceiling_dbfs)?,
+            reference: vec![0.0; frame].into_boxed_slice(),
+            before: vec![0; frame].into_boxed_slice(),
             confidence: 0.0,
-            noise_dbfs: crate::level::SILENCE_DBFS,
+            noise_dbfs: SILENCE_DBFS,
         })
+    }
+
+    /// What is done to it.
+    #[must_use]
+    pub const fn sound(&self) -> &Sound {
+        &self.sound
     }
 
     /// The leg's rate in Hz: 8000 or 16000.
@@ -70,6 +107,12 @@ impl LegDsp {
         self.reference.len()
     }
 
+    /// Whether a chain has adopted it.
+    #[must_use]
+    pub const fn is_adopted(&self) -> bool {
+        self.places.is_some()
+    }
+
     /// Delay of the agent's echo as far as it is known, in ms.
     #[must_use]
     pub fn echo_delay_ms(&self) -> Option<u32> {
@@ -79,5 +122,64 @@ impl LegDsp {
     /// Arms the interruption anew: the agent begins another utterance.
     pub const fn rearm(&mut self) {
         self.barge_in.reset();
+    }
+
+    /// [`SoundChange::new`] for a leg at hand. Allocates.
+    ///
+    /// # Errors
+    /// Never: the leg's rate is a known one.
+    pub fn prepare(&self, sound: &Sound) -> Result<SoundChange, UnknownRate> {
+        SoundChange::new(sound, self.rate)
+    }
+
+    /// Takes up a changed sound; what was made for it and is not needed, and what is needed no more, stays in `change`.
+    pub(super) fn change(&mut self, change: &mut SoundChange) {
+        let (old, new) = (self.sound, change.sound);
+        self.sound = new;
+        if new.echo_gate != self.echo.is_some() {
+            std::mem::swap(&mut self.echo, &mut change.echo);
+            self.verdict = None;
+        }
+        if change.engine.is_some() != self.engine.is_some() {
+            std::mem::swap(&mut self.engine, &mut change.engine);
+        }
+        if (old.barge_in_ms, old.barge_in_confidence) != (new.barge_in_ms, new.barge_in_confidence) {
+            self.barge_in.set(new.barge_in_ms, new.barge_in_confidence);
+        }
+        if old.endpoint != new.endpoint {
+            self.endpointer.set_config(new.endpoint);
+        }
+        match (&mut self.agc, new.agc) {
+            (Some(agc), Some(config)) if old.agc != new.agc => agc.set_config(config),
+            (Some(_), Some(_)) | (None, None) => {}
+            (agc, config) => *agc = config.and_then(|config| Agc::new(self.rate, config).ok()),
+        }
+        match (&mut self.gate, new.noise_gate) {
+            (Some(gate), Some(config)) if old.noise_gate != new.noise_gate => gate.set_config(self.rate, config),
+            (Some(_), Some(_)) | (None, None) => {}
+            (gate, config) => *gate = config.map(|config| NoiseGate::new(self.rate, config)),
+        }
+        if old.ceiling_dbfs != new.ceiling_dbfs {
+            self.limiter.set_ceiling(new.ceiling_dbfs);
+        }
+    }
+
+    /// Forgets what was learnt of the sound, without allocating.
+    pub(super) fn clear(&mut self) {
+        if let Some(echo) = &mut self.echo {
+            echo.reset();
+        }
+        if let Some(agc) = &mut self.agc {
+            agc.reset();
+        }
+        if let Some(config) = self.sound.noise_gate {
+            self.gate = Some(NoiseGate::new(self.rate, config));
+        }
+        self.limiter.reset();
+        self.barge_in.reset();
+        self.verdict = None;
+        self.reference.fill(0.0);
+        self.before.fill(0);
+        (self.confidence, self.noise_dbfs) = (0.0, SILENCE_DBFS);
     }
 }

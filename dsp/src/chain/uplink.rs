@@ -1,20 +1,25 @@
 //! The uplink: what the caller says, on its way to the agent.
 
-use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::leg::Places;
-use super::{ChainConfig, Denoiser, LegDsp, MAX_FRAME, PIECE};
-use crate::ns::{LanesBank, NnnoiselessBank, SonoraBank};
+use super::{ChainConfig, Denoiser, FRAME_MS, LegDsp, MAX_FRAME, PIECE, Shedding, SoundChange};
+use crate::endpoint::EndpointEvent;
+use crate::ns::{Effort, LaneBank, warm_up, widest};
 use crate::vad::{Activity, FusedBank, VadBank, VadFrame};
-use crate::{NoiseBank, Slot, to_f32, to_i16};
+use crate::{Slot, to_f32, to_i16};
 
 /// One leg's frame up.
 #[derive(Debug)]
 pub struct UplinkFrame<'a> {
     /// Whose it is.
     pub leg: &'a mut LegDsp,
-    /// 20 ms at the leg's rate, cleaned in place. A frame of another length is left as it is and not judged.
+    /// 20 ms at the leg's rate: in what was heard, out what was cleaned. A frame of another length is left as it is and
+    /// not judged; an empty one says that nothing was heard.
     pub pcm: &'a mut [i16],
+    /// Out: the same 20 ms with the agent's echo turned down and nothing else done to it, as late as the cleaned sound
+    /// is. Of another length than `pcm` (empty, where nobody wants it) it is left as it is.
+    pub raw: &'a mut [i16],
     /// What was found in it, written by [`UplinkChain::process`].
     pub report: UplinkReport,
 }
@@ -28,129 +33,272 @@ pub struct UplinkReport {
     pub echo: bool,
     /// With this frame the caller interrupts whatever the agent says; once per interruption.
     pub interrupts: bool,
+    /// Where the timers of speech and silence stand.
+    pub endpoint: Endpoint,
 }
 
-/// Cleans and judges the uplink of a worker's legs, a batch per tick.
+/// Where a leg's timers of speech and silence stand at the end of a frame. They count ticks, so that they go on while
+/// nothing is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Endpoint {
+    /// Somebody speaks: for at least `min_speech_ms`, and not silent for `end_of_speech_ms` since.
+    pub speaking: bool,
+    /// Since when, in ms; 0 while nobody speaks.
+    pub speech_ms: u32,
+    /// Time since speech was heard last, or since the leg began, in ms; 0 on a frame that holds speech.
+    pub silence_ms: u32,
+    /// With this frame it was clear that somebody speaks.
+    pub started: bool,
+    /// With this frame it was clear that speech has ended.
+    pub ended: bool,
+    /// With this frame silence had lasted `silence_ms`, or that long again.
+    pub silent: bool,
+}
+
+/// Cleans and judges the uplink of a worker's legs, a batch per phase.
+#[derive(Debug)]
 pub struct UplinkChain {
+    id: u64,
     config: ChainConfig,
-    noise: Option<Box<dyn NoiseBank + Send>>,
+    shedding: Shedding,
+    lanes: Box<dyn LaneBank>,
     vad: FusedBank,
     /// Sound of the piece in work as -1..1, a row of [`MAX_FRAME`] a leg.
     sound: Box<[f32]>,
 }
 
-impl fmt::Debug for UplinkChain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UplinkChain").field("config", &self.config).finish_non_exhaustive()
-    }
-}
+/// Rates a chain knows, in Hz.
+const RATES: [u32; 2] = [8000, 16_000];
+/// Legs that may change lanes at the end of a batch.
+const MOVES: usize = 2;
+/// Longest delay that raw sound can be given, in microseconds: a frame.
+const MOST_DELAY_US: u64 = FRAME_MS as u64 * 1000;
 
 impl UplinkChain {
-    /// A chain for at most `slots` legs; the banks' memory is taken here.
+    /// A chain; the banks' memory is taken here, about 12 kB a leg. Make it on the worker's own thread, where the
+    /// reference engine wants a table.
     #[must_use]
-    pub fn new(config: ChainConfig, slots: usize) -> Self {
-        let gate = config.denoiser_gate;
-        let noise: Option<Box<dyn NoiseBank + Send>> = match config.denoiser {
-            Denoiser::Off => None,
-            Denoiser::Economy => Some(Box::new(SonoraBank::new(slots).with_gate(gate))),
-            Denoiser::Lanes => {
-                let mut bank = LanesBank::new(slots).with_gate(gate);
-                // Which rates calls will have is not known: room for all of either.
-                bank.reserve(16_000, slots);
-                Some(Box::new(bank))
-            }
-            Denoiser::Reference => Some(Box::new(NnnoiselessBank::new(slots).with_gate(gate))),
-        };
-        let vad = FusedBank::with_config(slots, config.vad);
-        Self { config, noise, vad, sound: vec![0.0; PIECE * MAX_FRAME].into_boxed_slice() }
+    pub fn new(config: ChainConfig) -> Self {
+        static CHAINS: AtomicU64 = AtomicU64::new(0);
+        warm_up();
+        Self {
+            id: CHAINS.fetch_add(1, Ordering::Relaxed),
+            config,
+            shedding: Shedding::None,
+            lanes: widest(config.slots, &RATES, config.denoiser_gate),
+            vad: FusedBank::new(config.slots),
+            sound: vec![0.0; PIECE * MAX_FRAME].into_boxed_slice(),
+        }
     }
 
-    /// Takes a leg at `rate` Hz in; `None` when the chain is full or the rate is neither 8000 nor 16000. Allocates
-    /// the leg's own state, some 15 kB with the echo gate; engines that keep their state per leg
-    /// ([`Denoiser::Economy`], [`Denoiser::Reference`]) take another 20 or 40 kB.
-    pub fn attach(&mut self, rate: u32) -> Option<LegDsp> {
-        let places = self.take_places(rate)?;
-        LegDsp::new(&self.config, rate, places).ok()
-    }
-
-    /// Takes in a leg that another chain of the same configuration has detached; `false` when there is no room, or
-    /// when the leg still has its places elsewhere.
+    /// Takes a leg in, with whatever the chain it was detached from knew of its sound; `false` when there is no room, or
+    /// when the leg still has its places elsewhere. Does not allocate.
     pub fn adopt(&mut self, leg: &mut LegDsp) -> bool {
-        if leg.vad.is_some() {
+        if leg.places.is_some() {
             return false;
         }
-        let Some(places) = self.take_places(leg.rate) else { return false };
-        (leg.noise, leg.vad) = (places.noise, Some(places.vad));
+        let Some(vad) = self.vad.attach_with(leg.rate, leg.sound.vad) else { return false };
+        self.vad.restore(vad, &mut leg.activity);
+        leg.places = Some(Places { chain: self.id, noise: None, vad });
+        self.seat(leg);
+        match leg.places.and_then(|places| places.noise) {
+            Some(slot) => self.lanes.restore(slot, &leg.noise),
+            None if self.effort(leg).is_some() => {
+                self.detach(leg);
+                return false;
+            }
+            None => {}
+        }
+        leg.noise.forget();
         true
     }
 
-    /// Gives a leg's places back; without places its frames are left as they are. For the end of a call, and before
-    /// the leg moves to another worker.
+    /// Gives a leg's places back and keeps in the leg what the banks knew of its sound; without places its frames are
+    /// left as they are. For the end of a call, and before the leg moves to another worker. Does not allocate.
     pub fn detach(&mut self, leg: &mut LegDsp) {
-        if let Some(slot) = leg.vad.take() {
-            self.vad.detach(slot);
-        }
-        if let (Some(bank), Some(slot)) = (&mut self.noise, leg.noise.take()) {
-            bank.detach(slot);
+        let Some(places) = self.places(leg) else { return };
+        leg.places = None;
+        self.vad.save(places.vad, &mut leg.activity);
+        self.vad.detach(places.vad);
+        leg.noise.forget();
+        if let Some(slot) = places.noise {
+            self.lanes.save(slot, &mut leg.noise);
+            self.lanes.detach(slot);
         }
     }
 
-    fn take_places(&mut self, rate: u32) -> Option<Places> {
-        if !matches!(rate, 8000 | 16_000) {
-            return None;
+    /// Takes up a changed sound in mid-call; `false`, and nothing is changed, when it was made for another rate or the
+    /// leg is in another chain. What the leg needs no more is left in `change`, to be dropped elsewhere: this neither
+    /// allocates nor frees.
+    pub fn apply(&mut self, leg: &mut LegDsp, change: &mut SoundChange) -> bool {
+        if change.rate != leg.rate || leg.places.is_some_and(|places| places.chain != self.id) {
+            return false;
         }
-        let vad = self.vad.attach(rate)?;
-        let noise = match &mut self.noise {
-            None => None,
-            Some(bank) => match bank.attach(rate) {
-                Some(slot) => Some(slot),
-                None => {
-                    self.vad.detach(vad);
-                    return None;
-                }
-            },
-        };
-        Some(Places { noise, vad })
+        leg.change(change);
+        if let Some(places) = self.places(leg) {
+            self.vad.set_config(places.vad, leg.sound.vad);
+            self.seat(leg);
+        }
+        true
     }
 
-    /// By how many microseconds sound at `rate` Hz leaves the chain later than it entered: the denoiser's delay.
+    /// What to leave out from the next batch on.
+    pub const fn set_shedding(&mut self, shedding: Shedding) {
+        self.shedding = shedding;
+    }
+
+    /// What is left out.
     #[must_use]
-    pub fn delay_us(&self, rate: u32) -> u64 {
-        self.noise.as_ref().and_then(|bank| bank.delay_us(rate)).unwrap_or(0)
+    pub const fn shedding(&self) -> Shedding {
+        self.shedding
     }
 
-    /// Processes the frames of one tick, each of another leg of this chain. Give every leg a frame in every tick, an
-    /// empty one where nothing was heard: what was played in a tick without any is missing from the echo gate's memory.
-    /// Legs that share a tick share the denoiser's lanes; a chain per phase of the tick wastes the fewest.
+    /// The engine that takes the noise out of a leg here: that of its sound, less what is shed.
+    #[must_use]
+    pub fn denoiser(&self, leg: &LegDsp) -> Denoiser {
+        match self.effort(leg) {
+            Some(Effort::Full) => Denoiser::Lanes,
+            Some(Effort::Light) => Denoiser::Economy,
+            Some(Effort::Through) => Denoiser::Off,
+            None if leg.engine.is_some() => Denoiser::Reference,
+            None => Denoiser::Off,
+        }
+    }
+
+    /// By how many microseconds a leg's sound, cleaned and raw, leaves the chain later than it entered: the denoiser's
+    /// delay.
+    #[must_use]
+    pub fn delay_us(&self, leg: &LegDsp) -> u64 {
+        let delay = match self.effort(leg) {
+            Some(_) => self.lanes.delay_us(leg.rate).unwrap_or(0),
+            None => leg.engine.as_ref().map_or(0, |engine| engine.delay_us()),
+        };
+        delay.min(MOST_DELAY_US)
+    }
+
+    /// Where a leg is to stand among those it shares a batch with: by rate, then by the lanes that are computed together.
+    /// Sorted by this a batch costs the least; in any order it sounds the same. A leg without lanes comes after those of
+    /// its rate that have some, one that is not here comes last.
+    #[must_use]
+    pub fn order(&self, leg: &LegDsp) -> u32 {
+        const NOWHERE: u32 = (1 << 30) - 1;
+        let Some(places) = self.places(leg) else { return u32::MAX };
+        let lane = places.noise.and_then(|slot| self.lanes.position(slot)).map_or(NOWHERE, |lane| lane.min(NOWHERE));
+        u32::from(leg.rate != RATES[0]) << 30 | lane
+    }
+
+    /// Changes whenever the [order](Self::order) of any leg may have.
+    #[must_use]
+    pub fn arrangement(&self) -> u64 {
+        self.lanes.arrangement()
+    }
+
+    /// Makes a leg's part of the chain as good as new after a panic in [`UplinkChain::process`], without allocating. What
+    /// was known of its sound is forgotten; its places, sound and end point timers stay.
+    pub fn recover(&mut self, leg: &mut LegDsp) {
+        leg.clear();
+        let Some(places) = self.places(leg) else { return };
+        self.vad.clear(places.vad);
+        if let Some(slot) = places.noise {
+            self.lanes.clear(slot);
+        }
+    }
+
+    /// Processes the frames of one phase, each of another leg of this chain; others are left as they are. Give every leg
+    /// a frame in every tick, an empty one where nothing was heard: what was played in a tick without any is missing
+    /// from the echo gate's memory. Legs that share batches find each other's lanes within some ticks.
     pub fn process(&mut self, batch: &mut [UplinkFrame<'_>]) {
-        for piece in batch.chunks_mut(PIECE) {
+        let mut rest = &mut *batch;
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at_mut(self.piece(rest));
+            for frame in piece.iter_mut() {
+                self.seat(frame.leg);
+            }
             self.tell_echo(piece);
             self.take_noise_out(piece);
             // Judged before its level is changed: a floor that rose with the gain would be none.
             self.judge(piece);
             self.bring_to_level(piece);
             self.put_back(piece);
+            rest = after;
         }
+        let id = self.id;
+        let mut slots = batch.iter().filter_map(|frame| frame.leg.places.filter(|places| places.chain == id)?.noise);
+        self.lanes.settle(&mut slots, MOVES);
+    }
+
+    fn places(&self, leg: &LegDsp) -> Option<Places> {
+        leg.places.filter(|places| places.chain == self.id)
+    }
+
+    /// How much is done for a leg in the lanes; `None` when it has none.
+    fn effort(&self, leg: &LegDsp) -> Option<Effort> {
+        let shedding =
+            if self.config.economy || self.shedding != Shedding::Economy { self.shedding } else { Shedding::None };
+        match (leg.sound.denoiser, shedding) {
+            (Denoiser::Off, _) | (Denoiser::Reference, Shedding::None) => None,
+            (_, Shedding::NoDenoiser) => Some(Effort::Through),
+            (Denoiser::Lanes, Shedding::None) => Some(Effort::Full),
+            (Denoiser::Economy, _) | (_, Shedding::Economy) => Some(Effort::Light),
+        }
+    }
+
+    /// Sees to it that a leg has the lane it needs, and none that it does not.
+    fn seat(&mut self, leg: &mut LegDsp) {
+        let Some(mut places) = self.places(leg) else { return };
+        match (self.effort(leg), places.noise) {
+            (Some(effort), Some(slot)) => self.lanes.set_effort(slot, effort),
+            (Some(effort), None) => {
+                places.noise = self.lanes.attach(leg.rate);
+                if let Some(slot) = places.noise {
+                    self.lanes.set_effort(slot, effort);
+                }
+            }
+            (None, Some(slot)) => {
+                self.lanes.detach(slot);
+                places.noise = None;
+            }
+            (None, None) => {}
+        }
+        leg.places = Some(places);
+    }
+
+    /// How many frames to take at once: as many as there are rows, but a group of lanes is not parted, because a group
+    /// that two pieces share is computed twice.
+    fn piece(&self, rest: &[UplinkFrame<'_>]) -> usize {
+        let group = |at: usize| self.places(rest[at].leg)?.noise.and_then(|slot| self.lanes.group_of(slot));
+        if rest.len() <= PIECE {
+            return rest.len();
+        }
+        (PIECE / 2..=PIECE).rev().find(|end| group(*end).is_none() || group(end - 1) != group(*end)).unwrap_or(PIECE)
     }
 
     /// Samples in, and what of them is echo. It is turned down last: a caller who begins to speak over it must reach
     /// the detector at full level.
     fn tell_echo(&mut self, piece: &mut [UplinkFrame<'_>]) {
-        for (row, frame) in self.sound.chunks_exact_mut(MAX_FRAME).zip(piece) {
-            frame.report = UplinkReport::default();
-            let heard = is_whole(frame);
-            let leg = &mut *frame.leg;
+        let late: [usize; PIECE] = std::array::from_fn(|at| {
+            piece.get(at).map_or(0, |frame| (self.delay_us(frame.leg) * u64::from(frame.leg.rate) / 1_000_000) as usize)
+        });
+        for ((row, frame), late) in self.sound.chunks_exact_mut(MAX_FRAME).zip(piece).zip(late) {
+            let heard = whole(self.id, frame).is_some();
+            let UplinkFrame { leg, pcm, raw, report } = frame;
+            *report = UplinkReport::default();
             let row = &mut row[..leg.frame()];
             if heard {
-                for (out, sample) in row.iter_mut().zip(frame.pcm.iter()) {
+                for (out, sample) in row.iter_mut().zip(pcm.iter()) {
                     *out = to_f32(*sample);
                 }
+                if raw.len() == pcm.len() {
+                    raw[..late].copy_from_slice(&leg.before[pcm.len() - late..]);
+                    raw[late..].copy_from_slice(&pcm[..pcm.len() - late]);
+                }
+                leg.before.copy_from_slice(pcm);
             } else {
                 row.fill(0.0);
             }
             if let Some(gate) = &mut leg.echo {
                 let verdict = gate.process(&leg.reference, row);
-                frame.report.echo = heard && verdict.echo;
+                report.echo = heard && verdict.echo;
                 leg.verdict = heard.then_some(verdict);
             }
             // Played once: a tick without a downlink frame must not be compared with the one before.
@@ -158,22 +306,55 @@ impl UplinkChain {
         }
     }
 
-    fn take_noise_out(&mut self, piece: &[UplinkFrame<'_>]) {
-        let Some(bank) = &mut self.noise else { return };
+    fn take_noise_out(&mut self, piece: &mut [UplinkFrame<'_>]) {
+        let (id, gate) = (self.id, self.config.denoiser_gate);
         let mut batch: [(Slot, &mut [f32]); PIECE] = std::array::from_fn(|_| (Slot(u32::MAX), &mut [][..]));
         let mut filled = 0;
         for (row, frame) in self.sound.chunks_exact_mut(MAX_FRAME).zip(piece) {
-            if let Some(slot) = frame.leg.noise.filter(|_| is_whole(frame)) {
-                batch[filled] = (slot, &mut row[..frame.pcm.len()]);
+            let Some(places) = whole(id, frame) else { continue };
+            let row = &mut row[..frame.pcm.len()];
+            if let Some(slot) = places.noise {
+                batch[filled] = (slot, row);
+                filled += 1;
+            } else if let Some(engine) = &mut frame.leg.engine {
+                engine.process(gate, row);
+            }
+        }
+        self.lanes.process_in_place(&mut batch[..filled]);
+    }
+
+    fn judge(&mut self, piece: &mut [UplinkFrame<'_>]) {
+        let mut batch: [VadFrame<'_>; PIECE] =
+            std::array::from_fn(|_| VadFrame { slot: Slot(u32::MAX), pcm: &[], activity: Activity::default() });
+        let mut filled = 0;
+        for (row, frame) in self.sound.chunks_exact(MAX_FRAME).zip(piece.iter()) {
+            if let Some(places) = whole(self.id, frame) {
+                batch[filled].slot = places.vad;
+                batch[filled].pcm = &row[..frame.pcm.len()];
                 filled += 1;
             }
         }
-        bank.process(&mut batch[..filled]);
+        self.vad.process(&mut batch[..filled]);
+        let mut judged = batch[..filled].iter();
+        for frame in piece {
+            if self.places(frame.leg).is_none() {
+                continue;
+            }
+            let found = whole(self.id, frame).and_then(|_| judged.next()).map(|frame| frame.activity);
+            let UplinkFrame { leg, report, .. } = frame;
+            if let Some(activity) = found {
+                leg.confidence = activity.confidence;
+                leg.noise_dbfs = activity.noise_dbfs;
+                report.activity = activity;
+                report.interrupts = leg.barge_in.handle(activity.confidence, report.echo, FRAME_MS);
+            }
+            report.endpoint = leg.time_passes(found.as_ref());
+        }
     }
 
     fn bring_to_level(&mut self, piece: &mut [UplinkFrame<'_>]) {
         for (row, frame) in self.sound.chunks_exact_mut(MAX_FRAME).zip(piece) {
-            if is_whole(frame) {
+            if whole(self.id, frame).is_some() {
                 let confidence = frame.leg.confidence;
                 if let Some(agc) = &mut frame.leg.agc {
                     agc.process(&mut row[..frame.pcm.len()], confidence);
@@ -182,48 +363,58 @@ impl UplinkChain {
         }
     }
 
-    fn judge(&mut self, piece: &mut [UplinkFrame<'_>]) {
-        let mut batch: [VadFrame<'_>; PIECE] =
-            std::array::from_fn(|_| VadFrame { slot: Slot(u32::MAX), pcm: &[], activity: Activity::default() });
-        let mut filled = 0;
-        for (row, frame) in self.sound.chunks_exact(MAX_FRAME).zip(piece.iter()) {
-            if is_whole(frame) {
-                batch[filled].slot = frame.leg.vad.unwrap_or(Slot(u32::MAX));
-                batch[filled].pcm = &row[..frame.pcm.len()];
-                filled += 1;
-            }
-        }
-        self.vad.process(&mut batch[..filled]);
-        for (frame, judged) in piece.iter_mut().filter(|frame| is_whole(frame)).zip(&batch[..filled]) {
-            let (leg, activity) = (&mut *frame.leg, judged.activity);
-            leg.confidence = activity.confidence;
-            leg.noise_dbfs = activity.noise_dbfs;
-            frame.report.activity = activity;
-            frame.report.interrupts = leg.barge_in.handle(activity.confidence, frame.report.echo, 20);
-        }
-    }
-
     fn put_back(&mut self, piece: &mut [UplinkFrame<'_>]) {
         for (row, frame) in self.sound.chunks_exact_mut(MAX_FRAME).zip(piece) {
-            if !is_whole(frame) {
+            if whole(self.id, frame).is_none() {
                 continue;
             }
-            let row = &mut row[..frame.pcm.len()];
-            if let (Some(gate), Some(verdict)) = (&mut frame.leg.echo, frame.leg.verdict.take()) {
-                gate.suppress(row, &verdict);
+            let UplinkFrame { leg, pcm, raw, .. } = frame;
+            let row = &mut row[..pcm.len()];
+            if let (Some(gate), Some(verdict)) = (&mut leg.echo, leg.verdict.take()) {
+                let gains = gate.gains(&verdict, row.len());
+                gains.scale(row);
+                if raw.len() == pcm.len() {
+                    gains.scale_i16(raw);
+                }
             }
-            let noise_dbfs = frame.leg.noise_dbfs;
-            if let Some(gate) = &mut frame.leg.gate {
+            let noise_dbfs = leg.noise_dbfs;
+            if let Some(gate) = &mut leg.gate {
                 gate.process(row, noise_dbfs);
             }
-            for (sample, cleaned) in frame.pcm.iter_mut().zip(row.iter()) {
+            for (sample, cleaned) in pcm.iter_mut().zip(row.iter()) {
                 *sample = to_i16(*cleaned);
             }
         }
     }
 }
 
-/// Whether a frame is 20 ms of its leg's rate, and the leg has a place here.
-fn is_whole(frame: &UplinkFrame<'_>) -> bool {
-    frame.leg.vad.is_some() && frame.pcm.len() == frame.leg.frame()
+/// The places of a frame's leg in this chain, when it has some and the frame is 20 ms of its rate.
+fn whole(chain: u64, frame: &UplinkFrame<'_>) -> Option<Places> {
+    frame.leg.places.filter(|places| places.chain == chain && frame.pcm.len() == frame.leg.frame())
+}
+
+impl LegDsp {
+    /// A tick of the end point timers, with what was found in it.
+    fn time_passes(&mut self, activity: Option<&Activity>) -> Endpoint {
+        self.clock_us += u64::from(FRAME_MS) * 1000;
+        match activity {
+            Some(activity) => self.endpointer.handle_activity(self.clock_us, activity),
+            None => self.endpointer.handle_timeout(self.clock_us),
+        }
+        let ms = |us: u64| u32::try_from(us / 1000).unwrap_or(u32::MAX);
+        let mut now = Endpoint {
+            speaking: self.endpointer.is_speech(),
+            speech_ms: ms(self.endpointer.speech_us()),
+            silence_ms: ms(self.endpointer.silence_us()),
+            ..Endpoint::default()
+        };
+        while let Some(event) = self.endpointer.poll_event() {
+            match event {
+                EndpointEvent::SpeechStarted { .. } => now.started = true,
+                EndpointEvent::SpeechEnded { .. } => now.ended = true,
+                EndpointEvent::Silence { .. } => now.silent = true,
+            }
+        }
+        now
+    }
 }

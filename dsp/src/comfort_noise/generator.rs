@@ -68,6 +68,17 @@ impl ComfortNoiseDecoder {
         }
     }
 
+    /// Adds noise to what is in `out`; nothing before the first payload.
+    pub(crate) fn add(&mut self, out: &mut [i16]) {
+        for sample in out {
+            if self.left == 0 {
+                self.glide();
+            }
+            self.left -= 1;
+            *sample = sample.saturating_add(to_i16(self.next()));
+        }
+    }
+
     fn glide(&mut self) {
         self.left = GLIDE;
         let Some(target) = self.target else { return };

@@ -28,6 +28,11 @@ impl BargeIn {
         self
     }
 
+    /// Other thresholds from now on; what was earned stays.
+    pub const fn set(&mut self, needed_ms: u32, sure: f32) {
+        (self.needed_ms, self.sure) = (needed_ms, sure);
+    }
+
     /// Takes the verdicts on a frame of `frame_ms`; `true` on the frame with which the caller interrupts. `confidence`
     /// is [`crate::vad::Activity::confidence`], `echo` is [`super::Verdict::echo`].
     pub fn handle(&mut self, confidence: f32, echo: bool, frame_ms: u32) -> bool {

@@ -1,10 +1,11 @@
 //! The gate: does the echo of what we played explain what the caller's side sent?
 
-use super::bands::{BANDS, Bands, SILENCE, decibels};
+use super::bands::{self, BANDS, Bands, HOP, SILENCE, TOGETHER, decibels};
 use super::delay::{DELAYS, DelayFinder};
 use super::path::{EchoPath, UplinkNoise};
 use crate::simd::{Simd, dispatched};
 use crate::tone::{Narrowband, UnknownRate};
+use crate::{to_f32, to_i16};
 
 /// Playout louder than this in any band may come back, in power: -60 dBFS.
 const PLAYED: f32 = 1e-6;
@@ -15,6 +16,8 @@ const COUNTS_DB: f32 = 15.0;
 const SPEAKS_DB: f32 = 1.1;
 /// Steepness of the likelihood, per dB.
 const STEEPNESS: f32 = 1.5;
+/// Hops of which the loudest is kept, so that not all are looked through for every hop.
+const BLOCK: usize = 8;
 /// Gain of a frame that is all echo, and how far a gain moves in a hop.
 const SUPPRESSED: f32 = 0.1;
 const GAIN_DOWN: f32 = 0.5;
@@ -76,7 +79,7 @@ impl EchoGate {
     /// Judges a frame of the uplink (-1..1, usually 10 or 20 ms) by what was played in the same tick; a shorter or
     /// empty `reference` is silence from its end on, and what is longer than the uplink is left out.
     pub fn process(&mut self, reference: &[f32], uplink: &[f32]) -> Verdict {
-        const PIECE: usize = 240;
+        const PIECE: usize = 4 * HOP;
         let mut from = 0;
         while from < uplink.len() {
             let until = (from + PIECE).min(uplink.len());
@@ -94,9 +97,8 @@ impl EchoGate {
             });
             let (simd, judge) = (self.simd, &mut self.judge);
             self.uplink_narrowband.process(&uplink[from..until], |piece| {
-                for (near, far) in piece.iter().zip(&far[..far_count]) {
-                    judge.push(simd, *far, *near);
-                }
+                let count = piece.len().min(far_count);
+                judge.push(simd, &far[..count], &piece[..count]);
             });
             from = until;
         }
@@ -105,12 +107,21 @@ impl EchoGate {
 
     /// Scales the frame that `verdict` was given for by its residual gain, ramped from the frame before.
     pub fn suppress(&mut self, uplink: &mut [f32], verdict: &Verdict) {
-        let from = self.last_gain;
-        let step = (verdict.residual_gain - from) / uplink.len().max(1) as f32;
-        for (n, sample) in uplink.iter_mut().enumerate() {
-            *sample *= from + step * (n + 1) as f32;
-        }
-        self.last_gain = verdict.residual_gain;
+        self.gains(verdict, uplink.len()).scale(uplink);
+    }
+
+    /// The ramp from the frame before to the residual gain of `verdict` over `samples`; once for each frame.
+    pub(crate) fn gains(&mut self, verdict: &Verdict, samples: usize) -> Gains {
+        let from = std::mem::replace(&mut self.last_gain, verdict.residual_gain);
+        Gains { from, step: (verdict.residual_gain - from) / samples.max(1) as f32 }
+    }
+
+    /// Forgets all that was heard. Does not allocate.
+    pub fn reset(&mut self) {
+        self.reference_narrowband.reset();
+        self.uplink_narrowband.reset();
+        self.judge = Judge::new();
+        self.last_gain = 1.0;
     }
 
     /// Delay of the echo in milliseconds, within 10, once it is known.
@@ -129,6 +140,36 @@ impl EchoGate {
     }
 }
 
+/// Gains of the samples of a frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gains {
+    from: f32,
+    step: f32,
+}
+
+impl Gains {
+    fn at(self, sample: usize) -> f32 {
+        self.from + self.step * (sample + 1) as f32
+    }
+
+    /// Scales a frame of samples of -1..1.
+    pub(crate) fn scale(self, pcm: &mut [f32]) {
+        for (n, sample) in pcm.iter_mut().enumerate() {
+            *sample *= self.at(n);
+        }
+    }
+
+    /// Scales a frame of 16-bit samples.
+    pub(crate) fn scale_i16(self, pcm: &mut [i16]) {
+        if self.from == 1.0 && self.step == 0.0 {
+            return;
+        }
+        for (n, sample) in pcm.iter_mut().enumerate() {
+            *sample = to_i16(to_f32(*sample) * self.at(n));
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Judge {
     reference: Bands,
@@ -137,6 +178,8 @@ struct Judge {
     /// Powers of the reference, newest at `at`.
     played: [[f32; BANDS]; DELAYS],
     at: usize,
+    /// The largest of each block of them.
+    loudest: [[f32; BANDS]; DELAYS / BLOCK],
     noise: UplinkNoise,
     /// The path at the delay that was found, and for whatever was loudest within all delays.
     aligned: EchoPath,
@@ -153,6 +196,7 @@ impl Judge {
             delay: DelayFinder::new(),
             played: [[SILENCE; BANDS]; DELAYS],
             at: 0,
+            loudest: [[SILENCE; BANDS]; DELAYS / BLOCK],
             noise: UplinkNoise::new(),
             aligned: EchoPath::new(),
             unaligned: EchoPath::new(),
@@ -161,19 +205,33 @@ impl Judge {
         }
     }
 
-    fn push(&mut self, simd: Simd, far: f32, near: f32) {
-        self.reference.push(far);
-        if self.uplink.push(near) {
-            let far = self.reference.powers(simd);
-            let near = self.uplink.powers(simd);
-            self.hop(simd, &far, &near);
+    /// Takes as many samples of both directions.
+    fn push(&mut self, simd: Simd, mut far: &[f32], mut near: &[f32]) {
+        let mut windows = bands::NO_WINDOWS;
+        let mut whole = 0;
+        while !near.is_empty() {
+            let count = self.uplink.missing().min(near.len());
+            let (far_piece, far_rest) = far.split_at(count);
+            let (near_piece, near_rest) = near.split_at(count);
+            (far, near) = (far_rest, near_rest);
+            self.reference.take(far_piece, &mut windows[whole]);
+            whole += if self.uplink.take(near_piece, &mut windows[whole + 1]) { 2 } else { 0 };
+            if whole == TOGETHER || (whole > 0 && near.is_empty()) {
+                let powers = bands::powers(simd, &windows);
+                for pair in powers[..whole].chunks_exact(2) {
+                    self.hop(simd, &pair[0], &pair[1]);
+                }
+                whole = 0;
+            }
         }
     }
 
     fn hop(&mut self, simd: Simd, far: &[f32; BANDS], near: &[f32; BANDS]) {
         self.at = (self.at + 1) % DELAYS;
         self.played[self.at] = *far;
-        let loudest = loudest(simd, &self.played);
+        let block = self.at / BLOCK;
+        self.loudest[block] = loudest(simd, &self.played[block * BLOCK..(block + 1) * BLOCK]);
+        let loudest = loudest(simd, &self.loudest);
         let playing = loudest.iter().any(|power| *power > PLAYED);
         let near_db = decibels(near);
         self.delay.step(simd, &decibels(far), &near_db, playing);
@@ -222,10 +280,10 @@ impl Judge {
     }
 }
 
-dispatched!(fn loudest(played: &[[f32; BANDS]; DELAYS]) -> [f32; BANDS] = loudest_kernel);
+dispatched!(fn loudest(played: &[[f32; BANDS]]) -> [f32; BANDS] = loudest_kernel);
 
 #[inline(always)]
-fn loudest_kernel(played: &[[f32; BANDS]; DELAYS]) -> [f32; BANDS] {
+fn loudest_kernel(played: &[[f32; BANDS]]) -> [f32; BANDS] {
     let mut loudest = [SILENCE; BANDS];
     for hop in played {
         for band in 0..BANDS {

@@ -17,6 +17,9 @@ const BACKGROUND_UP_DB: f32 = 6.0;
 /// Speech before the gain moves up at all, in ms: a cough is no speaker.
 const SPOKEN_MS: f32 = 120.0;
 
+/// The background before anything was heard.
+const FIRST_NOISE_DBFS: f32 = -70.0;
+
 /// How an [`Agc`] works. Values out of range are taken as the nearest within.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AgcConfig {
@@ -106,11 +109,24 @@ impl Agc {
             rate: rate as f32,
             limiter: Limiter::with_simd(rate, config.ceiling_dbfs, simd)?,
             speech_dbfs: config.target_dbfs,
-            noise_dbfs: -70.0,
+            noise_dbfs: FIRST_NOISE_DBFS,
             spoken_ms: 0.0,
             gain_db: 0.0,
             gain: 1.0,
         })
+    }
+
+    /// Works by other settings from now on; what was learnt of speech and background stays.
+    pub fn set_config(&mut self, config: AgcConfig) {
+        self.config = config.within_limits();
+        self.limiter.set_ceiling(self.config.ceiling_dbfs);
+    }
+
+    /// Forgets all that was heard.
+    pub fn reset(&mut self) {
+        self.limiter.reset();
+        (self.speech_dbfs, self.noise_dbfs, self.spoken_ms) = (self.config.target_dbfs, FIRST_NOISE_DBFS, 0.0);
+        (self.gain_db, self.gain) = (0.0, 1.0);
     }
 
     /// The gain in dB at the end of the last frame, before the limiter.

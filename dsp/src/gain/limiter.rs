@@ -40,14 +40,23 @@ impl Limiter {
         if !matches!(rate, 8000 | 16000 | 48000) {
             return Err(UnknownRate(rate));
         }
-        let ceiling_dbfs = if ceiling_dbfs.is_nan() { 0.0 } else { ceiling_dbfs.clamp(-40.0, 0.0) };
         Ok(Self {
             simd,
-            ceiling: ratio(ceiling_dbfs),
+            ceiling: ceiling(ceiling_dbfs),
             block: rate as usize / 1000,
             release: ratio(RELEASE_DB),
             gain: 1.0,
         })
+    }
+
+    /// Another ceiling from the next frame on, in dBFS, -40..=0.
+    pub fn set_ceiling(&mut self, ceiling_dbfs: f32) {
+        self.ceiling = ceiling(ceiling_dbfs);
+    }
+
+    /// Forgets the frames before.
+    pub const fn reset(&mut self) {
+        self.gain = 1.0;
     }
 
     /// The ceiling as a magnitude of samples, 0..=1.
@@ -83,6 +92,10 @@ impl Limiter {
         }
         self.gain = from;
     }
+}
+
+fn ceiling(dbfs: f32) -> f32 {
+    ratio(if dbfs.is_nan() { 0.0 } else { dbfs.clamp(-40.0, 0.0) })
 }
 
 dispatched!(fn peak(block: &[f32]) -> f32 = peak_kernel);

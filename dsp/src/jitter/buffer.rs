@@ -9,6 +9,7 @@ use super::time_stretch::TimeStretch;
 use super::timeline::{Place, Timeline, Verdict};
 use super::{FrameInfo, FrameKind, Inserted, JitterConfig, JitterStats, Packet};
 use crate::codec::Decoder;
+use crate::comfort_noise::{ComfortNoise, ComfortNoiseDecoder, MAX_ORDER};
 use crate::fade::fade_out;
 use crate::simd::Simd;
 
@@ -16,6 +17,8 @@ use crate::simd::Simd;
 const MAX_FRAME: usize = 960;
 /// Longest packet in microseconds (RFC 6716 knows none longer); what is decoded beyond is cut.
 const MAX_PACKET_US: usize = 120_000;
+/// Where the noise of silence begins; any number will do.
+const NOISE_SEED: u32 = 3389;
 /// Longest stretch that is bridged in one go, in microseconds.
 pub(super) const BRIDGE_MAX_US: usize = 60_000;
 
@@ -47,6 +50,9 @@ pub struct JitterBuffer<D> {
     /// The far end is silent on purpose, or the last payload was damaged.
     pub(super) quiet: bool,
     pub(super) damaged: bool,
+    /// What its silence sounds like, and whether it said so for this silence.
+    pub(super) noise: ComfortNoiseDecoder,
+    pub(super) noisy: bool,
     /// The pause that the delay was last changed in, by the packet after it.
     pub(super) settled_before: u64,
     /// Samples of the newest packet, and of the frames asked for.
@@ -94,6 +100,8 @@ impl<D: Decoder> JitterBuffer<D> {
             ahead: 0,
             quiet: false,
             damaged: false,
+            noise: ComfortNoiseDecoder::new(rate, NOISE_SEED),
+            noisy: false,
             settled_before: 0,
             packet: samples(20_000),
             frame: samples(20_000),
@@ -103,7 +111,19 @@ impl<D: Decoder> JitterBuffer<D> {
 
     /// Takes a packet. Never fails: what cannot be used is counted and named.
     pub fn insert(&mut self, packet: &Packet<'_>) -> Inserted {
-        let outcome = self.place(packet);
+        let outcome = self.place(packet, None);
+        self.count(outcome)
+    }
+
+    /// Takes a packet of comfort noise (RFC 3389), in the stream's own order: from its turn until there is sound again
+    /// the silence is filled with the noise that its payload describes.
+    pub fn insert_noise(&mut self, packet: &Packet<'_>) -> Inserted {
+        let described = packet.payload.get(..MAX_ORDER + 1).unwrap_or(packet.payload);
+        let outcome = self.place(&Packet { payload: &[], ..*packet }, Some(described));
+        self.count(outcome)
+    }
+
+    fn count(&mut self, outcome: Inserted) -> Inserted {
         match outcome {
             Inserted::Stored => self.stats.stored += 1,
             Inserted::Duplicate => self.stats.duplicate += 1,
@@ -164,6 +184,45 @@ impl<D: Decoder> JitterBuffer<D> {
         self.ahead = 0;
         self.quiet = false;
         self.damaged = false;
+        self.noisy = false;
+    }
+
+    /// Another codec from here on, whose sound has the same rate and whose timestamps count at `clock_rate` Hz (0: at the
+    /// sound's rate), without allocating. The delay that was found stays, and so does the stream where the timestamps
+    /// count on as before: what waits is decoded as far as there is room, the rest counts as lost. Returns the decoder of
+    /// before, to be dropped elsewhere.
+    ///
+    /// # Errors
+    /// The new decoder, and nothing changes, when its rate is another one: make a buffer for it, and let that
+    /// [take over](Self::take_over).
+    pub fn replace_decoder(&mut self, decoder: D, clock_rate: u32) -> Result<D, D> {
+        if decoder.rate() != self.rate {
+            return Err(decoder);
+        }
+        let clock_rate = if clock_rate == 0 { self.rate } else { clock_rate };
+        if clock_rate == self.timeline.clock_rate() && self.playing {
+            self.prepare((self.sync.waiting() + self.sync.room()).saturating_sub(self.packet));
+            self.packets.clear();
+            return Ok(std::mem::replace(&mut self.decoder, decoder));
+        }
+        let before = std::mem::replace(&mut self.decoder, decoder);
+        let delay = self.delay.clone();
+        self.reset();
+        self.delay.follow(&delay);
+        self.timeline = Timeline::new(self.rate, clock_rate, self.max_delay_us);
+        Ok(before)
+    }
+
+    /// Goes on where another buffer was, for a stream whose codec changed to one of another rate: with its counters, the
+    /// delay that it had found, and its last sound to conceal from. For a buffer that has taken no packet yet. Does not
+    /// allocate.
+    pub fn take_over<E>(&mut self, before: &JitterBuffer<E>) {
+        self.stats = before.stats;
+        self.delay.follow(&before.delay);
+        self.sync.remember(before.sync.around().0, before.rate, self.rate);
+        if before.playing {
+            self.expand.begin(self.sync.around().0);
+        }
     }
 
     /// Counters since the buffer was made.
@@ -178,7 +237,7 @@ impl<D: Decoder> JitterBuffer<D> {
         self.delay.target()
     }
 
-    /// The decoder, to change the codec of a stream; call [`JitterBuffer::reset`] with it. The rate must stay.
+    /// The decoder, to change what it does within its codec. For another codec see [`JitterBuffer::replace_decoder`].
     pub const fn decoder_mut(&mut self) -> &mut D {
         &mut self.decoder
     }
@@ -189,8 +248,10 @@ impl<D: Decoder> JitterBuffer<D> {
         self.rate
     }
 
-    fn place(&mut self, packet: &Packet<'_>) -> Inserted {
-        if packet.payload.len() > self.packets.max_payload() {
+    /// `noise` is what a packet without sound says of its silence.
+    fn place(&mut self, packet: &Packet<'_>, noise: Option<&[u8]>) -> Inserted {
+        let payload = noise.unwrap_or(packet.payload);
+        if payload.len() > self.packets.max_payload() {
             return Inserted::Oversize;
         }
         let place = if !self.started {
@@ -230,13 +291,13 @@ impl<D: Decoder> JitterBuffer<D> {
         while seq >= self.head + self.packets.capacity() {
             self.give_up_head();
         }
-        while !self.packets.has_room(packet.payload.len()) && self.head < seq {
+        while !self.packets.has_room(payload.len()) && self.head < seq {
             self.give_up_head();
         }
-        if !self.packets.has_room(packet.payload.len()) {
+        if !self.packets.has_room(payload.len()) {
             return Inserted::Full;
         }
-        self.packets.put(seq, place.time, packet.arrival, packet.payload);
+        self.packets.put(seq, place.time, packet.arrival, payload, noise.is_some());
         self.timeline.accept(place, packet);
         self.measure(packet, place);
         Inserted::Stored
@@ -328,8 +389,14 @@ impl<D: Decoder> JitterBuffer<D> {
 
     /// Consumes packets at the head that hold no sound, so that they count neither as loss nor as sound.
     pub(super) fn pass_soundless(&mut self) {
-        while self.packets.get(self.head).is_some_and(|entry| entry.is_empty()) {
+        while let Some(entry) = self.packets.get(self.head).filter(Entry::is_soundless) {
             self.quiet = true;
+            if entry.is_noise()
+                && let Some(noise) = ComfortNoise::parse(self.packets.payload(&entry, &mut self.payload))
+            {
+                self.noise.update(&noise);
+                self.noisy = true;
+            }
             self.take_turn();
         }
     }
@@ -339,7 +406,7 @@ impl<D: Decoder> JitterBuffer<D> {
         let newest = self.timeline.newest_seq();
         let mut from = self.head;
         while let Some(entry) = self.packets.first(from, newest) {
-            if !entry.is_empty() {
+            if !entry.is_soundless() {
                 return Some(entry);
             }
             from = entry.seq + 1;

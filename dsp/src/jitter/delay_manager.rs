@@ -17,6 +17,8 @@ const QUANTILE: f32 = 0.95;
 const LOOK_AHEAD_QUANTILE: f32 = 0.7;
 /// Weight a packet's past keeps when the next arrives: an effective memory of 100 packets.
 const MEMORY: f32 = 0.99;
+/// The unit of the weights at which they are renewed, some 900 packets after the last time.
+const LEAST_UNIT: f32 = 1e-4;
 /// The base (fastest) transit is the minimum over this many microseconds, twice.
 const WINDOW_US: u64 = 2_000_000;
 /// Losses within this time of each other are a lossy network; without one for so long, it is none any more.
@@ -32,9 +34,12 @@ const PEAKS_WITHIN_US: u64 = 10_000_000;
 const LOOK_AHEAD_MAX_US: u64 = 30_000;
 
 /// Estimates the base transit time and the delay that covers the spread above it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct DelayManager {
+    /// Weights of the delays. They are kept over `unit`, so that forgetting is one multiplication and not one for each.
     histogram: [f32; BINS],
+    total: f32,
+    unit: f32,
     packets: u32,
     window_start: u64,
     base_now: i64,
@@ -56,6 +61,8 @@ impl DelayManager {
         let max = config.max_delay_us.clamp(min, u64::MAX / 4);
         Self {
             histogram: [0.0; BINS],
+            total: 0.0,
+            unit: 1.0,
             packets: 0,
             window_start: 0,
             base_now: i64::MAX,
@@ -72,6 +79,7 @@ impl DelayManager {
 
     pub(super) fn reset(&mut self) {
         self.histogram.fill(0.0);
+        (self.total, self.unit) = (0.0, 1.0);
         self.packets = 0;
         self.base_now = i64::MAX;
         self.base_before = i64::MAX;
@@ -79,6 +87,19 @@ impl DelayManager {
         self.peaks = [(0, 0); PEAKS];
         self.last_loss = None;
         self.lossy = false;
+    }
+
+    /// Takes over what another has found of the network. The distance of the clocks is not part of it: the stream that
+    /// begins may count from anywhere.
+    pub(super) fn follow(&mut self, before: &Self) {
+        self.histogram = before.histogram;
+        (self.total, self.unit) = (before.total, before.unit);
+        self.packets = before.packets;
+        self.window_start = 0;
+        (self.base_now, self.base_before) = (i64::MAX, i64::MAX);
+        self.target = before.target.clamp(self.min, self.max);
+        self.peaks = before.peaks;
+        (self.last_loss, self.lossy) = (before.last_loss, before.lossy && self.look_ahead);
     }
 
     /// Takes note of a packet: `transit` is its arrival minus its media time, `duration` its length, all in
@@ -96,10 +117,13 @@ impl DelayManager {
         let bin = ((spread / BIN_US) as usize).min(BINS - 1);
         // Young estimates forget faster, so that the first packets do not decide for seconds.
         let memory = MEMORY.min(1.0 - 1.0 / (self.packets as f32 + 1.0));
-        for weight in &mut self.histogram {
-            *weight *= memory;
+        self.unit *= memory;
+        let weight = (1.0 - memory) / self.unit;
+        self.histogram[bin] += weight;
+        self.total += weight;
+        if self.unit < LEAST_UNIT {
+            self.renew();
         }
-        self.histogram[bin] += 1.0 - memory;
         if self.lossy && self.last_loss.is_none_or(|at| arrival.saturating_sub(at) > LOSSY_US) {
             self.lossy = false;
         }
@@ -119,6 +143,15 @@ impl DelayManager {
         self.target = target.clamp(self.min, self.max);
     }
 
+    /// Brings the weights back to a unit of 1.
+    fn renew(&mut self) {
+        for weight in &mut self.histogram {
+            *weight *= self.unit;
+        }
+        self.total = self.histogram.iter().sum();
+        self.unit = 1.0;
+    }
+
     fn peak(&mut self, arrival: u64, height: u64) {
         let (newest, before) = self.peaks[0];
         if before > 0 && arrival.saturating_sub(newest) < PEAK_APART_US {
@@ -131,11 +164,10 @@ impl DelayManager {
 
     /// Upper edge of the bin below which this share of the packets lies, in microseconds.
     fn quantile(&self, share: f32) -> u64 {
-        let total: f32 = self.histogram.iter().sum();
-        let mut sum = 0.0;
+        let (enough, mut sum) = (self.total * share, 0.0);
         let covering = self.histogram.iter().position(|weight| {
             sum += weight;
-            sum >= total * share
+            sum >= enough
         });
         (covering.unwrap_or(BINS - 1) as u64 + 1) * BIN_US
     }
@@ -158,7 +190,7 @@ impl DelayManager {
     /// How much longer than wanted a packet of the fastest transit has waited, when it plays with `transit`, in
     /// microseconds.
     pub(super) fn excess(&self, transit: i64) -> i64 {
-        if self.packets == 0 { 0 } else { transit.saturating_sub(self.base()).saturating_sub(self.target as i64) }
+        if self.base() == i64::MAX { 0 } else { transit.saturating_sub(self.base()).saturating_sub(self.target as i64) }
     }
 }
 

@@ -61,7 +61,7 @@ pub struct Packet<'a> {
     /// First packet after silence (RFC 3551 4.1).
     pub marker: bool,
     /// What the decoder takes. Empty for a packet that used up a sequence number but holds no sound of the stream
-    /// (telephone-event, comfort noise), so that it is not mistaken for loss.
+    /// (telephone-event), so that it is not mistaken for loss. Comfort noise goes to [`JitterBuffer::insert_noise`].
     pub payload: &'a [u8],
 }
 
@@ -148,16 +148,17 @@ impl Default for JitterConfig {
 }
 
 impl JitterConfig {
-    /// The default with room for a codec whose sound has `rate` Hz, whose timestamps count at `clock_rate` Hz and whose
-    /// 20 ms packets have at most `packet_bytes`: G.722 is `(16_000, 8000, 160)`, L16 at 16 kHz `(16_000, 16_000, 640)`.
+    /// The default with room for a codec whose RTP timestamps count at `clock_rate` Hz, whose sound has `sample_rate` Hz
+    /// and whose 20 ms packets have at most `packet_bytes`: G.711 is `(8000, 8000, 160)`, G.722 `(8000, 16_000, 160)`, L16
+    /// at 16 kHz `(16_000, 16_000, 640)`, Opus decoded at 16 kHz `(48_000, 16_000, 160)` at up to 64 kbit/s.
     #[must_use]
-    pub fn for_codec(rate: u32, clock_rate: u32, packet_bytes: usize) -> Self {
+    pub fn for_codec(clock_rate: u32, sample_rate: u32, packet_bytes: usize) -> Self {
         let usual = Self::default();
         Self {
             // Packets of up to 60 ms, and the largest delay of them.
             max_payload: usual.max_payload.max(packet_bytes.saturating_mul(3)),
             bytes: usual.bytes.max(packet_bytes.saturating_mul(20)),
-            clock_rate: if clock_rate == rate { 0 } else { clock_rate },
+            clock_rate: if clock_rate == sample_rate { 0 } else { clock_rate },
             ..usual
         }
     }

@@ -20,12 +20,19 @@ pub(super) struct Entry {
     len: u16,
     first: u16,
     used: bool,
+    /// The payload describes comfort noise.
+    noise: bool,
 }
 
 impl Entry {
     /// Whether it holds no sound.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.len == 0
+    pub(super) const fn is_soundless(&self) -> bool {
+        self.len == 0 || self.noise
+    }
+
+    /// Whether it describes comfort noise.
+    pub(super) const fn is_noise(&self) -> bool {
+        self.noise
     }
 }
 
@@ -96,7 +103,7 @@ impl PacketBuffer {
     }
 
     /// Stores a packet; the caller keeps the window of sequence numbers within the capacity and has made room.
-    pub(super) fn put(&mut self, seq: u64, time: u64, arrival: u64, payload: &[u8]) {
+    pub(super) fn put(&mut self, seq: u64, time: u64, arrival: u64, payload: &[u8], noise: bool) {
         self.remove_slot(self.slot(seq));
         let mut first = NONE;
         // From the last chunk to the first, so that each knows the one after it.
@@ -113,7 +120,7 @@ impl PacketBuffer {
             first = chunk;
         }
         let slot = self.slot(seq);
-        self.entries[slot] = Entry { seq, time, arrival, len: payload.len() as u16, first, used: true };
+        self.entries[slot] = Entry { seq, time, arrival, len: payload.len() as u16, first, used: true, noise };
         self.count += 1;
     }
 
@@ -178,7 +185,7 @@ mod tests {
                 assert!(buffer.remove(round - 2));
             }
             assert!(buffer.has_room(len));
-            buffer.put(round, round * 160, 5, &payload);
+            buffer.put(round, round * 160, 5, &payload, false);
             let entry = buffer.get(round).unwrap();
             assert_eq!(buffer.payload(&entry, &mut out), payload);
         }
@@ -190,8 +197,9 @@ mod tests {
     #[test]
     fn a_packet_in_the_same_slot_takes_the_place_of_the_old_one() {
         let mut buffer = PacketBuffer::new(4, 100, 256);
-        buffer.put(1, 0, 0, &[1; 100]);
-        buffer.put(5, 0, 0, &[2; 100]);
+        buffer.put(1, 0, 0, &[1; 100], false);
+        buffer.put(5, 0, 0, &[2; 100], true);
+        assert!(buffer.get(5).unwrap().is_soundless());
         assert!(buffer.get(1).is_none());
         assert_eq!(buffer.first(3, 9).unwrap().seq, 5);
         assert!(buffer.has_room(128));

@@ -20,7 +20,9 @@ impl<D: Decoder> JitterBuffer<D> {
     pub(super) fn prepare(&mut self, upto: usize) {
         while self.sync.waiting() < upto {
             let waiting = self.packets.get(self.head);
-            let Some(next) = waiting.filter(|entry| !entry.is_empty() && entry.time == self.next_time) else { return };
+            let Some(next) = waiting.filter(|entry| !entry.is_soundless() && entry.time == self.next_time) else {
+                return;
+            };
             self.decode(&next, 0);
         }
     }
@@ -38,7 +40,7 @@ impl<D: Decoder> JitterBuffer<D> {
                 }
                 Gap::Of { samples, lost: false, .. } => {
                     let count = samples.min(wanted);
-                    self.extend(count, FrameKind::Silence);
+                    self.rest(count);
                     self.next_time += count as u64;
                     made_up = true;
                 }
@@ -135,6 +137,7 @@ impl<D: Decoder> JitterBuffer<D> {
         }
         self.ahead = 0;
         self.quiet = false;
+        self.noisy = false;
         self.next_time += sync
             .append(sound.len(), FrameKind::Decoded, next.arrival, |to| to.copy_from_slice(&sound[..to.len()]))
             as u64;
@@ -143,7 +146,7 @@ impl<D: Decoder> JitterBuffer<D> {
     /// Makes up sound while nothing newer is here.
     fn conceal_open(&mut self, wanted: usize) {
         if self.quiet {
-            self.extend(wanted, FrameKind::Silence);
+            self.rest(wanted);
             self.ahead += wanted as u64;
             return;
         }
@@ -210,6 +213,18 @@ impl<D: Decoder> JitterBuffer<D> {
         let Some(made) = decoder.decode_lost(&mut decoded[..packet]) else { return 0 };
         let made = made.min(packet).min(most);
         sync.append(made, FrameKind::Concealed, 0, |to| to.copy_from_slice(&decoded[..to.len()]))
+    }
+
+    /// Appends silence on purpose: the sound before it fades, and what the far end said of its silence takes its place.
+    fn rest(&mut self, samples: usize) {
+        let Self { sync, expand, noise, noisy, .. } = self;
+        expand.begin(sync.newest());
+        sync.append(samples, FrameKind::Silence, 0, |to| {
+            expand.extend(to);
+            if *noisy {
+                noise.add(to);
+            }
+        });
     }
 
     /// Appends a continuation of the sound before the gap.

@@ -43,6 +43,18 @@ impl SyncBuffer {
         }
     }
 
+    /// Takes the newest of `sound` at `from` Hz for what was played last, at `to` Hz.
+    pub(super) fn remember(&mut self, sound: &[i16], from: u32, to: u32) {
+        let step = f64::from(from) / f64::from(to.max(1));
+        for (age, slot) in self.samples[..self.history].iter_mut().rev().enumerate() {
+            // Between the two samples that are nearest; before the oldest is silence.
+            let back = age as f64 * step;
+            let (whole, part) = (back as usize, (back % 1.0) as f32);
+            let at = |age: usize| sound.len().checked_sub(age + 1).map_or(0.0, |index| f32::from(sound[index]));
+            *slot = (at(whole) + (at(whole + 1) - at(whole)) * part) as i16;
+        }
+    }
+
     /// Samples that wait.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting

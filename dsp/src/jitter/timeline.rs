@@ -88,6 +88,11 @@ impl Timeline {
         }
     }
 
+    /// What timestamps count at, in Hz.
+    pub(super) const fn clock_rate(&self) -> u32 {
+        self.clock_rate
+    }
+
     /// The newest extended sequence number.
     pub(super) const fn newest_seq(&self) -> u64 {
         self.newest_seq

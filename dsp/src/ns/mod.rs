@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | [`LanesBank`] | RNNoise's network, eight calls at a time, at the call's own rate | 8, 16, 48 kHz | default |
 //! | [`NnnoiselessBank`] | the same network at 48 kHz, one call at a time | 8, 16, 48 kHz | reference |
-//! | [`SonoraBank`] | WebRTC's spectral suppressor | 8, 16 kHz | economy |
+//! | [`SonoraBank`] | WebRTC's spectral suppressor | 8, 16 kHz | to compare with |
 //!
 //! Every bank works on steps of 10 ms and has a [`Gate`]: where there is nothing to clean nothing is computed.
 
@@ -15,8 +15,10 @@ mod slots;
 mod sonora;
 
 pub use activity::Gate;
-pub use lanes::{LanesBank, NetworkBank, WEIGHTS_LICENCE};
+pub use lanes::{Effort, LaneState, LanesBank, NetworkBank, WEIGHTS_LICENCE};
+pub(crate) use lanes::{LaneBank, widest};
 pub use nnnoiseless::NnnoiselessBank;
+pub(crate) use nnnoiseless::{ReferenceCall, warm_up};
 pub use sonora::SonoraBank;
 
 /// RNNoise and WebRTC's suppressor count in 16-bit steps.

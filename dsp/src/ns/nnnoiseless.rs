@@ -18,11 +18,12 @@ const STEP: usize = DenoiseState::FRAME_SIZE;
 /// crate's Fourier transform keeps its plan per thread: the first frame on another thread makes it once.
 #[derive(Debug)]
 pub struct NnnoiselessBank {
-    calls: Slots<Call>,
+    calls: Slots<ReferenceCall>,
     gate: Gate,
 }
 
-struct Call {
+/// One call of the reference.
+pub(crate) struct ReferenceCall {
     rate: u32,
     state: Box<DenoiseState<'static>>,
     up: Resampler,
@@ -31,9 +32,9 @@ struct Call {
     voice: f32,
 }
 
-impl std::fmt::Debug for Call {
+impl std::fmt::Debug for ReferenceCall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("rate", &self.rate).field("voice", &self.voice).finish_non_exhaustive()
+        f.debug_struct("ReferenceCall").field("rate", &self.rate).field("voice", &self.voice).finish_non_exhaustive()
     }
 }
 
@@ -41,9 +42,7 @@ impl NnnoiselessBank {
     /// A bank for at most `slots` calls, with [`Gate::Auto`].
     #[must_use]
     pub fn new(slots: usize) -> Self {
-        // The transform's plan is made now rather than by the first frame.
-        let mut out = [0.0; STEP];
-        DenoiseState::new().process_frame(&mut out, &[1.0; STEP]);
+        warm_up();
         Self { calls: Slots::new(slots), gate: Gate::Auto }
     }
 
@@ -55,9 +54,20 @@ impl NnnoiselessBank {
     }
 }
 
+/// One step of overlap, and the two resamplers.
+const fn delay_us(resampling_us: u64) -> u64 {
+    10_000 + 2 * resampling_us
+}
+
+/// Makes this thread's plan of the transform now rather than at the first frame.
+pub(crate) fn warm_up() {
+    let mut out = [0.0; STEP];
+    DenoiseState::new().process_frame(&mut out, &[1.0; STEP]);
+}
+
 impl NoiseBank for NnnoiselessBank {
     fn attach(&mut self, rate: u32) -> Option<Slot> {
-        self.calls.insert(|| Call::new(rate))
+        self.calls.insert(|| ReferenceCall::new(rate))
     }
 
     fn detach(&mut self, slot: Slot) {
@@ -73,9 +83,8 @@ impl NoiseBank for NnnoiselessBank {
     }
 
     fn delay_us(&self, rate: u32) -> Option<u64> {
-        // One step of overlap, and the two resamplers.
         let resampling = Resampler::new(rate, RATE).ok()?.delay_us();
-        matches!(rate, 8000 | 16000 | 48000).then_some(10_000 + 2 * resampling)
+        matches!(rate, 8000 | 16000 | 48000).then_some(delay_us(resampling))
     }
 
     fn voice_probability(&self, slot: Slot) -> Option<f32> {
@@ -83,8 +92,9 @@ impl NoiseBank for NnnoiselessBank {
     }
 }
 
-impl Call {
-    fn new(rate: u32) -> Option<Self> {
+impl ReferenceCall {
+    /// For sound at 8, 16 or 48 kHz.
+    pub(crate) fn new(rate: u32) -> Option<Self> {
         if !matches!(rate, 8000 | 16000 | 48000) {
             return None;
         }
@@ -98,7 +108,13 @@ impl Call {
         })
     }
 
-    fn process(&mut self, gate: Gate, frame: &mut [f32]) {
+    /// By how many microseconds sound leaves later than it entered.
+    pub(crate) fn delay_us(&self) -> u64 {
+        delay_us(self.up.delay_us())
+    }
+
+    /// Cleans 10 or 20 ms in place.
+    pub(crate) fn process(&mut self, gate: Gate, frame: &mut [f32]) {
         if steps(self.rate, frame.len()).is_none() {
             return;
         }

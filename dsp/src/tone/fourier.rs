@@ -22,15 +22,9 @@ pub(crate) struct Fourier {
     split_sin: Box<[f32]>,
 }
 
-static FOURIER_128: LazyLock<Fourier> = LazyLock::new(|| Fourier::new(128));
 static FOURIER_512: LazyLock<Fourier> = LazyLock::new(|| Fourier::new(512));
 
 impl Fourier {
-    /// Frames of 128 values.
-    pub(crate) fn of_128() -> &'static Self {
-        &FOURIER_128
-    }
-
     /// Frames of 512 values.
     pub(crate) fn of_512() -> &'static Self {
         &FOURIER_512
@@ -132,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_spectrum_equals_its_definition_at_every_width() {
-        for tables in [Fourier::of_128(), Fourier::of_512()] {
+        for tables in [&Fourier::new(128), Fourier::of_512()] {
             let points = tables.points;
             let frame: Vec<f32> = (0..points).map(|n| ((n * n * 7 + n * 3) % 101) as f32 / 50.0 - 1.0).collect();
             let (mut narrow, mut wide) = (vec![0.0; points / 2], vec![0.0; points / 2]);

@@ -22,6 +22,11 @@ impl Narrowband {
         Ok(Self { factor: rate / 8000, resampler })
     }
 
+    /// Forgets the stream.
+    pub(crate) fn reset(&mut self) {
+        self.resampler.reset();
+    }
+
     /// Input samples per sample of 8 kHz.
     pub(crate) const fn factor(&self) -> u32 {
         self.factor

@@ -13,7 +13,7 @@ use super::net::{Hidden, Net};
 use super::{Activity, Slot, VadBank, VadConfig, VadFrame};
 use crate::Simd;
 use crate::level::{finite, power_dbfs};
-use crate::simd::dispatched;
+use crate::simd::{Common, Fused, Instruction, dispatched};
 
 /// Calls judged in one pass.
 const LANES: usize = 8;
@@ -38,6 +38,7 @@ const STEPS: usize = 6;
 #[derive(Debug)]
 pub struct FusedBank {
     simd: Simd,
+    /// Of calls that are attached without one of their own.
     config: VadConfig,
     engine: Box<Engine>,
     calls: Box<[Call]>,
@@ -64,8 +65,52 @@ impl FusedBank {
             simd,
             config,
             engine: Box::new(Engine { tables: Tables::new(), net: Net::new(), half_band: HalfBand::new() }),
-            calls: vec![Call::new(0); slots].into_boxed_slice(),
+            calls: vec![Call::new(0, config); slots].into_boxed_slice(),
             lanes: Box::new(State::new()),
+        }
+    }
+
+    /// As [`VadBank::attach`], with thresholds and times of the call's own.
+    pub fn attach_with(&mut self, rate: u32, config: VadConfig) -> Option<Slot> {
+        if !matches!(rate, 8000 | 16000) {
+            return None;
+        }
+        let free = self.calls.iter().position(|call| call.rate == 0)?;
+        self.calls[free] = Call::new(rate, config);
+        Some(Slot(u32::try_from(free).ok()?))
+    }
+
+    /// Other thresholds and times for a call, from its next frame on.
+    pub fn set_config(&mut self, slot: Slot, config: VadConfig) {
+        if let Some(call) = self.call(slot) {
+            call.config = config;
+        }
+    }
+
+    /// Copies out what is known of a call; nothing is saved for a slot that is not attached.
+    pub fn save(&self, slot: Slot, state: &mut FusedState) {
+        state.saved = false;
+        if let Some(call) = self.calls.get(slot.index()).filter(|call| call.rate != 0) {
+            state.call.clone_from(call);
+            state.saved = true;
+        }
+    }
+
+    /// Gives a call what was saved, by this bank or another, once; its thresholds and times stay its own. Without
+    /// anything saved, or with what is of another rate, the call stays as it is.
+    pub fn restore(&mut self, slot: Slot, state: &mut FusedState) {
+        let saved = std::mem::replace(&mut state.saved, false);
+        if let Some(call) = self.call(slot).filter(|call| saved && call.rate == state.call.rate) {
+            let config = call.config;
+            call.clone_from(&state.call);
+            call.config = config;
+        }
+    }
+
+    /// Makes a call as good as new; its thresholds and times stay.
+    pub fn clear(&mut self, slot: Slot) {
+        if let Some(call) = self.call(slot) {
+            *call = Call::new(call.rate, call.config);
         }
     }
 
@@ -113,7 +158,7 @@ impl FusedBank {
                     let (power, noise) = (heard.power[lane], heard.noise[lane]);
                     let idle = call.is_idle(power, noise);
                     let speech = if idle { 0.0 } else { heard.speech[lane] };
-                    sums[lane].add(&self.config, &mut call.verdict, speech, power, noise);
+                    sums[lane].add(&call.config, &mut call.verdict, speech, power, noise);
                 }
             }
         }
@@ -127,7 +172,7 @@ impl FusedBank {
     }
 
     fn judge_alone(&mut self, frame: &mut VadFrame<'_>) {
-        let (simd, config) = (self.simd, self.config);
+        let simd = self.simd;
         let Some(call) = self.calls.get_mut(frame.slot.index()).filter(|call| call.rate != 0) else { return };
         let steps = (frame.pcm.len() / call.samples()).min(STEPS);
         let mut sums = Sums::default();
@@ -137,7 +182,7 @@ impl FusedBank {
             let heard = advance_one(simd, &self.engine, &mut call.state, &hop);
             let idle = call.is_idle(heard.power[0], heard.noise[0]);
             let speech = if idle { 0.0 } else { heard.speech[0] };
-            sums.add(&config, &mut call.verdict, speech, heard.power[0], heard.noise[0]);
+            sums.add(&call.config, &mut call.verdict, speech, heard.power[0], heard.noise[0]);
         }
         if steps > 0 {
             frame.activity = sums.activity(steps);
@@ -147,12 +192,7 @@ impl FusedBank {
 
 impl VadBank for FusedBank {
     fn attach(&mut self, rate: u32) -> Option<Slot> {
-        if !matches!(rate, 8000 | 16000) {
-            return None;
-        }
-        let free = self.calls.iter().position(|call| call.rate == 0)?;
-        self.calls[free] = Call::new(rate);
-        Some(Slot(u32::try_from(free).ok()?))
+        self.attach_with(rate, self.config)
     }
 
     fn detach(&mut self, slot: Slot) {
@@ -168,6 +208,27 @@ impl VadBank for FusedBank {
                 None => group.iter_mut().for_each(|frame| self.judge_alone(frame)),
             }
         }
+    }
+}
+
+/// Room for what is known of one call, so that it can go on in another [`FusedBank`] where it was.
+#[derive(Debug, Clone)]
+pub struct FusedState {
+    call: Call,
+    saved: bool,
+}
+
+impl FusedState {
+    /// Empty room.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { call: Call::new(0, VadConfig::default()), saved: false }
+    }
+}
+
+impl Default for FusedState {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -197,6 +258,7 @@ impl<const L: usize> State<L> {
 struct Call {
     /// 0 when the slot is free.
     rate: u32,
+    config: VadConfig,
     state: State<1>,
     halver: Halver,
     verdict: Verdict,
@@ -205,8 +267,8 @@ struct Call {
 }
 
 impl Call {
-    fn new(rate: u32) -> Self {
-        Self { rate, state: State::new(), halver: Halver::new(), verdict: Verdict::default(), nothing: 0 }
+    fn new(rate: u32, config: VadConfig) -> Self {
+        Self { rate, config, state: State::new(), halver: Halver::new(), verdict: Verdict::default(), nothing: 0 }
     }
 
     /// Takes a step's power and the floor's, and says whether there was nothing for so long that speech is over.
@@ -244,14 +306,20 @@ struct Heard<const L: usize> {
 }
 
 #[inline(always)]
-fn advance<const L: usize>(engine: &Engine, state: &mut State<L>, hop: &[[f32; L]; HOP]) -> Heard<L> {
+fn advance<const L: usize, F: Fused>(engine: &Engine, state: &mut State<L>, hop: &[[f32; L]; HOP]) -> Heard<L> {
     let step = step(&engine.tables, &mut state.memory, hop);
-    let speech = engine.net.step(&mut state.hidden, &step.features);
+    let speech = engine.net.step::<L, F>(&mut state.hidden, &step.features);
     Heard { speech, power: step.power, noise: step.noise }
 }
 
-dispatched!(fn advance_lanes(engine: &Engine, state: &mut State<LANES>, hop: &[[f32; LANES]; HOP]) -> Heard<LANES> = advance);
-dispatched!(fn advance_one(engine: &Engine, state: &mut State<1>, hop: &[[f32; 1]; HOP]) -> Heard<1> = advance);
+dispatched!(
+    fn advance_lanes(engine: &Engine, state: &mut State<LANES>, hop: &[[f32; LANES]; HOP]) -> Heard<LANES> =
+        advance::<LANES, Common>, advance::<LANES, Instruction>
+);
+dispatched!(
+    fn advance_one(engine: &Engine, state: &mut State<1>, hop: &[[f32; 1]; HOP]) -> Heard<1> =
+        advance::<1, Common>, advance::<1, Instruction>
+);
 
 /// A frame's steps together.
 #[derive(Debug, Clone, Copy, Default)]

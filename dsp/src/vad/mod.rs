@@ -18,7 +18,7 @@ mod weights;
 pub use decide::VadConfig;
 pub(crate) use decimate::{HalfBand, Halver};
 pub use earshot::EarshotBank;
-pub use fused::FusedBank;
+pub use fused::{FusedBank, FusedState};
 pub use spectral::SpectralBank;
 pub use webrtc::{WebRtcBank, WebRtcMode};
 

@@ -7,6 +7,7 @@
 use super::features::{FEATURES, copy};
 use super::math::{logistic, tanh};
 use super::weights::{GATES, INPUT, OUTPUT, RECURRENT, WIDTH};
+use crate::simd::Fused;
 
 /// A layer as it is kept in the source: 8-bit weights by input, with one scale and one bias per output.
 pub(super) struct Layer<const IN: usize, const OUT: usize> {
@@ -28,9 +29,10 @@ impl<const IN: usize, const OUT: usize> Dense<IN, OUT> {
         Self { weights: std::array::from_fn(row), bias: layer.bias }
     }
 
-    /// Inputs are added one after another for every output, whatever `L` is; eight outputs share the registers.
+    /// Inputs are added one after another for every output, a product and its addition in one rounding, whatever `L` is;
+    /// eight outputs share the registers.
     #[inline(always)]
-    fn apply<const L: usize>(&self, input: &[[f32; L]; IN]) -> [[f32; L]; OUT] {
+    fn apply<const L: usize, F: Fused>(&self, input: &[[f32; L]; IN]) -> [[f32; L]; OUT] {
         let mut out = [[0.0; L]; OUT];
         let mut first = 0;
         while first + TILE <= OUT {
@@ -38,7 +40,7 @@ impl<const IN: usize, const OUT: usize> Dense<IN, OUT> {
             for (row, x) in self.weights.iter().zip(input) {
                 for (sum, weight) in sums.iter_mut().zip(&row[first..first + TILE]) {
                     for lane in 0..L {
-                        sum[lane] += weight * x[lane];
+                        sum[lane] = F::mul_add(*weight, x[lane], sum[lane]);
                     }
                 }
             }
@@ -52,7 +54,7 @@ impl<const IN: usize, const OUT: usize> Dense<IN, OUT> {
         for n in first..OUT {
             for (row, x) in self.weights.iter().zip(input) {
                 for lane in 0..L {
-                    out[n][lane] += row[n] * x[lane];
+                    out[n][lane] = F::mul_add(row[n], x[lane], out[n][lane]);
                 }
             }
             for lane in 0..L {
@@ -107,14 +109,18 @@ impl Net {
 
     /// How likely it is that this step is speech, when both are as likely beforehand: 0..=1.
     #[inline(always)]
-    pub(super) fn step<const L: usize>(&self, hidden: &mut Hidden<L>, features: &[[f32; L]; FEATURES]) -> [f32; L] {
-        let mut x = self.input.apply(features);
+    pub(super) fn step<const L: usize, F: Fused>(
+        &self,
+        hidden: &mut Hidden<L>,
+        features: &[[f32; L]; FEATURES],
+    ) -> [f32; L] {
+        let mut x = self.input.apply::<L, F>(features);
         for unit in &mut x {
             for value in unit {
                 *value = tanh(*value);
             }
         }
-        let (now, past) = (self.gates.apply(&x), self.recurrent.apply(&hidden.0));
+        let (now, past) = (self.gates.apply::<L, F>(&x), self.recurrent.apply::<L, F>(&hidden.0));
         for unit in 0..WIDTH {
             for lane in 0..L {
                 let reset = logistic(now[unit][lane] + past[unit][lane]);
@@ -123,7 +129,7 @@ impl Net {
                 hidden.0[unit][lane] = new + keep * (hidden.0[unit][lane] - new);
             }
         }
-        let mut out = self.output.apply(&hidden.0)[0];
+        let mut out = self.output.apply::<L, F>(&hidden.0)[0];
         for value in &mut out {
             *value = logistic(*value - CALIBRATION);
         }

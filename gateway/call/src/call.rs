@@ -14,9 +14,11 @@ use crate::dtmf::Keys;
 use crate::ending::Closing;
 use crate::failover::Providers;
 use crate::hearing::{Ears, Hearing};
-use crate::input::{Operator, ProviderKind};
+use crate::hold::Hold;
+use crate::input::{Operator, ProviderKind, RecordingFact};
 use crate::interruption::{Cutting, Interrupted};
 use crate::memory::Memory;
+use crate::quality::told;
 use crate::redaction::Redactions;
 use crate::setup::CallSetup;
 use crate::speech::Speech;
@@ -72,8 +74,11 @@ pub struct Call {
     pub(crate) pending_input: String,
     pub(crate) waterfall: Option<Waterfall>,
     pub(crate) closing: Option<Closing>,
+    pub(crate) hold: Hold,
     pub(crate) silence_prompts: u32,
     pub(crate) playout: PlayoutPosition,
+    /// What had left the far speaker when playback was cut last.
+    pub(crate) heard: PlayoutPosition,
     pub(crate) last_session: u32,
     pub(crate) last_request: u32,
     pub(crate) last_utterance: u32,
@@ -130,8 +135,10 @@ impl Call {
             pending_input: String::new(),
             waterfall: None,
             closing: None,
+            hold: Hold::default(),
             silence_prompts: 0,
             playout: PlayoutPosition::default(),
+            heard: PlayoutPosition::default(),
             last_session: 0,
             last_request: 0,
             last_utterance: 0,
@@ -189,7 +196,12 @@ impl Call {
         match fact {
             LegFact::Dtmf { digit, at } => self.digit(digit, at),
             LegFact::MediaStarted { at } => self.event_at(at, EventType::MediaStarted, None, json!({})),
-            LegFact::SsrcChanged { .. } => {}
+            LegFact::SoundApplied { denoiser, detector, shed, at } => {
+                let data = json!({ "denoiser": denoiser, "detector": detector, "shed": shed });
+                self.event_at(at, EventType::SoundApplied, None, data);
+            }
+            LegFact::Quality { quality, at } => self.event_at(at, EventType::MediaQuality, None, told(&quality)),
+            LegFact::SsrcChanged { .. } | LegFact::MarkReached { .. } => {}
             LegFact::PlaybackStarted { utterance, at } => self.playback_started(utterance, at),
             LegFact::PlaybackFinished { utterance, at } => self.playback_finished(utterance, at),
             LegFact::PlaybackCut { utterance, sent_ms, at } => self.playback_cut(utterance, sent_ms, at),
@@ -206,14 +218,44 @@ impl Call {
         }
     }
 
+    /// What had left the far speaker when [`Command::ClearPlayback`] was carried out, for the timeline.
+    pub fn handle_heard(&mut self, now: CallTime, heard: PlayoutPosition) {
+        self.at(now);
+        self.heard = heard;
+    }
+
     /// Adds what a provider used; also after the end.
     pub fn handle_usage(&mut self, kind: ProviderKind, provider: &str, units: &Units) {
         self.record.add_usage(provider, kind.name(), units);
     }
 
-    /// The call is recorded to `path`, relative to the gateway's state folder.
-    pub fn handle_recording(&mut self, path: String) {
-        self.record.recording = Some(path);
+    /// Something happened to the call's recording. The call's record names the first one.
+    pub fn handle_recording(&mut self, now: CallTime, fact: RecordingFact) {
+        self.at(now);
+        // Its file is complete after the leg is gone.
+        if self.life == Life::Over && !matches!(fact, RecordingFact::Ended { .. }) {
+            return;
+        }
+        match fact {
+            RecordingFact::Started { path, format, sealed } => {
+                self.event(
+                    EventType::RecordingStarted,
+                    json!({ "path": path.as_str(), "format": format, "sealed": sealed }),
+                );
+                self.record.recording.get_or_insert(path);
+            }
+            RecordingFact::Paused { path } => self.event(EventType::RecordingPaused, json!({ "path": path })),
+            RecordingFact::Resumed { path } => self.event(EventType::RecordingResumed, json!({ "path": path })),
+            RecordingFact::Ended { path, reason, duration_ms, muted_ms, failure } => {
+                let data = json!({
+                    "path": path, "reason": reason, "duration_ms": duration_ms, "muted_ms": muted_ms,
+                });
+                self.event(EventType::RecordingEnded, data);
+                if let Some(detail) = failure {
+                    self.raise(Failure::RecordingFailed, None, detail, "record");
+                }
+            }
+        }
     }
 
     /// An operator's order.
@@ -284,7 +326,7 @@ impl Call {
             Reason::LegEnd => self.over(self.now, None),
             Reason::Closing => self.closing_too_long(),
             Reason::Cut => self.cut_unanswered(),
-            Reason::BargeIn => self.speech_lasted(),
+            Reason::GoesOn => self.speech_goes_on(),
             Reason::EndSilence | Reason::LongSpeech => self.end_of_speech(),
             Reason::FinalWords => self.final_words_overdue(),
             Reason::DtmfGap => self.digits_complete(),
@@ -303,6 +345,7 @@ impl Call {
     /// Time never goes back, whatever the driver's clock does.
     pub(crate) fn at(&mut self, now: CallTime) {
         self.now = self.now.max(now);
+        self.timers.at(self.now);
     }
 
     pub(crate) fn command(&mut self, command: Command) {

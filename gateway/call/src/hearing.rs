@@ -52,11 +52,11 @@ pub(crate) struct Ears {
     /// When voice activity began.
     since: CallTime,
     words: String,
-    partial: String,
+    pub(crate) partial: String,
     /// Sound from here on is not in `words` yet.
-    words_until: CallTime,
+    pub(crate) words_until: CallTime,
     /// Finalisations the session has not answered.
-    owed: u32,
+    pub(crate) owed: u32,
 }
 
 impl Call {
@@ -70,6 +70,15 @@ impl Call {
         self.settle();
     }
 
+    /// The caller interrupts: speech that is no echo of the agent has lasted for `interruption.min_speech_ms`.
+    pub fn handle_interruption(&mut self, now: CallTime) {
+        self.at(now);
+        if self.life == Life::Live {
+            self.caller_interrupts();
+        }
+        self.settle();
+    }
+
     /// A recogniser session reported something.
     pub fn handle_asr(&mut self, now: CallTime, session: u32, event: AsrEvent) {
         self.at(now);
@@ -78,6 +87,7 @@ impl Call {
                 AsrEvent::Ready => {}
                 AsrEvent::Partial { text } => self.partial(text),
                 AsrEvent::Final { text, confidence, finalized } => self.final_words(&text, confidence, finalized),
+                AsrEvent::Failed { .. } | AsrEvent::Ended if self.hold_ends_session() => {}
                 AsrEvent::Failed { failure, detail } => self.asr_failed(failure, detail, false),
                 AsrEvent::Ended => {
                     self.asr_failed(Failure::AsrUnavailable, "the session ended by itself".to_owned(), false);
@@ -121,7 +131,7 @@ impl Call {
         self.ears.partial.clear();
         self.keys = Default::default();
         self.pending_input.clear();
-        for reason in [Reason::BargeIn, Reason::EndSilence, Reason::LongSpeech, Reason::FinalWords, Reason::DtmfGap] {
+        for reason in [Reason::GoesOn, Reason::EndSilence, Reason::LongSpeech, Reason::FinalWords, Reason::DtmfGap] {
             self.timers.clear(reason);
         }
     }
@@ -170,7 +180,7 @@ impl Call {
             return;
         }
         let lasted = at.plus_ms(u64::from(self.setup.spec.interruption.min_speech_ms));
-        self.timers.set(Reason::BargeIn, lasted.max(self.now));
+        self.timers.set(Reason::GoesOn, lasted.max(self.now));
         match self.ears.hearing {
             Hearing::Quiet if self.thinking.is_none() && self.speech.is_none() && self.cutting.is_none() => {
                 self.listen();
@@ -187,7 +197,7 @@ impl Call {
 
     fn speech_stopped(&mut self, at: CallTime) {
         self.ears.speech_on = false;
-        self.timers.clear(Reason::BargeIn);
+        self.timers.clear(Reason::GoesOn);
         let data = json!({ "duration_ms": at.since_ms(self.ears.since) });
         self.event_at(at, EventType::SpeechEnded, Some(self.turn), data);
         if self.ears.hearing == Hearing::Speaking {

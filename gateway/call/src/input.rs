@@ -1,7 +1,7 @@
 //! What a call is told by its driver.
 
 use trunkline_api::Failure;
-use trunkline_leg::{CallTime, VadMark};
+use trunkline_leg::CallTime;
 
 /// The caller began or stopped speaking.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,21 +12,6 @@ pub struct VoiceEdge {
     pub at: CallTime,
     /// Level of that frame in dBFS, -96..=0.
     pub level_dbfs: f32,
-}
-
-/// Finds the edges in a leg's frames: one per call, fed every frame.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct VoiceEdges {
-    speech: bool,
-}
-
-impl VoiceEdges {
-    /// The edge that this frame is, if it is one.
-    pub fn frame(&mut self, arrival: CallTime, vad: VadMark) -> Option<VoiceEdge> {
-        let edge = vad.speech != self.speech;
-        self.speech = vad.speech;
-        edge.then_some(VoiceEdge { speech: vad.speech, at: arrival, level_dbfs: vad.level_dbfs })
-    }
 }
 
 /// What a recogniser session reports.
@@ -192,4 +177,41 @@ impl ProviderKind {
             Self::Redactor => "redactor",
         }
     }
+}
+
+/// What happens to a call's recording. Paths are relative to the gateway's state folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordingFact {
+    /// It began.
+    Started {
+        /// The file.
+        path: String,
+        /// How the sound is stored, `wav` or `opus`.
+        format: &'static str,
+        /// Whether it is sealed to the tenant's key.
+        sealed: bool,
+    },
+    /// Silence takes the place of both voices.
+    Paused {
+        /// The file.
+        path: String,
+    },
+    /// Both voices are there again.
+    Resumed {
+        /// The file.
+        path: String,
+    },
+    /// It ended before the call.
+    Ended {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: &'static str,
+        /// Its length.
+        duration_ms: u64,
+        /// How much of it is silence that was asked for.
+        muted_ms: u64,
+        /// What went wrong, for operators.
+        failure: Option<String>,
+    },
 }

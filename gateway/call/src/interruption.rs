@@ -45,17 +45,31 @@ pub(crate) struct Interrupted {
 }
 
 impl Call {
-    /// Speech has lasted as long as the agent's policy asks for.
-    pub(crate) fn speech_lasted(&mut self) {
-        if !self.ears.speech_on || self.closing.is_some() || self.ears.hearing != Hearing::Quiet {
+    /// The caller speaks up while the agent does.
+    pub(crate) fn caller_interrupts(&mut self) {
+        if self.speech.is_none() {
+            self.speech_goes_on();
+        } else if self.ears.speech_on
+            && self.closing.is_none()
+            && self.ears.hearing == Hearing::Quiet
+            && self.setup.spec.interruption.barge_in
+        {
+            self.interrupt();
+            self.listen();
+        }
+    }
+
+    /// Speech has lasted as long as the agent's policy asks for: the caller has more to say before the agent speaks.
+    /// While it does, only what signal processing calls an interruption stops it, because speech may be its own echo.
+    pub(crate) fn speech_goes_on(&mut self) {
+        if !self.ears.speech_on
+            || self.closing.is_some()
+            || self.ears.hearing != Hearing::Quiet
+            || self.speech.is_some()
+        {
             return;
         }
-        if self.speech.is_some() {
-            if self.setup.spec.interruption.barge_in {
-                self.interrupt();
-                self.listen();
-            }
-        } else if self.cutting.is_some() {
+        if self.cutting.is_some() {
             self.listen();
         } else if self.thinking.is_some() {
             self.retract();
@@ -160,7 +174,11 @@ impl Call {
             self.memory.correct(serial, &text);
         }
         self.memory.push_said(&unremembered);
-        let data = json!({ "utterance": speech.utterance, "sent_ms": sent_ms, "decided_ms": decided.min(at).as_ms() });
+        let mut data =
+            json!({ "utterance": speech.utterance, "sent_ms": sent_ms, "decided_ms": decided.min(at).as_ms() });
+        if self.heard.utterance == speech.utterance {
+            data["heard_ms"] = self.heard.sent_ms.min(sent_ms).into();
+        }
         let entry = crate::timeline::Entry {
             at: at.min(self.now),
             kind: EventType::PlaybackCut,

@@ -13,9 +13,11 @@ mod ending;
 mod failover;
 mod failure;
 mod hearing;
+mod hold;
 mod input;
 mod interruption;
 mod memory;
+mod quality;
 mod redaction;
 mod sentence;
 mod setup;
@@ -32,8 +34,8 @@ mod waterfall;
 pub use call::Call;
 pub use command::{Channel, Command, Content, Message, Role, ToolBinding, ToolCall, ToolDefinition};
 pub use input::{
-    AsrEvent, FinishReason, LlmEvent, Operator, ProviderKind, Redacted, ToolAction, ToolOutcome, TtsEvent, VoiceEdge,
-    VoiceEdges,
+    AsrEvent, FinishReason, LlmEvent, Operator, ProviderKind, RecordingFact, Redacted, ToolAction, ToolOutcome,
+    TtsEvent, VoiceEdge,
 };
 pub use setup::CallSetup;
 pub use timers::Reason;

@@ -155,7 +155,7 @@ impl Timeline {
 
     fn number(&mut self, entry: Entry) {
         let Entry { at, kind, turn, data } = entry;
-        self.seq += 1;
+        self.seq += u64::from(kind.is_kept());
         let wall_us = self.anchor.wall_us(at);
         let mut random = [0_u8; 10];
         random[..8].copy_from_slice(&self.next_random().to_be_bytes());

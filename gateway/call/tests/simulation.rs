@@ -14,7 +14,7 @@ use trunkline_call::{
     AsrEvent, Call, CallSetup, Command, Content, FinishReason, LlmEvent, Message, Operator, Redacted, Role, ToolAction,
     ToolBinding, ToolCall, ToolDefinition, ToolOutcome, TtsEvent, VoiceEdge,
 };
-use trunkline_leg::{Anchor, CallTime, DtmfDigit, EndCause, LegFact, PlayoutPosition};
+use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, PlayoutPosition};
 
 const SEEDS: u64 = 5000;
 const STEPS: u64 = 250;
@@ -160,11 +160,14 @@ impl World {
         let failure = *random.pick(Failure::ALL);
         // Now and then an input is meant for something long gone, or yet to come.
         let stray = |random: &mut Random, id: u32| if random.below(12) == 0 { random.below(9) as u32 } else { id };
-        match random.below(30) {
+        match random.below(31) {
             0..=3 => {
                 self.speech = !self.speech;
                 let at = CallTime(now.as_us().saturating_sub(random.below(50_000)));
                 self.call.handle_voice(now, VoiceEdge { speech: self.speech, at, level_dbfs: -30.0 });
+                if random.coin() {
+                    self.call.handle_interruption(now);
+                }
             }
             4 => self.call.handle_asr(now, stray(random, self.session), AsrEvent::Partial { text: any }),
             5..=8 => {
@@ -240,6 +243,10 @@ impl World {
                 let result = if random.below(6) == 0 { Err(text()) } else { Ok(Redacted { text: any, counts }) };
                 self.call.handle_redacted(now, ticket, result);
             }
+            29 if random.below(4) == 0 => {
+                let directions = [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive];
+                self.call.handle_direction(now, *random.pick(&directions));
+            }
             _ => match random.below(300) {
                 0 => self.call.handle_operator(now, Operator::HangUp),
                 1 => self.call.handle_drain(now),
@@ -298,10 +305,10 @@ impl World {
         }
         while let Some(event) = self.call.poll_event() {
             self.trace.push(format!("{:?} {} {}", self.now, event.kind, event.data));
-            self.seq += 1;
-            assert_eq!(event.seq, self.seq);
             assert!(!self.ended, "{} after the last event", event.kind);
             let kind = EventType::from_name(&event.kind).unwrap();
+            self.seq += u64::from(kind.is_kept());
+            assert_eq!(event.seq, self.seq);
             assert_eq!(kind.violations(&event.data), Vec::<String>::new());
             let utterance = event.data.get("utterance").and_then(Value::as_u64);
             match kind {

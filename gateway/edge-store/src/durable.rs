@@ -15,7 +15,7 @@ use trunkline_api::usage::CallRecord;
 
 use crate::files::{Disk, Files};
 use crate::journal::{Entry, Journal};
-use crate::log::StreamLog;
+use crate::log::{Known, StreamLog};
 use crate::state::State;
 use crate::store::StoredObjects;
 use crate::upload::Cursor;
@@ -74,8 +74,11 @@ impl DurableStore {
         let log = |stream, alarms: &mut Vec<Alarm>| {
             let (marks, damaged) = state.marks(stream)?;
             damaged_values(damaged, alarms);
+            let (renumbered, damaged) = state.renumbered(stream)?;
+            damaged_values(damaged, alarms);
             let files = Arc::clone(&options.files);
-            StreamLog::open(stream, folder, files, options.segment_bytes, epoch, marks, alarms)
+            let known = Known { marks, renumbered };
+            StreamLog::open(stream, folder, files, options.segment_bytes, epoch, known, alarms)
         };
         let logs = [Mutex::new(log(Stream::Usage, &mut alarms)?), Mutex::new(log(Stream::Events, &mut alarms)?)];
         let (leftover, damaged) = state.open_calls::<Entry>()?;
@@ -198,14 +201,7 @@ impl EdgeStore for DurableStore {
 
     fn put_identity(&self, identity: &EnrolAnswer) -> Result<(), StoreError> {
         let identity = identity.clone();
-        let next_epoch = random_epoch()?;
-        self.run(move |writer| {
-            if writer.shared.state()?.identity()?.is_none() {
-                writer.leave_history(next_epoch)?;
-            }
-            writer.state_changed();
-            writer.shared.state()?.put_identity(&identity)
-        })
+        self.run(move |writer| writer.put_identity(&identity))
     }
 
     fn setting(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -360,7 +356,7 @@ fn damaged_values(keys: Vec<String>, alarms: &mut Vec<Alarm>) {
 }
 
 /// 53 random bits, so that every JSON reader and SQL engine keeps the number exactly; never 0.
-fn random_epoch() -> Result<u64, StoreError> {
+pub(crate) fn random_epoch() -> Result<u64, StoreError> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(StoreError::unavailable)?;
     Ok((u64::from_le_bytes(bytes) >> 11).max(1))

@@ -140,13 +140,16 @@ impl Writer {
     }
 
     /// Ends the time without a control plane, before the first identity is stored: once anything was given up, the
-    /// records of that time can no longer go up without a gap. They are added to the sums, and the next opening begins
-    /// an epoch that a control plane can take from its first record.
-    pub(crate) fn leave_history(&mut self, next_epoch: u64) -> Result<(), StoreError> {
-        if !Stream::ALL.iter().any(|&stream| self.shared.log(stream).has_given_up()) {
+    /// records of that time go into the sums whole and none goes up. What comes next has numbers of its own.
+    pub(crate) fn leave_history(&mut self) -> Result<(), StoreError> {
+        let state = self.shared.state()?;
+        // Marks that were stored without a control plane are those of what was given up; those that were lost with the
+        // state are not.
+        let given_up = |stream| Ok(state.marks(stream)?.0.values().any(|marks| marks.acked > 0));
+        let [usage, events]: [Result<bool, StoreError>; 2] = Stream::ALL.map(given_up);
+        if !usage? && !events? {
             return Ok(());
         }
-        let state = self.shared.state()?;
         for stream in Stream::ALL {
             let sources = self.shared.log(stream).sources();
             if stream == Stream::Usage {
@@ -157,7 +160,6 @@ impl Writer {
                 self.give_up(stream, source.label.epoch, source.last)?;
             }
         }
-        state.put_epoch(next_epoch)?;
         tracing::warn!("records of the time without a control plane are not uploaded; their sums stay here");
         Ok(())
     }
@@ -311,8 +313,8 @@ mod tests {
         let gateway = Id::mint(Prefix::Gateway, 1, [1; 10]);
         let identity = json!({ "gateway": gateway, "credential": "secret", "trusted_keys": [] });
         store.put_identity(&serde_json::from_value(identity).unwrap()).unwrap();
-        drop(store);
-        let joined = open(root.path());
+        // Whether or not it starts anew in between: `trunkline run` takes the identity in and goes on.
+        let joined = store;
         let sums = joined.retired().unwrap();
         assert_eq!((sums.records, sums.usage[0].units.call_ms), (60, 1830));
         assert_eq!(joined.pending(Stream::Usage, 100).unwrap(), None);

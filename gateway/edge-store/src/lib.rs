@@ -31,6 +31,7 @@ mod journal;
 mod log;
 mod record;
 mod recovery;
+mod renumbering;
 mod segment;
 mod state;
 mod store;

@@ -12,6 +12,7 @@ use trunkline_api::sync::Stream;
 
 use crate::files::{Files, SegmentFile};
 use crate::record;
+use crate::renumbering::Renumbered;
 use crate::segment::{self, HEADER, Label, Scan};
 use crate::upload::{Source, UploadPlan};
 use crate::{Alarm, StoreError, aside};
@@ -23,6 +24,15 @@ pub(crate) struct Marks {
     pub(crate) acked: u64,
     /// Possibly seen by the control plane up to here; never given to another record.
     pub(crate) offered: u64,
+}
+
+/// What redb remembers about a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// By epoch.
+    pub(crate) marks: BTreeMap<u64, Marks>,
+    /// Epochs that go up under other numbers.
+    pub(crate) renumbered: Renumbered,
 }
 
 pub(crate) struct Segment {
@@ -50,6 +60,7 @@ pub(crate) struct StreamLog {
     segment_bytes: u64,
     epoch: u64,
     marks: BTreeMap<u64, Marks>,
+    pub(crate) renumbered: Renumbered,
     segments: Vec<Segment>,
     active: Option<Active>,
     next_number: u64,
@@ -66,7 +77,7 @@ impl StreamLog {
         files: Arc<dyn Files>,
         segment_bytes: u64,
         epoch: u64,
-        marks: BTreeMap<u64, Marks>,
+        known: Known,
         alarms: &mut Vec<Alarm>,
     ) -> Result<Self, StoreError> {
         let folder = root.join(stream.as_str());
@@ -79,7 +90,8 @@ impl StreamLog {
             files,
             segment_bytes,
             epoch,
-            marks,
+            marks: known.marks,
+            renumbered: known.renumbered,
             segments: Vec::new(),
             active: None,
             next_number: 1,
@@ -190,6 +202,12 @@ impl StreamLog {
             let marks = self.marks.entry(segment.label.epoch).or_insert(Marks { acked: before, offered: before });
             marks.offered = marks.offered.max(segment.last);
         }
+        // What this gateway had sent before it was another one, even when its marks are lost.
+        for (&epoch, numbering) in &self.renumbered {
+            let marks = self.marks.entry(epoch).or_default();
+            marks.acked = marks.acked.max(numbering.behind);
+            marks.offered = marks.offered.max(numbering.behind);
+        }
     }
 
     /// Goes on in the last segment when it ends where the next record begins.
@@ -285,7 +303,15 @@ impl StreamLog {
         let (epoch, (start, end)) =
             epochs.map(|epoch| (epoch, self.span(epoch))).find(|(_, (start, end))| start <= end)?;
         let sources = self.sources_where(|segment| segment.label.epoch == epoch && segment.last >= start);
-        Some(UploadPlan { stream: self.stream, epoch, start, end, sources })
+        Some(UploadPlan { stream: self.stream, epoch, numbering: self.numbering(epoch), start, end, sources })
+    }
+
+    /// Every epoch that has records here or gets the next ones.
+    pub(crate) fn epochs(&self) -> Vec<u64> {
+        let mut epochs: Vec<u64> =
+            self.segments.iter().map(|segment| segment.label.epoch).chain([self.epoch]).collect();
+        epochs.dedup();
+        epochs
     }
 
     pub(crate) fn sources_where(&self, wanted: impl Fn(&Segment) -> bool) -> Vec<Source> {
@@ -303,11 +329,6 @@ impl StreamLog {
         self.marks.get(&epoch).copied().unwrap_or_default()
     }
 
-    /// Whether records were acknowledged or given up.
-    pub(crate) fn has_given_up(&self) -> bool {
-        self.marks.values().any(|marks| marks.acked > 0)
-    }
-
     /// First and last sequence number that still has to go up.
     fn span(&self, epoch: u64) -> (u64, u64) {
         let marks = self.marks.get(&epoch).copied().unwrap_or_default();
@@ -322,14 +343,27 @@ impl StreamLog {
         (end > marks.offered).then_some(Marks { offered: end, ..marks })
     }
 
-    /// The marks to store for an acknowledgement; none when it says nothing new.
-    pub(crate) fn acknowledge(&self, epoch: u64, high_water: u64) -> Result<Option<Marks>, StoreError> {
+    /// The epoch on disk and its marks to store for an acknowledgement; none when it says nothing new.
+    pub(crate) fn acknowledge(&self, epoch: u64, high_water: u64) -> Result<Option<(u64, Marks)>, StoreError> {
+        let Some((epoch, high_water)) = self.on_disk(epoch, high_water) else { return Ok(None) };
         let marks = self.marks.get(&epoch).copied().unwrap_or_default();
         if high_water > marks.offered {
             let (stream, offered) = (self.stream, marks.offered);
             return Err(StoreError::BeyondOffered { stream, epoch, high_water, offered });
         }
-        Ok((high_water > marks.acked).then_some(Marks { acked: high_water, ..marks }))
+        Ok((high_water > marks.acked).then_some((epoch, Marks { acked: high_water, ..marks })))
+    }
+
+    /// These numbers are stored.
+    pub(crate) fn set_renumbered(&mut self, renumbered: Renumbered) {
+        self.renumbered = renumbered;
+    }
+
+    /// The next record begins a segment of its own, so that the ones before it can go.
+    pub(crate) fn seal(&mut self) {
+        if self.active.as_ref().is_some_and(|active| active.staged.is_empty()) {
+            self.active = None;
+        }
     }
 
     /// These marks are stored.
@@ -386,10 +420,8 @@ impl StreamLog {
 
     /// Durable records not acknowledged yet, counting those known to be lost.
     pub(crate) fn unacknowledged(&self) -> u64 {
-        let mut epochs: Vec<u64> =
-            self.segments.iter().map(|segment| segment.label.epoch).chain([self.epoch]).collect();
-        epochs.dedup();
-        epochs.into_iter().map(|epoch| self.span(epoch)).map(|(start, end)| (end + 1).saturating_sub(start)).sum()
+        let spans = self.epochs().into_iter().map(|epoch| self.span(epoch));
+        spans.map(|(start, end)| (end + 1).saturating_sub(start)).sum()
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -442,8 +474,8 @@ mod tests {
 
     fn open(root: &Path, marks: Marks) -> (StreamLog, Vec<Alarm>) {
         let mut alarms = Vec::new();
-        let marks = BTreeMap::from([(EPOCH, marks)]);
-        let log = StreamLog::open(Stream::Events, root, Arc::new(Unsynced), 4096, EPOCH, marks, &mut alarms).unwrap();
+        let known = Known { marks: BTreeMap::from([(EPOCH, marks)]), ..Known::default() };
+        let log = StreamLog::open(Stream::Events, root, Arc::new(Unsynced), 4096, EPOCH, known, &mut alarms).unwrap();
         (log, alarms)
     }
 
@@ -578,8 +610,8 @@ mod tests {
         let offered = log.offer(EPOCH).unwrap();
         log.set_marks(EPOCH, offered);
         let acknowledge = |log: &mut StreamLog, high_water| {
-            let marks = log.acknowledge(EPOCH, high_water).unwrap().unwrap();
-            log.set_marks(EPOCH, marks);
+            let (epoch, marks) = log.acknowledge(EPOCH, high_water).unwrap().unwrap();
+            log.set_marks(epoch, marks);
         };
         acknowledge(&mut log, second - 2);
         log.delete_acknowledged(u64::MAX).unwrap();

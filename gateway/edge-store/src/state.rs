@@ -15,6 +15,7 @@ use trunkline_api::sync::{EnrolAnswer, Stream};
 
 use crate::StoreError;
 use crate::log::Marks;
+use crate::renumbering::{Numbering, Renumbered};
 use crate::store::StoredObjects;
 
 type Table = TableDefinition<'static, &'static str, &'static [u8]>;
@@ -25,9 +26,11 @@ const OBJECTS: Table = TableDefinition::new("objects");
 const REVISIONS: Table = TableDefinition::new("revisions");
 const SETTINGS: Table = TableDefinition::new("settings");
 const MARKS: Table = TableDefinition::new("marks");
+/// Epochs that go up under other numbers.
+const RENUMBERED: Table = TableDefinition::new("renumbered");
 /// The journal of open calls; never copied, since an old journal would close calls twice.
 const OPEN_CALLS: Table = TableDefinition::new("open_calls");
-const COPIED: [Table; 4] = [META, OBJECTS, REVISIONS, SETTINGS];
+const COPIED: [Table; 5] = [META, OBJECTS, REVISIONS, SETTINGS, RENUMBERED];
 
 const FORMAT: u32 = 1;
 const KEPT_REVISIONS: usize = 64;
@@ -46,6 +49,13 @@ struct StoredMarks {
     epoch: u64,
     acked: u64,
     offered: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredNumbering {
+    stream: Stream,
+    epoch: u64,
+    sent_as: Numbering,
 }
 
 impl State {
@@ -93,17 +103,39 @@ impl State {
         self.get(META, "identity")
     }
 
+    /// Stores what changed of the same gateway's identity.
     pub(crate) fn put_identity(&self, identity: &EnrolAnswer) -> Result<(), StoreError> {
-        let same = self.identity().ok().flatten().is_some_and(|known| known.gateway == identity.gateway);
+        self.put(META, "identity", identity)
+    }
+
+    /// Stores that this is another gateway now, with the numbers its backlog goes up under: all of it or nothing.
+    pub(crate) fn put_other_identity(
+        &self,
+        identity: &EnrolAnswer,
+        renumbered: &[(Stream, Renumbered)],
+    ) -> Result<(), StoreError> {
         self.commit(Durability::Immediate, |transaction| {
-            if !same {
-                for table in [OBJECTS, REVISIONS] {
-                    transaction.delete_table(table)?;
-                }
-                put_sealed(&mut transaction.open_table(META)?, META, "rev", &0_u64)?;
+            for table in [OBJECTS, REVISIONS, RENUMBERED] {
+                transaction.delete_table(table)?;
             }
-            put_sealed(&mut transaction.open_table(META)?, META, "identity", identity)
+            let mut numbers = transaction.open_table(RENUMBERED)?;
+            for (stream, epochs) in renumbered {
+                for (&epoch, &sent_as) in epochs {
+                    let stored = StoredNumbering { stream: *stream, epoch, sent_as };
+                    put_sealed(&mut numbers, RENUMBERED, &epoch_key(*stream, epoch), &stored)?;
+                }
+            }
+            let mut meta = transaction.open_table(META)?;
+            put_sealed(&mut meta, META, "rev", &0_u64)?;
+            put_sealed(&mut meta, META, "identity", identity)
         })
+    }
+
+    /// A stream's epochs that go up under other numbers.
+    pub(crate) fn renumbered(&self, stream: Stream) -> Result<(Renumbered, Vec<String>), StoreError> {
+        let (stored, damaged) = self.all::<StoredNumbering>(RENUMBERED)?;
+        let of_stream = stored.into_values().filter(|stored| stored.stream == stream);
+        Ok((of_stream.map(|stored| (stored.epoch, stored.sent_as)).collect(), damaged))
     }
 
     pub(crate) fn setting(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -167,7 +199,7 @@ impl State {
 
     pub(crate) fn put_marks(&self, stream: Stream, epoch: u64, marks: Marks) -> Result<(), StoreError> {
         let stored = StoredMarks { stream, epoch, acked: marks.acked, offered: marks.offered };
-        self.put(MARKS, &format!("{}/{epoch:016x}", stream.as_str()), &stored)
+        self.put(MARKS, &epoch_key(stream, epoch), &stored)
     }
 
     /// Applies changes to the journal of open calls.
@@ -316,6 +348,10 @@ fn unseal<'v>(table: Table, key: &str, sealed: &'v [u8]) -> Result<&'v [u8], Sto
 
 fn damaged(what: &str) -> StoreError {
     StoreError::Damaged { what: what.to_owned() }
+}
+
+fn epoch_key(stream: Stream, epoch: u64) -> String {
+    format!("{}/{epoch:016x}", stream.as_str())
 }
 
 fn object_key(object: &ObjectRef) -> String {

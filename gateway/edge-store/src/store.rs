@@ -1,5 +1,7 @@
 //! The seam between the gateway and its disk.
 
+use std::sync::Arc;
+
 use trunkline_api::Event;
 use trunkline_api::object::{Object, Revision};
 use trunkline_api::signature::Signed;
@@ -23,7 +25,7 @@ pub enum Write {
     /// Appends the closed record to `usage` and takes the call out of the journal.
     CloseCall(Box<CallRecord>),
     /// Appends to `events`.
-    Event(Box<Event>),
+    Event(Arc<Event>),
 }
 
 /// The last known good objects.
@@ -55,7 +57,7 @@ pub struct Health {
     pub available: bool,
     /// Why not.
     pub detail: Option<String>,
-    /// Epoch of new records.
+    /// Epoch of new records on disk; [`EdgeStore::pending`] says in which one they go up.
     pub epoch: u64,
     /// Records not acknowledged yet, `usage` then `events`.
     pub pending: [u64; 2],
@@ -100,7 +102,8 @@ pub trait EdgeStore: Send + Sync {
     /// Who this gateway is, once enrolled.
     fn identity(&self) -> Result<Option<EnrolAnswer>, StoreError>;
 
-    /// Stores who this gateway is. Another gateway's objects are dropped.
+    /// Stores who this gateway is. Another gateway's objects are dropped; records that are not acknowledged go up as
+    /// this gateway's, in epochs that begin with record 1.
     fn put_identity(&self, identity: &EnrolAnswer) -> Result<(), StoreError>;
 
     /// A small value kept for the gateway under `key`.
@@ -146,6 +149,6 @@ pub trait EdgeStore: Send + Sync {
 
     /// [`Write::Event`] whose completion nobody waits for: it is durable before any later close is.
     fn append_event(&self, event: Event) -> Result<(), StoreError> {
-        self.submit(Write::Event(Box::new(event))).map(drop)
+        self.submit(Write::Event(Arc::new(event))).map(drop)
     }
 }

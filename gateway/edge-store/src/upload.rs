@@ -9,6 +9,7 @@ use trunkline_api::sync::{Stream, StreamRecord, UploadBatch};
 
 use crate::Alarm;
 use crate::record::{self, MAX_BODY_BYTES, Record};
+use crate::renumbering::Numbering;
 use crate::segment::{self, HEADER, Label};
 
 /// Most bytes of bodies in one batch.
@@ -23,10 +24,11 @@ pub(crate) struct Source {
     pub(crate) bytes: u64,
 }
 
-/// What is to go up: `start..=end` of one epoch.
+/// What is to go up: `start..=end` of one epoch, as it is numbered on disk.
 pub(crate) struct UploadPlan {
     pub(crate) stream: Stream,
     pub(crate) epoch: u64,
+    pub(crate) numbering: Numbering,
     pub(crate) start: u64,
     pub(crate) end: u64,
     pub(crate) sources: Vec<Source>,
@@ -68,7 +70,10 @@ impl UploadPlan {
             }
         }
         batch.fill_to(self.end + 1);
-        Ok(UploadBatch { epoch: self.epoch, stream: self.stream, records: batch.records })
+        for record in &mut batch.records {
+            record.seq -= self.numbering.behind;
+        }
+        Ok(UploadBatch { epoch: self.numbering.epoch, stream: self.stream, records: batch.records })
     }
 }
 

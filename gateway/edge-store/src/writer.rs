@@ -157,7 +157,7 @@ impl Writer {
             match write {
                 Write::Event(event) => {
                     self.journal.note(&event);
-                    self.queue(Stream::Events, &event, None, completer);
+                    self.queue(Stream::Events, &*event, None, completer);
                 }
                 Write::CloseCall(record) => self.close(*record, completer),
                 Write::OpenCall(record) | Write::Checkpoint { record, .. } if self.journal.is_closed(&record.call) => {
@@ -442,7 +442,8 @@ impl Writer {
 
     /// Stores an acknowledgement and deletes what nobody needs any more.
     pub(crate) fn acknowledge(&mut self, stream: Stream, epoch: u64, high_water: u64) -> Result<(), StoreError> {
-        let Some(marks) = self.shared.log(stream).acknowledge(epoch, high_water)? else { return Ok(()) };
+        let acknowledged = self.shared.log(stream).acknowledge(epoch, high_water)?;
+        let Some((epoch, marks)) = acknowledged else { return Ok(()) };
         // This durable commit also makes every earlier deletion of journal rows durable.
         self.put_marks(stream, epoch, marks)?;
         let keep_from = self.needed_from(stream);

@@ -80,10 +80,10 @@ fn a_disk_that(mode: u8) {
     let options = StoreOptions { files: Arc::new(disk.clone()), ..StoreOptions::default() };
     let store = DurableStore::open(folder.path(), options).unwrap();
     store.open_call(&open_record(1)).unwrap();
-    store.submit(Write::Event(Box::new(event(1, 1, EventType::CallStarted)))).unwrap().wait().unwrap();
+    store.submit(Write::Event(Arc::new(event(1, 1, EventType::CallStarted)))).unwrap().wait().unwrap();
 
     disk.0.store(mode, Ordering::SeqCst);
-    let ended = store.submit(Write::Event(Box::new(event(1, 2, EventType::CallEnded)))).unwrap();
+    let ended = store.submit(Write::Event(Arc::new(event(1, 2, EventType::CallEnded)))).unwrap();
     let close = store.submit(Write::CloseCall(Box::new(closed(&open_record(1))))).unwrap();
     until("the refusal of new calls", || !store.health().available);
     let refused = store.open_call(&open_record(2)).unwrap_err();

@@ -56,6 +56,30 @@ pub enum EndCause {
     Failed,
 }
 
+/// What both ways of a leg's media were like, from its beginning to its end. "In" is what the leg heard, "out" what the
+/// far end reports of what it heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MediaQuality {
+    /// Packets heard.
+    pub packets_in: u64,
+    /// Packets that did not come, or came too late to be played.
+    pub lost_in: u64,
+    /// Interarrival jitter in microseconds (RFC 3550 6.4.1).
+    pub jitter_in_us: u64,
+    /// Conversational mean opinion score by the E-model (ITU-T G.107) in hundredths, 100..=450; 0 when unknown.
+    pub mos_in: u64,
+    /// Packets sent.
+    pub packets_out: u64,
+    /// Of them lost.
+    pub lost_out: u64,
+    /// Their jitter at the far end in microseconds.
+    pub jitter_out_us: u64,
+    /// As `mos_in`, of what the far end heard.
+    pub mos_out: u64,
+    /// Round trip in microseconds; 0 when unknown.
+    pub round_trip_us: u64,
+}
+
 /// Facts of a leg: in order, never dropped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LegFact {
@@ -68,6 +92,13 @@ pub enum LegFact {
     },
     /// The first packet of the far end's media arrived.
     MediaStarted {
+        /// When.
+        at: CallTime,
+    },
+    /// How the leg's media did, told once before its end if there was any.
+    Quality {
+        /// The figures.
+        quality: MediaQuality,
         /// When.
         at: CallTime,
     },
@@ -97,6 +128,26 @@ pub enum LegFact {
         /// Milliseconds of it that were sent.
         sent_ms: u32,
         /// When its last packet was sent.
+        at: CallTime,
+    },
+    /// The frame that carried a mark was sent to its last sample.
+    MarkReached {
+        /// The utterance it stands in.
+        utterance: u32,
+        /// The mark.
+        mark: u32,
+        /// When its last sample was sent.
+        at: CallTime,
+    },
+    /// What works on the leg's sound from now on: told at its beginning and at every change.
+    SoundApplied {
+        /// The engine that takes out the noise: `lanes`, `economy`, `reference` or `off`.
+        denoiser: &'static str,
+        /// The detector of speech.
+        detector: &'static str,
+        /// Less than was asked for, because the media worker was short of time.
+        shed: bool,
+        /// When.
         at: CallTime,
     },
     /// The leg is over; the last fact.

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
-use trunkline_leg::{MediaSpec, RingSizes};
+use trunkline_dsp::chain::{Denoiser, Sound};
+use trunkline_leg::{MediaSpec, RingSizes, TapEnd};
 
 /// Settings of the whole media plane.
 #[derive(Debug, Clone)]
@@ -20,12 +21,10 @@ pub struct MediaConfig {
     pub max_legs_per_worker: usize,
     /// Whether to ask for real-time priority (`SCHED_FIFO` 10); without permission the workers run as they are.
     pub realtime: bool,
-    /// A recording stops growing after this many seconds; at most 36 hours, where WAV ends.
-    pub max_recording_s: u32,
 }
 
 impl Default for MediaConfig {
-    /// One worker for 500 legs on loopback, ports 16384-32767, real-time when allowed, recordings of up to 4 hours.
+    /// One worker for 500 legs on loopback, ports 16384-32767, real-time when allowed.
     fn default() -> Self {
         Self {
             workers: 1,
@@ -33,20 +32,54 @@ impl Default for MediaConfig {
             ports: 16384..=32767,
             max_legs_per_worker: 500,
             realtime: true,
-            max_recording_s: 4 * 3600,
         }
     }
 }
 
-/// Whose packets a leg believes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Whose packets a leg believes. Under every policy a packet from elsewhere is counted and not heard, and a source that
+/// is being heard is not displaced by one that is no better.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SourcePolicy {
     /// Only the signalled address and port.
     #[default]
     Strict,
-    /// For a far end behind NAT: within 3 s of the start, the first source that sends two packets in sequence from
-    /// the signalled or the signalling address, or their /24 (IPv6: /64), is locked.
+    /// For a far end that may be behind NAT: sound goes to where it comes from (symmetric RTP, RFC 4961). Two packets
+    /// in sequence from the signalled or the signalling address are learned with any port; within 3 s of the start,
+    /// ones from their /24 (IPv6: /64) too. Whoever was learned yields to the signalled address, and a neighbour to
+    /// both. When what was learned falls silent for 100 ms, its stream is followed to another address or port, if it
+    /// goes on where it stopped. A private address that is signalled from a public one is answered at the public one.
     Learn,
+    /// The signalled address, and any in these ranges: for carriers whose media servers change. Another of them may
+    /// take over when the one that was heard has been silent for 2 s, or for 100 ms if its stream goes on.
+    Acl(Arc<[AddressRange]>),
+}
+
+/// A range of addresses: those that share their first bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressRange {
+    network: IpAddr,
+    bits: u8,
+}
+
+impl AddressRange {
+    /// The addresses whose first `bits` are those of `network`; `None` for more bits than the address has.
+    #[must_use]
+    pub fn new(network: IpAddr, bits: u8) -> Option<Self> {
+        let most = if network.is_ipv4() { 32 } else { 128 };
+        (bits <= most).then_some(Self { network, bits })
+    }
+
+    /// Whether `ip` is one of them; IPv4 in IPv6 counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let differs =
+            |a: u128, b: u128, width: u32| (a ^ b).checked_shr(width - u32::from(self.bits)).unwrap_or(0) != 0;
+        match (self.network, ip.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => !differs(a.to_bits().into(), b.to_bits().into(), 32),
+            (IpAddr::V6(a), IpAddr::V6(b)) => !differs(a.to_bits(), b.to_bits(), 128),
+            _ => false,
+        }
+    }
 }
 
 /// What a leg sends while the agent says nothing.
@@ -59,8 +92,48 @@ pub enum Idle {
     Nothing,
 }
 
+/// Which sound of the caller goes up to the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Feed {
+    /// With the noise taken out.
+    #[default]
+    Cleaned,
+    /// As it was heard, but for the agent's own echo, which is turned down.
+    Raw,
+}
+
+/// What is done to a leg's sound.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LegSound {
+    /// What the worker's chain does to it.
+    pub chain: Sound,
+    /// Which sound goes up; what is found in it is found in the cleaned sound either way.
+    pub feed: Feed,
+    /// For how long what the caller says counts as speech after the detector has lost it, in ms. Kept here and not by
+    /// the detector: what it holds on to may be the agent's own echo, and echo is not held.
+    pub hold_ms: u32,
+    /// Between utterances the caller hears a soft noise instead of a line that seems dead.
+    pub comfort_noise: bool,
+}
+
+impl Default for LegSound {
+    /// The chain's default, cleaned sound up, speech held for 200 ms, silence between utterances.
+    fn default() -> Self {
+        Self { chain: Sound::default(), feed: Feed::Cleaned, hold_ms: 200, comfort_noise: false }
+    }
+}
+
+impl LegSound {
+    /// Sound as it is: nothing taken out, nothing judged as echo.
+    #[must_use]
+    pub fn untouched() -> Self {
+        let chain = Sound { denoiser: Denoiser::Off, echo_gate: false, ceiling_dbfs: 0.0, ..Sound::default() };
+        Self { chain, feed: Feed::Raw, ..Self::default() }
+    }
+}
+
 /// How one leg begins.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LegStart {
     /// What was negotiated.
     pub spec: MediaSpec,
@@ -70,29 +143,54 @@ pub struct LegStart {
     pub source: SourcePolicy,
     /// Where signalling comes from, for [`SourcePolicy::Learn`].
     pub signalling_ip: Option<IpAddr>,
-    /// Where to record both voices as WAV; the file must not exist yet.
-    pub recording: Option<PathBuf>,
+    /// Takes both voices from the first tick on.
+    pub tap: Option<TapEnd>,
     /// The leg ends when the far end sends nothing for this many milliseconds while it should; 0 waits for ever.
     pub media_timeout_ms: u32,
+    /// A leg on hold, signalled or by a far end that sends RTCP but no sound, ends after this many milliseconds; 0 waits
+    /// for ever.
+    pub hold_timeout_ms: u32,
     /// What to send between utterances.
     pub idle: Idle,
+    /// What is done to the sound.
+    pub sound: LegSound,
     /// Capacities of the rings to the agent.
     pub rings: RingSizes,
 }
 
 impl LegStart {
-    /// A leg with strict sources, no recording, silence between utterances and a media timeout of 30 s.
+    /// A leg with strict sources, no tap, silence between utterances, a media timeout of 30 s and one of an hour on hold.
     #[must_use]
     pub fn new(spec: MediaSpec, began: Instant) -> Self {
+        let rings = RingSizes { rate: spec.codec.sample_rate(), ..RingSizes::default() };
         Self {
             spec,
             began,
             source: SourcePolicy::default(),
             signalling_ip: None,
-            recording: None,
+            tap: None,
             media_timeout_ms: 30_000,
+            hold_timeout_ms: 3_600_000,
             idle: Idle::default(),
-            rings: RingSizes::default(),
+            sound: LegSound::default(),
+            rings,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_holds_what_shares_its_bits() {
+        let range = |network: &str, bits| AddressRange::new(network.parse().unwrap(), bits);
+        let holds = |network, bits, ip: &str| range(network, bits).unwrap().contains(ip.parse().unwrap());
+        assert!(holds("192.0.2.16", 28, "192.0.2.31") && !holds("192.0.2.16", 28, "192.0.2.32"));
+        assert!(holds("192.0.2.16", 32, "::ffff:192.0.2.16") && !holds("192.0.2.16", 32, "192.0.2.17"));
+        assert!(holds("0.0.0.0", 0, "203.0.113.1") && !holds("0.0.0.0", 0, "2001:db8::1"));
+        assert!(holds("2001:db8::", 32, "2001:db8:ffff::1") && !holds("2001:db8::", 32, "2001:db9::1"));
+        assert!(holds("::", 0, "2001:db8::1"));
+        assert_eq!((range("192.0.2.0", 33), range("::", 129)), (None, None));
     }
 }

@@ -1,38 +1,73 @@
 //! The owner's side of a leg: end it, change it, look at it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rtrb::Producer;
-use trunkline_leg::{EndCause, MediaSpec};
+use rtrb::{Consumer, Producer};
+use trunkline_dsp::chain::SoundChange;
+use trunkline_leg::{DtmfDigit, EndCause, MediaSpec, TapEnd};
 
+use crate::conference::Conference;
+use crate::config::LegSound;
+use crate::dtmf::{DtmfOrder, MAX_DIGIT_MS, MIN_DIGIT_MS};
 use crate::error::MediaError;
-use crate::leg::LegShared;
+use crate::leg::{LegOrder, LegShared};
 use crate::plane::check_packet_time;
-use crate::recorder::RecordingStatus;
 use crate::stats::LegStats;
+
+/// A codec whose rate no signal processing knows.
+const UNKNOWN_RATE: MediaError =
+    MediaError::Config { setting: "codec", problem: "has a rate that cannot be processed" };
 
 /// Controls one leg from any thread. Dropping it ends the leg.
 #[derive(Debug)]
 #[must_use = "dropping the handle ends the leg"]
 pub struct LegHandle {
     pub(crate) shared: Arc<LegShared>,
-    pub(crate) updates: Mutex<Producer<MediaSpec>>,
-    pub(crate) worker: usize,
-    pub(crate) address: SocketAddr,
-    pub(crate) recording: Option<Arc<RecordingStatus>>,
+    pub(crate) owner: Mutex<Owner>,
+    pub(crate) agent: usize,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) taps: Mutex<Producer<TapEnd>>,
+}
+
+/// What the owner knows of the leg, and its ends of the rings to the worker.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    pub(crate) orders: Producer<LegOrder>,
+    /// What orders have replaced, dropped here.
+    pub(crate) spent: Consumer<LegOrder>,
+    /// Rate of the sound in Hz: that of the leg's first codec, whatever comes later.
+    pub(crate) rate: u32,
+    /// What was negotiated last.
+    pub(crate) spec: MediaSpec,
+    pub(crate) sound: LegSound,
+}
+
+impl Owner {
+    fn order(&mut self, order: LegOrder) -> Result<(), MediaError> {
+        while self.spent.pop().is_ok() {}
+        self.orders.push(order).map_err(|_| MediaError::Busy)
+    }
 }
 
 impl LegHandle {
-    /// The worker that the leg lives on: its [`PhaseSignal`](crate::PhaseSignal) tells of the leg's frames and facts.
+    /// The worker whose [`PhaseSignal`](crate::PhaseSignal) tells of the leg's frames and facts: the one it began on,
+    /// for as long as it lasts. Which one serves it now is [`LegHandle::media_worker`].
     #[must_use]
     pub const fn worker(&self) -> usize {
-        self.worker
+        self.agent
     }
 
-    /// The address that RTP is bound to.
+    /// The worker that serves the leg now: legs move when one worker has much less to do than another.
     #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
+    pub fn media_worker(&self) -> usize {
+        self.shared.worker.load(Ordering::Acquire)
+    }
+
+    /// The address that RTP is bound to; `None` for a stream.
+    #[must_use]
+    pub const fn local_addr(&self) -> Option<SocketAddr> {
         self.address
     }
 
@@ -48,20 +83,85 @@ impl LegHandle {
         self.shared.is_over()
     }
 
-    /// Applies a re-negotiated description at the next tick: remote address, direction, codec, payload types and
-    /// packet time.
+    /// Applies a re-negotiated description at the next tick: addresses, direction, codec, payload types, packet time and
+    /// keys. What it needs is made here, which may take a millisecond: not for a media thread.
     ///
     /// # Errors
     /// [`MediaError::Busy`] when four changes wait already, [`MediaError::Ended`] when the leg is over,
-    /// [`MediaError::PacketTime`] for a packet time that is not 10 to 60 ms in steps of 10.
+    /// [`MediaError::PacketTime`] for a packet time that the codec cannot be sent in, [`MediaError::Codec`] and
+    /// [`MediaError::Keys`] for what cannot be made.
     pub fn update(&self, spec: MediaSpec) -> Result<(), MediaError> {
-        check_packet_time(spec.ptime_ms)?;
+        check_packet_time(&spec)?;
         if self.ended() {
             return Err(MediaError::Ended);
         }
-        let mut updates = self.updates.lock().unwrap_or_else(PoisonError::into_inner);
-        updates.push(spec).map_err(|_| MediaError::Busy)?;
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = LegOrder::media(&owner.spec, spec.clone(), owner.rate)?;
+        owner.order(order)?;
+        owner.spec = spec;
         Ok(())
+    }
+
+    /// Changes what is done to the leg's sound, at its next tick and without a click. Allocates here, so that the worker
+    /// need not: not for a media thread.
+    ///
+    /// # Errors
+    /// [`MediaError::Busy`] when four changes wait already, [`MediaError::Ended`] when the leg is over.
+    pub fn set_sound(&self, sound: LegSound) -> Result<(), MediaError> {
+        if self.ended() {
+            return Err(MediaError::Ended);
+        }
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = SoundChange::new(&sound.chain, owner.rate).map_err(|_| UNKNOWN_RATE)?;
+        owner.order(LegOrder::Sound { sound, change: Box::new(change) })?;
+        owner.sound = sound;
+        Ok(())
+    }
+
+    /// Puts the leg into a conference at its next tick, out of any other: it hears all others and they it, beside what its
+    /// agent says. What others hear of it is its cleaned sound.
+    ///
+    /// # Errors
+    /// [`MediaError::ConferenceFull`], [`MediaError::Busy`] when four changes wait already, [`MediaError::Ended`] when the
+    /// leg is over.
+    pub fn join(&self, conference: &Conference) -> Result<(), MediaError> {
+        self.sit(Some(conference))
+    }
+
+    /// Takes the leg out of its conference at its next tick.
+    ///
+    /// # Errors
+    /// [`MediaError::Busy`] when four changes wait already, [`MediaError::Ended`] when the leg is over.
+    pub fn leave(&self) -> Result<(), MediaError> {
+        self.sit(None)
+    }
+
+    fn sit(&self, conference: Option<&Conference>) -> Result<(), MediaError> {
+        if self.ended() {
+            return Err(MediaError::Ended);
+        }
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let seat = conference.map(|conference| conference.seat(owner.rate).map(Box::new)).transpose()?;
+        owner.order(LegOrder::Conference(seat))
+    }
+
+    /// What is done to the leg's sound, as it was asked for last.
+    #[must_use]
+    pub fn sound(&self) -> LegSound {
+        self.owner.lock().unwrap_or_else(PoisonError::into_inner).sound
+    }
+
+    /// Sends a digit for `duration_ms` (40..=1000, others are taken to the nearer end) after those that wait: as a
+    /// telephone event (RFC 4733) where that was agreed on, else as a tone. Playback waits meanwhile.
+    ///
+    /// # Errors
+    /// [`MediaError::Busy`] when 32 digits wait already, [`MediaError::Ended`] when the leg is over.
+    pub fn send_dtmf(&self, digit: DtmfDigit, duration_ms: u16) -> Result<(), MediaError> {
+        if self.ended() {
+            return Err(MediaError::Ended);
+        }
+        let duration_ms = duration_ms.clamp(MIN_DIGIT_MS, MAX_DIGIT_MS);
+        self.shared.order_digit(DtmfOrder { digit, duration_ms }).map_err(|_| MediaError::Busy)
     }
 
     /// Counters as of the leg's last tick.
@@ -70,10 +170,16 @@ impl LegHandle {
         self.shared.stats.load()
     }
 
-    /// The recording, when the leg has one.
-    #[must_use]
-    pub fn recording(&self) -> Option<&Arc<RecordingStatus>> {
-        self.recording.as_ref()
+    /// Lets `tap` have both voices from the next tick on, in place of the one that had them.
+    ///
+    /// # Errors
+    /// [`MediaError::Busy`] when two taps wait already, [`MediaError::Ended`] when the leg is over.
+    pub fn tap(&self, tap: TapEnd) -> Result<(), MediaError> {
+        if self.ended() {
+            return Err(MediaError::Ended);
+        }
+        let mut taps = self.taps.lock().unwrap_or_else(PoisonError::into_inner);
+        taps.push(tap).map_err(|_| MediaError::Busy)
     }
 }
 

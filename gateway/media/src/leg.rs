@@ -2,51 +2,51 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use rtp_types::RtpPacket;
 use rtrb::{Consumer, Producer};
-use trunkline_dsp::jitter::{FrameInfo, FrameKind, Inserted, JitterBuffer, JitterConfig, Packet};
-use trunkline_dsp::to_f32;
-use trunkline_dsp::vad::{Activity, Slot, SpectralBank, VadBank, VadFrame};
-use trunkline_leg::{CallTime, Direction, EndCause, LegFact, LevelReport, MediaEnd, MediaSpec, UpFrame, VadMark};
+use trunkline_dsp::chain::{Denoiser, DownlinkChain, DownlinkFrame, LegDsp, UplinkChain, UplinkFrame, UplinkReport};
+use trunkline_leg::{CallTime, DtmfDigit, EndCause, LegFact, MediaEnd, MediaQuality, MediaSpec, ReadyMark};
 
 use crate::codec::LegCodec;
-use crate::config::{Idle, LegStart};
-use crate::dtmf::{DtmfReceiver, Event};
+use crate::conference::ConferenceSeat;
+use crate::config::LegStart;
+use crate::dtmf::DtmfSender;
+use crate::error::MediaError;
 use crate::facts::FactQueue;
 use crate::playback::Playback;
-use crate::recorder::Tap;
-use crate::reports::Reception;
-use crate::rtcp;
-use crate::source::{SourceGate, Verdict};
+use crate::srtp::{MAX_OVERHEAD, Refused, Srtp};
 use crate::stats::LegStats;
+use crate::tapping::Taps;
 
-mod send;
+mod down;
+mod drift;
+mod order;
+mod rtcp;
 mod shared;
+mod up;
 
+pub(crate) use drift::Drift;
+pub(crate) use order::LegOrder;
 pub(crate) use shared::LegShared;
 
-/// Length of a tick in microseconds.
-pub(crate) const TICK_US: u64 = 20_000;
+use down::Down;
+use order::encryption;
+use rtcp::Reports;
+use up::Up;
+
+/// Length of a tick.
+const TICK_MS: u32 = 20;
+/// The same in microseconds.
+pub(crate) const TICK_US: u64 = TICK_MS as u64 * 1000;
 /// Most samples of a tick: 20 ms at 16 kHz.
 const TICK_SAMPLES: usize = 320;
 /// Most samples of a packet: 60 ms at 16 kHz, and the frame that completes it.
 const PENDING: usize = 3 * TICK_SAMPLES + TICK_SAMPLES;
 /// Largest RTP packet taken, in bytes.
 const MAX_PACKET: usize = 1500;
-/// Comfort noise (RFC 3389): no sound of the stream, but no loss either.
-const COMFORT_NOISE: u8 = 13;
-/// First and later RTCP reports (RFC 3550 6.2) in microseconds.
-const FIRST_REPORT_US: u64 = 2_500_000;
-const REPORT_EVERY_US: u64 = 5_000_000;
-/// Ticks between two level reports.
-const LEVEL_EVERY: u32 = 5;
-/// Frames over which the place of a leg's ticks is judged.
-const DRIFT_FRAMES: u32 = 50;
-/// Packets that wait this much longer than the jitter buffer wants could be had a phase earlier; packets that wait
-/// this much less should get a phase more.
-const SLACK_US: i64 = 6_500;
-const SCARCE_US: i64 = -3_000;
+/// The detector of speech, as facts and metrics name it.
+pub const DETECTOR: &str = "fused";
 /// How long a leg that is over waits for its agent to make room for the last facts, in microseconds.
 const LINGER_US: u64 = 5_000_000;
 
@@ -63,15 +63,6 @@ pub(crate) struct Moment {
     pub(crate) due: CallTime,
     /// Microseconds since 1970.
     pub(crate) wall_us: u64,
-}
-
-/// How a leg's ticks lie against its packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Drift {
-    /// An earlier phase would do.
-    TickLate,
-    /// A later phase is needed.
-    TickEarly,
 }
 
 /// A packet to send.
@@ -91,132 +82,118 @@ enum State {
     Over(CallTime),
 }
 
+/// What every part of a leg goes by and writes to.
+#[derive(Debug)]
+struct Ledger {
+    spec: MediaSpec,
+    moment: Moment,
+    facts: FactQueue,
+    stats: LegStats,
+}
+
+/// A leg's ends of the rings to its owner.
+#[derive(Debug)]
+pub(crate) struct OwnerEnd {
+    pub(crate) orders: Consumer<LegOrder>,
+    /// What was replaced, to be dropped by the owner.
+    pub(crate) spent: Producer<LegOrder>,
+}
+
 /// One leg's media.
+///
+/// A tick takes it through the passes of its worker: [`begin`](Self::begin), [`say`](Self::say) and
+/// [`poll_transmit`](Self::poll_transmit), [`pull`](Self::pull), the worker's chain on
+/// [`uplink_frame`](Self::uplink_frame), and [`publish`](Self::publish).
 #[derive(Debug)]
 pub(crate) struct Leg {
-    spec: MediaSpec,
-    codec: LegCodec,
-    idle: Idle,
     state: State,
     shared: Arc<LegShared>,
-    updates: Consumer<MediaSpec>,
-    stats: LegStats,
-    facts: FactQueue,
-    // Up.
-    gate: SourceGate,
-    dtmf: DtmfReceiver,
-    reception: Reception,
-    jitter: JitterBuffer<LegCodec>,
-    up: Producer<UpFrame>,
-    levels: Producer<LevelReport>,
-    vad: Option<Slot>,
-    media_started: bool,
-    first_arrival: Option<u64>,
-    last_media: CallTime,
-    media_timeout_us: u64,
-    position: u64,
-    frames: u32,
-    frames_measured: u32,
-    frames_slack: u32,
-    frames_enough: u32,
-    woke: bool,
-    // Down.
-    playback: Playback,
-    pending: [i16; PENDING],
-    pending_len: usize,
-    pending_timestamp: u32,
-    ssrc: u32,
-    seq: u16,
-    timestamp: u32,
-    marker: bool,
-    sending: bool,
-    packet: [u8; MAX_PACKET],
-    // RTCP.
-    cname: [u8; 16],
-    report_at: u64,
-    report_due: bool,
-    bye_due: bool,
-    moment: Moment,
-    their_report: Option<(u32, u32, u64)>,
-    rtcp_packet: [u8; rtcp::BUFFER],
-    // Recording.
-    tap: Option<Tap>,
+    owner: OwnerEnd,
+    ledger: Ledger,
+    ready: ReadyMark,
+    srtp: Option<Box<Srtp>>,
+    /// A report of ours, protected.
+    report: [u8; crate::rtcp::BUFFER + MAX_OVERHEAD],
+    dsp: Box<LegDsp>,
+    /// The engine that was reported last.
+    told_denoiser: Option<Denoiser>,
+    up: Up,
+    down: Down,
+    reports: Reports,
+    taps: Taps,
+    conference: Option<Box<ConferenceSeat>>,
     #[cfg(test)]
     pub(crate) explode: bool,
+    #[cfg(test)]
+    pub(crate) explode_in_chain: bool,
 }
 
 impl Leg {
-    /// A leg that starts at `now`.
+    /// A leg that starts at `now`. Not for a media thread: it allocates.
     pub(crate) fn new(
         start: &LegStart,
         end: MediaEnd,
-        updates: Consumer<MediaSpec>,
-        tap: Option<Tap>,
+        owner: OwnerEnd,
+        taps: Taps,
         seed: Seed,
         now: CallTime,
-    ) -> Result<(Self, Arc<LegShared>), trunkline_dsp::resample::RateError> {
-        let spec = start.spec.clone();
-        let codec = LegCodec(spec.codec);
-        let rate = spec.codec.sample_rate();
-        let shared = Arc::new(LegShared::default());
-        let [s0, s1, s2, s3, q0, q1, t0, t1, t2, t3, ..] = seed.0;
+    ) -> Result<(Self, Arc<LegShared>), MediaError> {
+        let (codec, rate) = (start.spec.codec, start.spec.codec.sample_rate());
+        let unable = MediaError::Codec { codec, rate };
+        let LegCodec { encoder, jitter } = LegCodec::new(&start.spec, rate)?;
+        let Ok(playback) = Playback::new(rate, end.down, end.playout) else { return Err(unable) };
+        let Ok(dsp) = LegDsp::new(&start.sound.chain, rate) else { return Err(unable) };
+        let (shared, digits) = LegShared::new();
+        let shared = Arc::new(shared);
         let leg = Self {
-            codec,
-            idle: start.idle,
             state: State::Live,
             shared: shared.clone(),
-            updates,
-            stats: LegStats::default(),
-            facts: FactQueue::new(end.facts),
-            gate: SourceGate::new(start.source, spec.remote, start.signalling_ip, now.as_us()),
-            dtmf: DtmfReceiver::default(),
-            reception: Reception::default(),
-            jitter: JitterBuffer::new(codec, JitterConfig::default()),
-            up: end.up,
-            levels: end.levels,
-            vad: None,
-            media_started: false,
-            first_arrival: None,
-            last_media: now,
-            media_timeout_us: u64::from(start.media_timeout_ms) * 1000,
-            position: 0,
-            frames: 0,
-            frames_measured: 0,
-            frames_slack: 0,
-            frames_enough: 0,
-            woke: false,
-            playback: Playback::new(rate, end.down, end.playout)?,
-            pending: [0; PENDING],
-            pending_len: 0,
-            pending_timestamp: 0,
-            ssrc: u32::from_be_bytes([s0, s1, s2, s3]),
-            seq: u16::from_be_bytes([q0, q1]),
-            timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
-            marker: true,
-            sending: false,
-            packet: [0; MAX_PACKET],
-            cname: cname(&seed.0),
-            report_at: now.as_us() + FIRST_REPORT_US,
-            report_due: false,
-            bye_due: false,
-            moment: Moment { call: now, due: now, wall_us: 0 },
-            their_report: None,
-            rtcp_packet: [0; rtcp::BUFFER],
-            tap,
-            spec,
+            owner,
+            ledger: Ledger {
+                spec: start.spec.clone(),
+                moment: Moment { call: now, due: now, wall_us: 0 },
+                facts: FactQueue::new(end.facts),
+                stats: LegStats::default(),
+            },
+            ready: end.ready,
+            srtp: start.spec.srtp.as_ref().map(encryption).transpose()?,
+            report: [0; crate::rtcp::BUFFER + MAX_OVERHEAD],
+            dsp: Box::new(dsp),
+            told_denoiser: None,
+            up: Up::new(start, jitter, end.up, end.levels, now),
+            down: Down::new(start, encoder, playback, DtmfSender::new(digits), &seed),
+            reports: Reports::new(start, &seed, now),
+            taps,
+            conference: None,
             #[cfg(test)]
             explode: false,
+            #[cfg(test)]
+            explode_in_chain: false,
         };
         Ok((leg, shared))
     }
 
-    /// Gives the leg its place in the worker's detector.
-    pub(crate) fn set_vad(&mut self, slot: Option<Slot>) {
-        self.vad = slot;
+    /// Takes its places in the chain of the worker `worker`; without room its sound is left as it is.
+    pub(crate) fn adopt(&mut self, chain: &mut UplinkChain, worker: usize) {
+        self.shared.worker.store(worker, Ordering::Release);
+        if !chain.adopt(&mut self.dsp) {
+            self.ledger.stats.unprocessed = 1;
+        }
     }
 
-    pub(crate) const fn vad(&self) -> Option<Slot> {
-        self.vad
+    /// Gives its places back.
+    pub(crate) fn detach(&mut self, chain: &mut UplinkChain) {
+        chain.detach(&mut self.dsp);
+    }
+
+    /// Where it should stand among the legs of its phase.
+    pub(crate) fn order(&self, chain: &UplinkChain) -> u32 {
+        chain.order(&self.dsp)
+    }
+
+    /// The engine that takes the noise out.
+    pub(crate) fn denoiser(&self, chain: &UplinkChain) -> Denoiser {
+        chain.denoiser(&self.dsp)
     }
 
     /// Takes a packet from the RTP socket that arrived at `arrival_us` of the call; `cut` when it was longer than
@@ -226,304 +203,331 @@ impl Leg {
             return;
         }
         if cut || data.len() > MAX_PACKET {
-            self.stats.dropped_size += 1;
+            self.ledger.stats.dropped_size += 1;
             return;
         }
         // RFC 5761: packet types 192-223 in the second byte are RTCP on the same port.
         if data.get(1).is_some_and(|kind| (192..=223).contains(kind)) {
-            self.handle_rtcp(moment, source, data);
+            self.take_rtcp(moment, source, data, true);
             return;
         }
-        let Ok(packet) = RtpPacket::parse(data) else {
-            self.stats.dropped_malformed += 1;
-            return;
+        self.ledger.moment = moment;
+        let mut plain = [0; MAX_PACKET];
+        let data = match &mut self.srtp {
+            None => data,
+            Some(srtp) => match srtp.open_rtp(data, &mut plain) {
+                Ok(length) => &plain[..length],
+                Err(why) => return count_refused(&mut self.ledger.stats, why),
+            },
         };
-        let kind = packet.payload_type();
-        let is_audio = kind == self.spec.payload_type;
-        let is_event = !is_audio && self.spec.dtmf_payload_type == Some(kind);
-        if !is_audio && !is_event && kind != COMFORT_NOISE {
-            self.stats.dropped_payload_type += 1;
-            return;
+        self.up.handle(&mut self.ledger, arrival_us, source, data);
+    }
+
+    /// Takes a digit that came beside the sound.
+    pub(crate) fn handle_digit(&mut self, moment: Moment, digit: DtmfDigit) {
+        if self.state == State::Live {
+            self.ledger.stats.dtmf_digits += 1;
+            self.ledger.facts.push(LegFact::Dtmf { digit, at: moment.call });
         }
-        match self.gate.judge(moment.call.as_us(), source, packet.ssrc(), packet.sequence_number()) {
-            Verdict::Accept => {}
-            Verdict::AcceptNewStream => self.begin_stream(arrival_us),
-            Verdict::WrongSource => {
-                self.stats.dropped_source += 1;
-                return;
-            }
-            Verdict::WrongSsrc => {
-                self.stats.dropped_ssrc += 1;
-                return;
-            }
-        }
-        self.last_media = CallTime(arrival_us);
-        if !matches!(self.spec.direction, Direction::SendRecv | Direction::RecvOnly) {
-            self.stats.dropped_direction += 1;
-            return;
-        }
-        self.accept(arrival_us, &packet, is_audio, is_event);
     }
 
     /// Takes a packet from the RTCP socket.
     pub(crate) fn handle_rtcp(&mut self, moment: Moment, source: SocketAddr, data: &[u8]) {
-        let believed = self.gate.believes_rtcp(source) && data.len() <= MAX_PACKET;
-        let Some(learned) = believed.then(|| rtcp::read(data, self.ssrc)).flatten() else {
-            self.stats.rtcp_dropped += 1;
-            return;
+        self.take_rtcp(moment, source, data, false);
+    }
+
+    fn take_rtcp(&mut self, moment: Moment, source: SocketAddr, data: &[u8], multiplexed: bool) {
+        self.ledger.moment = moment;
+        let believed = data.len() <= MAX_PACKET && self.up.gate.believes_rtcp(source, multiplexed);
+        let mut plain = [0; MAX_PACKET];
+        let data = match &mut self.srtp {
+            Some(srtp) if believed => match srtp.open_rtcp(data, &mut plain) {
+                Ok(length) => &plain[..length],
+                Err(why) => return count_refused(&mut self.ledger.stats, why),
+            },
+            Some(_) | None => data,
         };
-        self.stats.rtcp_in += 1;
-        if let Some((ssrc, ntp)) = learned.sender_report {
-            self.their_report = Some((ssrc, ntp, moment.call.as_us()));
-        }
-        if let Some(lost) = learned.lost {
-            self.stats.remote_lost = u64::from(lost);
-        }
-        if let Some((last, delay)) = learned.echo {
-            let now = rtcp::ntp_middle(rtcp::ntp(moment.wall_us));
-            let round_trip = now.wrapping_sub(last).wrapping_sub(delay);
-            // A clock step can make it negative or absurd; more than a minute is neither.
-            if round_trip < 60 << 16 {
-                self.stats.rtt_us = (u64::from(round_trip) * 1_000_000) >> 16;
+        match believed.then(|| self.reports.handle(&mut self.ledger, data)).flatten() {
+            Some(learned) => {
+                self.ledger.stats.rtcp_in += 1;
+                self.up.control(&self.ledger, &learned);
             }
+            None => self.ledger.stats.rtcp_dropped += 1,
         }
     }
 
-    /// One tick: a frame up when `hear`, a frame down, and whatever time brings. `missed` ticks before this one
-    /// never happened. True when the agent should be woken.
-    pub(crate) fn tick(&mut self, moment: Moment, missed: u64, hear: bool, bank: &mut SpectralBank) -> bool {
-        self.moment = moment;
-        self.facts.flush();
+    /// Begins a tick: orders are carried out, and whatever time brings.
+    pub(crate) fn begin(&mut self, moment: Moment, chain: &mut UplinkChain) {
+        self.ledger.moment = moment;
+        self.ledger.facts.flush();
         if self.state == State::Live {
-            self.apply_updates();
+            self.take_orders(chain);
             if let Some(cause) = self.shared.asked_end() {
                 self.finish(cause);
-            } else if self.facts.overflowed() {
+            } else if self.ledger.facts.overflowed() {
                 self.finish(EndCause::Failed);
-            } else if self.media_timed_out() {
+            } else if self.up.timed_out(&self.ledger) {
                 self.finish(EndCause::MediaTimeout);
             }
         }
         #[cfg(test)]
         assert!(!self.explode, "a defect in the processing of one leg");
+    }
+
+    /// A frame down: what the agent says, limited, in line to be sent. `missed` ticks before it never happened.
+    pub(crate) fn say(&mut self, chain: &mut DownlinkChain, missed: u64) {
+        if self.state != State::Live {
+            return;
+        }
+        self.ledger.stats.ticks_skipped += missed;
+        self.taps.begin(missed);
+        let reachable = self.up.gate.destination().is_some();
+        if self.down.say(&mut self.ledger, reachable, missed) {
+            self.dsp.rearm();
+        }
+        if let Some(conference) = &mut self.conference {
+            self.down.join(conference);
+        }
+        chain.process(&mut [DownlinkFrame { leg: &mut self.dsp, pcm: self.down.frame() }]);
+        self.down.beep(&mut self.taps);
+        self.down.line_up();
+    }
+
+    /// A frame up out of the jitter buffer. `missed` ticks before it never happened.
+    pub(crate) fn pull(&mut self, missed: u64) {
         if self.state == State::Live {
-            self.skip(missed);
-            let samples = (self.jitter.rate() / 50) as usize;
-            let (mut heard, mut said) = ([0; TICK_SAMPLES], [0; TICK_SAMPLES]);
-            if hear && self.media_started {
-                self.hear(&mut heard[..samples], bank);
+            self.up.pull(&mut self.ledger, missed);
+        }
+    }
+
+    /// The frame of this tick for the worker's chain; `None` when the leg is over.
+    pub(crate) fn uplink_frame(&mut self) -> Option<UplinkFrame<'_>> {
+        (self.state == State::Live).then(|| self.up.frame(&mut self.dsp))
+    }
+
+    /// Makes the frame and the leg's part of the chain whole again after the chain has failed on a batch.
+    pub(crate) fn recover(&mut self, chain: &mut UplinkChain) {
+        chain.recover(&mut self.dsp);
+        self.up.restore();
+    }
+
+    /// Ends a tick: hands up what was heard, with what was found in it, and publishes what is to be seen from outside.
+    /// True when the agent should be woken.
+    pub(crate) fn publish(&mut self, chain: &UplinkChain, report: &UplinkReport, said: bool) -> bool {
+        if self.state == State::Live {
+            self.tell_sound(chain);
+            if said && self.taps.record(self.up.heard(), self.down.frame()) {
+                self.ledger.stats.recording_dropped += 1;
             }
-            self.say(&mut said[..samples]);
-            if let Some(tap) = &mut self.tap
-                && tap.record(&heard[..samples], &said[..samples])
-            {
-                self.stats.recording_dropped += 1;
+            if let Some(conference) = &mut self.conference {
+                // A visit without a frame, as after a move to a later phase, is no silence.
+                let cleaned = self.up.cleaned();
+                if !cleaned.is_empty() {
+                    conference.say(cleaned);
+                }
             }
-            if moment.call.as_us() >= self.report_at {
-                self.report_at = moment.call.as_us() + REPORT_EVERY_US;
-                self.report_due = true;
+            self.up.hand_up(&mut self.ledger, report, chain.delay_us(&self.dsp));
+            self.reports.tick(&mut self.ledger, &self.up);
+        }
+        self.count();
+        self.has_news()
+    }
+
+    /// The next packet to send, until there is none.
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
+        let Some(to) = self.up.gate.destination() else {
+            self.down.forget_pending();
+            self.reports.forget();
+            return None;
+        };
+        let rtcp_to = self.up.gate.rtcp_destination();
+        if self.state == State::Live {
+            // Reports on the same port keep its bindings open, too.
+            let multiplexed = rtcp_to.is_some_and(|(_, multiplexed)| multiplexed);
+            let mut made = self.down.poll(&mut self.ledger, self.srtp.as_deref_mut());
+            if made.is_none() && !multiplexed {
+                made = self.down.keepalive(&mut self.ledger, self.srtp.as_deref_mut());
+            }
+            if let Some(length) = made {
+                return Some(Transmit { to, rtcp: false, data: self.down.packet(length) });
             }
         }
-        self.publish();
-        self.facts.take_sent() | std::mem::take(&mut self.woke)
+        let (to, multiplexed) = rtcp_to?;
+        let (timestamp, sends) = (self.down.timestamp, self.down.is_sending());
+        let data = self.reports.poll(&mut self.ledger, &mut self.up, timestamp, sends)?;
+        let rtcp = !multiplexed;
+        let Some(srtp) = &mut self.srtp else { return Some(Transmit { to, rtcp, data }) };
+        self.report.get_mut(..data.len())?.copy_from_slice(data);
+        let length = srtp.protect_rtcp(&mut self.report, data.len())?;
+        Some(Transmit { to, rtcp, data: self.report.get(..length)? })
     }
 
     /// Ends the leg because its processing failed.
     pub(crate) fn fail(&mut self) {
         if self.state == State::Live {
             self.finish(EndCause::Failed);
-            self.publish();
+            self.count();
+            self.has_news();
         }
     }
 
     /// Counts a packet that the operating system did not take.
     pub(crate) fn count_send_error(&mut self) {
-        self.stats.send_errors += 1;
+        self.ledger.stats.send_errors += 1;
+    }
+
+    /// Whether the leg is not over.
+    pub(crate) const fn is_live(&self) -> bool {
+        matches!(self.state, State::Live)
     }
 
     /// Whether everything is over and delivered.
     pub(crate) fn is_done(&self) -> bool {
         match self.state {
             State::Live => false,
-            State::Over(since) => self.facts.is_empty() || self.moment.call.since_us(since) >= LINGER_US,
+            State::Over(since) => self.ledger.facts.is_empty() || self.ledger.moment.call.since_us(since) >= LINGER_US,
         }
     }
 
     /// The arrival of the first packet, once.
     pub(crate) fn take_first_arrival(&mut self) -> Option<u64> {
-        self.first_arrival.take()
+        self.up.take_first_arrival()
     }
 
-    /// Whether the leg's ticks come too late or too early after its packets, by the fastest tenth of the last second;
-    /// `None` until as many frames were measured. Single ticks that were late do not count.
+    /// Whether the leg's ticks come too late or too early after its packets, once a second.
     pub(crate) fn take_drift(&mut self) -> Option<Drift> {
-        if self.frames_measured < DRIFT_FRAMES {
-            return None;
-        }
-        let (slack, enough) = (self.frames_slack, self.frames_enough);
-        self.restart_drift();
-        if slack >= DRIFT_FRAMES / 10 {
-            Some(Drift::TickLate)
-        } else if enough < DRIFT_FRAMES / 10 {
-            Some(Drift::TickEarly)
-        } else {
-            None
-        }
+        self.up.drift.take()
     }
 
     /// Measures anew: the leg's ticks have moved.
     pub(crate) fn restart_drift(&mut self) {
-        (self.frames_measured, self.frames_slack, self.frames_enough) = (0, 0, 0);
+        self.up.drift = drift::DriftMeter::default();
     }
 
-    fn begin_stream(&mut self, arrival_us: u64) {
-        self.jitter.reset();
-        self.dtmf.reset();
-        self.reception = Reception::default();
-        self.stats.ssrc_changes += 1;
-        self.facts.push(LegFact::SsrcChanged { at: CallTime(arrival_us) });
-    }
-
-    fn accept(&mut self, arrival_us: u64, packet: &RtpPacket<'_>, is_audio: bool, is_event: bool) {
-        if !self.media_started {
-            self.media_started = true;
-            self.first_arrival = Some(arrival_us);
-            self.facts.push(LegFact::MediaStarted { at: CallTime(arrival_us) });
+    /// Marks the call as ready when a frame or a fact went up since the last look, and says so.
+    fn has_news(&mut self) -> bool {
+        let news = self.ledger.facts.take_sent() | self.up.take_woke();
+        if news {
+            self.ready.mark();
         }
-        self.stats.packets_in += 1;
-        self.stats.bytes_in += packet.payload_len() as u64;
-        self.reception.packet(packet.sequence_number(), packet.timestamp(), arrival_us, self.spec.codec.clock_rate());
-        if is_event {
-            match self.dtmf.handle(packet.timestamp(), packet.payload()) {
-                Event::Digit(digit) => {
-                    self.stats.dtmf_digits += 1;
-                    self.facts.push(LegFact::Dtmf { digit, at: CallTime(arrival_us) });
+        news
+    }
+
+    fn take_orders(&mut self, chain: &mut UplinkChain) {
+        // What was replaced must have room on its way back: freeing it here would take time.
+        while self.owner.spent.slots() > 0
+            && let Ok(mut order) = self.owner.orders.pop()
+        {
+            match &mut order {
+                LegOrder::Media { spec, codec, srtp } => self.renegotiate(spec, codec.as_deref_mut(), srtp),
+                LegOrder::Conference(seat) => {
+                    std::mem::swap(&mut self.conference, seat);
+                    // Its memory is freed elsewhere and later; its place is free now.
+                    seat.iter_mut().for_each(|seat| seat.leave());
                 }
-                Event::Known => {}
-                Event::Malformed => self.stats.dropped_malformed += 1,
+                LegOrder::Sound { sound, change } => {
+                    if chain.apply(&mut self.dsp, change) {
+                        self.up.feed = sound.feed;
+                        self.up.hold_ms = sound.hold_ms;
+                        self.down.comfort_noise = sound.comfort_noise;
+                        self.told_denoiser = None;
+                    }
+                }
             }
-        }
-        let outcome = self.jitter.insert(&Packet {
-            seq: packet.sequence_number(),
-            timestamp: packet.timestamp(),
-            arrival: arrival_us,
-            marker: packet.marker_bit(),
-            payload: if is_audio { packet.payload() } else { &[] },
-        });
-        if outcome == Inserted::Oversize {
-            self.stats.dropped_size += 1;
+            // There was room.
+            let _ = self.owner.spent.push(order);
         }
     }
 
-    fn apply_updates(&mut self) {
-        while let Ok(spec) = self.updates.pop() {
-            let now = self.moment.call;
-            self.gate.signal(spec.remote, now.as_us());
-            if spec.codec != self.spec.codec {
-                self.codec = LegCodec(spec.codec);
-                *self.jitter.decoder_mut() = self.codec;
-                self.jitter.reset();
-            }
-            // Whoever comes back from hold gets the whole time-out again.
-            self.last_media = self.last_media.max(now);
-            self.spec = spec;
+    fn renegotiate(&mut self, spec: &mut MediaSpec, codec: Option<&mut LegCodec>, srtp: &mut Option<Box<Srtp>>) {
+        std::mem::swap(&mut self.ledger.spec, spec);
+        if let Some(LegCodec { encoder, jitter }) = codec {
+            self.down.swap_codec(encoder);
+            self.up.swap_jitter(jitter);
         }
+        match (&mut self.srtp, srtp) {
+            (Some(ours), Some(next)) => ours.rekey(next),
+            (Some(_), None) if self.ledger.spec.srtp.is_some() => {}
+            (ours, next) => std::mem::swap(ours, next),
+        }
+        self.up.renegotiate(&self.ledger);
     }
 
-    fn media_timed_out(&self) -> bool {
-        self.media_timeout_us > 0
-            && matches!(self.spec.direction, Direction::SendRecv | Direction::RecvOnly)
-            && self.moment.call.since_us(self.last_media) >= self.media_timeout_us
+    /// Reports the engine at work when it is another than before.
+    fn tell_sound(&mut self, chain: &UplinkChain) {
+        let denoiser = chain.denoiser(&self.dsp);
+        if self.told_denoiser != Some(denoiser) {
+            self.told_denoiser = Some(denoiser);
+            self.ledger.facts.push(LegFact::SoundApplied {
+                denoiser: denoiser_name(denoiser),
+                detector: DETECTOR,
+                shed: denoiser != self.dsp.sound().denoiser,
+                at: self.ledger.moment.call,
+            });
+        }
     }
 
     fn finish(&mut self, cause: EndCause) {
-        let now = self.moment.call;
-        self.playback.abandon(now, &mut self.facts);
-        self.facts.push(LegFact::Ended { cause, at: now });
+        let now = self.ledger.moment.call;
+        let sent = self.down.is_sending() || self.ledger.stats.packets_out > 0;
+        self.down.abandon(now, &mut self.ledger.facts);
+        self.tell_quality();
+        self.ledger.facts.push(LegFact::Ended { cause, at: now });
         self.state = State::Over(now);
-        self.bye_due = self.sending || self.stats.packets_out > 0;
-        self.pending_len = 0;
+        if let Some(conference) = &mut self.conference {
+            conference.leave();
+        }
+        if sent {
+            self.reports.say_goodbye();
+        }
         self.shared.set_over();
     }
 
-    /// Keeps time across ticks that were too late to be caught up.
-    fn skip(&mut self, missed: u64) {
-        if missed > 0 {
-            let samples = missed * u64::from(self.jitter.rate() / 50);
-            self.position += samples;
-            self.timestamp = self.timestamp.wrapping_add(samples as u32);
-            self.stats.ticks_skipped += missed;
+    /// What the media was like, if there was any.
+    fn tell_quality(&mut self) {
+        self.reports.rate(&mut self.ledger, &self.up);
+        self.up.count(&mut self.ledger);
+        let stats = &self.ledger.stats;
+        if stats.packets_in + stats.packets_out == 0 {
+            return;
         }
+        let quality = MediaQuality {
+            packets_in: stats.packets_in,
+            lost_in: stats.lost,
+            jitter_in_us: stats.jitter_us,
+            mos_in: stats.mos_in,
+            packets_out: stats.packets_out,
+            lost_out: stats.remote_lost,
+            jitter_out_us: stats.remote_jitter_us,
+            mos_out: stats.mos_out,
+            round_trip_us: stats.rtt_us,
+        };
+        self.ledger.facts.push(LegFact::Quality { quality, at: self.ledger.moment.call });
     }
 
-    fn hear(&mut self, pcm: &mut [i16], bank: &mut SpectralBank) {
-        let info = self.jitter.get(self.moment.due.as_us(), pcm);
-        let activity = self.judge(pcm, bank);
-        self.measure(&info);
-        // A frame never exceeds the ring's frame size, so the error cannot happen.
-        if let Ok(mut frame) = UpFrame::new(pcm, self.jitter.rate(), self.position, CallTime(info.arrival)) {
-            frame.vad =
-                VadMark { speech: activity.speech, confidence: activity.confidence, level_dbfs: activity.level_dbfs };
-            frame.concealed = info.kind != FrameKind::Decoded;
-            if self.up.push(frame).is_ok() {
-                self.woke = true;
-            } else {
-                self.stats.up_dropped += 1;
-            }
-        }
-        self.position += pcm.len() as u64;
-        self.frames = self.frames.wrapping_add(1);
-        if self.frames.is_multiple_of(LEVEL_EVERY) {
-            let report = LevelReport {
-                at: self.moment.call,
-                level_dbfs: activity.level_dbfs,
-                noise_dbfs: activity.noise_dbfs,
-                speech: activity.speech,
-            };
-            // Levels may be dropped.
-            let _ = self.levels.push(report);
-        }
-    }
-
-    fn judge(&self, pcm: &[i16], bank: &mut SpectralBank) -> Activity {
-        let Some(slot) = self.vad else { return Activity::default() };
-        let mut samples = [0.0; TICK_SAMPLES];
-        for (slot, sample) in samples.iter_mut().zip(pcm) {
-            *slot = to_f32(*sample);
-        }
-        let mut batch = [VadFrame { slot, pcm: &samples[..pcm.len()], activity: Activity::default() }];
-        bank.process(&mut batch);
-        batch[0].activity
-    }
-
-    fn measure(&mut self, info: &FrameInfo) {
-        if info.kind == FrameKind::Decoded {
-            self.stats.delay_us = info.delay;
-            let spare = info.delay as i64 - self.jitter.target_delay_us() as i64;
-            self.frames_measured += 1;
-            self.frames_slack += u32::from(spare > SLACK_US);
-            self.frames_enough += u32::from(spare >= SCARCE_US);
-        }
-    }
-
-    fn publish(&mut self) {
-        let jitter = self.jitter.stats();
-        self.stats.lost = jitter.lost;
-        self.stats.late = jitter.late;
-        self.stats.duplicate = jitter.duplicate;
-        self.stats.dropped_overrun = jitter.overrun + jitter.suspect;
-        self.stats.concealed_ms = jitter.concealed_samples * 1000 / u64::from(self.jitter.rate());
-        self.stats.target_delay_us = self.jitter.target_delay_us();
-        self.stats.jitter_us = self.reception.jitter_us(self.spec.codec.clock_rate());
-        self.stats.down_dropped = self.playback.dropped();
-        self.shared.stats.store(&self.stats);
+    fn count(&mut self) {
+        self.up.count(&mut self.ledger);
+        self.ledger.stats.down_dropped = self.down.dropped();
+        self.shared.stats.store(&self.ledger.stats);
     }
 }
 
-/// Sixteen characters that identify this leg to RTCP and nothing else.
-fn cname(seed: &[u8; 32]) -> [u8; 16] {
-    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    std::array::from_fn(|n| LETTERS[usize::from(seed[16 + n] & 31)])
+fn count_refused(stats: &mut LegStats, why: Refused) {
+    match why {
+        Refused::Malformed => stats.dropped_malformed += 1,
+        Refused::Replayed => stats.srtp_replayed += 1,
+        Refused::Forged => stats.srtp_forged += 1,
+    }
+}
+
+/// The name of an engine in facts and metrics.
+pub(crate) const fn denoiser_name(denoiser: Denoiser) -> &'static str {
+    match denoiser {
+        Denoiser::Off => "off",
+        Denoiser::Economy => "economy",
+        Denoiser::Lanes => "lanes",
+        Denoiser::Reference => "reference",
+    }
 }
 
 #[cfg(test)]

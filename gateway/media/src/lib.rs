@@ -1,4 +1,4 @@
-//! The media plane: RTP and RTCP, the 20 ms tick, and recording.
+//! The media plane: RTP and RTCP, the 20 ms tick, and the taps that listeners have both voices from.
 //!
 //! A few operating-system threads own all the sockets of their calls. Every 5 ms a worker serves a quarter of them:
 //! receive, check, buffer, decode and judge on the way up; clear, resample, encode and send on the way down. Nothing
@@ -9,31 +9,41 @@
 //! [`attach`](MediaPlane::attach) the leg when the far end's description is known.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
+mod burst;
 mod codec;
+mod conference;
 mod config;
-mod dtmf;
+pub mod dtmf;
 mod error;
 mod facts;
 mod handle;
 mod leg;
+mod link;
 mod plane;
 mod playback;
 mod ports;
-mod recorder;
+mod quality;
 mod reports;
-mod rtcp;
+pub mod rtcp;
 mod signal;
 mod source;
+mod srtp;
 mod stats;
+mod stream;
 mod sys;
-mod wav;
+mod tapping;
+mod totals;
 mod worker;
 
-pub use config::{Idle, LegStart, MediaConfig, SourcePolicy};
+pub use conference::{Conference, MAX_CONFERENCE};
+pub use config::{AddressRange, Feed, Idle, LegSound, LegStart, MediaConfig, SourcePolicy};
 pub use error::MediaError;
 pub use handle::LegHandle;
+pub use leg::DETECTOR;
+pub use link::Link;
 pub use plane::MediaPlane;
 pub use ports::LegSocket;
-pub use recorder::RecordingStatus;
 pub use signal::PhaseSignal;
 pub use stats::{LegStats, WorkerStats};
+pub use stream::StreamLink;
+pub use totals::{LegTotals, OPINION_BOUNDS};

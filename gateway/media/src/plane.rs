@@ -8,25 +8,28 @@ use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 use trunkline_dsp::resample;
-use trunkline_leg::{AgentEnd, CallTime, leg_rings};
+use trunkline_leg::{AgentEnd, CallTime, MediaSpec, ReadySet, leg_rings_at};
 
 use crate::config::{LegStart, MediaConfig};
 use crate::error::MediaError;
-use crate::handle::LegHandle;
-use crate::leg::{Leg, Seed};
+use crate::handle::{LegHandle, Owner};
+use crate::leg::{Leg, OwnerEnd, Seed};
+use crate::link::Link;
 use crate::ports::{LegSocket, Ports};
-use crate::recorder::Recording;
 use crate::signal::PhaseSignal;
 use crate::stats::WorkerStats;
-use crate::worker::{Seat, Worker, WorkerShared, monotonic_us};
+use crate::tapping::Taps;
+use crate::totals::{Census, LegTotals};
+use crate::worker::{Doors, Peers, Seat, Worker, WorkerShared, monotonic_us};
 
-/// Time between two rounds of the thread that writes recordings and frees legs.
+/// Time between two rounds of the thread that frees legs.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(100);
-/// Changes of a leg's description that may wait for its tick.
-const UPDATES: usize = 4;
+/// Changes of a leg that may wait for its tick.
+const ORDERS: usize = 4;
+/// Numbers of calls for each leg: an agent keeps its number until its record is durable, after the leg is gone.
+const SLOTS_PER_LEG: usize = 2;
 
-/// The media plane. Clones share it; when the last is dropped, every leg ends, recordings are completed and the
-/// threads are joined.
+/// The media plane. Clones share it; when the last is dropped, every leg ends and the threads are joined.
 #[derive(Debug, Clone)]
 pub struct MediaPlane(Arc<Plane>);
 
@@ -34,8 +37,10 @@ pub struct MediaPlane(Arc<Plane>);
 struct Plane {
     config: MediaConfig,
     ports: Arc<Ports>,
+    census: Arc<Mutex<Census>>,
     workers: Vec<WorkerHandle>,
-    recordings: Option<mpsc::Sender<Recording>>,
+    /// Dropped to end the housekeeper.
+    alive: Option<mpsc::Sender<()>>,
     housekeeper: Option<JoinHandle<()>>,
 }
 
@@ -44,6 +49,7 @@ struct WorkerHandle {
     shared: Arc<WorkerShared>,
     arrivals: Mutex<Producer<Box<Seat>>>,
     signal: PhaseSignal,
+    ready: ReadySet,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -62,30 +68,29 @@ impl MediaPlane {
         }
         let ports = Arc::new(Ports::new(config.bind_ip, &config.ports)?);
         // Filters are made here, so that no leg has to make one while it plays.
-        for (from, to) in resample::RATES.into_iter().map(|rate| (rate, 8000)) {
+        for (from, to) in resample::RATES.into_iter().flat_map(|rate| [(rate, 8000), (rate, 16_000)]) {
             if resample::prepare(from, to).is_err() {
                 tracing::warn!(from, to, "no filter for a rate that agents may use");
             }
         }
         let mut workers = Vec::with_capacity(config.workers);
         let mut departures = Vec::with_capacity(config.workers);
-        for index in 0..config.workers {
-            let (worker, gone) = start_worker(index, &config)?;
+        let shared: Vec<_> = (0..config.workers).map(|_| Arc::new(WorkerShared::default())).collect();
+        let signals: Vec<_> =
+            (0..config.workers).map(|_| PhaseSignal::new()).collect::<Result<_, _>>().map_err(MediaError::Start)?;
+        for peers in Peers::connect(&shared, config.max_legs_per_worker) {
+            let (worker, gone) = start_worker(peers, &shared, &signals, &config)?;
             workers.push(worker);
             departures.push(gone);
         }
-        let (recordings, incoming) = mpsc::channel();
+        let (alive, gone) = mpsc::channel();
+        let census = Arc::<Mutex<Census>>::default();
+        let kept = Arc::clone(&census);
         let housekeeper = std::thread::Builder::new()
-            .name("tl-recorder".to_owned())
-            .spawn(move || keep_house(&incoming, departures))
+            .name("tl-media-free".to_owned())
+            .spawn(move || keep_house(&gone, departures, &kept))
             .map_err(MediaError::Start)?;
-        Ok(Self(Arc::new(Plane {
-            config,
-            ports,
-            workers,
-            recordings: Some(recordings),
-            housekeeper: Some(housekeeper),
-        })))
+        Ok(Self(Arc::new(Plane { config, ports, census, workers, alive: Some(alive), housekeeper: Some(housekeeper) })))
     }
 
     /// Binds a port pair for a leg that will be attached, or not, later.
@@ -98,15 +103,27 @@ impl MediaPlane {
         self.0.ports.allocate(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
-    /// Starts a leg on `socket`. Its worker serves it from its next tick on; this call does not wait for that.
+    /// Port pairs that calls could have now; `None` when the operating system chooses them.
+    #[must_use]
+    pub fn free_pairs(&self) -> Option<usize> {
+        self.0.ports.free_pairs()
+    }
+
+    /// Port pairs of the range in all; `None` when the operating system chooses them.
+    #[must_use]
+    pub fn port_pairs(&self) -> Option<usize> {
+        self.0.ports.pairs()
+    }
+
+    /// Starts a leg on `link`. Its worker serves it from its next tick on; this call does not wait for that.
     ///
     /// # Errors
-    /// [`MediaError::Full`] when every worker has its number of legs, [`MediaError::Recording`] when the file cannot
-    /// be created, [`MediaError::PacketTime`] for one that cannot be paced.
-    pub fn attach(&self, socket: LegSocket, start: LegStart) -> Result<(AgentEnd, LegHandle), MediaError> {
-        check_packet_time(start.spec.ptime_ms)?;
+    /// [`MediaError::Full`] when every worker has its number of legs, [`MediaError::Overloaded`] when none has time for
+    /// another, [`MediaError::PacketTime`] for one that the codec cannot be sent in.
+    pub fn attach(&self, link: impl Into<Link>, start: LegStart) -> Result<(AgentEnd, LegHandle), MediaError> {
+        check_packet_time(&start.spec)?;
         let index = self.reserve()?;
-        let seated = self.seat(index, socket, start);
+        let seated = self.seat(index, link.into(), start);
         if seated.is_err() {
             self.0.workers[index].shared.legs.fetch_sub(1, Ordering::AcqRel);
         }
@@ -134,6 +151,15 @@ impl MediaPlane {
         self.0.workers[worker].signal.clone()
     }
 
+    /// The calls of worker `worker`, by the number of their [`AgentEnd::slot`], that have something for their agent.
+    ///
+    /// # Panics
+    /// When there is no such worker.
+    #[must_use]
+    pub fn ready(&self, worker: usize) -> ReadySet {
+        self.0.workers[worker].ready.clone()
+    }
+
     /// Counters of worker `worker`.
     ///
     /// # Panics
@@ -143,12 +169,37 @@ impl MediaPlane {
         self.0.workers[worker].shared.stats.load()
     }
 
-    /// Takes a place on the worker with the fewest legs.
+    /// Sums over all legs, as of the last tick of each.
+    #[must_use]
+    pub fn totals(&self) -> LegTotals {
+        self.0.census.lock().unwrap_or_else(PoisonError::into_inner).totals()
+    }
+
+    /// Refuses a leg that no worker could serve, before anything is done for it: ask before answering a call.
+    ///
+    /// # Errors
+    /// [`MediaError::Full`] and [`MediaError::Overloaded`], as [`MediaPlane::attach`].
+    pub fn check_room(&self) -> Result<(), MediaError> {
+        self.emptiest().map(drop)
+    }
+
+    /// The worker with the fewest legs among those that take any, and how many it has; load breaks ties.
+    fn emptiest(&self) -> Result<(usize, usize), MediaError> {
+        let max = self.0.config.max_legs_per_worker;
+        let takes = |worker: &WorkerHandle| !worker.shared.refuses.load(Ordering::Acquire);
+        let legs = |worker: &WorkerHandle| worker.shared.legs.load(Ordering::Acquire);
+        let by_legs = |worker: &WorkerHandle| (legs(worker), worker.shared.load.load(Ordering::Relaxed));
+        let taking = self.0.workers.iter().enumerate().filter(|(_, worker)| takes(worker));
+        let (index, worker) = taking.min_by_key(|(_, worker)| by_legs(worker)).ok_or(MediaError::Overloaded)?;
+        let legs = legs(worker);
+        if legs >= max { Err(MediaError::Full { max }) } else { Ok((index, legs)) }
+    }
+
+    /// Takes a place on the emptiest worker.
     fn reserve(&self) -> Result<usize, MediaError> {
         let max = self.0.config.max_legs_per_worker;
-        let legs = |worker: &WorkerHandle| worker.shared.legs.load(Ordering::Acquire);
-        let emptiest = self.0.workers.iter().enumerate().min_by_key(|(_, worker)| legs(worker));
-        let (index, worker) = emptiest.ok_or(MediaError::Full { max })?;
+        let (index, _) = self.emptiest()?;
+        let worker = &self.0.workers[index];
         if worker.shared.legs.fetch_add(1, Ordering::AcqRel) >= max {
             worker.shared.legs.fetch_sub(1, Ordering::AcqRel);
             return Err(MediaError::Full { max });
@@ -156,31 +207,31 @@ impl MediaPlane {
         Ok(index)
     }
 
-    fn seat(&self, index: usize, sockets: LegSocket, start: LegStart) -> Result<(AgentEnd, LegHandle), MediaError> {
+    fn seat(&self, index: usize, link: Link, mut start: LegStart) -> Result<(AgentEnd, LegHandle), MediaError> {
         let worker = &self.0.workers[index];
-        let (media, agent) = leg_rings(start.rings);
-        let (updates, incoming) = RingBuffer::new(UPDATES);
+        let slot = worker.ready.claim().ok_or(MediaError::Full { max: self.0.config.max_legs_per_worker })?;
+        let (media, agent) = leg_rings_at(start.rings, slot);
+        let (orders, incoming) = RingBuffer::new(ORDERS);
+        // One more than can wait: what was replaced meanwhile.
+        let (outgoing, spent) = RingBuffer::new(ORDERS + 1);
         let elapsed_us = u64::try_from(start.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let epoch_us = monotonic_us().saturating_sub(elapsed_us);
         let rate = start.spec.codec.sample_rate();
-        let (mut file, mut tap, mut recording) = (None, None, None);
-        if let Some(path) = &start.recording {
-            let made = Recording::create(path, rate, self.0.config.max_recording_s)
-                .map_err(|source| MediaError::Recording { path: path.clone(), source })?;
-            (file, tap, recording) = (Some(made.0), Some(made.1), Some(made.2));
-        }
-        let (leg, shared) = Leg::new(&start, media, incoming, tap, seed()?, CallTime(elapsed_us))
-            .map_err(|_| MediaError::Config { setting: "codec", problem: "has a rate that cannot be resampled" })?;
-        let address = sockets.local_addr();
-        let seat = Box::new(Seat { leg, shared: shared.clone(), sockets, epoch_us, ticks: 0, missed: 0 });
+        let ends = OwnerEnd { orders: incoming, spent: outgoing };
+        let (taps, further) = Taps::new(start.tap.take());
+        let (leg, shared) = Leg::new(&start, media, ends, taps, seed()?, CallTime(elapsed_us))?;
+        let address = link.local_addr();
+        shared.worker.store(index, Ordering::Release);
+        let seat = Box::new(Seat::new(leg, shared.clone(), link, epoch_us, index));
+        // Held until the leg is in it, so that none ends before it is known.
+        let mut census = self.0.census.lock().unwrap_or_else(PoisonError::into_inner);
         let mut arrivals = worker.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         arrivals.push(seat).map_err(|_| MediaError::Full { max: self.0.config.max_legs_per_worker })?;
         drop(arrivals);
-        if let (Some(file), Some(recordings)) = (file, &self.0.recordings) {
-            // The recorder lives as long as the plane, so there is always someone to take it.
-            let _ = recordings.send(file);
-        }
-        Ok((agent, LegHandle { shared, updates: Mutex::new(updates), worker: index, address, recording }))
+        census.begin(Arc::clone(&shared));
+        drop(census);
+        let owner = Mutex::new(Owner { orders, spent, rate, spec: start.spec, sound: start.sound });
+        Ok((agent, LegHandle { shared, owner, taps: Mutex::new(further), agent: index, address }))
     }
 }
 
@@ -192,50 +243,53 @@ impl Drop for Plane {
         for worker in &mut self.workers {
             join(worker.thread.take());
         }
-        // With the workers gone every recording is over; the recorder completes them and leaves.
-        self.recordings = None;
+        // The last legs are on their way to it.
+        self.alive = None;
         join(self.housekeeper.take());
     }
 }
 
-/// Refuses packet times that the 20 ms tick cannot pace.
-pub(crate) fn check_packet_time(ptime_ms: u8) -> Result<(), MediaError> {
-    if (10..=60).contains(&ptime_ms) && ptime_ms.is_multiple_of(10) {
+/// Refuses packet times that the 20 ms tick cannot pace or the codec has no frames of.
+pub(crate) fn check_packet_time(spec: &MediaSpec) -> Result<(), MediaError> {
+    if spec.codec.takes_ptime_ms(spec.ptime_ms) {
         Ok(())
     } else {
-        Err(MediaError::PacketTime(ptime_ms))
+        Err(MediaError::PacketTime { ms: spec.ptime_ms, codec: spec.codec })
     }
 }
 
-fn start_worker(index: usize, config: &MediaConfig) -> Result<(WorkerHandle, Consumer<Box<Seat>>), MediaError> {
-    let shared = Arc::new(WorkerShared::default());
-    let signal = PhaseSignal::new().map_err(MediaError::Start)?;
+fn start_worker(
+    peers: Peers,
+    shared: &[Arc<WorkerShared>],
+    signals: &[PhaseSignal],
+    config: &MediaConfig,
+) -> Result<(WorkerHandle, Consumer<Box<Seat>>), MediaError> {
+    let index = peers.index();
+    let (shared, signal) = (shared[index].clone(), signals[index].clone());
     let (arrivals, taken) = RingBuffer::new(config.max_legs_per_worker);
     let (leaving, gone) = RingBuffer::new(config.max_legs_per_worker);
-    let worker = Worker::new(shared.clone(), taken, leaving, signal.clone(), config.max_legs_per_worker);
+    let doors = Doors { arrivals: taken, departures: leaving, peers, signals: signals.to_vec() };
+    let worker = Worker::new(shared.clone(), doors, config.max_legs_per_worker);
     let realtime = config.realtime;
     let thread = std::thread::Builder::new()
         .name(format!("tl-media-{index}"))
         .spawn(move || worker.run(realtime))
         .map_err(MediaError::Start)?;
-    Ok((WorkerHandle { shared, arrivals: Mutex::new(arrivals), signal, thread: Some(thread) }, gone))
+    let ready = ReadySet::new(config.max_legs_per_worker * SLOTS_PER_LEG);
+    Ok((WorkerHandle { shared, arrivals: Mutex::new(arrivals), signal, ready, thread: Some(thread) }, gone))
 }
 
-/// Writes recordings and frees legs that are over, until the plane is gone and every recording complete.
-fn keep_house(incoming: &mpsc::Receiver<Recording>, mut departures: Vec<Consumer<Box<Seat>>>) {
-    let mut recordings: Vec<Recording> = Vec::new();
-    let mut scratch = Vec::new();
+/// Frees legs that are over, until the plane is gone. It touches no disk, so that nothing but this can hold it up.
+fn keep_house(alive: &mpsc::Receiver<()>, mut departures: Vec<Consumer<Box<Seat>>>, census: &Mutex<Census>) {
     loop {
-        let first = incoming.recv_timeout(HOUSEKEEPING_EVERY);
-        let stopping = matches!(first, Err(RecvTimeoutError::Disconnected));
-        recordings.extend(first.ok().into_iter().chain(incoming.try_iter()));
+        let stopping = alive.recv_timeout(HOUSEKEEPING_EVERY) == Err(RecvTimeoutError::Disconnected);
         for gone in &mut departures {
             while let Ok(seat) = gone.pop() {
+                census.lock().unwrap_or_else(PoisonError::into_inner).end(&seat.shared);
                 drop(seat);
             }
         }
-        recordings.retain_mut(|recording| !recording.advance(&mut scratch));
-        if stopping && recordings.is_empty() {
+        if stopping {
             return;
         }
     }

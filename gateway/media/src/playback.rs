@@ -1,10 +1,11 @@
 //! What the agent says, on its way to the wire: frames from the ring become exactly one frame per tick, at the leg's
 //! rate, and every utterance is accounted for by facts.
 
-use rtrb::Consumer;
+use std::collections::VecDeque;
+
 use trunkline_dsp::fade::{fade_in, fade_out};
 use trunkline_dsp::resample::Resampler;
-use trunkline_leg::{CallTime, DownFrame, LegFact, MAX_FRAME_SAMPLES, Playout, PlayoutPosition, Utterance};
+use trunkline_leg::{CallTime, DownHead, FrameConsumer, LegFact, MAX_FRAME_SAMPLES, Playout, Utterance};
 
 use crate::facts::FactQueue;
 
@@ -14,6 +15,8 @@ const FADE_MS: u32 = 5;
 const RAMP_MS: u32 = 2;
 /// Samples waiting at the leg's rate: a frame of 960 at 8 kHz on a 16 kHz leg, a filter's tail and a partial frame.
 const QUEUE: usize = 2 * MAX_FRAME_SAMPLES + 1024;
+/// Marks that may stand in the queue; more frames than that are never in it.
+const MARKS: usize = 8;
 
 /// Where the sound of a sent frame came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +33,8 @@ pub(crate) enum Played {
 #[derive(Debug, Clone, Copy)]
 struct Current {
     utterance: Utterance,
-    /// Samples sent, at the leg's rate.
+    /// Samples taken into the queue and sent, at the leg's rate.
+    taken: u64,
     sent: u64,
     /// Whether its last frame was taken from the ring.
     complete: bool,
@@ -39,7 +43,7 @@ struct Current {
 #[derive(Debug)]
 pub(crate) struct Playback {
     rate: u32,
-    ring: Consumer<DownFrame>,
+    ring: FrameConsumer<DownHead>,
     playout: Playout,
     resampler: Resampler,
     /// Sound of the current utterance at the leg's rate, `queue[from..to]`.
@@ -47,6 +51,8 @@ pub(crate) struct Playback {
     from: usize,
     to: usize,
     current: Option<Current>,
+    /// Marks of the current utterance and the samples of it after which they stand, in order.
+    marks: VecDeque<(u32, u64)>,
     /// The highest utterance that was finished or cut.
     closed: Utterance,
     generation: u32,
@@ -54,14 +60,19 @@ pub(crate) struct Playback {
     held: bool,
     /// The frame before had sound.
     sounding: bool,
+    paused: bool,
+    /// An utterance began since it was asked.
+    began: bool,
     dropped: u64,
+    /// When the frame in work should leave.
+    due: CallTime,
 }
 
 impl Playback {
     /// Plays at `rate` (8000 or 16000 Hz) what comes through `ring`.
     pub(crate) fn new(
         rate: u32,
-        ring: Consumer<DownFrame>,
+        ring: FrameConsumer<DownHead>,
         playout: Playout,
     ) -> Result<Self, trunkline_dsp::resample::RateError> {
         Ok(Self {
@@ -74,10 +85,14 @@ impl Playback {
             from: 0,
             to: 0,
             current: None,
+            marks: VecDeque::with_capacity(MARKS),
             closed: 0,
             held: false,
             sounding: false,
+            paused: false,
+            began: false,
             dropped: 0,
+            due: CallTime::ZERO,
         })
     }
 
@@ -86,14 +101,37 @@ impl Playback {
         self.dropped
     }
 
-    /// Fills the frame that is sent at `now`.
-    pub(crate) fn next_frame(&mut self, now: CallTime, facts: &mut FactQueue, out: &mut [i16]) -> Played {
+    /// Records how long sound takes to the far ear, in microseconds; 0 is unknown.
+    pub(crate) fn set_delay_us(&self, delay_us: u64) {
+        self.playout.set_delay_us(delay_us);
+    }
+
+    /// Whether an utterance began since the last call.
+    pub(crate) fn take_began(&mut self) -> bool {
+        std::mem::take(&mut self.began)
+    }
+
+    /// Fills the frame that is sent at `now` and was due at `due`.
+    pub(crate) fn next_frame(
+        &mut self,
+        now: CallTime,
+        due: CallTime,
+        facts: &mut FactQueue,
+        out: &mut [i16],
+    ) -> Played {
+        self.due = due;
         let mut filled = 0;
         let generation = self.playout.generation();
         if generation != self.generation {
             filled = self.cut(generation, now, facts, out);
         }
-        filled = self.play(now, filled, facts, out);
+        let pauses = self.playout.is_paused();
+        if pauses && !self.paused {
+            filled = self.fade_away(now, filled, facts, out);
+        } else if !pauses {
+            filled = self.play(now, filled, facts, out);
+        }
+        self.paused = pauses;
         out[filled..].fill(0);
 
         let speech = filled > 0;
@@ -126,6 +164,7 @@ impl Playback {
             self.refill(wanted, now, facts);
             let Some(mut current) = self.current else { break };
             let ready = self.to - self.from;
+            self.pass_marks(current, now, facts);
             if ready == 0 && current.complete {
                 self.finish(current, now, facts);
                 continue;
@@ -142,13 +181,13 @@ impl Playback {
             let count = ready.min(wanted);
             out[filled..filled + count].copy_from_slice(&self.queue[self.from..self.from + count]);
             self.from += count;
-            filled += count;
             if current.sent == 0 {
                 facts.push(LegFact::PlaybackStarted { utterance: current.utterance, at: now });
+                self.began = true;
             }
-            current.sent += count as u64;
-            self.current = Some(current);
-            self.publish(current);
+            current = self.sent(current, filled, count);
+            filled += count;
+            self.pass_marks(current, now, facts);
         }
         if let Some(current) = self.current
             && current.complete
@@ -189,9 +228,12 @@ impl Playback {
                 }
                 Some(_) => {}
                 None => {
-                    self.current = Some(Current { utterance: frame.utterance, sent: 0, complete: false });
+                    self.current = Some(Current { utterance: frame.utterance, taken: 0, sent: 0, complete: false });
                     self.resampler.reset();
                 }
+            }
+            if self.marks.len() == MARKS {
+                return;
             }
             self.take_frame();
         }
@@ -199,7 +241,7 @@ impl Playback {
 
     /// Moves the frame at the ring's head into the queue.
     fn take_frame(&mut self) {
-        let Ok(frame) = self.ring.peek() else { return };
+        let Ok(frame) = self.ring.pop() else { return };
         if frame.rate != self.resampler.from() {
             // Filters exist since the plane started, so this allocates nothing; an impossible rate is silence.
             match Resampler::new(frame.rate, self.rate) {
@@ -207,15 +249,18 @@ impl Playback {
                 Err(_) => self.dropped += u64::from(!frame.pcm().is_empty()),
             }
         }
+        let before = self.to;
         if frame.rate == self.resampler.from() {
             self.to += self.resampler.process(frame.pcm(), &mut self.queue[self.to..]);
         }
-        let last = frame.last;
-        self.pop();
-        if last {
-            if let Some(current) = &mut self.current {
-                current.complete = true;
+        if let Some(current) = &mut self.current {
+            current.taken += (self.to - before) as u64;
+            current.complete |= frame.last;
+            if frame.mark != 0 && self.marks.len() < MARKS {
+                self.marks.push_back((frame.mark, current.taken));
             }
+        }
+        if frame.last {
             self.flush_filter();
         }
     }
@@ -232,9 +277,9 @@ impl Playback {
         self.generation = generation;
         self.held = false;
         let mut filled = 0;
-        if let Some(mut current) = self.current.take() {
+        if let Some(mut current) = self.current {
             let fade = ((self.rate * FADE_MS / 1000) as usize).min(out.len());
-            let next_belongs = |frame: &DownFrame| frame.utterance == current.utterance;
+            let next_belongs = |frame: &DownHead| frame.utterance == current.utterance;
             if current.sent > 0 && self.to - self.from < fade && self.ring.peek().is_ok_and(next_belongs) {
                 self.queue.copy_within(self.from..self.to, 0);
                 (self.from, self.to) = (0, self.to - self.from);
@@ -245,14 +290,49 @@ impl Playback {
                 filled = fade.min(self.to - self.from);
                 out[..filled].copy_from_slice(&self.queue[self.from..self.from + filled]);
                 fade_out(&mut out[..filled]);
-                current.sent += filled as u64;
-                self.publish(current);
+                current = self.sent(current, 0, filled);
             }
+            self.current = None;
             self.close(current, now, facts);
         }
+        self.marks.clear();
         (self.from, self.to) = (0, 0);
         self.resampler.reset();
         filled
+    }
+
+    /// Pauses: what is being said fades away within this frame and goes on behind it later.
+    fn fade_away(&mut self, now: CallTime, filled: usize, facts: &mut FactQueue, out: &mut [i16]) -> usize {
+        let fade = ((self.rate * FADE_MS / 1000) as usize).min(out.len() - filled);
+        if !self.sounding || self.current.is_none_or(|current| current.sent == 0) {
+            return filled;
+        }
+        self.refill(fade, now, facts);
+        let Some(current) = self.current else { return filled };
+        let count = fade.min(self.to - self.from);
+        out[filled..filled + count].copy_from_slice(&self.queue[self.from..self.from + count]);
+        fade_out(&mut out[filled..filled + count]);
+        self.from += count;
+        self.sent(current, filled, count);
+        filled + count
+    }
+
+    /// Takes note that `count` samples of the current utterance are in the frame in work, from `filled` on.
+    fn sent(&mut self, mut current: Current, filled: usize, count: usize) -> Current {
+        let us = |samples: u64| samples * 1_000_000 / u64::from(self.rate);
+        let before = current.sent;
+        current.sent += count as u64;
+        self.current = Some(current);
+        let (from_us, until_us) = (us(before), us(current.sent));
+        self.playout.sent(current.utterance, from_us, until_us, self.due + us(filled as u64));
+        current
+    }
+
+    /// Reports the marks up to which the utterance was sent.
+    fn pass_marks(&mut self, current: Current, now: CallTime, facts: &mut FactQueue) {
+        while let Some((mark, _)) = self.marks.pop_front_if(|(_, at)| *at <= current.sent) {
+            facts.push(LegFact::MarkReached { utterance: current.utterance, mark, at: now });
+        }
     }
 
     fn finish(&mut self, current: Current, now: CallTime, facts: &mut FactQueue) {
@@ -281,11 +361,6 @@ impl Playback {
         let _ = self.ring.pop();
     }
 
-    fn publish(&self, current: Current) {
-        let position = PlayoutPosition { utterance: current.utterance, sent_ms: self.sent_ms(current) };
-        self.playout.set_position(position);
-    }
-
     fn sent_ms(&self, current: Current) -> u32 {
         u32::try_from(current.sent * 1000 / u64::from(self.rate)).unwrap_or(u32::MAX)
     }
@@ -294,11 +369,12 @@ impl Playback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rtrb::{Producer, RingBuffer};
+    use rtrb::{Consumer, RingBuffer};
+    use trunkline_leg::{DownFrame, FrameProducer, PlayoutPosition, frame_ring};
 
     struct Rig {
         playback: Playback,
-        agent: Producer<DownFrame>,
+        agent: FrameProducer<DownHead>,
         facts: FactQueue,
         seen: Consumer<LegFact>,
         playout: Playout,
@@ -307,7 +383,7 @@ mod tests {
 
     impl Rig {
         fn new() -> Self {
-            let (agent, ring) = RingBuffer::new(50);
+            let (agent, ring) = frame_ring(50, 50 * MAX_FRAME_SAMPLES);
             let (facts, seen) = RingBuffer::new(64);
             let playout = Playout::default();
             Self {
@@ -333,7 +409,7 @@ mod tests {
 
         fn tick(&mut self) -> ([i16; 160], Played) {
             let mut out = [7; 160];
-            let played = self.playback.next_frame(self.now, &mut self.facts, &mut out);
+            let played = self.playback.next_frame(self.now, self.now, &mut self.facts, &mut out);
             self.now = self.now.plus_ms(20);
             (out, played)
         }
@@ -451,5 +527,71 @@ mod tests {
             })
             .collect();
         assert_eq!(finished, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_pause_fades_within_a_frame_and_nothing_of_the_utterance_is_lost() {
+        let mut rig = Rig::new();
+        let ramp: Vec<i16> = (1..=1600).collect();
+        rig.say(1, 8000, &ramp, true);
+        let mut heard = rig.tick().0.to_vec();
+        rig.playout.pause();
+        let (out, _) = rig.tick();
+        assert!(out[40..].iter().all(|sample| *sample == 0) && out[0] > 150);
+        heard.extend(&out[..40]);
+        for _ in 0..10 {
+            assert_eq!(rig.tick(), ([0; 160], Played::Silence));
+        }
+        assert_eq!(rig.playout.position(), PlayoutPosition { utterance: 1, sent_ms: 25 });
+        rig.playout.resume();
+        let (out, played) = rig.tick();
+        assert_eq!(played, Played::Speech { starts: true });
+        assert_eq!((out[0], out[159]), (0, 360), "goes on where it faded, from silence");
+        while let (out, Played::Speech { .. }) = rig.tick() {
+            heard.extend(out);
+        }
+        assert_eq!(rig.playout.position().sent_ms, 200);
+        assert!(matches!(rig.facts()[..], [LegFact::PlaybackStarted { .. }, LegFact::PlaybackFinished { .. }]));
+    }
+
+    #[test]
+    fn a_clear_during_a_pause_cuts() {
+        let mut rig = Rig::new();
+        rig.say(1, 8000, &[1000; 1600], true);
+        rig.tick();
+        rig.playout.pause();
+        rig.tick();
+        rig.playout.clear();
+        rig.say(2, 8000, &[500; 160], true);
+        assert_eq!(rig.tick(), ([0; 160], Played::Silence), "still paused");
+        rig.playout.resume();
+        assert_eq!(rig.tick().0[159], 500, "what follows the clear");
+        let facts = rig.facts();
+        assert_eq!(facts[1], LegFact::PlaybackCut { utterance: 1, sent_ms: 25, at: CallTime::from_ms(40) });
+        assert!(matches!(facts[3], LegFact::PlaybackFinished { utterance: 2, .. }), "{facts:?}");
+    }
+
+    #[test]
+    fn marks_are_reported_once_their_frames_were_sent_and_cut_ones_never() {
+        let mut rig = Rig::new();
+        for n in 1..=5_u32 {
+            let mut frame = DownFrame::new(&[1000; 240], 8000, 1, 0, 0).unwrap();
+            frame.mark = n;
+            rig.agent.push(frame).unwrap();
+        }
+        for _ in 0..5 {
+            rig.tick();
+        }
+        let marks = |facts: Vec<LegFact>| -> Vec<(u32, u64)> {
+            let reached = |fact| match fact {
+                LegFact::MarkReached { mark, at, utterance: 1 } => Some((mark, at.as_ms())),
+                _ => None,
+            };
+            facts.into_iter().filter_map(reached).collect()
+        };
+        assert_eq!(marks(rig.facts()), [(1, 20), (2, 40), (3, 80)]);
+        rig.playout.clear();
+        rig.tick();
+        assert_eq!(marks(rig.facts()), []);
     }
 }

@@ -1,16 +1,26 @@
-//! RTCP (RFC 3550 6): sender reports every 5 s, a BYE at the end, and what the far end reports about us.
+//! RTCP (RFC 3550 6, RFC 3611): sender and receiver reports, names, goodbyes and VoIP metrics, written and read.
 //!
-//! Packets are written by hand into a fixed buffer, because the media path allocates nothing; what arrives is parsed
-//! by `rtcp-types`, which checks every length.
+//! Packets are written by hand into a fixed buffer, because the media path allocates nothing. What arrives is parsed
+//! by `rtcp-types`, which checks every length, but for the blocks of extended reports (`xr`), of which it does not
+//! know the VoIP metrics.
 
-use rtcp_types::{Bye, Compound, Packet, ReceiverReport, ReportBlock, SenderReport};
+use rtcp_types::{Compound, Packet, ReportBlock};
+
+mod interval;
+mod session;
+mod writer;
+mod xr;
+
+pub(crate) use session::{Figures, RtcpSession};
+use writer::Writer;
+pub use xr::VoipMetrics;
 
 use crate::reports::ReceptionReport;
 
 /// Seconds from 1900 (NTP) to 1970 (Unix).
 const NTP_EPOCH_S: u64 = 2_208_988_800;
-/// Large enough for a report with one block, a name and a BYE.
-pub(crate) const BUFFER: usize = 128;
+/// Large enough for a report with one block, a name, an extended report of three blocks, and a goodbye.
+pub(crate) const BUFFER: usize = 192;
 
 /// A wall-clock instant in microseconds since 1970 as an NTP timestamp (RFC 3550 4).
 pub(crate) const fn ntp(wall_us: u64) -> u64 {
@@ -39,93 +49,111 @@ pub(crate) struct Sent {
 pub(crate) struct Heard {
     pub(crate) ssrc: u32,
     pub(crate) report: ReceptionReport,
-    /// Middle of the NTP timestamp of its last sender report, 0 for none.
-    pub(crate) last_report: u32,
-    /// Time since that report arrived, in 1/65536 s.
-    pub(crate) since_report: u32,
+    /// Of its last sender report.
+    pub(crate) last_report: Since,
 }
 
-/// Writes a compound packet: SR (RR before anything was sent), SDES with a CNAME, and BYE when `bye`. Returns its
-/// length.
-pub(crate) fn write(
-    buffer: &mut [u8; BUFFER],
-    sent: &Sent,
-    heard: Option<&Heard>,
-    cname: &[u8; 16],
-    bye: bool,
-) -> usize {
-    let mut writer = Writer { buffer, len: 0 };
-    let reports = u8::from(heard.is_some());
-    let sender = sent.packets > 0;
-    let words = if sender { 6 } else { 1 } + 6 * u16::from(reports);
-    writer.header(reports, if sender { 200 } else { 201 }, words);
-    writer.word(sent.ssrc);
-    if sender {
-        writer.word((sent.ntp >> 32) as u32);
-        writer.word(sent.ntp as u32);
-        writer.word(sent.rtp_timestamp);
-        writer.word(sent.packets);
-        writer.word(sent.bytes);
-    }
-    if let Some(heard) = heard {
-        writer.word(heard.ssrc);
-        writer.word(u32::from(heard.report.fraction_lost) << 24 | heard.report.cumulative_lost);
-        writer.word(heard.report.highest_seq);
-        writer.word(heard.report.jitter);
-        writer.word(heard.last_report);
-        writer.word(heard.since_report);
-    }
-    // SDES: one chunk of SSRC, CNAME item (type, length, 16 bytes) and two zeros to the word.
-    writer.header(1, 202, 6);
-    writer.word(sent.ssrc);
-    writer.bytes(&[1, 16]);
-    writer.bytes(cname);
-    writer.bytes(&[0, 0]);
-    if bye {
-        writer.header(1, 203, 1);
-        writer.word(sent.ssrc);
-    }
-    writer.len
+/// The middle of an NTP timestamp the far end sent, and how long ago it arrived in 1/65536 s; both 0 for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Since {
+    pub(crate) ntp_middle: u32,
+    pub(crate) delay: u32,
 }
 
-struct Writer<'a> {
-    buffer: &'a mut [u8; BUFFER],
-    len: usize,
+/// What goes into the extended report (RFC 3611).
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Extended {
+    /// About the source that is heard.
+    pub(crate) voip: Option<VoipMetrics>,
+    /// Our clock, for a far end that must answer with the delay since: only receivers need it (4.4).
+    pub(crate) reference: Option<u64>,
+    /// The answer to the far end's clock: its SSRC, and since when (4.5).
+    pub(crate) answer: Option<(u32, Since)>,
 }
 
-impl Writer<'_> {
-    fn header(&mut self, count: u8, kind: u8, words: u16) {
-        let [high, low] = words.to_be_bytes();
-        self.bytes(&[0x80 | count, kind, high, low]);
-    }
+/// A compound packet to send.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Report<'a> {
+    pub(crate) sent: Sent,
+    pub(crate) heard: Option<Heard>,
+    pub(crate) extended: Extended,
+    pub(crate) cname: &'a [u8; 16],
+    pub(crate) bye: bool,
+}
 
-    fn word(&mut self, word: u32) {
-        self.bytes(&word.to_be_bytes());
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.buffer.get_mut(self.len..self.len + bytes.len()) {
-            room.copy_from_slice(bytes);
-            self.len += bytes.len();
+impl Report<'_> {
+    /// Writes the packet: SR (RR before anything was sent), SDES with a CNAME, XR when there is something for it, and
+    /// BYE. Returns its length.
+    pub(crate) fn write(&self, buffer: &mut [u8; BUFFER]) -> usize {
+        let Sent { ssrc, ntp, rtp_timestamp, packets, bytes } = self.sent;
+        let mut writer = Writer::new(buffer);
+        let reports = u8::from(self.heard.is_some());
+        let sender = packets > 0;
+        let words = if sender { 6 } else { 1 } + 6 * u16::from(reports);
+        writer.header(reports, if sender { 200 } else { 201 }, words);
+        writer.word(ssrc);
+        if sender {
+            writer.word((ntp >> 32) as u32);
+            writer.word(ntp as u32);
+            writer.word(rtp_timestamp);
+            writer.word(packets);
+            writer.word(bytes);
         }
+        if let Some(heard) = &self.heard {
+            writer.word(heard.ssrc);
+            writer.word(u32::from(heard.report.fraction_lost) << 24 | heard.report.cumulative_lost & 0xff_ffff);
+            writer.word(heard.report.highest_seq);
+            writer.word(heard.report.jitter);
+            writer.word(heard.last_report.ntp_middle);
+            writer.word(heard.last_report.delay);
+        }
+        // SDES: one chunk of SSRC, CNAME item (type, length, 16 bytes) and two zeros to the word.
+        writer.header(1, 202, 6);
+        writer.word(ssrc);
+        writer.bytes(&[1, 16]);
+        writer.bytes(self.cname);
+        writer.bytes(&[0, 0]);
+        xr::write(&mut writer, ssrc, &self.extended);
+        if self.bye {
+            writer.header(1, 203, 1);
+            writer.word(ssrc);
+        }
+        writer.len()
     }
 }
 
 /// What a packet of the far end told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Learned {
+pub struct Learned {
     /// Its sender report: SSRC and middle of the NTP timestamp.
-    pub(crate) sender_report: Option<(u32, u32)>,
-    /// Packets of ours it reports lost.
-    pub(crate) lost: Option<u32>,
-    /// LSR and DLSR of its block about us, for the round trip (RFC 3550 6.4.1); only when it has had a report.
-    pub(crate) echo: Option<(u32, u32)>,
-    /// It says goodbye.
-    pub(crate) bye: bool,
+    pub sender_report: Option<(u32, u32)>,
+    /// Its block about us.
+    pub about_us: Option<AboutUs>,
+    /// Its VoIP metrics about us (RFC 3611 4.7).
+    pub voip: Option<VoipMetrics>,
+    /// Its clock, to be answered (RFC 3611 4.4): SSRC and middle of the NTP timestamp.
+    pub reference: Option<(u32, u32)>,
+    /// Middle of an NTP timestamp of ours and the delay since in 1/65536 s, for the round trip: of its report block
+    /// (RFC 3550 6.4.1) or its answer to our clock (RFC 3611 4.5). Only when it has had one.
+    pub echo: Option<(u32, u32)>,
+    /// A source that it says goodbye for.
+    pub bye: Option<u32>,
+}
+
+/// What the far end reports of what it hears from us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AboutUs {
+    /// Lost since its report before, of 256.
+    pub fraction_lost: u8,
+    /// Lost since we began.
+    pub lost: u32,
+    /// Interarrival jitter in RTP timestamp units.
+    pub jitter: u32,
 }
 
 /// Reads a compound packet; `None` when any part of it is malformed.
-pub(crate) fn read(data: &[u8], our_ssrc: u32) -> Option<Learned> {
+#[must_use]
+pub fn read(data: &[u8], our_ssrc: u32) -> Option<Learned> {
     // Shorter than a header and an SSRC: nothing may be compared with it.
     if data.len() < 8 || !data.len().is_multiple_of(4) {
         return None;
@@ -135,95 +163,43 @@ pub(crate) fn read(data: &[u8], our_ssrc: u32) -> Option<Learned> {
         match packet.ok()? {
             Packet::Sr(report) => {
                 learned.sender_report = Some((report.ssrc(), ntp_middle(report.ntp_timestamp())));
-                sender_blocks(&report, our_ssrc, &mut learned);
+                report.report_blocks().for_each(|block| learned.block(&block, our_ssrc));
             }
-            Packet::Rr(report) => receiver_blocks(&report, our_ssrc, &mut learned),
-            Packet::Bye(bye) => learned.bye |= names_any(&bye),
+            Packet::Rr(report) => report.report_blocks().for_each(|block| learned.block(&block, our_ssrc)),
+            Packet::Bye(bye) => learned.bye = learned.bye.or_else(|| bye.ssrcs().next()),
             _ => {}
         }
+    }
+    // Every length of the compound packet is sound by now.
+    let mut rest = data;
+    while let Some((&[flags, kind, high, low], _)) = rest.split_first_chunk::<4>() {
+        let end = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
+        let (packet, next) = rest.split_at_checked(end)?;
+        let padding = if flags & 0x20 == 0 { 0 } else { usize::from(*packet.last()?) };
+        if kind == xr::PACKET_TYPE {
+            xr::read(packet.get(4..end.checked_sub(padding)?)?, our_ssrc, &mut learned)?;
+        }
+        rest = next;
     }
     Some(learned)
 }
 
-fn names_any(bye: &Bye<'_>) -> bool {
-    bye.ssrcs().next().is_some()
-}
-
-fn sender_blocks(report: &SenderReport<'_>, our_ssrc: u32, learned: &mut Learned) {
-    report.report_blocks().for_each(|block| about_us(&block, our_ssrc, learned));
-}
-
-fn receiver_blocks(report: &ReceiverReport<'_>, our_ssrc: u32, learned: &mut Learned) {
-    report.report_blocks().for_each(|block| about_us(&block, our_ssrc, learned));
-}
-
-fn about_us(block: &ReportBlock<'_>, our_ssrc: u32, learned: &mut Learned) {
-    if block.ssrc() == our_ssrc {
-        // The count is signed 24 bits; duplicates can make it negative, which is no loss.
-        let lost = block.cumulative_lost();
-        learned.lost = Some(if lost & 0x80_0000 == 0 { lost } else { 0 });
-        let (last, delay) = (block.last_sender_report_timestamp(), block.delay_since_last_sender_report_timestamp());
-        learned.echo = (last != 0).then_some((last, delay));
+impl Learned {
+    fn block(&mut self, block: &ReportBlock<'_>, our_ssrc: u32) {
+        if block.ssrc() == our_ssrc {
+            // The count is signed 24 bits; duplicates can make it negative, which is no loss.
+            let lost = block.cumulative_lost();
+            self.about_us = Some(AboutUs {
+                fraction_lost: block.fraction_lost(),
+                lost: if lost & 0x80_0000 == 0 { lost } else { 0 },
+                jitter: block.interarrival_jitter(),
+            });
+            let (last, delay) =
+                (block.last_sender_report_timestamp(), block.delay_since_last_sender_report_timestamp());
+            self.echo = (last != 0).then_some((last, delay)).or(self.echo);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn sent() -> Sent {
-        Sent { ssrc: 7, ntp: ntp(1_700_000_000_500_000), rtp_timestamp: 99, packets: 50, bytes: 8000 }
-    }
-
-    fn heard() -> Heard {
-        let report = ReceptionReport { fraction_lost: 3, cumulative_lost: 12, highest_seq: 4000, jitter: 17 };
-        Heard { ssrc: 42, report, last_report: 0x1234_5678, since_report: 65536 }
-    }
-
-    #[test]
-    fn a_report_reads_back_as_written() {
-        let mut buffer = [0; BUFFER];
-        let len = write(&mut buffer, &sent(), Some(&heard()), b"0123456789abcdef", true);
-        let learned = read(&buffer[..len], 42).unwrap();
-        assert_eq!(learned.sender_report, Some((7, ntp_middle(sent().ntp))));
-        assert_eq!(learned.lost, Some(12));
-        assert_eq!(learned.echo, Some((0x1234_5678, 65536)));
-        assert!(learned.bye);
-        let mut kinds = Vec::new();
-        let mut rest = &buffer[..len];
-        while !rest.is_empty() {
-            kinds.push(rest[1]);
-            rest = &rest[4 * (usize::from(u16::from_be_bytes([rest[2], rest[3]])) + 1)..];
-        }
-        assert_eq!(kinds, [200, 202, 203]);
-    }
-
-    #[test]
-    fn before_anything_was_sent_it_is_a_receiver_report() {
-        let mut buffer = [0; BUFFER];
-        let len = write(&mut buffer, &Sent { packets: 0, ..sent() }, None, b"0123456789abcdef", false);
-        assert_eq!(buffer[1], 201);
-        assert_eq!(read(&buffer[..len], 7).unwrap(), Learned::default());
-    }
-
-    #[test]
-    fn the_time_is_seconds_since_1900_and_a_binary_fraction() {
-        assert_eq!(ntp(500_000), NTP_EPOCH_S << 32 | 0x8000_0000);
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_are_refused_or_read_and_never_panic(data in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = read(&data, 1);
-        }
-
-        #[test]
-        fn damaged_reports_never_panic(at in 0..80_usize, value: u8, cut in 0..80_usize) {
-            let mut buffer = [0; BUFFER];
-            let len = write(&mut buffer, &sent(), Some(&heard()), b"0123456789abcdef", true);
-            buffer[at] = value;
-            let _ = read(&buffer[..len.saturating_sub(cut)], 42);
-        }
-    }
-}
+mod tests;

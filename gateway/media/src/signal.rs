@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-/// Raised when at least one leg of a worker had a frame or a fact for its agent; an eventfd, shared by its clones.
+/// Raised when at least one leg of a worker had a frame or a fact for its agent, named by the worker's
+/// [`ReadySet`](trunkline_leg::ReadySet); an eventfd, shared by its clones.
 ///
 /// One thread should wait on it: a wait takes the signal away.
 #[derive(Debug, Clone)]

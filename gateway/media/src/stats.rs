@@ -4,12 +4,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
     ($(#[$outer:meta])* $name:ident, $(#[$shared_outer:meta])* $shared:ident {
-        $($(#[$doc:meta])* $field:ident,)*
+        $($(#[doc = $doc:literal])* $field:ident,)*
     }) => {
         $(#[$outer])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         pub struct $name {
-            $($(#[$doc])* pub $field: u64,)*
+            $($(#[doc = $doc])* pub $field: u64,)*
+        }
+
+        impl $name {
+            /// Number of fields.
+            pub const FIELDS: usize = [$(stringify!($field)),*].len();
+
+            /// Every field by name, with what it says.
+            #[must_use]
+            pub const fn each(&self) -> [(&'static str, &'static str, u64); Self::FIELDS] {
+                [$((stringify!($field), concat!($($doc),*), self.$field)),*]
+            }
         }
 
         $(#[$shared_outer])*
@@ -66,14 +77,20 @@ counters! {
         dropped_malformed,
         /// Packets above 1500 bytes, or with a payload larger than 60 ms of the codec.
         dropped_size,
+        /// Encrypted packets whose tag is wrong, and plain ones where they should be encrypted.
+        srtp_forged,
+        /// Encrypted packets that came before, or so late that nobody knows.
+        srtp_replayed,
         /// Packets of a new synchronisation source on probation or refused.
         dropped_ssrc,
         /// Packets dropped because too much was waiting, or far from the stream's time.
         dropped_overrun,
         /// Packets that came while the leg should not receive (hold).
         dropped_direction,
-        /// Telephone events recognised as new digits.
+        /// Digits recognised, as telephone events or as tones.
         dtmf_digits,
+        /// Digits sent.
+        dtmf_sent,
         /// Changes of the far end's synchronisation source that were accepted.
         ssrc_changes,
         /// Up frames that found the ring full; the newest is dropped.
@@ -92,10 +109,21 @@ counters! {
         rtt_us,
         /// Packets of ours that the far end reports lost.
         remote_lost,
+        /// Interarrival jitter of our packets at the far end in microseconds, as it reports.
+        remote_jitter_us,
+        /// Mean opinion score in hundredths, 100..=450, of what the leg hears: conversational, by the E-model (ITU-T
+        /// G.107); 0 while nothing was heard.
+        mos_in,
+        /// The same of what the far end hears, from its reports; 0 while there were none.
+        mos_out,
+        /// Packets that only keep bindings of NATs open (RFC 6263).
+        keepalives,
         /// Times the tick came too late to be caught up; each skips one frame.
         ticks_skipped,
-        /// Frames that the recording lost because the disk was too slow; silence stands for them.
+        /// Frames that a tap's listener was too slow for; silence stands for them.
         recording_dropped,
+        /// 1 when the worker's signal processing had no room for the leg: its sound is left as it is.
+        unprocessed,
     }
 }
 
@@ -118,7 +146,28 @@ counters! {
         legs,
         /// Legs that were ended because their processing panicked.
         panics,
+        /// Batches of signal processing that panicked and were done again leg by leg.
+        batches_redone,
         /// 1 when the worker runs with real-time priority.
         realtime,
+        /// Load of the fullest quarter of a tick over the last second, in thousandths of its 5 ms.
+        load_permille,
+        /// What the worker leaves out for want of time: 0 nothing, 1 it denoises with the economy engine, 2 it does not
+        /// denoise, 3 it also takes no new legs.
+        shedding,
+        /// Times the worker began to leave out more.
+        sheddings,
+        /// Legs that came from another worker.
+        moved_in,
+        /// Legs that went to another worker.
+        moved_out,
+        /// Legs whose noise is taken out by the default engine now.
+        legs_lanes,
+        /// Legs whose noise is taken out by the economy engine now.
+        legs_economy,
+        /// Legs whose noise is taken out by the reference engine now.
+        legs_reference,
+        /// Legs whose noise is left alone now.
+        legs_off,
     }
 }

@@ -1,4 +1,5 @@
-//! The media worker allocates nothing per tick: 20 legs fed by real RTP, counted by the allocator itself.
+//! The media worker allocates nothing per tick: 20 legs fed by real RTP, their sound worked on by every engine and
+//! changed in mid-call, counted by the allocator itself.
 //!
 //! This test is alone in its binary, because a process has one watched thread.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
@@ -7,8 +8,26 @@ mod support;
 
 use support::{Phone, Talker, attach_with, plane, until};
 use trunkline_allocations::{Counts, watch, watched};
+use trunkline_dsp::chain::{Denoiser, Sound};
 use trunkline_dsp::codec::ulaw_encode;
-use trunkline_leg::{DownFrame, LegFact};
+use trunkline_dsp::gain::AgcConfig;
+use trunkline_dsp::gate::GateConfig;
+use trunkline_leg::{Beep, DownFrame, DtmfDigit, LegFact, TapFrame, tap};
+use trunkline_media::{Conference, Feed, LegSound};
+
+/// Every engine and everything that can be switched on.
+fn sound(n: usize) -> LegSound {
+    let denoiser = [Denoiser::Lanes, Denoiser::Economy, Denoiser::Off, Denoiser::Lanes][n % 4];
+    let chain = Sound {
+        denoiser,
+        echo_gate: !n.is_multiple_of(5),
+        agc: n.is_multiple_of(3).then(AgcConfig::default),
+        noise_gate: n.is_multiple_of(7).then(GateConfig::default),
+        ..Sound::default()
+    };
+    let feed = if n.is_multiple_of(2) { Feed::Raw } else { Feed::Cleaned };
+    LegSound { chain, feed, comfort_noise: n.is_multiple_of(4), ..LegSound::default() }
+}
 
 /// The kernel's number of the media worker's thread.
 fn media_thread() -> i32 {
@@ -23,28 +42,42 @@ fn media_thread() -> i32 {
 #[test]
 fn a_tick_allocates_and_frees_nothing() {
     const LEGS: usize = 20;
-    let dir = tempfile::tempdir().unwrap();
     let plane = plane(LEGS);
+    let mut feeds = Vec::new();
     let mut phones: Vec<Phone> = (0..LEGS).map(|_| Phone::new()).collect();
-    let mut legs: Vec<_> = phones
+    let (mut agents, handles): (Vec<_>, Vec<_>) = phones
         .iter_mut()
         .enumerate()
         .map(|(n, phone)| {
-            // Every other leg is recorded.
-            let path = dir.path().join(format!("{n}.wav"));
-            attach_with(&plane, phone, |start| start.recording = (n % 2 == 0).then_some(path))
+            // Every other leg is tapped; nobody listens to half of those taps, so that their rings run full.
+            let (end, feed, control) = tap(8000, 1000, Beep::Repeat);
+            feeds.push((feed, control));
+            attach_with(&plane, phone, |start| {
+                start.tap = (n % 2 == 0).then_some(end);
+                start.sound = sound(n);
+                // Half of them take and give digits as tones.
+                start.spec.dtmf_payload_type = (n % 4 < 2).then_some(101);
+            })
         })
-        .collect();
+        .unzip();
     let talker = Talker::start(phones, |n| std::array::from_fn(|i| ulaw_encode((i as i16 % 40 - 20) * 50 * n as i16)));
 
     // Utterances of every rate, each cut by a clear after a while, played the whole time.
     let rates = [8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000];
-    let mut talk = |frames: &mut [u64; LEGS]| {
-        for (n, (agent, _)) in legs.iter_mut().enumerate() {
+    let mut talk = |frames: &mut [u64; LEGS], changed: &mut [u64; LEGS]| {
+        for (n, agent) in agents.iter_mut().enumerate() {
+            let handle = &handles[n];
             while agent.up.pop().is_ok() {
                 frames[n] += 1;
+                if frames[n].is_multiple_of(50) {
+                    let _ = handle.send_dtmf(DtmfDigit::from_event((n % 16) as u8).unwrap(), 80);
+                }
                 if frames[n].is_multiple_of(40) {
                     agent.playout.clear();
+                }
+                if frames[n].is_multiple_of(50) {
+                    handle.set_sound(sound(n + (frames[n] / 50) as usize)).unwrap();
+                    changed[n] += 1;
                 }
                 let generation = agent.playout.generation();
                 let rate = rates[(n + frames[n] as usize / 20) % rates.len()];
@@ -61,25 +94,49 @@ fn a_tick_allocates_and_frees_nothing() {
         }
     };
     let mut frames = [0; LEGS];
+    let mut changed = [0; LEGS];
     until(&plane, "every leg to be heard", || {
-        talk(&mut frames);
+        talk(&mut frames, &mut changed);
         frames.iter().all(|count| *count > 20).then_some(())
     });
 
+    let conference = Conference::new(8);
+    handles[..6].iter().for_each(|handle| handle.join(&conference).unwrap());
+    let mut leaver = handles[..3].iter();
     watch(media_thread());
     let (phases, heard) = (plane.worker_stats(0).phases, frames);
+    // In the middle taps end, begin, and take the place of others; those replaced lie in `feeds` until the end.
+    let mut further: Vec<_> = (0..LEGS).map(|_| tap(8000, 1000, Beep::Start)).collect();
+    let mut frame = TapFrame::new();
     // Over six seconds, so that RTCP reports (after 2.5 s) are in.
     until(&plane, "300 ticks", || {
-        talk(&mut frames);
+        talk(&mut frames, &mut changed);
+        for (feed, _) in feeds.iter_mut().step_by(4) {
+            while feed.read(&mut frame) {}
+        }
+        if plane.worker_stats(0).phases > phases + 600
+            && let Some((end, feed, control)) = further.pop()
+        {
+            feeds[further.len()].1.stop();
+            let _ = handles[further.len()].tap(end);
+            feeds.push((feed, control));
+            // Some leave a conference meanwhile, and others come.
+            if let Some(handle) = leaver.next() {
+                let _ = handle.leave();
+                let _ = handles[6 + further.len() % 4].join(&conference);
+            }
+        }
         (plane.worker_stats(0).phases > phases + 1200).then_some(())
     });
     let asked = watched();
     talker.stop();
 
-    for (n, (_, handle)) in legs.iter().enumerate() {
+    for (n, handle) in handles.iter().enumerate() {
         let stats = handle.stats();
         assert!(frames[n] > heard[n] + 250, "leg {n} was idle: {stats:?}");
         assert!(stats.packets_out > 250 && stats.rtcp_out > 0, "leg {n} was quiet: {stats:?}");
+        assert!(changed[n] > 4 && stats.unprocessed == 0, "leg {n}: {stats:?}");
+        assert!(stats.dtmf_sent >= 4 && stats.mos_in > 400, "leg {n}: {stats:?}");
     }
     assert_eq!(asked, Counts::NONE, "in 300 ticks of {LEGS} legs");
 }

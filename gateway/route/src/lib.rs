@@ -5,14 +5,13 @@
 //! takes the counters as numbers and answers the same question always the same way.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
-mod cidr;
 mod decide;
 mod explain;
 mod pattern;
 mod table;
 
-pub use cidr::{Cidr, CidrError};
 pub use decide::{Decision, Load, Matched, Request, Source, Target, decide};
 pub use explain::{Step, Verdict};
 pub use pattern::{Pattern, PatternError};
 pub use table::{Agent, Number, Route, RouteProblem, Table, Tenant, Trunk};
+pub use trunkline_api::cidr::{Cidr, CidrError};

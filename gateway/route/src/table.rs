@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use trunkline_api::Id;
-use trunkline_api::object::{Body, Object};
+use trunkline_api::cidr::Cidr;
+use trunkline_api::object::{Body, CODECS, MediaSource, Object, SrtpPolicy, is_codec};
+use trunkline_api::{Id, SoundPolicy};
 
-use crate::cidr::Cidr;
 use crate::pattern::Pattern;
 
 /// A tenant's limits.
@@ -29,10 +29,18 @@ pub struct Trunk {
     pub name: String,
     /// Address ranges.
     pub peers: Vec<Cidr>,
-    /// Codecs in order of preference, by RTP encoding name.
+    /// Codecs in order of preference, by RTP encoding name; at least one of them is known.
     pub codecs: Vec<String>,
+    /// Encryption of the sound.
+    pub srtp: SrtpPolicy,
+    /// Whose RTP is believed.
+    pub source: MediaSource,
+    /// Where its RTP may come from when `source` is [`MediaSource::Acl`].
+    pub media_peers: Vec<Cidr>,
     /// Most calls at once; 0 means no limit.
     pub max_calls: u32,
+    /// What is done to the sound of its calls, where their agent does not say.
+    pub sound: SoundPolicy,
 }
 
 /// A number.
@@ -116,6 +124,7 @@ impl Table {
         table.routes.sort_by(|a, b| (a.order, &a.id).cmp(&(b.order, &b.id)));
         problems.extend(table.dangling());
         problems.extend(table.overlapping());
+        problems.extend(table.unknown_codecs());
         (table, problems)
     }
 
@@ -170,18 +179,31 @@ impl Table {
                 self.agents.insert(id, Agent { tenant, name: spec.name, version: object.version });
             }
             Body::Trunk(body) => {
-                let peers: Result<Vec<Cidr>, _> = body.peers.iter().map(|peer| peer.parse()).collect();
-                let peers = peers.map_err(|error: crate::CidrError| format!("peers: {error}"))?;
-                if body.codecs.is_empty() {
-                    return Err("codecs: at least one is expected".to_owned());
+                let peers = ranges("peers", &body.peers)?;
+                let media_peers = ranges("media_peers", &body.media_peers)?;
+                if body.source != MediaSource::Acl && !media_peers.is_empty() {
+                    return Err(
+                        "media_peers: they are believed with `source = \"acl\"` only; set that, or leave them out"
+                            .to_owned(),
+                    );
+                }
+                if let Some((pointer, message)) = body.sound.problems().first() {
+                    return Err(format!("{}: {message}", pointer.trim_start_matches('/').replace('/', ".")));
+                }
+                if !body.codecs.iter().any(|name| is_codec(name)) {
+                    return Err(format!("codecs: at least one of {} is expected", CODECS.join(", ")));
                 }
                 let trunk = Trunk {
                     id: id.clone(),
                     tenant,
                     name: body.name,
+                    media_peers: if media_peers.is_empty() { peers.clone() } else { media_peers },
                     peers,
                     codecs: body.codecs,
+                    srtp: body.srtp,
+                    source: body.source,
                     max_calls: body.max_calls,
+                    sound: body.sound,
                 };
                 self.trunks.insert(id, trunk);
             }
@@ -225,6 +247,16 @@ impl Table {
         numbers.chain(routes).collect()
     }
 
+    /// Codecs that this build does not know: a trunk serves with the others.
+    fn unknown_codecs(&self) -> Vec<RouteProblem> {
+        let unknown = |trunk: &Trunk| {
+            let names: Vec<&str> = trunk.codecs.iter().map(String::as_str).filter(|name| !is_codec(name)).collect();
+            let message = format!("codecs: {} is not known here; known are {}", names.join(", "), CODECS.join(", "));
+            (!names.is_empty()).then(|| RouteProblem { object: trunk.id.clone(), message })
+        };
+        self.trunks.values().filter_map(unknown).collect()
+    }
+
     /// Trunks that share a range: the one with the higher id never gets a call from it.
     fn overlapping(&self) -> Vec<RouteProblem> {
         let mut owners: BTreeMap<Cidr, &Id> = BTreeMap::new();
@@ -245,4 +277,9 @@ impl Table {
         }
         problems
     }
+}
+
+fn ranges(field: &str, texts: &[String]) -> Result<Vec<Cidr>, String> {
+    let ranges: Result<Vec<Cidr>, _> = texts.iter().map(|text| text.parse()).collect();
+    ranges.map_err(|error: crate::CidrError| format!("{field}: {error}"))
 }

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use trunkline_api::object::{Kind, Object};
+use trunkline_api::object::{Kind, MediaSource, Object, SrtpPolicy};
 use trunkline_api::{Failure, Id, Prefix};
 use trunkline_route::{Decision, Load, Matched, Request, Source, Table, decide};
 
@@ -216,5 +216,56 @@ proptest! {
     fn any_text_dialled_gets_a_decision(called in ".{0,300}", calling in ".{0,300}") {
         let decision = call(&table(&usual()), "203.0.113.8", &called, &calling, Load::default());
         prop_assert!(matches!(decision.outcome, Ok(_) | Err(Failure::NoRoute)));
+    }
+}
+
+#[test]
+fn a_trunk_serves_with_the_codecs_that_are_known_and_says_which_are_not() {
+    let named = |number: u8, codecs: &str, rest: &str| {
+        let body = format!(r#"{{"name":"t{number}","peers":["203.0.113.{number}"],"codecs":[{codecs}]{rest}}}"#);
+        object(Kind::Trunk, Prefix::Trunk, number, &body)
+    };
+    let (table, problems) = Table::build(&[
+        named(1, r#""G729", "opus", "l16""#, r#","srtp":"required""#),
+        named(2, r#""G722", "L16/8000", "PCMA""#, ""),
+        named(3, r#""G729""#, ""),
+        named(4, "", ""),
+    ]);
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    for (problem, (number, start)) in problems.iter().zip([
+        (3, "codecs: at least one of PCMU, "),
+        (4, "codecs: at least"),
+        (1, "codecs: G729 is not"),
+    ]) {
+        assert!(problem.starts_with(&format!("{}: {start}", id(Prefix::Trunk, number))), "{problem}");
+    }
+    assert_eq!(table.trunks().count(), 2);
+    assert_eq!(table.trunk_by_id(&id(Prefix::Trunk, 1)).unwrap().srtp, SrtpPolicy::Required);
+    assert_eq!(table.trunk_by_id(&id(Prefix::Trunk, 2)).unwrap().srtp, SrtpPolicy::Optional);
+}
+
+#[test]
+fn a_trunk_says_whose_sound_is_heard() {
+    let table = |more: &str| {
+        let body = format!(r#"{{"name":"t","peers":["203.0.113.0/24"]{more}}}"#);
+        Table::build(&[object(Kind::Trunk, Prefix::Trunk, 1, &body)])
+    };
+    let media = |more: &str| {
+        let (table, problems) = table(more);
+        assert_eq!(problems, []);
+        let trunk = table.trunks().next().unwrap();
+        (trunk.source, trunk.media_peers.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let peers = vec!["203.0.113.0/24".to_owned()];
+    assert_eq!(media(""), (MediaSource::Learn, peers.clone()));
+    assert_eq!(media(r#","source":"strict""#), (MediaSource::Strict, peers.clone()));
+    assert_eq!(media(r#","source":"acl""#), (MediaSource::Acl, peers));
+    let elsewhere = media(r#","source":"acl","media_peers":["198.51.100.0/25"]"#);
+    assert_eq!(elsewhere, (MediaSource::Acl, vec!["198.51.100.0/25".to_owned()]));
+    for wrong in
+        [r#","media_peers":["198.51.100.7"]"#, r#","source":"acl","media_peers":["pbx"]"#, r#","source":"any""#]
+    {
+        assert_eq!(table(wrong).1.len(), 1, "{wrong}");
     }
 }

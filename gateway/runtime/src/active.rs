@@ -9,21 +9,32 @@ use trunkline_api::event::EventType;
 use trunkline_api::usage::EndReason;
 use trunkline_api::{Event, Failure, Id};
 use trunkline_call::{
-    AsrEvent, Call, CallSetup, Command, LlmEvent, Operator, ProviderKind, ToolOutcome, TtsEvent, VoiceEdges,
+    AsrEvent, Call, CallSetup, Command, LlmEvent, Operator, ProviderKind, ToolOutcome, TtsEvent, VoiceEdge,
 };
 use trunkline_edge_store::{Completion, StoreError, Write};
-use trunkline_leg::{AgentEnd, CallTime, EndCause, LegFact, MediaSpec, PlayoutPosition};
+use trunkline_leg::{AgentEnd, CallTime, Codec, Direction, EndCause, LegFact, MediaSpec, PlayoutPosition};
 use trunkline_media::LegHandle;
-use trunkline_sip::{ByeReason, CallHandle};
+use trunkline_sip::ByeReason;
 
+use crate::capacity::Ticket;
 use crate::counters::count;
+use crate::directory::Entry;
+use crate::echo::Echo;
+use crate::line::Line;
 use crate::listening::Listening;
+use crate::recording::{CallRecordings, RecordingOrder, RecordingRefused, RecordingState};
 use crate::redacting::Redacting;
 use crate::serving::Serving;
 use crate::session::{Input, Output, Place, Session, ToolContext, is_online, open_asr, open_llm, open_tool, open_tts};
 use crate::shared::Shared;
 use crate::speaking::{Speaking, Spoken};
 
+/// How soon a call that waits for the disk or for its session's next turn is looked at again.
+const GRID_US: u64 = 5_000;
+/// The same for one whose sound waits for room in a full ring, of which two frames are played meanwhile.
+const ROOM_US: u64 = 40_000;
+/// How long a call that is over waits for its recordings' last writes before its record is closed without their end.
+const LAST_RECORDING_US: u64 = 5_000_000;
 /// Commands, events and sessions of one step are bounded by the call itself; this ends a step that is not.
 const MAX_COMMANDS: usize = 256;
 
@@ -39,10 +50,16 @@ pub(crate) struct NewCall {
     pub(crate) leg: AgentEnd,
     /// Its leg, control.
     pub(crate) handle: LegHandle,
+    /// Its recordings.
+    pub(crate) recordings: CallRecordings,
     /// Its SIP dialog.
-    pub(crate) sip: CallHandle,
+    pub(crate) line: Arc<dyn Line>,
     /// What it is served by, for as long as it lasts.
     pub(crate) serving: Arc<Serving>,
+    /// Where operators see it.
+    pub(crate) entry: Arc<Entry>,
+    /// Its share of what calls use up.
+    pub(crate) ticket: Ticket,
     /// Call time zero.
     pub(crate) began: Instant,
 }
@@ -54,29 +71,38 @@ pub(crate) struct Active {
     setup: CallSetup,
     leg: AgentEnd,
     handle: LegHandle,
-    sip: CallHandle,
+    recordings: CallRecordings,
+    line: Arc<dyn Line>,
     serving: Arc<Serving>,
+    entry: Arc<Entry>,
     place: Place,
     shared: Arc<Shared>,
-    edges: VoiceEdges,
     playout: PlayoutPosition,
     listening: Listening,
     speaking: Speaking,
     thinking: Vec<(u32, String, Session)>,
     tools: Vec<(u32, String, Session)>,
     redacting: Redacting,
-    backlog: VecDeque<Event>,
+    echo: Option<Echo>,
+    backlog: VecDeque<Arc<Event>>,
     checkpoint: Option<Completion>,
     checkpoint_due: CallTime,
     closing: Option<Completion>,
+    /// How long the record waits for the files of its recordings, once the call is over.
+    last_recording_by: Option<CallTime>,
     bye_sent: bool,
     leg_over: bool,
     lost_inputs: u64,
+    /// When to look again although nothing arrives.
+    due: CallTime,
+    /// Given back once the record is durable.
+    _ticket: Ticket,
 }
 
 impl Active {
     /// Begins the conversation.
-    pub(crate) fn begin(new: NewCall, shared: Arc<Shared>, place: Place) -> Self {
+    pub(crate) fn begin(mut new: NewCall, shared: Arc<Shared>, place: Place) -> Self {
+        new.recordings.wake(place.bell.waker());
         let redacting = Redacting::new(&new.setup.spec.redaction);
         let mut active = Self {
             id: new.id,
@@ -84,23 +110,28 @@ impl Active {
             setup: new.setup,
             leg: new.leg,
             handle: new.handle,
-            sip: new.sip,
+            recordings: new.recordings,
+            line: new.line,
             serving: new.serving,
+            entry: new.entry,
             place,
-            edges: VoiceEdges::default(),
             playout: PlayoutPosition::default(),
             listening: Listening::default(),
             speaking: Speaking::default(),
             thinking: Vec::new(),
             tools: Vec::new(),
             redacting,
+            echo: shared.config.echo.then(Echo::default),
             backlog: VecDeque::new(),
             checkpoint: None,
             checkpoint_due: CallTime(shared.config.checkpoint_us),
             closing: None,
+            last_recording_by: None,
             bye_sent: false,
             leg_over: false,
             lost_inputs: 0,
+            due: CallTime::ZERO,
+            _ticket: new.ticket,
             shared,
         };
         let now = active.now();
@@ -114,6 +145,20 @@ impl Active {
         let now = self.now();
         self.call.handle_operator(now, order);
         self.carry_out(now);
+    }
+
+    /// An operator's order about the recording.
+    pub(crate) fn record(&mut self, order: RecordingOrder) -> Result<RecordingState, RecordingRefused> {
+        let now = self.now();
+        let rate = self.setup.codec.parse::<Codec>().map_or(8000, Codec::sample_rate);
+        let Shared { recorder, config, .. } = &*self.shared;
+        let (state, fact) = self.recordings.order(order, recorder, config, rate, &self.handle)?;
+        self.entry.recorded(&state);
+        if let Some(fact) = fact {
+            self.call.handle_recording(now, fact);
+            self.carry_out(now);
+        }
+        Ok(state)
     }
 
     /// The gateway drains.
@@ -130,18 +175,34 @@ impl Active {
     }
 
     /// A re-INVITE changed the media.
-    pub(crate) fn media_changed(&self, spec: MediaSpec) {
+    pub(crate) fn media_changed(&mut self, spec: MediaSpec) {
+        let now = self.now();
+        self.call.handle_direction(now, direction(&spec));
+        self.carry_out(now);
         if let Err(error) = self.handle.update(spec) {
             tracing::warn!(call = %self.id, %error, "media could not be changed");
         }
     }
 
+    /// When the call began.
+    pub(crate) const fn began(&self) -> Instant {
+        self.place.began
+    }
+
+    /// When it is to be looked at again although nothing arrives, in call time; as of the last step.
+    pub(crate) const fn due(&self) -> CallTime {
+        self.due
+    }
+
     /// Does whatever is due. True once the call is over and its record durable.
     pub(crate) fn step(&mut self) -> bool {
+        count(&self.shared.counters.steps);
         let now = self.now();
         if self.closing.is_some() || self.call.is_over() {
+            self.due = CallTime(now.0 + GRID_US);
             return self.close(now);
         }
+        self.recorded(now);
         self.hear(now);
         self.serve(now);
         self.listen(now);
@@ -155,7 +216,35 @@ impl Active {
         self.carry_out(now);
         self.speaking.pump(&mut self.leg);
         self.journal(now);
+        // Sessions that were opened or told something in this step run at once; what they say is for the next.
+        self.serve(now);
+        self.due = self.next_due(now);
         false
+    }
+
+    fn next_due(&self, now: CallTime) -> CallTime {
+        let ahead = self.speaking.is_ahead();
+        let heard = self.listening.session().into_iter().chain(self.thinking_and_tools());
+        let spoken = self.speaking.sessions();
+        if self.call.is_over()
+            || heard.clone().any(Session::has_output)
+            || (!ahead && self.speaking.sessions().any(Session::has_output))
+        {
+            return now;
+        }
+        let soon = CallTime(now.0 + GRID_US);
+        let room = self.speaking.waits_for_room().then_some(CallTime(now.0 + ROOM_US));
+        let disk = (!self.backlog.is_empty()).then_some(soon);
+        let call = self.call.poll_timeout().map(|(due, _)| due);
+        // A session that had its slice and wants more waits for its turn; a voice that is ahead waits for room.
+        let voices = spoken.filter_map(|voice| if ahead { voice.timer_us() } else { voice.due_us(now.0) });
+        let sessions = heard.filter_map(|session| session.due_us(now.0)).chain(voices);
+        let sessions = sessions.map(|due_us| soon.max(CallTime(due_us)));
+        [call, room, disk].into_iter().flatten().chain(sessions).fold(self.checkpoint_due, CallTime::min)
+    }
+
+    fn thinking_and_tools(&self) -> impl Iterator<Item = &Session> + Clone {
+        self.thinking.iter().chain(&self.tools).map(|(_, _, session)| session)
     }
 
     fn now(&self) -> CallTime {
@@ -171,18 +260,28 @@ impl Active {
                     self.bye(Some(Failure::MediaTimeout));
                 }
             }
-            self.call.handle_leg_fact(now, fact);
+            if self.echo.is_none() || !Echo::is_own(&fact) {
+                self.call.handle_leg_fact(now, fact);
+            }
         }
         while let Ok(frame) = self.leg.up.pop() {
-            let edge = self.edges.frame(frame.arrival, frame.vad);
+            if let Some(echo) = &mut self.echo {
+                echo.hear(&frame, &mut self.leg);
+            }
+            let vad = frame.vad;
+            let edge = VoiceEdge { speech: vad.speech, at: frame.arrival, level_dbfs: vad.level_dbfs };
+            let edge = vad.changed.then_some(edge);
             self.listening.frame(&frame, edge);
             if let Some(edge) = edge {
                 self.call.handle_voice(now, edge);
             }
+            if vad.interrupts {
+                self.call.handle_interruption(now);
+            }
         }
         while self.leg.levels.pop().is_ok() {}
         let playout = self.leg.playout.position();
-        if playout != self.playout {
+        if playout != self.playout && self.echo.is_none() {
             self.playout = playout;
             self.call.handle_playout(now, playout);
         }
@@ -190,9 +289,8 @@ impl Active {
     }
 
     fn serve(&self, now: CallTime) {
-        self.listening.serve(&self.place, now.0);
-        self.speaking.serve(&self.place, now.0);
-        for (_, _, session) in self.thinking.iter().chain(&self.tools) {
+        let sessions = self.listening.session().into_iter().chain(self.speaking.sessions());
+        for session in sessions.chain(self.thinking_and_tools()) {
             session.serve(&self.place, now.0);
         }
     }
@@ -364,6 +462,7 @@ impl Active {
             Command::EndUtterance { utterance } => self.speaking.end(utterance),
             Command::StopSpeaking { utterance, index } => self.speaking.stop(utterance, index),
             Command::ClearPlayback => {
+                self.call.handle_heard(now, self.leg.playout.heard(now));
                 if let Some(fact) = self.speaking.clear(&self.leg, now) {
                     self.call.handle_leg_fact(now, fact);
                 }
@@ -425,14 +524,15 @@ impl Active {
             q850: failure.q850_cause(),
             text: failure.name().to_owned(),
         });
-        if let Err(error) = self.sip.bye(&reason) {
+        if let Err(error) = self.line.bye(&reason) {
             tracing::debug!(call = %self.id, %error, "the dialog was already over");
         }
     }
 
     /// Stores an event, shows it to operators and counts what metrics count.
     fn tell(&mut self, event: Event) {
-        match EventType::from_name(&event.kind) {
+        let kind = EventType::from_name(&event.kind);
+        match kind {
             Some(EventType::TurnStarted) => count(&self.shared.counters.turns),
             Some(EventType::PlaybackCut) => count(&self.shared.counters.interruptions),
             Some(EventType::FailureRaised) => {
@@ -442,15 +542,18 @@ impl Active {
             }
             _ => {}
         }
-        self.shared.directory.happened(&event);
-        self.backlog.push_back(event);
-        self.flush();
+        let event = Arc::new(event);
+        self.entry.happened(&event);
+        if kind.is_none_or(EventType::is_kept) {
+            self.backlog.push_back(event);
+            self.flush();
+        }
     }
 
     /// Hands events to the store in order; what it has no room for waits here.
     fn flush(&mut self) {
         while let Some(event) = self.backlog.pop_front() {
-            match self.shared.store.submit(Write::Event(Box::new(event.clone()))) {
+            match self.shared.store.submit(Write::Event(Arc::clone(&event))) {
                 // Durable before the close that follows it, so nobody waits for it.
                 Ok(_completion) => {}
                 Err(StoreError::Busy { .. }) => {
@@ -482,6 +585,16 @@ impl Active {
         }
     }
 
+    /// Tells of recordings that have ended.
+    fn recorded(&mut self, now: CallTime) {
+        while let Some((fact, state)) = self.recordings.poll() {
+            if let Some(state) = state {
+                self.entry.recorded(&state);
+            }
+            self.call.handle_recording(now, fact);
+        }
+    }
+
     /// Lets go of everything and waits, step by step, until the record is durable.
     fn close(&mut self, now: CallTime) -> bool {
         self.carry_out(now);
@@ -493,6 +606,12 @@ impl Active {
         if !self.leg_over {
             self.handle.end(EndCause::Local);
             self.bye(None);
+        }
+        self.recorded(now);
+        self.carry_out(now);
+        let patience = *self.last_recording_by.get_or_insert(CallTime(now.0 + LAST_RECORDING_US));
+        if !self.recordings.is_settled() && now < patience {
+            return false;
         }
         self.flush();
         if !self.backlog.is_empty() {
@@ -521,5 +640,15 @@ impl Active {
                 false
             }
         }
+    }
+}
+
+/// Which ways sound goes: hold as before RFC 3264 leaves no address to send to.
+fn direction(spec: &MediaSpec) -> Direction {
+    let nowhere = spec.remote.ip().is_unspecified() || spec.remote.port() == 0;
+    match spec.direction {
+        Direction::SendRecv if nowhere => Direction::RecvOnly,
+        Direction::SendOnly if nowhere => Direction::Inactive,
+        direction => direction,
     }
 }

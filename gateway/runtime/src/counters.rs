@@ -24,6 +24,8 @@ pub struct Counters {
     pub plugin_us: AtomicU64,
     /// Inputs that slow plugin sessions lost.
     pub dropped_inputs: AtomicU64,
+    /// Times a call was looked at by its agent worker.
+    pub steps: AtomicU64,
     /// Events that the store could not take.
     pub lost_events: AtomicU64,
     failures: [AtomicU64; FAILURES],
@@ -39,6 +41,7 @@ impl Default for Counters {
             interruptions: AtomicU64::default(),
             plugin_us: AtomicU64::default(),
             dropped_inputs: AtomicU64::default(),
+            steps: AtomicU64::default(),
             lost_events: AtomicU64::default(),
             failures: [const { AtomicU64::new(0) }; FAILURES],
         }

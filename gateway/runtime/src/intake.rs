@@ -1,28 +1,54 @@
-//! From an INVITE to a call: route, admit, answer, journal, then hand over to the worker of the call's media.
+//! From an INVITE to a call: route, admit, journal, answer, then hand over to the worker of the call's media.
+//!
+//! The thread that does it waits for SIP and for the disk at once and for neither alone: a call's record is submitted,
+//! and the call answered when it is durable, while BYE and CANCEL of any call are taken as they come.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use trunkline_api::object::MediaSource;
 use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, EndReason};
 use trunkline_api::{Failure, Id, Prefix};
-use trunkline_call::{Call, CallSetup};
-use trunkline_leg::{Anchor, Codec, EndCause, RingSizes};
-use trunkline_media::{LegStart, MediaError, MediaPlane};
-use trunkline_route::{Load, Request, Source, decide};
-use trunkline_sdp::{LocalMedia, Session};
-use trunkline_sip::{CallKey, IncomingInvite, Refusal, Reoffer, SipEvent, SipEvents};
+use trunkline_call::{Call, CallSetup, RecordingFact};
+use trunkline_edge_store::{Completion, StoreError, Write};
+use trunkline_leg::{Anchor, CallTime, EndCause, RingSizes, TapEnd};
+use trunkline_media::{AddressRange, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy};
+use trunkline_route::{Load, Request, Source, Target, Trunk, decide};
+use trunkline_sdp::Session;
+use trunkline_sip::{ByeReason, CallKey, Refusal, Reoffer, SipEvent, SipEvents};
 
 use crate::active::NewCall;
 use crate::beats::IntakePulse;
+use crate::capacity::{Pool, Ticket};
 use crate::counters::count;
 use crate::directory::CallInfo;
-use crate::shared::Shared;
+use crate::line::Invite;
+use crate::offer::Settled;
+use crate::openings::{Fate, Openings};
+use crate::recording::CallRecordings;
+use crate::refusal::{self, media_failure};
+use crate::serving::{ServedAgent, Serving};
+use crate::shared::{Shared, random};
+use crate::sound::leg_sound;
+use crate::streams::Doorway;
 use crate::worker::{Order, Worker};
 
 /// Rings of a call: half a second up, 400 ms down, so that a call costs little memory and a clear drops little.
-const RINGS: RingSizes = RingSizes { up: 25, down: 20, facts: 64, levels: 16 };
+const UP_FRAMES: usize = 25;
+const DOWN_FRAMES: usize = 20;
+/// How long intake sleeps when nothing wakes it.
+const IDLE: Duration = Duration::from_secs(1);
+/// Calls over streams that are taken before others have their turn.
+const STREAMS_A_ROUND: usize = 16;
+/// After how long a record that the store would not take is offered again.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How long the end of the process waits for records of calls that were never answered.
+const LAST_RECORDS: Duration = Duration::from_secs(2);
 
 struct Dialog {
     call: Id,
@@ -30,102 +56,215 @@ struct Dialog {
     sdp: Session,
 }
 
+/// A call whose record is on its way to the disk.
+struct Opening {
+    invite: Invite,
+    began: Instant,
+    wall_us: u64,
+    serving: Arc<Serving>,
+    agent: ServedAgent,
+    target: Target,
+    settled: Settled,
+    source: SourcePolicy,
+    sound: LegSound,
+    record: CallRecord,
+    recordings: CallRecordings,
+    /// The recording that begins with the call, and what is told of it.
+    recording: Option<(TapEnd, RecordingFact)>,
+    ticket: Ticket,
+    written: Completion,
+}
+
+/// The record of a call that never had a conversation, on its way out of the journal.
+struct Unanswered {
+    record: CallRecord,
+    /// `None` while the store has no room for it.
+    written: Option<Completion>,
+    /// The call counts until then.
+    _ticket: Ticket,
+}
+
 /// Takes calls.
 pub(crate) struct Intake {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) plane: MediaPlane,
-    pub(crate) workers: Vec<Worker>,
-    pub(crate) draining: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+    plane: MediaPlane,
+    workers: Vec<Worker>,
+    draining: Arc<AtomicBool>,
+    doorway: Arc<Doorway>,
+    openings: Openings<Opening>,
+    unanswered: Vec<Unanswered>,
     /// Looked up by key only.
     dialogs: HashMap<CallKey, Dialog>,
+}
+
+/// Wakes the thread that sleeps.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 impl Intake {
     /// An intake without calls.
     pub(crate) fn new(shared: Arc<Shared>, plane: MediaPlane, workers: Vec<Worker>, draining: Arc<AtomicBool>) -> Self {
-        Self { shared, plane, workers, draining, dialogs: HashMap::new() }
+        let (openings, unanswered, dialogs) = (Openings::default(), Vec::new(), HashMap::new());
+        let doorway = Arc::default();
+        Self { shared, plane, workers, draining, doorway, openings, unanswered, dialogs }
+    }
+
+    /// Where calls that come over streams are handed in.
+    pub(crate) fn doorway(&self) -> Arc<Doorway> {
+        Arc::clone(&self.doorway)
     }
 
     /// Serves SIP events until the endpoint is gone.
     pub(crate) fn run(mut self, mut events: SipEvents, pulse: &IntakePulse) {
-        while let Some(event) = events.blocking_recv() {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        self.doorway.serve();
+        loop {
+            let next = pin!(events.recv()).poll(&mut Context::from_waker(&waker));
+            let idle = next.is_pending();
             pulse.begin();
-            match event {
-                SipEvent::Invite(invite) => self.invite(&invite),
-                SipEvent::ReInvite(reoffer) => self.reoffer(*reoffer),
-                SipEvent::Bye { call, .. } => self.ended(&call, EndCause::RemoteHangUp),
-                SipEvent::Cancelled { call } => self.ended(&call, EndCause::Cancelled),
-                SipEvent::NoAck { call } => self.ended(&call, EndCause::NoAck),
-                SipEvent::Failed { call, .. } => self.ended(&call, EndCause::Failed),
-                SipEvent::Acked { .. } => {}
+            match next {
+                Poll::Ready(Some(event)) => self.event(event),
+                Poll::Ready(None) => break,
+                Poll::Pending => {}
             }
-            // Calls that the agent hung up have no further event; forget them once they are over.
-            if self.dialogs.len() > 64 && self.dialogs.len() > 2 * self.shared.directory.active() {
-                let shared = Arc::clone(&self.shared);
-                self.dialogs.retain(|_, dialog| shared.directory.worker(&dialog.call).is_some());
+            for invite in std::iter::from_fn(|| self.doorway.next()).take(STREAMS_A_ROUND).collect::<Vec<_>>() {
+                self.invite(invite);
             }
+            let patience = self.settle(&waker);
             pulse.end();
-        }
-    }
-
-    fn invite(&mut self, invite: &IncomingInvite) {
-        if let Err(failure) = self.take(invite) {
-            count(&self.shared.counters.refused);
-            self.shared.counters.failed(failure);
-            tracing::info!(status = failure.sip_status(), failure = failure.name(), "call refused: {failure}");
-            let refusal = Refusal { q850: Some(failure.q850_cause()), ..Refusal::status(failure.sip_status()) };
-            if let Err(error) = invite.handle.reject(&refusal) {
-                tracing::debug!(%error, "the caller was gone before the refusal");
+            if idle && !self.doorway.has_waiting() {
+                std::thread::park_timeout(patience);
             }
         }
+        self.finish(&waker);
+        pulse.end();
     }
 
-    fn take(&mut self, invite: &IncomingInvite) -> Result<(), Failure> {
+    fn event(&mut self, event: SipEvent) {
+        match event {
+            SipEvent::Invite(invite) => self.invite((*invite).into()),
+            SipEvent::ReInvite(reoffer) => self.reoffer(*reoffer),
+            SipEvent::Bye { call, .. } => self.ended(call, EndCause::RemoteHangUp),
+            SipEvent::Cancelled { call } => self.ended(call, EndCause::Cancelled),
+            SipEvent::NoAck { call } => self.ended(call, EndCause::NoAck),
+            SipEvent::Failed { call, .. } => self.ended(call, EndCause::Failed),
+            SipEvent::Acked { .. } => {}
+        }
+        // Calls that the agent hung up have no further event; forget them once they are over.
+        if self.dialogs.len() > 64 && self.dialogs.len() > 2 * self.shared.directory.active() {
+            let shared = Arc::clone(&self.shared);
+            self.dialogs.retain(|_, dialog| shared.directory.worker(&dialog.call).is_some());
+        }
+    }
+
+    /// A new call: its record is submitted, or it is refused.
+    pub(crate) fn invite(&mut self, invite: Invite) {
+        match self.open(&invite) {
+            Ok(opening) => self.openings.begin(invite.key, opening),
+            Err(failure) => self.refuse(&invite, failure),
+        }
+    }
+
+    /// Carries out whatever the disk has spoken about; says how long it may be until something is to be done unasked.
+    pub(crate) fn settle(&mut self, waker: &Waker) -> Duration {
+        let written: Vec<_> =
+            self.openings.iter().filter_map(|(key, opening)| Some((key, opening.written.poll_with(waker)?))).collect();
+        for (key, outcome) in written {
+            match self.openings.written(key, outcome.is_ok()) {
+                Some(Fate::Answer(opening)) => self.answer(opening),
+                Some(Fate::Refuse(opening)) => {
+                    tracing::error!(error = ?outcome.err(), "a call cannot be journalled");
+                    self.refuse(&opening.invite, Failure::StoreUnavailable);
+                }
+                Some(Fate::Close(opening, cause)) => {
+                    tracing::info!(call = %opening.record.call, ?cause, "the caller was gone before the answer");
+                    let end = match cause {
+                        EndCause::Failed | EndCause::Local => (EndReason::Failed, Some(Failure::Internal)),
+                        _ => (EndReason::CallerHungUp, None),
+                    };
+                    self.close_unanswered(opening.record, opening.ticket, end);
+                }
+                Some(Fate::Forget(_)) | None => {}
+            }
+        }
+        self.unanswered.retain_mut(|left| !left.is_done(&self.shared, waker));
+        if self.unanswered.iter().any(|left| left.written.is_none()) { AGAIN } else { IDLE }
+    }
+
+    /// Nobody will ask for anything any more: records that are on their way are seen to their end, for a while.
+    fn finish(&mut self, waker: &Waker) {
+        let keys: Vec<CallKey> = self.openings.iter().map(|(key, _)| key).collect();
+        keys.into_iter().for_each(|key| self.ended(key, EndCause::Local));
+        let until = Instant::now() + LAST_RECORDS;
+        while Instant::now() < until {
+            let patience = self.settle(waker);
+            if self.openings.is_empty() && self.unanswered.is_empty() {
+                return;
+            }
+            std::thread::park_timeout(patience.min(AGAIN));
+        }
+    }
+
+    fn refuse(&self, invite: &Invite, failure: Failure) {
+        count(&self.shared.counters.refused);
+        self.shared.counters.failed(failure);
+        refusal::tell(failure, invite, &self.shared.serving.load().table);
+        let refusal = Refusal {
+            q850: Some(failure.q850_cause()),
+            reason: Some(failure.name().to_owned()),
+            ..Refusal::status(failure.sip_status())
+        };
+        if let Err(error) = invite.line.reject(&refusal) {
+            tracing::debug!(%error, "the caller was gone before the refusal");
+        }
+    }
+
+    /// Everything up to the record's way to the disk: nothing here waits.
+    fn open(&self, invite: &Invite) -> Result<Opening, Failure> {
         let began = Instant::now();
         let wall_us = wall_us();
-        let serving = self.shared.serving.load_full();
-        let trunk = serving.table.trunk(invite.source.ip()).ok_or(Failure::UnknownPeer)?;
-        let (gateway_calls, trunk_calls, tenant_calls) = self.shared.directory.load(&trunk.id, &trunk.tenant);
+        let shared = &self.shared;
+        let serving = shared.serving.load_full();
+        let trunk = serving.table.trunk(invite.source).ok_or(Failure::UnknownPeer)?;
+        let (gateway_calls, trunk_calls, tenant_calls) = shared.admission.load(&trunk.id, &trunk.tenant);
         let load = Load {
             draining: self.draining.load(Ordering::Acquire),
-            store_unavailable: !self.shared.store.health().available,
+            store_unavailable: !shared.store.health().available,
             gateway_calls,
-            gateway_max: self.shared.config.max_calls,
+            gateway_max: shared.config.capacity[Pool::Calls],
             trunk_calls,
             tenant_calls,
         };
-        let source = Source::Address(invite.source.ip());
+        let source = Source::Address(invite.source);
         let request = Request { source, called: &invite.to_user, calling: &invite.from_user };
         let decision = decide(&serving.table, &request, &load);
         tracing::debug!("{decision}");
         let target = decision.outcome?;
         let agent = serving.agent(&target.agent)?.clone();
+        let ticket = shared
+            .admission
+            .admit(&target.trunk, &target.tenant, invite.offer.demand(agent.demand), began)
+            .map_err(|pool| {
+                tracing::warn!(pool = pool.name(), "a call was refused: the pool is used up");
+                pool.failure()
+            })?;
 
-        let socket = self.plane.allocate().map_err(|error| media_failure(&error))?;
-        let local = LocalMedia {
-            addr: self.shared.config.media_addr,
-            port: socket.rtp_port(),
-            codecs: trunk.codecs.iter().filter_map(|name| name.parse::<Codec>().ok()).collect(),
-            dtmf: true,
-            session_id: wall_us,
-            version: wall_us,
-            ptime_ms: 20,
-        };
-        let offer = invite.offer.as_deref().ok_or(Failure::NoCommonCodec)?;
-        let mut sdp = Session::new(local);
-        let answer = sdp.answer(offer).map_err(|error| {
-            tracing::info!(%error, "the offer cannot be answered");
-            Failure::NoCommonCodec
-        })?;
-
+        self.plane.check_room().map_err(|error| media_failure(&error))?;
+        let settled = invite.offer.settle(trunk, &self.plane, shared, wall_us)?;
         let call = Id::mint(Prefix::Call, wall_us / 1000, random()?);
-        let recording = agent.spec.recording.enabled.then(|| self.shared.config.recordings.join(format!("{call}.wav")));
-        let told = recording.as_ref().map(|path| {
-            path.strip_prefix(&self.shared.config.state_dir).unwrap_or(path).to_string_lossy().into_owned()
-        });
+        let key = serving.recording_key(&target.tenant).cloned();
+        let mut recordings = CallRecordings::new(call.clone(), agent.spec.recording.clone(), key);
+        let rate = settled.media.codec.sample_rate();
+        let recording = recordings.begin_with_call(&shared.recorder, &shared.config, rate)?;
+        let told = recordings.path().map(str::to_owned);
         let record = CallRecord {
             format: CALL_RECORD_FORMAT,
-            call: call.clone(),
+            call,
             tenant: target.tenant.clone(),
             agent: target.agent.clone(),
             agent_version: agent.version,
@@ -138,25 +277,79 @@ impl Intake {
             end: None,
             failure: None,
             usage: Vec::new(),
-            recording: told.clone(),
+            recording: told,
             turns: 0,
         };
-        self.shared.store.open_call(&record).map_err(|error| {
+        let written = shared.store.submit(Write::OpenCall(Box::new(record.clone()))).map_err(|error| {
             tracing::error!(%error, "a call cannot be journalled");
             Failure::StoreUnavailable
         })?;
+        let (source, sound) =
+            (sources(trunk), leg_sound(&agent.spec.sound.over(&trunk.sound), agent.spec.interruption.min_speech_ms));
+        let invite = invite.clone();
+        Ok(Opening {
+            invite,
+            began,
+            wall_us,
+            agent,
+            target,
+            settled,
+            source,
+            sound,
+            record,
+            recordings,
+            recording,
+            ticket,
+            written,
+            serving,
+        })
+    }
 
-        let codec = answer.media.codec.name().to_owned();
-        let mut start = LegStart::new(answer.media, began);
-        start.recording = recording;
+    /// The record is durable: media, the 200 OK, and the agent.
+    fn answer(&mut self, opening: Opening) {
+        let Opening {
+            invite,
+            began,
+            wall_us,
+            serving,
+            agent,
+            target,
+            settled,
+            source,
+            sound,
+            record,
+            recordings,
+            recording,
+            ticket,
+            ..
+        } = opening;
+        let Settled { link, media, answer, session } = settled;
+        if link.as_ref().is_some_and(Link::is_over) {
+            tracing::info!(call = %record.call, "the caller was gone before the answer");
+            return self.close_unanswered(record, ticket, (EndReason::CallerHungUp, None));
+        }
+        let codec = media.codec;
+        let suite = media.srtp.as_ref().map(|srtp| srtp.suite.name());
+        let mut start = LegStart::new(media, began);
+        let (tap, recording_began) = recording.unzip();
+        if session.is_some() {
+            start.source = source;
+        }
+        start.signalling_ip = Some(invite.source);
+        start.tap = tap;
         start.media_timeout_ms = self.shared.config.media_timeout_ms;
-        start.rings = RINGS;
-        let attached = self.plane.attach(socket, start);
-        let (leg, handle) = attached.map_err(|error| {
-            self.close_unanswered(record.clone(), Failure::GatewayFull);
-            media_failure(&error)
-        })?;
-
+        start.sound = sound;
+        start.rings = RingSizes { up: UP_FRAMES, down: DOWN_FRAMES, rate: codec.sample_rate(), ..RingSizes::default() };
+        let attached = link.ok_or(MediaError::Ended).and_then(|link| self.plane.attach(link, start));
+        let (leg, handle) = match attached {
+            Ok(attached) => attached,
+            Err(error) => {
+                let failure = media_failure(&error);
+                self.refuse(&invite, failure);
+                return self.close_unanswered(record, ticket, (EndReason::Failed, Some(failure)));
+            }
+        };
+        let call = record.call.clone();
         let setup = CallSetup {
             call: call.clone(),
             tenant: target.tenant.clone(),
@@ -170,62 +363,73 @@ impl Intake {
             from: invite.from_user.clone(),
             to: invite.to_user.clone(),
             anchor: Anchor { wall_us, call_us: 0 },
-            seed: u64::from_le_bytes(random()?),
-            codec,
-            sip_call_id: Some(invite.call_id.clone()),
+            // Event identifiers follow from it; they need not be secret.
+            seed: random().map_or(wall_us, u64::from_le_bytes),
+            codec: codec.to_string(),
+            sip_call_id: Some(invite.call_id.clone()).filter(|id| !id.is_empty()),
         };
         let mut machine = Call::new(setup.clone());
-        if let Some(path) = &told {
-            machine.handle_recording(path.clone());
+        if let Some(began) = recording_began {
+            machine.handle_recording(CallTime::ZERO, began);
         }
-        if let Err(error) = invite.handle.accept(answer.sdp) {
-            tracing::debug!(%error, "the caller was gone before the answer");
+        if let Err(error) = invite.line.accept(answer) {
+            tracing::info!(%call, %error, "the caller was gone before the answer");
             drop(handle);
-            self.close_unanswered(record, Failure::Internal);
-            return Ok(());
+            return self.close_unanswered(record, ticket, (EndReason::CallerHungUp, None));
         }
         let worker = handle.worker();
-        self.shared.directory.began(
-            CallInfo {
-                id: call.clone(),
-                tenant: target.tenant,
-                agent: target.agent,
-                agent_version: agent.version,
-                from: invite.from_user.clone(),
-                to: invite.to_user.clone(),
-                trunk: target.trunk,
-                sip_call_id: invite.call_id.clone(),
-                answered_us: wall_us,
-                ended: false,
-                recording: told,
-            },
-            worker,
-        );
+        let info = CallInfo {
+            id: call.clone(),
+            tenant: target.tenant,
+            agent: target.agent,
+            agent_version: agent.version,
+            from: invite.from_user.clone(),
+            to: invite.to_user.clone(),
+            trunk: target.trunk,
+            sip_call_id: invite.call_id.clone(),
+            answered_us: wall_us,
+            ended: false,
+            recording: record.recording.clone(),
+            recording_state: recordings.now(),
+        };
+        let entry = self.shared.directory.began(info, worker);
         count(&self.shared.counters.answered);
-        tracing::info!(%call, agent_version = agent.version, "call answered");
-        self.dialogs.insert(invite.handle.key(), Dialog { call: call.clone(), worker, sdp });
-        let new =
-            NewCall { id: call.clone(), call: machine, setup, leg, handle, sip: invite.handle.clone(), serving, began };
-        if !self.workers[worker].order(Order::Begin(Box::new(new))) {
-            self.shared.directory.ended(&call);
-            self.close_unanswered(record, Failure::GatewayFull);
-            tracing::error!(%call, "the agent worker is swamped; the call was given up");
-            let _ = invite.handle.bye(&trunkline_sip::ByeReason {
-                q850: Failure::GatewayFull.q850_cause(),
-                text: Failure::GatewayFull.name().to_owned(),
-            });
+        tracing::info!(%call, agent_version = agent.version, codec = setup.codec, srtp = suite, "call answered");
+        if let Some(sdp) = session {
+            self.dialogs.insert(invite.key, Dialog { call: call.clone(), worker, sdp });
         }
-        Ok(())
+        let line = Arc::clone(&invite.line);
+        let new = NewCall {
+            id: call.clone(),
+            call: machine,
+            setup,
+            leg,
+            handle,
+            recordings,
+            line,
+            serving,
+            entry,
+            ticket,
+            began,
+        };
+        if let Err(Order::Begin(new)) = self.workers[worker].give(Order::Begin(Box::new(new))) {
+            tracing::error!(%call, "the agent worker is swamped; the call was given up");
+            self.shared.directory.ended(&call);
+            let (failure, NewCall { ticket, .. }) = (Failure::GatewayFull, *new);
+            self.close_unanswered(record, ticket, (EndReason::Failed, Some(failure)));
+            let _ = invite.line.bye(&ByeReason { q850: failure.q850_cause(), text: failure.name().to_owned() });
+        }
     }
 
     /// Closes the record of a call that never had a conversation, so that the journal does not keep it.
-    fn close_unanswered(&self, mut record: CallRecord, failure: Failure) {
+    fn close_unanswered(&mut self, mut record: CallRecord, ticket: Ticket, end: (EndReason, Option<Failure>)) {
         record.ended_us = Some(record.answered_us);
-        record.end = Some(EndReason::Failed);
-        record.failure = Some(failure);
-        if let Err(error) = self.shared.store.close_call(record) {
-            tracing::warn!(%error, "the record of a refused call stays in the journal");
-        }
+        // Nothing was heard, so there is no file.
+        record.recording = None;
+        (record.end, record.failure) = (Some(end.0), end.1);
+        let mut left = Unanswered { record, written: None, _ticket: ticket };
+        left.submit(&self.shared);
+        self.unanswered.push(left);
     }
 
     fn reoffer(&mut self, reoffer: Reoffer) {
@@ -236,31 +440,63 @@ impl Intake {
         let offer = reoffer.offer.as_deref().unwrap_or_default();
         match dialog.sdp.answer(offer) {
             Ok(answer) => {
-                self.workers[dialog.worker].order(Order::MediaChanged(dialog.call.clone(), answer.media));
+                self.workers[dialog.worker].order(Order::MediaChanged(dialog.call.clone(), Box::new(answer.media)));
                 reoffer.handle.answer(answer.sdp);
             }
             Err(error) => reoffer.handle.refuse(error.sip_status()),
         }
     }
 
-    fn ended(&mut self, call: &CallKey, cause: EndCause) {
-        if let Some(dialog) = self.dialogs.remove(call) {
+    /// The far end is gone, whether the call was answered or not.
+    pub(crate) fn ended(&mut self, key: CallKey, cause: EndCause) {
+        if let Some(opening) = self.openings.give_up(key, cause) {
+            // Its ports are free at once, its record must be durable before it can be closed.
+            opening.settled.link = None;
+        } else if let Some(dialog) = self.dialogs.remove(&key) {
             self.workers[dialog.worker].order(Order::DialogEnded(dialog.call, cause));
         }
     }
 }
 
-fn media_failure(error: &MediaError) -> Failure {
-    tracing::warn!(%error, "no media for a call");
-    Failure::GatewayFull
+/// Whose RTP is believed on a trunk.
+fn sources(trunk: &Trunk) -> SourcePolicy {
+    match trunk.source {
+        MediaSource::Strict => SourcePolicy::Strict,
+        MediaSource::Learn => SourcePolicy::Learn,
+        MediaSource::Acl => {
+            let ranges = trunk.media_peers.iter().filter_map(|range| AddressRange::new(range.network(), range.bits()));
+            SourcePolicy::Acl(ranges.collect())
+        }
+    }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| Failure::Internal)?;
-    Ok(bytes)
+impl Unanswered {
+    fn submit(&mut self, shared: &Shared) {
+        self.written = shared.store.submit(Write::CloseCall(Box::new(self.record.clone()))).ok();
+    }
+
+    /// Whether the record is out of the journal; what the store refused is offered again until it is.
+    fn is_done(&mut self, shared: &Shared, waker: &Waker) -> bool {
+        match self.written.as_ref().map(|written| written.poll_with(waker)) {
+            Some(Some(Ok(()) | Err(StoreError::AlreadyClosed { .. }))) => return true,
+            Some(None) => {}
+            Some(Some(Err(error))) => {
+                tracing::warn!(%error, "the record of a call that was not answered stays in the journal for now");
+                self.written = None;
+            }
+            None => {
+                self.submit(shared);
+                // Polled once, so that the outcome wakes this thread.
+                let _ = self.written.as_ref().map(|written| written.poll_with(waker));
+            }
+        }
+        false
+    }
 }
 
 fn wall_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

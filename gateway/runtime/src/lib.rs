@@ -1,28 +1,43 @@
 //! The driver: takes calls from SIP, gives them media, and steps their conversations over plugin sessions.
 //!
 //! This is the only crate that maps what plugins say to what calls understand. One agent worker thread serves each
-//! media worker; heavy plugins run on a side pool; nothing here waits for a network, and only intake, before an
-//! answer, waits for the disk.
+//! media worker and steps the calls that have something; heavy plugins run on a side pool; nothing here waits for a
+//! network or for the disk: a call is answered once its record is durable, and meanwhile others are served.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod active;
+mod agenda;
 mod beats;
+mod bell;
+mod capacity;
 mod counters;
+mod demand;
 mod directory;
+mod echo;
 mod intake;
+mod line;
 mod listening;
+mod offer;
+mod openings;
 mod readiness;
+mod recording;
 mod redacting;
+mod refusal;
+#[cfg(test)]
+mod rig;
 mod serving;
 mod session;
 mod shared;
+mod sound;
 mod speaking;
+mod streams;
 mod worker;
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -32,19 +47,25 @@ use trunkline_call::Operator;
 use trunkline_edge_store::EdgeStore;
 use trunkline_media::MediaPlane;
 use trunkline_plugin_host::PluginRegistry;
+use trunkline_recording::{Recorder, RecorderStats};
 use trunkline_sip::{CallTrace, SipConfig, SipEndpoint, SipError, SipStats, TrunkToken};
 
 pub use beats::{Beat, stuck};
+pub use capacity::{Amounts, MemoryLeft, Pool};
 pub use counters::Counters;
 pub use directory::CallInfo;
 pub use readiness::{AgentFault, Lacking};
+pub use recording::{RecordingOrder, RecordingRefused, RecordingState};
 pub use serving::{ResolvedProvider, ServedAgent, Serving};
 pub use shared::RuntimeConfig;
+pub use streams::{StreamCall, StreamRefused};
 
 use beats::IntakePulse;
+use capacity::Admission;
 use intake::Intake;
 use session::pool::SidePool;
 use shared::Shared;
+use streams::Doorway;
 use worker::{Order, Worker};
 
 /// Why a runtime did not start.
@@ -66,8 +87,12 @@ pub struct Parts {
     pub store: Arc<dyn EdgeStore>,
     /// Plugins.
     pub plugins: Arc<PluginRegistry>,
+    /// Writes recordings.
+    pub recorder: Recorder,
     /// What new calls are served by; replaced as desired state changes.
     pub serving: Arc<ArcSwap<Serving>>,
+    /// Memory that calls may still take on this machine.
+    pub memory_left: MemoryLeft,
 }
 
 /// A running gateway, without its configuration and its shells.
@@ -78,6 +103,7 @@ pub struct Runtime {
     workers: Vec<Worker>,
     threads: Vec<JoinHandle<()>>,
     intake: Option<JoinHandle<()>>,
+    doorway: Arc<Doorway>,
     draining: Arc<AtomicBool>,
     pulse: Arc<IntakePulse>,
     pool: Option<SidePool>,
@@ -87,20 +113,24 @@ impl Runtime {
     /// Starts taking calls.
     pub fn start(config: RuntimeConfig, sip: SipConfig, parts: Parts) -> Result<Self, RuntimeError> {
         let heavy_workers = config.heavy_workers;
+        let admission = Admission::new(config.capacity, parts.memory_left);
         std::fs::create_dir_all(&config.recordings)?;
         let shared = Arc::new(Shared {
             config,
             store: parts.store,
             plugins: parts.plugins,
             serving: parts.serving,
+            admission,
             directory: directory::Directory::default(),
             counters: Counters::default(),
+            recorder: parts.recorder,
         });
         let pool = SidePool::start(heavy_workers)?;
         let (mut workers, mut threads) = (Vec::new(), Vec::new());
         for index in 0..parts.plane.workers() {
             let signal = parts.plane.signal(index);
-            let (worker, thread) = Worker::start(index, signal, Arc::clone(&shared), pool.queue())?;
+            let ready = parts.plane.ready(index);
+            let (worker, thread) = Worker::start(index, signal, ready, Arc::clone(&shared), pool.queue())?;
             workers.push(worker);
             threads.push(thread);
         }
@@ -113,7 +143,7 @@ impl Runtime {
         let draining = Arc::new(AtomicBool::new(false));
         let pulse = Arc::new(IntakePulse::default());
         let intake = Intake::new(Arc::clone(&shared), parts.plane.clone(), workers.clone(), Arc::clone(&draining));
-        let beat = Arc::clone(&pulse);
+        let (beat, doorway) = (Arc::clone(&pulse), intake.doorway());
         let intake = std::thread::Builder::new().name("intake".to_owned()).spawn(move || intake.run(events, &beat))?;
         Ok(Self {
             shared,
@@ -122,6 +152,7 @@ impl Runtime {
             workers,
             threads,
             intake: Some(intake),
+            doorway,
             draining,
             pulse,
             pool: Some(pool),
@@ -167,15 +198,21 @@ impl Runtime {
         self.shared.directory.list(ended)
     }
 
-    /// Number of calls in progress, counting those whose record is not durable yet.
+    /// Number of calls in progress, counting those whose record is not durable yet, at their beginning or end.
     #[must_use]
     pub fn active(&self) -> usize {
-        self.shared.directory.active()
+        self.shared.admission.calls() as usize
+    }
+
+    /// What calls use up: every pool with what there is of it and what is used.
+    #[must_use]
+    pub fn pools(&self) -> [(Pool, u32, u32); Pool::ALL.len()] {
+        self.shared.admission.pools()
     }
 
     /// A call and what happened on it so far.
     #[must_use]
-    pub fn timeline(&self, call: &Id) -> Option<(CallInfo, Vec<Event>)> {
+    pub fn timeline(&self, call: &Id) -> Option<(CallInfo, Vec<Arc<Event>>)> {
         self.shared.directory.timeline(call)
     }
 
@@ -191,6 +228,49 @@ impl Runtime {
     pub fn hang_up(&self, call: &Id) -> bool {
         let worker = self.shared.directory.worker(call).and_then(|index| self.workers.get(index));
         worker.is_some_and(|worker| worker.order(Order::Operator(call.clone(), Operator::HangUp)))
+    }
+
+    /// Carries out an operator's order about a call's recording. Waits for the call's worker, so that it is not for a
+    /// thread that serves others.
+    ///
+    /// # Errors
+    /// [`RecordingRefused`] saying why not.
+    pub fn record(&self, call: &Id, order: RecordingOrder) -> Result<RecordingState, RecordingRefused> {
+        /// A worker answers in its next round; only one that is stuck does not.
+        const PATIENCE: Duration = Duration::from_secs(2);
+        let worker = self.shared.directory.worker(call).and_then(|index| self.workers.get(index));
+        let worker = worker.ok_or(RecordingRefused::NoCall)?;
+        let (answer, answered) = sync_channel(1);
+        if !worker.order(Order::Recording(call.clone(), order, answer)) {
+            return Err(RecordingRefused::NoAnswer);
+        }
+        match answered.recv_timeout(PATIENCE) {
+            Ok(outcome) => outcome,
+            Err(RecvTimeoutError::Timeout) => Err(RecordingRefused::NoAnswer),
+            // The call was over by then.
+            Err(RecvTimeoutError::Disconnected) => Err(RecordingRefused::NoCall),
+        }
+    }
+
+    /// Figures of recordings.
+    #[must_use]
+    pub fn recordings(&self) -> RecorderStats {
+        self.shared.recorder.stats()
+    }
+
+    /// Takes a call that comes over a stream, as one that comes by SIP: its source finds the trunk, and what it is called by
+    /// the agent. It is refused by dropping its link.
+    ///
+    /// # Errors
+    /// [`StreamRefused`] when too many wait already.
+    pub fn stream_call(&self, call: StreamCall) -> Result<(), StreamRefused> {
+        self.doorway.enter(call)
+    }
+
+    /// Whether calls from `source` have a trunk.
+    #[must_use]
+    pub fn knows(&self, source: IpAddr) -> bool {
+        self.shared.serving.load().table.trunk(source).is_some()
     }
 
     /// Takes no new calls; those in progress go on.

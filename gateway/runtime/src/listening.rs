@@ -3,24 +3,15 @@
 //! A recogniser behind a connection gets all sound, because its vendor expects a continuous stream. One inside the
 //! box gets speech only, with a run-up, because silence would cost it as much as words.
 
-use std::collections::VecDeque;
-
 use trunkline_call::{AsrEvent, VoiceEdge};
 use trunkline_leg::{CallTime, UpFrame};
 
-use crate::session::{Input, Output, Place, Session};
+use crate::session::{Input, Output, Place, Session, Sound};
 
 /// Frames kept for a replay after fail-over: five seconds.
 const KEPT_FRAMES: usize = 250;
-/// Sound before the first frame of speech that a speech-only recogniser gets.
-const RUN_UP_MS: u64 = 300;
-
-struct Kept {
-    arrival: CallTime,
-    position_us: u64,
-    rate: u32,
-    pcm: Vec<i16>,
-}
+/// Frames before the first one of speech that a speech-only recogniser gets: 300 ms.
+const RUN_UP_FRAMES: usize = 15;
 
 struct Open {
     id: u32,
@@ -33,7 +24,9 @@ struct Open {
 /// The caller's recent sound and the open recogniser.
 #[derive(Default)]
 pub(crate) struct Listening {
-    kept: VecDeque<Kept>,
+    /// Nothing is kept for a call that was never listened to.
+    recent: Option<Recent>,
+    listens: bool,
     open: Option<Open>,
 }
 
@@ -47,36 +40,37 @@ impl Listening {
         continuous: bool,
         replay_from: Option<CallTime>,
     ) {
-        if let Some(from) = replay_from {
-            for frame in self.kept.iter().filter(|frame| frame.arrival >= from) {
-                session.push(frame.input());
+        self.listens = true;
+        if let (Some(from), Some(recent)) = (replay_from, &self.recent) {
+            for (_, sound) in recent.last(KEPT_FRAMES).filter(|(arrival, _)| *arrival >= from) {
+                session.hear(sound);
             }
         }
         self.open = Some(Open { id, provider, session, continuous, gate: replay_from.is_some() });
     }
 
-    /// Stores a frame and passes it on when the recogniser should hear it.
+    /// Stores a frame and passes it on when the recogniser should hear it. Allocates nothing, but for the first frame of
+    /// a rate and for a session that is too slow.
     pub(crate) fn frame(&mut self, frame: &UpFrame, edge: Option<VoiceEdge>) {
-        if self.kept.len() >= KEPT_FRAMES {
-            self.kept.pop_front();
+        if !self.listens {
+            return;
         }
-        self.kept.push_back(Kept {
-            arrival: frame.arrival,
-            position_us: frame.position.saturating_mul(1_000_000) / u64::from(frame.rate.max(1)),
-            rate: frame.rate,
-            pcm: frame.pcm().to_vec(),
-        });
+        let recent = match &mut self.recent {
+            Some(recent) if recent.takes(frame) => recent,
+            other => other.insert(Recent::of(frame)),
+        };
+        recent.keep(frame);
         let Some(open) = &mut self.open else { return };
-        if open.continuous || open.gate {
-            if let Some(latest) = self.kept.back() {
-                open.session.push(latest.input());
-            }
+        let frames = if open.continuous || open.gate {
+            1
         } else if edge.is_some_and(|edge| edge.speech) {
             open.gate = true;
-            let frames = usize::try_from(RUN_UP_MS / 20).unwrap_or(0) + 1;
-            for frame in self.kept.iter().skip(self.kept.len().saturating_sub(frames)) {
-                open.session.push(frame.input());
-            }
+            RUN_UP_FRAMES + 1
+        } else {
+            0
+        };
+        for (_, sound) in recent.last(frames) {
+            open.session.hear(sound);
         }
     }
 
@@ -102,11 +96,9 @@ impl Listening {
         }
     }
 
-    /// Has the session run.
-    pub(crate) fn serve(&self, place: &Place, now_us: u64) {
-        if let Some(open) = &self.open {
-            open.session.serve(place, now_us);
-        }
+    /// The open session.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.open.as_ref().map(|open| &open.session)
     }
 
     /// What the session learned: its id, its provider and the output.
@@ -126,8 +118,174 @@ impl Listening {
     }
 }
 
-impl Kept {
-    fn input(&self) -> Input {
-        Input::Sound { pcm: self.pcm.clone(), rate: self.rate, position_us: self.position_us }
+/// The last frames of a rate, each in a place of its own that is written over and over.
+struct Recent {
+    rate: u32,
+    /// Samples of a place.
+    whole: usize,
+    pcm: Box<[i16]>,
+    marks: Box<[Mark]>,
+    /// Frames ever kept.
+    kept: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Mark {
+    arrival: CallTime,
+    position_us: u64,
+    len: usize,
+}
+
+impl Recent {
+    /// Room for frames like this one.
+    fn of(frame: &UpFrame) -> Self {
+        let whole = frame.pcm().len().max((frame.rate / 50) as usize);
+        Self {
+            rate: frame.rate,
+            whole,
+            pcm: vec![0; whole * KEPT_FRAMES].into_boxed_slice(),
+            marks: vec![Mark::default(); KEPT_FRAMES].into_boxed_slice(),
+            kept: 0,
+        }
+    }
+
+    fn takes(&self, frame: &UpFrame) -> bool {
+        frame.rate == self.rate && frame.pcm().len() <= self.whole
+    }
+
+    fn keep(&mut self, frame: &UpFrame) {
+        let place = self.kept % KEPT_FRAMES;
+        let pcm = frame.pcm();
+        self.pcm[place * self.whole..][..pcm.len()].copy_from_slice(pcm);
+        self.marks[place] = Mark {
+            arrival: frame.arrival,
+            position_us: frame.position.saturating_mul(1_000_000) / u64::from(frame.rate.max(1)),
+            len: pcm.len(),
+        };
+        self.kept += 1;
+    }
+
+    /// The last `frames` frames, oldest first, each with its arrival.
+    fn last(&self, frames: usize) -> impl Iterator<Item = (CallTime, Sound<'_>)> {
+        let frames = frames.min(self.kept).min(KEPT_FRAMES);
+        (self.kept - frames..self.kept).map(move |number| {
+            let place = number % KEPT_FRAMES;
+            let Mark { arrival, position_us, len } = self.marks[place];
+            let pcm = &self.pcm[place * self.whole..][..len];
+            (arrival, Sound { pcm, rate: self.rate, position_us })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Instant;
+
+    use super::*;
+    use crate::session::seat::{Body, Seat};
+    use trunkline_allocations::{Counts, counted};
+
+    /// Notes the position and first sample of what it hears.
+    struct Ear(Arc<Mutex<Vec<(u64, i16)>>>);
+
+    impl Body for Ear {
+        fn handle(&mut self, _: u64, _: Input) {}
+
+        fn hear(&mut self, _: u64, sound: Sound<'_>) {
+            self.0.lock().unwrap().push((sound.position_us / 1000, sound.pcm[0]));
+        }
+
+        fn wake(&mut self, _: u64) {}
+
+        fn wants_step(&self) -> bool {
+            false
+        }
+
+        fn poll(&mut self) -> Option<Output> {
+            None
+        }
+
+        fn timeout_us(&self) -> Option<u64> {
+            None
+        }
+
+        fn is_over(&self) -> bool {
+            false
+        }
+    }
+
+    type Heard = Arc<Mutex<Vec<(u64, i16)>>>;
+
+    fn session() -> (Session, Arc<Seat>, Heard) {
+        let heard = Heard::default();
+        heard.lock().unwrap().reserve(10_000);
+        let ear = Ear(Arc::clone(&heard));
+        let seat = Seat::new(Instant::now(), Box::new(move |_| Ok(Box::new(ear) as Box<dyn Body>)));
+        (Session::light(Arc::clone(&seat)), seat, heard)
+    }
+
+    fn frame(n: u64) -> UpFrame {
+        UpFrame::new(&[n as i16; 160], 8000, n * 160, CallTime::from_ms(n * 20)).unwrap()
+    }
+
+    fn run(seat: &Seat) {
+        seat.run(std::time::Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_recogniser_inside_the_box_hears_speech_with_a_run_up() {
+        let (session, seat, heard) = session();
+        let mut listening = Listening::default();
+        listening.open(1, "ear".to_owned(), session, false, None);
+        let speech = VoiceEdge { speech: true, at: CallTime::ZERO, level_dbfs: -20.0 };
+        for n in 0..100 {
+            listening.frame(&frame(n), (n == 50).then_some(speech));
+        }
+        listening.finalize(1);
+        listening.frame(&frame(100), None);
+        run(&seat);
+        let positions: Vec<u64> = heard.lock().unwrap().iter().map(|(ms, _)| *ms / 20).collect();
+        assert_eq!(positions, (35..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_next_recogniser_hears_again_what_the_one_before_owed() {
+        let (first, _, _) = session();
+        let mut listening = Listening::default();
+        listening.open(1, "one".to_owned(), first, true, None);
+        (0..400).for_each(|n| listening.frame(&frame(n), None));
+        let (second, seat, heard) = session();
+        listening.open(2, "two".to_owned(), second, false, Some(CallTime::from_ms(300 * 20)));
+        run(&seat);
+        assert_eq!(*heard.lock().unwrap(), (300..400).map(|n| (n * 20, n as i16)).collect::<Vec<_>>());
+        // Five seconds are all there is.
+        let (third, seat, heard) = session();
+        listening.open(3, "three".to_owned(), third, true, Some(CallTime::ZERO));
+        run(&seat);
+        assert_eq!(heard.lock().unwrap().first(), Some(&(150 * 20, 150)));
+    }
+
+    #[test]
+    fn a_frame_allocates_nothing_from_the_ring_to_the_session() {
+        let (session, seat, heard) = session();
+        let mut listening = Listening::default();
+        listening.open(1, "ear".to_owned(), session, true, None);
+        let mut go = |range: std::ops::Range<u64>| {
+            for n in range {
+                listening.frame(&frame(n), None);
+                run(&seat);
+            }
+        };
+        go(0..10);
+        assert_eq!(counted(|| go(10..1000)), Counts::NONE);
+        assert_eq!(heard.lock().unwrap().len(), 1000);
+    }
+
+    #[test]
+    fn a_call_nobody_listens_to_keeps_no_sound() {
+        let mut listening = Listening::default();
+        assert_eq!(counted(|| listening.frame(&frame(1), None)), Counts::NONE);
+        assert!(listening.recent.is_none());
     }
 }

@@ -9,6 +9,7 @@ use trunkline_api::Id;
 use trunkline_api::agent::{AgentSpec, Pipeline, ProviderRef};
 use trunkline_plugin_host::{Capability, PluginRegistry};
 
+use crate::demand;
 use crate::serving::Serving;
 use crate::session::takes_our_sound;
 use crate::shared::BUILT_IN_TOOLS;
@@ -51,7 +52,8 @@ pub struct Lacking {
 
 impl Serving {
     /// Holds every agent against the plugins in service. Agents that could not hold a conversation are marked, so that
-    /// their calls are refused before they are answered; every fault is reported.
+    /// their calls are refused before they are answered; every fault is reported. What a call of each agent takes is
+    /// summed up, so that one that cannot have it is refused as well.
     #[must_use]
     pub fn against(mut self, plugins: &PluginRegistry, lacking: &Lacking) -> (Self, Vec<AgentFault>) {
         let mut faults = Vec::new();
@@ -60,6 +62,9 @@ impl Serving {
             found.agent();
             faults.append(&mut found.faults);
         }
+        let demands = self.iter().map(|(id, agent)| (id.clone(), demand::of(&self, &agent.spec, plugins)));
+        let demands = demands.collect();
+        self.set_demands(demands);
         self.set_unready(faults.iter().filter(|fault| fault.refuses_calls).map(|fault| fault.agent.clone()).collect());
         (self, faults)
     }

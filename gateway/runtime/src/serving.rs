@@ -6,7 +6,11 @@ use std::sync::Arc;
 use trunkline_api::agent::{AgentSpec, ProviderRef};
 use trunkline_api::object::{Body, Object, ProviderBody};
 use trunkline_api::{Failure, Id};
+use trunkline_recording::PublicKey;
 use trunkline_route::Table;
+
+use crate::capacity::Amounts;
+use crate::demand;
 
 /// An agent version in service.
 #[derive(Debug, Clone)]
@@ -15,6 +19,8 @@ pub struct ServedAgent {
     pub version: u32,
     /// What it is.
     pub spec: Arc<AgentSpec>,
+    /// What one of its calls takes.
+    pub demand: Amounts,
 }
 
 /// One revision, indexed. New calls use the latest; calls in progress keep what they began with.
@@ -24,6 +30,8 @@ pub struct Serving {
     pub table: Table,
     agents: BTreeMap<Id, ServedAgent>,
     providers: BTreeMap<String, ProviderBody>,
+    /// Whom tenants' recordings are sealed to.
+    recording_keys: BTreeMap<Id, PublicKey>,
     /// Agents whose plugins are missing or do not take their settings.
     unready: BTreeSet<Id>,
 }
@@ -43,14 +51,24 @@ impl Serving {
     pub fn build(objects: &[Object]) -> (Self, Vec<String>) {
         let (table, problems) = Table::build(objects);
         let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        let (mut agents, mut providers) = (BTreeMap::new(), BTreeMap::new());
+        let (mut agents, mut providers, mut recording_keys) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for object in objects {
             match object.typed() {
                 Ok(Body::Agent(spec)) => {
-                    agents.insert(object.id.clone(), ServedAgent { version: object.version, spec: Arc::from(spec) });
+                    let (version, spec) = (object.version, Arc::from(spec));
+                    let demand = demand::without_plugins();
+                    agents.insert(object.id.clone(), ServedAgent { version, spec, demand });
                 }
                 Ok(Body::Provider(provider)) => {
                     providers.insert(provider.name.clone(), provider);
+                }
+                Ok(Body::Tenant(tenant)) if !tenant.recording_key.is_empty() => {
+                    match tenant.recording_key.parse::<PublicKey>() {
+                        Ok(key) => {
+                            recording_keys.insert(object.id.clone(), key);
+                        }
+                        Err(error) => problems.push(format!("tenant {}: recording_key: {error}", object.id)),
+                    }
                 }
                 Ok(_) => {}
                 Err(error) => problems.push(error.to_string()),
@@ -58,7 +76,7 @@ impl Serving {
         }
         problems.sort();
         problems.dedup();
-        (Self { table, agents, providers, unready: BTreeSet::new() }, problems)
+        (Self { table, agents, providers, recording_keys, unready: BTreeSet::new() }, problems)
     }
 
     /// The version of `agent` in service.
@@ -68,6 +86,12 @@ impl Serving {
     pub fn agent(&self, agent: &Id) -> Result<&ServedAgent, Failure> {
         let found = self.agents.get(agent).ok_or(Failure::NoRoute)?;
         if self.unready.contains(agent) { Err(Failure::AgentUnready) } else { Ok(found) }
+    }
+
+    /// Whom recordings of `tenant`'s calls are sealed to.
+    #[must_use]
+    pub fn recording_key(&self, tenant: &Id) -> Option<&PublicKey> {
+        self.recording_keys.get(tenant)
     }
 
     /// Number of agents, ready or not.
@@ -86,6 +110,20 @@ impl Serving {
         self.agents.iter()
     }
 
+    /// The most that one call takes of each pool, whichever agent answers it.
+    #[must_use]
+    pub fn largest_demand(&self) -> Amounts {
+        self.agents.values().fold(Amounts::default(), |most, agent| most.max(agent.demand))
+    }
+
+    pub(crate) fn set_demands(&mut self, demands: Vec<(Id, Amounts)>) {
+        for (agent, demand) in demands {
+            if let Some(agent) = self.agents.get_mut(&agent) {
+                agent.demand = demand;
+            }
+        }
+    }
+
     pub(crate) fn set_unready(&mut self, agents: BTreeSet<Id>) {
         self.unready = agents;
     }
@@ -102,5 +140,31 @@ impl Serving {
             settings.insert(key.clone(), value.clone());
         }
         ResolvedProvider { plugin: provider.plugin.clone(), settings: settings.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_api::object::Kind;
+    use trunkline_recording::SecretKey;
+
+    use super::*;
+
+    fn tenant(recording_key: &str) -> Object {
+        let id: Id = format!("ten_{}", "0".repeat(26)).parse().unwrap();
+        let body = serde_json::json!({ "name": "a", "recording_key": recording_key });
+        Object { kind: Kind::Tenant, id: id.clone(), tenant: id, version: 1, sha256: String::new(), body }
+    }
+
+    #[test]
+    fn the_key_that_keygen_prints_is_one_that_recordings_are_sealed_to() {
+        let public = SecretKey::generate().unwrap().public();
+        let object = tenant(&public.to_string());
+        let (serving, problems) = Serving::build(std::slice::from_ref(&object));
+        assert_eq!((serving.recording_key(&object.id), problems), (Some(&public), Vec::new()));
+        let object = tenant("x25519-public:AAAA");
+        let (serving, problems) = Serving::build(std::slice::from_ref(&object));
+        assert_eq!(serving.recording_key(&object.id), None);
+        assert!(problems.iter().any(|problem| problem.contains("recording_key")), "{problems:?}");
     }
 }

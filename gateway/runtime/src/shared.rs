@@ -9,7 +9,9 @@ use trunkline_api::{Failure, Id};
 use trunkline_call::{ToolBinding, ToolDefinition};
 use trunkline_edge_store::EdgeStore;
 use trunkline_plugin_host::{Plugin, PluginRegistry};
+use trunkline_recording::Recorder;
 
+use crate::capacity::{Admission, Amounts};
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::serving::Serving;
@@ -19,8 +21,8 @@ use crate::serving::Serving;
 pub struct RuntimeConfig {
     /// This gateway, once it has an identity.
     pub gateway: Option<Id>,
-    /// Most calls at once.
-    pub max_calls: u32,
+    /// What calls may use up together.
+    pub capacity: Amounts,
     /// Microseconds between checkpoints of a call's usage.
     pub checkpoint_us: u64,
     /// Where recordings go.
@@ -33,6 +35,8 @@ pub struct RuntimeConfig {
     pub media_timeout_ms: u32,
     /// Threads of the side pool for heavy plugins.
     pub heavy_workers: usize,
+    /// Every call is answered by an echo instead of its agent's voice: for measuring load.
+    pub echo: bool,
 }
 
 /// What every worker knows.
@@ -41,8 +45,10 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn EdgeStore>,
     pub(crate) plugins: Arc<PluginRegistry>,
     pub(crate) serving: Arc<ArcSwap<Serving>>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) directory: Directory,
     pub(crate) counters: Counters,
+    pub(crate) recorder: Recorder,
 }
 
 impl Shared {
@@ -81,3 +87,10 @@ impl Shared {
 
 /// Tools that calls have without a plugin.
 pub(crate) const BUILT_IN_TOOLS: [&str; 2] = ["hang_up", "transfer"];
+
+/// Random bytes.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| Failure::Internal)?;
+    Ok(bytes)
+}

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use trunkline_call::TtsEvent;
-use trunkline_leg::{AgentEnd, CallTime, DownFrame, LegFact, Utterance};
+use trunkline_leg::{AgentEnd, CallTime, DownFrame, DownHead, LegFact, MAX_FRAME_SAMPLES, Utterance};
 
 use crate::session::{Input, Output, Place, Session};
 
@@ -59,6 +59,7 @@ pub(crate) struct Speaking {
     voices: Vec<Voice>,
     speech: Option<Speech>,
     contexts: u32,
+    waits_for_room: bool,
 }
 
 impl Speaking {
@@ -134,16 +135,24 @@ impl Speaking {
         (!speech.pushed).then_some(LegFact::PlaybackCut { utterance: speech.utterance, sent_ms: 0, at: now })
     }
 
-    /// Has the sessions run.
-    pub(crate) fn serve(&self, place: &Place, now_us: u64) {
-        for voice in &self.voices {
-            voice.session.serve(place, now_us);
-        }
+    /// The open sessions.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.voices.iter().map(|voice| &voice.session)
+    }
+
+    /// Whether sound waits for room in the ring, which comes as it is played.
+    pub(crate) const fn waits_for_room(&self) -> bool {
+        self.waits_for_room
+    }
+
+    /// Whether enough sound is ahead of playback, so that nothing is taken from the sessions.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.speech.as_ref().is_some_and(|speech| speech.ahead_ms() >= AHEAD_MS)
     }
 
     /// The next thing the synthesisers report, unless enough sound is ahead of playback.
     pub(crate) fn poll(&mut self) -> Option<Spoken> {
-        if self.speech.as_ref().is_some_and(|speech| speech.ahead_ms() >= AHEAD_MS) {
+        if self.is_ahead() {
             return None;
         }
         for position in 0..self.voices.len() {
@@ -151,7 +160,7 @@ impl Speaking {
                 if let Some(spoken) = self.took(position, output) {
                     return Some(spoken);
                 }
-                if self.speech.as_ref().is_some_and(|speech| speech.ahead_ms() >= AHEAD_MS) {
+                if self.is_ahead() {
                     return None;
                 }
             }
@@ -190,20 +199,18 @@ impl Speaking {
 
     /// Moves sound into the ring as far as it has room.
     pub(crate) fn pump(&mut self, leg: &mut AgentEnd) {
-        let Some(speech) = &mut self.speech else { return };
-        while leg.down.slots() > 0 {
-            match speech.next_frame() {
-                Some(frame) => {
-                    speech.pushed = true;
-                    let last = frame.last;
-                    // A slot was free and nobody else writes.
-                    let _ = leg.down.push(frame);
-                    if last {
-                        self.speech = None;
-                        return;
-                    }
-                }
-                None => return,
+        self.waits_for_room = false;
+        while let Some(speech) = &mut self.speech {
+            if !leg.down.has_room(speech.next_samples()) {
+                self.waits_for_room = true;
+                return;
+            }
+            let Some(frame) = speech.next_frame() else { return };
+            speech.pushed = true;
+            // There was room and nobody else writes.
+            let _ = leg.down.push(frame);
+            if frame.last {
+                self.speech = None;
             }
         }
     }
@@ -244,16 +251,27 @@ impl Speech {
             .sum()
     }
 
+    /// Samples of the next frame at most.
+    fn next_samples(&self) -> usize {
+        self.parts.iter().map(|part| part.rate as usize / 50).max().unwrap_or(0).min(MAX_FRAME_SAMPLES)
+    }
+
     /// 20 ms of the first part that has them, less at a part's end, and an empty last frame at the utterance's.
     fn next_frame(&mut self) -> Option<DownFrame> {
         while let Some(part) = self.parts.front_mut() {
-            let whole = part.rate as usize / 50;
+            let whole = (part.rate as usize / 50).min(MAX_FRAME_SAMPLES);
             if part.rate != 0 && (part.pcm.len() >= whole || (part.done && !part.pcm.is_empty())) {
-                let pcm: Vec<i16> = part.pcm.drain(..whole.min(part.pcm.len())).collect();
-                let rate = part.rate;
+                let (rate, samples) = (part.rate, whole.min(part.pcm.len()));
                 let offset = self.offset_us * u64::from(rate) / 1_000_000;
-                self.offset_us += pcm.len() as u64 * 1_000_000 / u64::from(rate);
-                return DownFrame::new(&pcm, rate, self.utterance, offset, self.generation).ok();
+                self.offset_us += samples as u64 * 1_000_000 / u64::from(rate);
+                let (utterance, generation) = (self.utterance, self.generation);
+                let mut frame =
+                    DownFrame::silence(DownHead { rate, utterance, offset, generation, last: false, mark: 0 }, samples)
+                        .ok()?;
+                for (place, sample) in frame.pcm_mut().iter_mut().zip(part.pcm.drain(..samples)) {
+                    *place = sample;
+                }
+                return Some(frame);
             }
             if !part.done {
                 return None;

@@ -1,28 +1,31 @@
-//! An agent worker: an ordinary thread that steps the calls of one media worker on media's own 5 ms grid.
+//! An agent worker: an ordinary thread that steps the calls of one media worker, each when it has something and no
+//! oftener: media names the calls of a phase, sessions ring for theirs, and an agenda knows every call's next deadline.
 
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trunkline_api::Id;
 use trunkline_call::Operator;
-use trunkline_leg::{EndCause, MediaSpec};
+use trunkline_leg::{EndCause, MediaSpec, ReadySet};
 use trunkline_media::PhaseSignal;
 
 use crate::active::{Active, NewCall};
+use crate::agenda::Agenda;
+use crate::bell::Bell;
+use crate::recording::{RecordingOrder, RecordingRefused, RecordingState};
 use crate::session::Place;
-use crate::session::pool::{Notify, PoolQueue};
+use crate::session::pool::PoolQueue;
 use crate::shared::Shared;
 
 /// Orders that may wait for a worker.
 const MAX_ORDERS: usize = 1024;
-/// How long a worker with calls sleeps when media has nothing: plugin timers are looked at this often.
-const GRID: Duration = Duration::from_millis(5);
-/// The same for a worker without calls.
+/// How long a worker sleeps at most.
 const IDLE: Duration = Duration::from_millis(200);
 
 /// What a worker is told.
@@ -32,9 +35,11 @@ pub(crate) enum Order {
     /// The dialog of a call ended.
     DialogEnded(Id, EndCause),
     /// The media of a call changed.
-    MediaChanged(Id, MediaSpec),
+    MediaChanged(Id, Box<MediaSpec>),
     /// An operator's order.
     Operator(Id, Operator),
+    /// An operator's order about a call's recording, and where the answer goes.
+    Recording(Id, RecordingOrder, SyncSender<Result<RecordingState, RecordingRefused>>),
     /// Let calls come to an end.
     Drain,
     /// End.
@@ -51,23 +56,26 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts the worker of `signal`'s media worker.
+    /// Starts the worker of the media worker that raises `signal` for the calls in `ready`.
     pub(crate) fn start(
         index: usize,
         signal: PhaseSignal,
+        ready: ReadySet,
         shared: Arc<Shared>,
         pool: PoolQueue,
     ) -> io::Result<(Self, JoinHandle<()>)> {
-        let (orders, inbox) = sync_channel(MAX_ORDERS);
-        let waiter = signal.clone();
-        let raiser = signal.clone();
-        let notify: Notify = Arc::new(move || raiser.raise());
-        let rounds = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&rounds);
+        let (worker, inbox) = Self::new(signal.clone());
+        let rounds = Arc::clone(&worker.rounds);
         let thread = std::thread::Builder::new()
             .name(format!("agent-{index}"))
-            .spawn(move || run(&inbox, &waiter, &shared, &pool, &notify, &counted))?;
-        Ok((Self { orders, signal, rounds }, thread))
+            .spawn(move || Calls::new(ready, signal, shared, pool).run(&inbox, &rounds))?;
+        Ok((worker, thread))
+    }
+
+    /// An address, and where its orders arrive.
+    pub(crate) fn new(signal: PhaseSignal) -> (Self, Receiver<Order>) {
+        let (orders, inbox) = sync_channel(MAX_ORDERS);
+        (Self { orders, signal, rounds: Arc::default() }, inbox)
     }
 
     /// How often its loop has run.
@@ -77,59 +85,160 @@ impl Worker {
 
     /// Gives an order; false when the worker is swamped or gone.
     pub(crate) fn order(&self, order: Order) -> bool {
-        let given = match self.orders.try_send(order) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        };
+        self.give(order).is_ok()
+    }
+
+    /// Gives an order, or gives it back when the worker is swamped or gone.
+    pub(crate) fn give(&self, order: Order) -> Result<(), Order> {
+        let given = self.orders.try_send(order);
         self.signal.raise();
-        given
+        given.map_err(|(TrySendError::Full(order) | TrySendError::Disconnected(order))| order)
     }
 }
 
-fn run(
-    inbox: &Receiver<Order>,
-    signal: &PhaseSignal,
-    shared: &Arc<Shared>,
-    pool: &PoolQueue,
-    notify: &Notify,
-    rounds: &AtomicU64,
-) {
-    let mut calls: Vec<Active> = Vec::new();
-    loop {
-        rounds.fetch_add(1, Ordering::Relaxed);
-        let _ = signal.wait(if calls.is_empty() { IDLE } else { GRID });
-        while let Ok(order) = inbox.try_recv() {
-            match order {
-                Order::Begin(new) => {
-                    let place = Place { pool: pool.clone(), notify: Arc::clone(notify), began: new.began };
-                    let id = new.id.clone();
-                    let shared = Arc::clone(shared);
-                    match catch_unwind(AssertUnwindSafe(|| Active::begin(*new, shared, place))) {
-                        Ok(active) => calls.push(active),
-                        Err(_) => tracing::error!(call = %id, "a call could not begin; see the panic above"),
-                    }
+/// The calls of a worker, by the number of their leg.
+struct Calls {
+    ready: ReadySet,
+    signal: PhaseSignal,
+    shared: Arc<Shared>,
+    pool: PoolQueue,
+    /// Zero of the agenda's clock.
+    epoch: Instant,
+    calls: Vec<Option<Box<Active>>>,
+    /// Looked up by key only.
+    numbers: HashMap<Id, usize>,
+    agenda: Agenda,
+}
+
+impl Calls {
+    fn new(ready: ReadySet, signal: PhaseSignal, shared: Arc<Shared>, pool: PoolQueue) -> Self {
+        let numbers = ready.capacity();
+        Self {
+            ready,
+            signal,
+            shared,
+            pool,
+            epoch: Instant::now(),
+            calls: std::iter::repeat_with(|| None).take(numbers).collect(),
+            numbers: HashMap::new(),
+            agenda: Agenda::new(numbers),
+        }
+    }
+
+    fn run(mut self, inbox: &Receiver<Order>, rounds: &AtomicU64) {
+        loop {
+            rounds.fetch_add(1, Ordering::Relaxed);
+            let until_due = self.agenda.next_us().map(|due_us| due_us.saturating_sub(self.now_us()));
+            let _ = self.signal.wait(until_due.map_or(IDLE, |us| IDLE.min(Duration::from_micros(us))));
+            while let Ok(order) = inbox.try_recv() {
+                if !self.carry_out(order) {
+                    return;
                 }
-                Order::DialogEnded(id, cause) => with(&mut calls, &id, |call| call.dialog_ended(cause)),
-                Order::MediaChanged(id, spec) => with(&mut calls, &id, |call| call.media_changed(spec)),
-                Order::Operator(id, order) => with(&mut calls, &id, |call| call.order(order)),
-                Order::Drain => calls.iter_mut().for_each(Active::drain),
-                Order::Stop => return,
+            }
+            self.look();
+        }
+    }
+
+    /// Steps the calls that have something, then those whose time has come.
+    fn look(&mut self) {
+        let now_us = self.now_us();
+        let ready = self.ready.clone();
+        ready.take(|number| self.step(number));
+        while let Some(number) = self.agenda.take_due(now_us) {
+            let due_us = self.calls[number].as_deref().map(|call| self.due_us(call));
+            match due_us {
+                Some(due_us) if due_us > now_us => self.agenda.arm(number, due_us),
+                Some(_) => self.step(number),
+                None => {}
             }
         }
-        // A panic ends its own call: its record stays in the journal and is closed as crashed at the next start.
-        calls.retain_mut(|call| match catch_unwind(AssertUnwindSafe(|| call.step())) {
-            Ok(over) => !over,
+    }
+
+    /// A panic ends its own call: its record stays in the journal and is closed as crashed at the next start.
+    fn step(&mut self, number: usize) {
+        let Some(Some(call)) = self.calls.get_mut(number) else { return };
+        match catch_unwind(AssertUnwindSafe(|| call.step())) {
+            Ok(false) => {
+                let due_us = self.calls[number].as_deref().map(|call| self.due_us(call));
+                self.agenda.arm(number, due_us.unwrap_or_default());
+            }
+            Ok(true) => self.forget(number),
             Err(_) => {
                 tracing::error!(call = %call.id, "a call failed; see the panic above");
-                shared.directory.ended(&call.id);
-                false
+                self.shared.directory.ended(&call.id);
+                self.forget(number);
             }
-        });
+        }
+    }
+
+    /// False when the worker is to end.
+    fn carry_out(&mut self, order: Order) -> bool {
+        match order {
+            Order::Begin(new) => self.begin(*new),
+            Order::DialogEnded(id, cause) => self.with(&id, |call| call.dialog_ended(cause)),
+            Order::MediaChanged(id, spec) => self.with(&id, |call| call.media_changed(*spec)),
+            Order::Operator(id, order) => self.with(&id, |call| call.order(order)),
+            Order::Recording(id, order, answer) => self.with(&id, |call| {
+                // Whoever asked may have given up.
+                let _ = answer.try_send(call.record(order));
+            }),
+            Order::Drain => {
+                for number in 0..self.calls.len() {
+                    if let Some(call) = &mut self.calls[number] {
+                        call.drain();
+                        self.step(number);
+                    }
+                }
+            }
+            Order::Stop => return false,
+        }
+        true
+    }
+
+    fn begin(&mut self, new: NewCall) {
+        let number = new.leg.slot.index();
+        let bell = Bell::new(new.leg.slot.mark(), self.signal.clone());
+        let place = Place { pool: self.pool.clone(), bell, began: new.began };
+        let (id, shared) = (new.id.clone(), Arc::clone(&self.shared));
+        match catch_unwind(AssertUnwindSafe(|| Active::begin(new, shared, place))) {
+            Ok(active) => {
+                self.numbers.insert(id, number);
+                if let Some(place) = self.calls.get_mut(number) {
+                    *place = Some(Box::new(active));
+                }
+                self.step(number);
+            }
+            Err(_) => {
+                tracing::error!(call = %id, "a call could not begin; see the panic above");
+                self.shared.directory.ended(&id);
+            }
+        }
+    }
+
+    fn with(&mut self, id: &Id, act: impl FnOnce(&mut Active)) {
+        let Some(number) = self.numbers.get(id).copied() else { return };
+        if let Some(Some(call)) = self.calls.get_mut(number) {
+            act(call);
+            self.step(number);
+        }
+    }
+
+    fn forget(&mut self, number: usize) {
+        self.agenda.forget(number);
+        if let Some(call) = self.calls.get_mut(number).and_then(Option::take) {
+            self.numbers.remove(&call.id);
+        }
+    }
+
+    fn due_us(&self, call: &Active) -> u64 {
+        let began = call.began().saturating_duration_since(self.epoch);
+        u64::try_from(began.as_micros()).unwrap_or(u64::MAX).saturating_add(call.due().0)
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 
-fn with(calls: &mut [Active], id: &Id, act: impl FnOnce(&mut Active)) {
-    if let Some(call) = calls.iter_mut().find(|call| call.id == *id) {
-        act(call);
-    }
-}
+#[cfg(test)]
+mod tests;

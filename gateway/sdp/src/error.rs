@@ -18,11 +18,29 @@ pub enum SdpError {
         /// What was offered, by encoding name.
         offered: String,
     },
-    /// The offer insists on SRTP or DTLS-SRTP.
-    #[error("the offer insists on secure media ({profile}); let the peer offer RTP/AVP")]
+    /// The offer insists on encryption of a kind that is switched off for the trunk (SRTP) or not carried (DTLS-SRTP).
+    #[error(
+        "the offer insists on secure media ({profile}); let the peer offer RTP/AVP, or RTP/SAVP with a=crypto to a trunk that takes SRTP"
+    )]
     SecureMedia {
         /// The transport profile of the media line.
         profile: String,
+    },
+    /// The trunk requires SRTP, and the offer has no key that could be used.
+    #[error(
+        "the trunk requires SRTP and the offer has no a=crypto that can be used (offered: {offered}); let the peer offer RTP/SAVP with AES_CM_128_HMAC_SHA1_80 or AEAD_AES_128_GCM and no MKI"
+    )]
+    PlainMedia {
+        /// The suites that were offered.
+        offered: String,
+    },
+    /// Encrypted media, but no suite and key that could be used.
+    #[error(
+        "no a=crypto of the offer can be used (offered: {offered}); let the peer offer AES_CM_128_HMAC_SHA1_80 or AEAD_AES_128_GCM and no MKI"
+    )]
+    NoCommonCrypto {
+        /// The suites that were offered.
+        offered: String,
     },
     /// Media that this build does not carry, such as T.38 fax.
     #[error("the offer has only {what}, which is not carried; let the peer offer audio over RTP/AVP")]
@@ -52,6 +70,8 @@ impl SdpError {
             Self::NoAudio
             | Self::NoCommonCodec { .. }
             | Self::SecureMedia { .. }
+            | Self::PlainMedia { .. }
+            | Self::NoCommonCrypto { .. }
             | Self::UnsupportedMedia { .. }
             | Self::Address { .. }
             | Self::Mismatch(_) => 488,

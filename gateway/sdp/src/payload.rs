@@ -1,15 +1,22 @@
-//! Payload types of a media line: what each number of the format list means (RFC 3551, RFC 4733).
+//! Payload types of a media line: what each number of the format list means (RFC 3551, RFC 4733, RFC 3389).
 
 use sdp_types::Media;
-use trunkline_leg::Codec;
+use trunkline_leg::{Codec, OpusParameters};
+
+use crate::opus;
+
+/// The static payload type of comfort noise at 8 kHz (RFC 3389 4).
+pub(crate) const COMFORT_NOISE: u8 = 13;
 
 /// What a payload type stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Payload {
     /// A codec we know.
     Codec(Codec),
-    /// telephone-event at 8 kHz.
-    Dtmf,
+    /// telephone-event with timestamps at this rate in Hz.
+    Dtmf(u32),
+    /// Comfort noise with timestamps at this rate in Hz.
+    ComfortNoise(u32),
     /// Anything else.
     Other,
 }
@@ -24,6 +31,33 @@ pub(crate) fn payloads(media: &Media) -> Vec<(u8, Payload)> {
         }
     }
     found
+}
+
+/// The first number that stands for `payload`.
+pub(crate) fn number(payloads: &[(u8, Payload)], payload: Payload) -> Option<u8> {
+    payloads.iter().find(|(_, found)| *found == payload).map(|(number, _)| *number)
+}
+
+/// telephone-event for sound whose timestamps count `clock` Hz, with its own rate: the same, as RFC 4733 2.1 asks for,
+/// else 8000, which phones offer beside every codec.
+pub(crate) fn dtmf(payloads: &[(u8, Payload)], clock: u32) -> Option<(u8, u32)> {
+    [clock, 8000].into_iter().find_map(|rate| Some((number(payloads, Payload::Dtmf(rate))?, rate)))
+}
+
+/// Comfort noise for `codec`.
+pub(crate) fn comfort_noise(payloads: &[(u8, Payload)], codec: Codec) -> Option<u8> {
+    number(payloads, Payload::ComfortNoise(codec.clock_rate())).filter(|_| codec.takes_comfort_noise())
+}
+
+/// What `a=fmtp` of a payload type asks of Opus.
+pub(crate) fn opus(media: &Media, number: u8) -> OpusParameters {
+    media
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.attribute == "fmtp")
+        .filter_map(|attribute| attribute.value.as_deref()?.split_once(' '))
+        .find(|(payload_type, _)| payload_type.trim().parse() == Ok(number))
+        .map_or_else(OpusParameters::default, |(_, format)| opus::parse(format))
 }
 
 /// What was offered, for an operator: encoding names, or numbers where there is no name.
@@ -53,16 +87,24 @@ fn meaning(media: &Media, number: u8) -> Payload {
     if let Some((name, rest)) = rtpmap(media, number) {
         let mut rest = rest.split('/');
         let rate = rest.next().and_then(|rate| rate.trim().parse::<u32>().ok());
-        let mono = rest.next().is_none_or(|channels| channels.trim() == "1");
+        let channels = rest.next().map_or(Some(1), |channels| channels.trim().parse::<u8>().ok());
+        let (Some(rate), Some(channels)) = (rate, channels) else { return Payload::Other };
         if name.eq_ignore_ascii_case("telephone-event") {
-            return if rate == Some(8000) { Payload::Dtmf } else { Payload::Other };
+            return if matches!(rate, 8000 | 16_000 | 48_000) { Payload::Dtmf(rate) } else { Payload::Other };
         }
-        return match name.parse::<Codec>() {
-            Ok(codec) if rate == Some(codec.clock_rate()) && mono => Payload::Codec(codec),
-            Ok(_) | Err(_) => Payload::Other,
-        };
+        if name.eq_ignore_ascii_case("CN") {
+            return if channels == 1 { Payload::ComfortNoise(rate) } else { Payload::Other };
+        }
+        let known = Codec::ALL.into_iter().find(|codec| {
+            let fits = channels == 1 || channels == codec.rtpmap_channels();
+            codec.name().eq_ignore_ascii_case(name) && codec.clock_rate() == rate && fits
+        });
+        return known.map_or(Payload::Other, Payload::Codec);
     }
-    [Codec::Pcmu, Codec::Pcma]
+    if number == COMFORT_NOISE {
+        return Payload::ComfortNoise(8000);
+    }
+    Codec::ALL
         .into_iter()
         .find(|codec| codec.static_payload_type() == Some(number))
         .map_or(Payload::Other, Payload::Codec)

@@ -1,19 +1,30 @@
-//! A call's descriptions over its life: the o= line's version grows exactly when what we say changes (RFC 3264 8).
+//! A call's descriptions over its life: the o= line's version grows exactly when what we say changes (RFC 3264 8), and a
+//! call that was encrypted stays so.
+
+use std::fmt;
 
 use trunkline_leg::MediaSpec;
 
 use crate::answer::{Answer, answer};
+use crate::crypto::redacted;
 use crate::error::SdpError;
 use crate::local::LocalMedia;
 use crate::offer::{accept_answer, offer};
 
 /// One call's side of offer/answer, from the first description to the last re-INVITE.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Session {
     local: LocalMedia,
     /// The last description we sent.
     sent: Option<String>,
     media: Option<MediaSpec>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sent = self.sent.as_deref().map(redacted);
+        f.debug_struct("Session").field("local", &self.local).field("sent", &sent).field("media", &self.media).finish()
+    }
 }
 
 impl Session {
@@ -23,7 +34,8 @@ impl Session {
         Self { local, sent: None, media: None }
     }
 
-    /// Answers an offer, the first or a later one. A refused offer leaves the session as it was.
+    /// Answers an offer, the first or a later one. A refused offer leaves the session as it was. Once media is
+    /// encrypted, an offer of plain media is refused.
     ///
     /// # Errors
     /// As [`fn@answer`].
@@ -34,7 +46,7 @@ impl Session {
             made = answer(offer, &self.local)?;
         }
         self.sent = Some(made.sdp.clone());
-        self.media = Some(made.media.clone());
+        self.settle(made.media.clone());
         Ok(made)
     }
 
@@ -55,12 +67,19 @@ impl Session {
     /// As [`accept_answer`].
     pub fn accept_answer(&mut self, answer: &str) -> Result<&MediaSpec, SdpError> {
         let media = accept_answer(answer, &self.local)?;
-        Ok(self.media.insert(media))
+        Ok(self.settle(media))
     }
 
     /// What is in force, `None` before the first exchange is complete.
     #[must_use]
     pub const fn media(&self) -> Option<&MediaSpec> {
         self.media.as_ref()
+    }
+
+    fn settle(&mut self, media: MediaSpec) -> &MediaSpec {
+        if let Some(srtp) = &mut self.local.srtp {
+            srtp.required |= media.srtp.is_some();
+        }
+        self.media.insert(media)
     }
 }

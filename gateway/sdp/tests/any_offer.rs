@@ -4,18 +4,17 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
-use trunkline_leg::Codec;
-use trunkline_sdp::{LocalMedia, accept_answer, answer};
+use trunkline_leg::{Codec, SrtpKeys, SrtpSuite};
+use trunkline_sdp::{LocalMedia, LocalSrtp, accept_answer, answer};
 
-fn local() -> LocalMedia {
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd";
+
+fn local(srtp: Option<bool>) -> LocalMedia {
+    let keys = SrtpKeys::from_random([7; SrtpKeys::RANDOM]);
     LocalMedia {
-        addr: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        port: 16_384,
-        codecs: vec![Codec::Pcmu, Codec::Pcma],
-        dtmf: true,
-        session_id: 1,
-        version: 1,
-        ptime_ms: 20,
+        codecs: Codec::ALL.to_vec(),
+        srtp: srtp.map(|required| LocalSrtp { required, keys }),
+        ..LocalMedia::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 16_384)
     }
 }
 
@@ -30,7 +29,17 @@ fn line() -> impl Strategy<Value = String> {
         Just("t=0 0".to_owned()),
         Just("b=AS:64".to_owned()),
         (0..300u32).prop_map(|ms| format!("a=ptime:{ms}")),
-        (0..130u8, "(PCMU|PCMA|telephone-event|G729|opus)", "(8000|16000|8000/2)")
+        Just("a=rtcp-mux".to_owned()),
+        (0..70_000u32, "( IN IP4 198.51.100.8| IN IP6 ::1| IN|)")
+            .prop_map(|(port, rest)| format!("a=rtcp:{port}{rest}")),
+        (0..20u8, 0..5usize, "(|2\\^20|1:4)", "( KDR=1| WSH=64|)").prop_map(|(tag, suite, rest, parameters)| {
+            let suite = SrtpSuite::ALL.get(suite).map_or("F8_128_HMAC_SHA1_80", |suite| suite.name());
+            format!("a=crypto:{tag} {suite} inline:{KEY}|{rest}{parameters}").replace("| ", " ")
+        }),
+        (0..20u8, "[ -~]{0,60}").prop_map(|(tag, rest)| format!("a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 {rest}")),
+        (0..20u8).prop_map(|tag| format!("a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:{KEY}")),
+        (0..130u8, "[ -~]{0,40}").prop_map(|(number, rest)| format!("a=fmtp:{number} {rest}")),
+        (0..130u8, "(PCMU|PCMA|telephone-event|G729|G722|L16|CN|opus)", "(8000|16000|48000|48000/2|8000/2)")
             .prop_map(|(number, name, rate)| format!("a=rtpmap:{number} {name}/{rate}")),
         (
             "(audio|video|image|audio)",
@@ -59,15 +68,20 @@ proptest! {
     #[test]
     fn arbitrary_text_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let text = String::from_utf8_lossy(&bytes);
-        let _ = answer(&text, &local());
-        let _ = accept_answer(&text, &local());
-        let _ = answer(&format!("v=0\r\n{text}"), &local());
+        for local in [None, Some(false), Some(true)].map(local) {
+            let _ = answer(&text, &local);
+            let _ = accept_answer(&text, &local);
+            let _ = answer(&format!("v=0\r\n{text}"), &local);
+        }
     }
 
     #[test]
-    fn an_answer_has_the_lines_of_the_offer_and_at_most_its_formats(lines in proptest::collection::vec(line(), 0..14)) {
+    fn an_answer_has_the_lines_of_the_offer_and_at_most_its_formats(
+        lines in proptest::collection::vec(line(), 0..14),
+        srtp in proptest::option::of(any::<bool>()),
+    ) {
         let text = format!("v=0\r\no=- 1 1 IN IP4 198.51.100.7\r\ns=-\r\n{}\r\n", lines.join("\r\n"));
-        if let Ok(made) = answer(&text, &local()) {
+        if let Ok(made) = answer(&text, &local(srtp)) {
             prop_assert!(sdp_types::Session::parse(made.sdp.as_bytes()).is_ok(), "{}", made.sdp);
             let (offered, answered) = (media_lines(&text), media_lines(&made.sdp));
             prop_assert_eq!(offered.len(), answered.len());
@@ -83,7 +97,13 @@ proptest! {
             }
             prop_assert_eq!(live, 1);
             prop_assert!(made.media.remote.is_ipv4());
-            prop_assert!((10..=60).contains(&made.media.ptime_ms) && made.media.ptime_ms % 10 == 0);
+            prop_assert!(made.media.codec.takes_ptime_ms(made.media.ptime_ms));
+            prop_assert_eq!(made.sdp.contains("a=crypto:"), made.media.srtp.is_some());
+            prop_assert!(srtp != Some(true) || made.media.srtp.is_some());
+            prop_assert!(srtp.is_some() || made.media.srtp.is_none());
+            prop_assert_eq!(made.sdp.contains("a=rtcp-mux"), made.media.rtcp_remote(made.media.remote) == Some(made.media.remote));
+            let printed = format!("{made:?}");
+            prop_assert!(!printed.contains(KEY), "{}", printed);
         }
     }
 }

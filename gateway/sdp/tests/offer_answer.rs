@@ -7,15 +7,7 @@ use trunkline_leg::{Codec, Direction};
 use trunkline_sdp::{LocalMedia, SdpError, Session, accept_answer, answer, offer};
 
 fn local() -> LocalMedia {
-    LocalMedia {
-        addr: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)),
-        port: 16_384,
-        codecs: vec![Codec::Pcmu, Codec::Pcma],
-        dtmf: true,
-        session_id: 77,
-        version: 1,
-        ptime_ms: 20,
-    }
+    LocalMedia { session_id: 77, ..LocalMedia::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 16_384) }
 }
 
 fn offer_with(session: &str, media: &str) -> String {
@@ -158,7 +150,7 @@ fn the_version_grows_exactly_when_the_answer_changes() {
 #[test]
 fn a_delayed_offer_is_completed_by_the_answer_of_the_ack() {
     let ours = offer(&local());
-    assert!(ours.contains("m=audio 16384 RTP/AVP 0 8 101\r\n") && ours.contains("a=sendrecv\r\n"));
+    assert!(ours.contains("m=audio 16384 RTP/AVP 0 8 13 101\r\n") && ours.contains("a=sendrecv\r\n"));
     let theirs =
         offer_with("c=IN IP4 198.51.100.7\r\n", "m=audio 30000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n");
     let media = accept_answer(&theirs, &local()).unwrap();

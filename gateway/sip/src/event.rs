@@ -1,6 +1,9 @@
 //! What the endpoint tells its driver.
 
+use std::fmt;
 use std::net::SocketAddr;
+
+use trunkline_sdp::redacted;
 
 use crate::admission::TrunkToken;
 use crate::call::{CallHandle, ReofferHandle};
@@ -51,7 +54,6 @@ pub enum SipEvent {
 }
 
 /// A new call. The values are the caller's own: not to be logged above DEBUG.
-#[derive(Debug)]
 pub struct IncomingInvite {
     /// What to answer with.
     pub handle: CallHandle,
@@ -75,7 +77,6 @@ pub struct IncomingInvite {
 }
 
 /// A re-INVITE, or an UPDATE with an offer.
-#[derive(Debug)]
 pub struct Reoffer {
     /// Which call.
     pub call: CallKey,
@@ -83,4 +84,31 @@ pub struct Reoffer {
     pub handle: ReofferHandle,
     /// The new offer, `None` when the answer must carry one.
     pub offer: Option<String>,
+}
+
+// An offer may hold the key that the call is encrypted with, and whatever is printed may end up in a log.
+
+impl fmt::Debug for IncomingInvite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IncomingInvite")
+            .field("handle", &self.handle)
+            .field("source", &self.source)
+            .field("trunk", &self.trunk)
+            .field("call_id", &self.call_id)
+            .field("from_user", &self.from_user)
+            .field("to_user", &self.to_user)
+            .field("offer", &self.offer.as_deref().map(redacted))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Reoffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let offer = self.offer.as_deref().map(redacted);
+        f.debug_struct("Reoffer")
+            .field("call", &self.call)
+            .field("handle", &self.handle)
+            .field("offer", &offer)
+            .finish()
+    }
 }

@@ -94,7 +94,8 @@ fn show(data: &Value) {
     }
 }
 
-fn answered(configuration: &Configuration, method: Method, path: &str, show: impl FnOnce(Value)) -> u8 {
+/// Asks the gateway and shows its answer.
+pub(super) fn answered(configuration: &Configuration, method: Method, path: &str, show: impl FnOnce(Value)) -> u8 {
     let loaded = match super::load(configuration) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -115,6 +116,6 @@ fn answered(configuration: &Configuration, method: Method, path: &str, show: imp
     }
 }
 
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use trunkline_state_folder::Acting;
 
 use crate::config::Loaded;
 use crate::output::say;
-use crate::{Configuration, exit, plugins, secrets};
+use crate::{Configuration, capacity, exit, plugins, secrets};
 
 /// Prints every fault; exit code 2 when there is one. Warnings do not count.
 pub(crate) fn run(configuration: &Configuration) -> u8 {
@@ -37,6 +37,9 @@ pub(crate) fn run(configuration: &Configuration) -> u8 {
         return exit::CONFIGURATION;
     }
     say!("in order: {}", found.summary());
+    for line in &found.room {
+        say!("{line}");
+    }
     if let Some(next) = next_step(&loaded) {
         say!("{next}");
     }
@@ -51,6 +54,8 @@ pub(crate) struct Found {
     pub(crate) trunks: usize,
     pub(crate) agents: usize,
     pub(crate) plugins: usize,
+    /// How many calls there is room for.
+    pub(crate) room: Vec<String>,
 }
 
 impl Found {
@@ -88,7 +93,16 @@ pub(crate) fn look(loaded: &Loaded) -> Found {
             found.plugins = registry.names().len();
             let certain = secrets.lacking.iter().filter(|lacking| !lacking.only_here);
             let named = certain.map(|lacking| (lacking.name.as_str(), lacking.why.as_str()));
-            let (_, faults) = serving.against(&registry, &plugins::lacking(&refused, named));
+            let (serving, faults) = serving.against(&registry, &plugins::lacking(&refused, named));
+            if found.agents > 0 {
+                let (room, fewer) = capacity::told(config, &capacity::most(config), &serving.largest_demand());
+                found.room = room;
+                found.warnings.extend(fewer);
+            }
+            let strays = plugins::without_manifest(&config.plugins.dir);
+            let stray =
+                |folder: &std::path::PathBuf| format!("{}: no plugin.toml in it; is it half copied?", folder.display());
+            found.warnings.extend(strays.iter().map(stray));
             found.faults.extend(refused.iter().map(ToString::to_string));
             found.faults.extend(faults.iter().map(ToString::to_string));
         }

@@ -87,6 +87,12 @@ fn not_running(report: &mut Report, loaded: &Loaded) {
 
 fn running(report: &mut Report, status: &Value) {
     report.good("gateway", &format!("running, {} calls", status["calls"]));
+    for (pool, of) in status["capacity"].as_object().into_iter().flatten() {
+        let (most, used) = (of["most"].as_u64().unwrap_or(0), of["used"].as_u64().unwrap_or(0));
+        if used * 10 >= most * 9 {
+            report.warn("capacity", &format!("{pool}: {used} of {most} used; calls beyond are refused with 503"));
+        }
+    }
     let store = &status["store"];
     let detail = format!(
         "{} usage records and {} events wait or are kept, {} calls open",
@@ -114,10 +120,40 @@ fn running(report: &mut Report, status: &Value) {
     for fault in list(&status["agent_faults"]) {
         report.bad("agent", fault);
     }
+    for left_out in list(&status["not_in_service"]) {
+        report.bad("not in service", left_out);
+    }
     let control_plane = &status["control_plane"];
     if !control_plane.is_null() {
-        let connected = control_plane["connected"] == true;
-        report.check("control plane", connected, &control_plane.to_string());
+        joined(report, control_plane);
+    }
+}
+
+/// Each way between gateway and control plane by itself: one may work while another does not.
+fn joined(report: &mut Report, control_plane: &Value) {
+    let gateway = control_plane["gateway"].as_str();
+    match (control_plane["trouble"].as_str(), gateway) {
+        (Some(trouble), _) => report.bad("control plane", trouble),
+        (None, None) => report.bad("control plane", "this gateway has not joined; see `trunkline enrol`"),
+        (None, Some(gateway)) => {
+            let connected = control_plane["connected"] == true;
+            let how = if connected { "connected" } else { "not connected yet" };
+            report.check("control plane", connected, &format!("{how} as {gateway}"));
+        }
+    }
+    match (control_plane["rejected"]["problem"].as_str(), &control_plane["applied_rev"]) {
+        (Some(problem), applied) => {
+            let refused = &control_plane["rejected"]["rev"];
+            report.bad("desired state", &format!("revision {refused} was refused, {applied} still serves: {problem}"));
+        }
+        (None, applied) => report.good("desired state", &format!("revision {applied} serves")),
+    }
+    match control_plane["upload_trouble"].as_str() {
+        Some(trouble) => report.bad("uploads", trouble),
+        None => {
+            let [usage, events] = [0, 1].map(|stream: usize| control_plane["uploaded"][stream].as_u64().unwrap_or(0));
+            report.good("uploads", &format!("{usage} usage records and {events} events since the start"));
+        }
     }
 }
 
@@ -128,6 +164,7 @@ fn list(value: &Value) -> impl Iterator<Item = &str> {
 #[derive(Default)]
 struct Report {
     failed: bool,
+    said: Vec<String>,
 }
 
 impl Report {
@@ -139,13 +176,19 @@ impl Report {
         self.check(what, false, detail);
     }
 
-    fn warn(&self, what: &str, detail: &str) {
-        say!("warn {what:<16} {detail}");
+    fn warn(&mut self, what: &str, detail: &str) {
+        self.say("warn", what, detail);
     }
 
     fn check(&mut self, what: &str, good: bool, detail: &str) {
-        say!("{:<4} {what:<16} {detail}", if good { "ok" } else { "BAD" });
+        self.say(if good { "ok" } else { "BAD" }, what, detail);
         self.failed |= !good;
+    }
+
+    fn say(&mut self, how: &str, what: &str, detail: &str) {
+        let line = format!("{how:<4} {what:<16} {detail}");
+        say!("{line}");
+        self.said.push(line);
     }
 }
 
@@ -153,4 +196,61 @@ fn probe(folder: &std::path::Path) -> std::io::Result<()> {
     let probe = folder.join(".probe");
     std::fs::write(&probe, b"probe")?;
     std::fs::remove_file(probe)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn healthy() -> Value {
+        json!({
+            "calls": 0, "agents": 1, "agents_ready": 1, "plugins": ["espeak"],
+            "store": { "available": true, "pending_usage": 0, "pending_events": 0, "open_calls": 0 },
+            "not_in_service": [],
+            "control_plane": {
+                "connected": true, "gateway": "gw_00000000000000000000000001", "applied_rev": 7, "rejected": null,
+                "trouble": null, "upload_trouble": null, "uploaded": [3, 40],
+            },
+        })
+    }
+
+    fn report(status: &Value) -> Report {
+        let mut report = Report::default();
+        running(&mut report, status);
+        report
+    }
+
+    #[track_caller]
+    fn is_bad(status: &Value, expected: &str) {
+        let report = report(status);
+        let bad: Vec<&String> = report.said.iter().filter(|line| line.starts_with("BAD")).collect();
+        assert!(report.failed && bad.len() == 1 && bad[0].contains(expected), "{expected}: {:?}", report.said);
+    }
+
+    #[test]
+    fn a_gateway_that_is_joined_and_uploads_is_in_order() {
+        let report = report(&healthy());
+        assert!(!report.failed, "{:?}", report.said);
+        assert!(report.said.iter().any(|line| line.contains("3 usage records and 40 events")), "{:?}", report.said);
+    }
+
+    #[test]
+    fn whatever_does_not_work_between_gateway_and_control_plane_is_bad_by_name() {
+        let with = |pointer: &str, value: Value| {
+            let mut status = healthy();
+            *status.pointer_mut(pointer).unwrap() = value;
+            status
+        };
+        let gap = "HTTP 409: usage: expected record 1 next, found 2; send from 1 on";
+        is_bad(&with("/control_plane/upload_trouble", json!(gap)), gap);
+        is_bad(&with("/control_plane/trouble", json!("it cannot be connected to")), "it cannot be connected to");
+        is_bad(&with("/control_plane/connected", json!(false)), "not connected yet");
+        is_bad(&with("/control_plane/gateway", Value::Null), "trunkline enrol");
+        let rejected = json!({ "rev": 9, "problem": "trk_1: peers: invalid" });
+        is_bad(&with("/control_plane/rejected", rejected), "revision 9 was refused, 7 still serves: trk_1");
+        let left_out = json!(["trk_2: peers: 127.0.0.1/32 belongs to trk_1 already, which gets its calls"]);
+        is_bad(&with("/not_in_service", left_out), "127.0.0.1/32 belongs to trk_1");
+    }
 }

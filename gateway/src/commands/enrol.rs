@@ -39,10 +39,14 @@ fn enrol(configuration: &Configuration, loaded: &Loaded, url: &str, token: &str)
     let main = configuration.config.clone().unwrap_or_else(|| PathBuf::from(config::DEFAULT_FILE));
     let file = main.parent().unwrap_or(Path::new("")).join("conf.d").join(FILE);
     let state = &loaded.config.gateway.state_dir;
+    let text = format!(
+        "# Written by `trunkline enrol`; the next enrolment writes it anew.\n[control_plane]\nurl = {}\n",
+        toml::Value::String(url.to_owned())
+    );
     if !is_for_root() {
         // Everything that can be in the way is found before the token is spent.
         refuse_other(loaded, url, &file)?;
-        can_write(&file)?;
+        can_write(&file, &text)?;
     }
     match crate::state::FOLDER.act_as_owner(state)? {
         Acting::Done(exit::OK) => {}
@@ -55,10 +59,6 @@ fn enrol(configuration: &Configuration, loaded: &Loaded, url: &str, token: &str)
             }
         }
     }
-    let text = format!(
-        "# Written by `trunkline enrol`; the next enrolment writes it anew.\n[control_plane]\nurl = {}\n",
-        toml::Value::String(url.to_owned())
-    );
     written::replace(&file, &text).with_context(|| {
         format!("the gateway is enrolled, but {} cannot be written; set {KEY} = \"{url}\" yourself", file.display())
     })?;
@@ -74,11 +74,11 @@ fn enrol(configuration: &Configuration, loaded: &Loaded, url: &str, token: &str)
 /// Spends the token and leaves the identity for the next start.
 fn identity(loaded: &Loaded, url: &str, token: &str) -> anyhow::Result<EnrolAnswer> {
     let config = &loaded.config.gateway;
-    enrolment::can_leave(&config.state_dir)?;
+    let room = enrolment::Room::take(&config.state_dir).context("the token was not used")?;
     let token = token_text(token)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let identity = runtime.block_on(trunkline_sync::enrol(&wiring::sync_config(url), &token, &config.name))?;
-    enrolment::leave(&config.state_dir, &identity)?;
+    room.leave(&identity)?;
     Ok(identity)
 }
 
@@ -104,12 +104,16 @@ fn refuse_other(loaded: &Loaded, url: &str, file: &Path) -> Result<(), SetElsewh
     Err(SetElsewhere { place: place.to_string(), known: known.to_owned(), url: url.to_owned() })
 }
 
-fn can_write(file: &Path) -> anyhow::Result<()> {
+/// Writes beside `file` what is to be in it.
+fn can_write(file: &Path, text: &str) -> anyhow::Result<()> {
     let probe = file.with_file_name(".enrol.probe");
     let _ = std::fs::remove_file(&probe);
-    written::create(&probe, "").and_then(|()| std::fs::remove_file(&probe)).with_context(|| {
+    written::create(&probe, text).and_then(|()| std::fs::remove_file(&probe)).with_context(|| {
         let folder = file.parent().unwrap_or(file).display();
-        format!("{folder} cannot be written; type the command with `sudo`. The token was not used")
+        format!(
+            "{folder} cannot be written; type the command with `sudo`, and see that its disk has room. The token was \
+             not used"
+        )
     })
 }
 

@@ -10,6 +10,7 @@ mod listener;
 pub(crate) mod manual;
 pub(crate) mod new;
 pub(crate) mod offline;
+pub(crate) mod recording;
 pub(crate) mod run;
 pub(crate) mod usage;
 

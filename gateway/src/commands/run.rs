@@ -11,7 +11,7 @@ use trunkline_configuration::Profile;
 
 use crate::config::Loaded;
 use crate::endpoints::Endpoints;
-use crate::{Configuration, admin, exit, logging, secrets, service, state, wiring};
+use crate::{Configuration, admin, audiosocket, exit, logging, secrets, service, state, wiring};
 
 /// Runs until SIGTERM or SIGINT, then lets calls come to an end.
 pub(crate) fn run(configuration: &Configuration) -> u8 {
@@ -46,14 +46,17 @@ fn serve(loaded: &Loaded) -> anyhow::Result<()> {
     let listener = tokio.block_on(TcpListener::bind(config.admin.listen)).with_context(|| {
         format!("admin.listen {}: is another gateway running, or the port taken?", config.admin.listen)
     })?;
+    let audiosocket = audiosocket::start(config, &gateway.runtime, tokio.handle())?;
     let endpoints = Endpoints {
         sip: gateway.runtime.sip_addr().context("SIP is not served")?,
         admin: listener.local_addr()?,
+        audiosocket: audiosocket.as_ref().map(|served| served.address),
         pid: std::process::id(),
     };
     let api = Arc::new(admin::Admin {
         runtime: Arc::clone(&gateway.runtime),
         store: Arc::clone(&gateway.store),
+        audiosocket: audiosocket.map(|served| served.stats),
         status: Box::new(gateway.status()),
         token,
         control_plane: config.control_plane.url.clone(),

@@ -6,6 +6,7 @@
 //! | a plain `http://` host beyond this one in `plugins.grant_hosts` | allowed | warned about | refused |
 //! | `log.level` with debug or trace, which shows numbers and words of callers | allowed | warned about | refused |
 //! | state, recordings or compiled plugins in a folder that everybody may write and a reboot empties | allowed | warned about | refused |
+//! | `testing.echo = true`, which lets no agent speak | allowed | warned about | refused |
 //! | a secret's file that others may read | warned about | warned about | refused |
 //! | running as root | allowed | warned about | refused |
 //!
@@ -35,6 +36,9 @@ pub(crate) fn unsafe_values(config: &Config, origins: &Origins) -> Vec<Diagnosti
     }
     if EnvFilter::try_new(&config.log.level).is_ok_and(|filter| filter.max_level_hint() > Some(LevelFilter::INFO)) {
         report("log.level", "debug and trace show numbers and words of callers", "`info`, `warn` or `error`");
+    }
+    if config.testing.echo {
+        report("testing.echo", "callers hear themselves and no agent", "`false`");
     }
     let folders = [
         ("gateway.state_dir", Some(&config.gateway.state_dir)),
@@ -76,9 +80,16 @@ mod tests {
         config.log.level = "info,trunkline_sip=debug".to_owned();
         config.gateway.state_dir = "/tmp/x".into();
         config.recording.dir = Some("/dev/shm/r".into());
+        config.testing.echo = true;
         let keys: Vec<_> = unsafe_values(&config, &Origins::new()).into_iter().map(|fault| fault.key).collect();
-        let expected =
-            ["plugins.allow_unsigned", "plugins.grant_hosts", "log.level", "gateway.state_dir", "recording.dir"];
+        let expected = [
+            "plugins.allow_unsigned",
+            "plugins.grant_hosts",
+            "log.level",
+            "testing.echo",
+            "gateway.state_dir",
+            "recording.dir",
+        ];
         assert_eq!(keys, expected);
     }
 

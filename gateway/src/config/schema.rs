@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) sip: Sip,
     /// Media addresses.
     pub(crate) rtp: Rtp,
+    /// Calls that Asterisk sends over TCP.
+    pub(crate) audiosocket: AudioSocket,
     /// Media workers.
     pub(crate) media: Media,
     /// Health, metrics and the CLI's interface.
@@ -41,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) secrets: BTreeMap<String, Secret>,
     /// Local objects, for a gateway without a control plane.
     pub(crate) objects: Objects,
+    /// Test aids.
+    pub(crate) testing: Testing,
 }
 
 /// The gateway itself.
@@ -103,6 +107,16 @@ impl Default for Sip {
             source_burst: 1000,
         }
     }
+}
+
+/// Calls that Asterisk's AudioSocket sends as sound over TCP.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AudioSocket {
+    /// TCP address to listen on; nothing is listened on without one. Port 0 picks one. The protocol has neither keys
+    /// nor encryption: only addresses of a trunk's `peers` may connect.
+    #[schemars(extend("format" = "socket-address"))]
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 /// Media addresses.
@@ -190,6 +204,13 @@ pub(crate) struct Plugins {
     /// Hosts beyond a manifest's own that the operator grants, `scheme://host:port`; also the only way to a
     /// private or loopback address.
     pub(crate) grant_hosts: Vec<String>,
+    /// Sessions of heavy plugins that calls may have open together, 0..=100000; 0 means four for each of
+    /// `limits.max_calls`. A call takes one for each thing a heavy plugin does for it: hear, think, speak, use a tool.
+    #[schemars(range(min = 0, max = 100000))]
+    pub(crate) heavy_sessions: u32,
+    /// The same of plugins that are not heavy, 0..=100000; 0 means five for each of `limits.max_calls`.
+    #[schemars(range(min = 0, max = 100000))]
+    pub(crate) media_sessions: u32,
 }
 
 impl Default for Plugins {
@@ -201,6 +222,8 @@ impl Default for Plugins {
             trusted_keys_dir: PathBuf::from("/usr/lib/trunkline/trusted-keys"),
             trusted_keys: Vec::new(),
             grant_hosts: Vec::new(),
+            heavy_sessions: 0,
+            media_sessions: 0,
         }
     }
 }
@@ -224,11 +247,24 @@ impl Default for Limits {
 }
 
 /// Recordings.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Recording {
     /// Where recordings go; default: `recordings` under the state folder.
     pub(crate) dir: Option<PathBuf>,
+    /// MiB that must stay free there, 16..=1048576: with less, calls that would be recorded are refused; with less than a
+    /// quarter of it, recordings in progress end.
+    #[schemars(range(min = 16, max = 1048576))]
+    pub(crate) min_free_mib: u32,
+    /// Threads that write recordings, 2..=64.
+    #[schemars(range(min = 2, max = 64))]
+    pub(crate) writers: usize,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { dir: None, min_free_mib: 512, writers: 4 }
+    }
 }
 
 /// What is kept of ended calls without a control plane, oldest given up first; with one, everything is kept until it is
@@ -291,4 +327,12 @@ pub(crate) struct Secret {
 pub(crate) struct Objects {
     /// Folder of `*.toml` object files; default: `conf.d/objects` beside the configuration file.
     pub(crate) dir: Option<PathBuf>,
+}
+
+/// Test aids.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Testing {
+    /// Every call is answered by an echo instead of its agent's voice, so that load can be measured without any plugin.
+    pub(crate) echo: bool,
 }

@@ -85,9 +85,9 @@ fn every_fault_is_reported_at_its_place() {
     assert_eq!(
         folder.faults(),
         [
-            "trunkline.toml:8:2: medai: unknown key; did you mean `media`? (expected one of `admin`, `control_plane`, \
+            "trunkline.toml:8:2: medai: unknown key; did you mean `media`? (expected one of `admin`, `audiosocket`, `control_plane`, \
              `gateway`, `history`, `limits`, `log`, `media`, `objects`, `plugins`, `profile`, `recording`, `rtp`, \
-             `secrets`, `sip`)",
+             `secrets`, `sip`, `testing`)",
             "trunkline.toml:7:14: rtp.port_min: the text \"x\" does not fit (expected a whole number from 1024 to 65534)",
             "trunkline.toml:2:1: sip.lisen: unknown key; did you mean `listen`? (expected one of `advertise`, `listen`, \
              `source_burst`, `source_rate`, `unknown_peer`)",

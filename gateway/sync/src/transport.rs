@@ -25,6 +25,7 @@ pub(crate) struct Transport {
     egress: Egress,
     base: BaseUrl,
     allow: std::sync::Arc<[HostPattern]>,
+    pinned: bool,
 }
 
 impl Transport {
@@ -32,10 +33,12 @@ impl Transport {
     pub(crate) fn new(base: BaseUrl, extra_roots: Vec<Vec<u8>>, pin: Option<Fingerprint>) -> Result<Self, SyncError> {
         let origin: Vec<HostPattern> = base.origin().into_iter().collect();
         // The operator named this host, so that it may be a private address.
-        let pinned =
+        let authority =
             pin.map(|pin| PinnedAuthority { key_sha256: pin.0, also_named: Some(CONTROL_PLANE_NAME.to_owned()) });
-        let config = EgressConfig { private_hosts: origin.clone(), extra_roots, pinned, ..EgressConfig::default() };
-        Ok(Self { egress: Egress::new(config)?, base, allow: origin.into() })
+        let pinned = authority.is_some();
+        let config =
+            EgressConfig { private_hosts: origin.clone(), extra_roots, pinned: authority, ..EgressConfig::default() };
+        Ok(Self { egress: Egress::new(config)?, base, allow: origin.into(), pinned })
     }
 
     /// `POST` of JSON.
@@ -93,8 +96,24 @@ impl Transport {
                 error,
                 EgressError::NotPinned { .. } | EgressError::Certificate { .. } | EgressError::NotTls { .. }
             );
-            Trouble { untrusted, ..trouble(error) }
+            // Before it is enrolled there is nothing to do again.
+            let hint = if credential.is_some() { self.hint(&error) } else { "" };
+            Trouble { untrusted, ..trouble(format!("{error}{hint}")) }
         })
+    }
+
+    /// What an enrolled gateway can do about it.
+    const fn hint(&self, error: &EgressError) -> &'static str {
+        match error {
+            EgressError::Certificate { .. } if !self.pinned => {
+                "; this gateway joined without the key of a control plane: enrol it again with `trunkline enrol`, or give \
+                 the control plane a certificate under a public root"
+            }
+            EgressError::NotPinned { .. } => {
+                "; if it is the control plane with a new key, enrol this gateway again with `trunkline enrol`"
+            }
+            _ => "",
+        }
     }
 }
 
@@ -128,6 +147,25 @@ fn trouble(error: impl std::fmt::Display) -> Trouble {
     Trouble { detail: error.to_string(), ..Trouble::default() }
 }
 
+/// What a problem (RFC 9457) says: its faults, where it names some, in place of a detail that only points at them.
+fn said(problem: &serde_json::Value) -> Option<String> {
+    let detail = problem["detail"].as_str()?;
+    let faults: Vec<String> = problem["errors"].as_array().into_iter().flatten().filter_map(fault).take(3).collect();
+    match (faults.is_empty(), detail) {
+        (true, detail) => Some(detail.to_owned()),
+        (false, "See `errors`." | "") => Some(faults.join("; ")),
+        (false, detail) => Some(format!("{detail} {}", faults.join("; "))),
+    }
+}
+
+fn fault(fault: &serde_json::Value) -> Option<String> {
+    let message = fault["message"].as_str()?;
+    Some(match fault["pointer"].as_str() {
+        None | Some("") => message.to_owned(),
+        Some(pointer) => format!("{pointer}: {message}"),
+    })
+}
+
 /// The body of a good answer; any other status is trouble with its first words.
 async fn good(response: Response, credential: bool) -> Result<Body, Trouble> {
     if response.status.is_success() {
@@ -137,14 +175,33 @@ async fn good(response: Response, credential: bool) -> Result<Body, Trouble> {
     let retry_after_us = response.retry_after_ms().map(|wait| wait.saturating_mul(1000));
     let bytes = response.body.bytes().await.unwrap_or_default();
     let problem = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
-    let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
-    let said = detail.map_or_else(|| String::from_utf8_lossy(&bytes), Into::into);
+    let said = problem.as_ref().and_then(said).unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned());
     let said: String = said.chars().take(SHOWN).collect();
     let hint = match status {
-        401 | 403 if credential => "; the credential is not accepted any more: enrol this gateway again",
+        401 | 403 if credential => {
+            "; the credential is not accepted any more: enrol this gateway again with `trunkline enrol`"
+        }
         404 => "; check that the URL is the control plane's sync port",
         409 => "; this state folder may be a copy or an old backup",
         _ => "",
     };
     Err(Trouble { status: Some(status), retry_after_us, ..trouble(format!("HTTP {status}{hint}: {said}")) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_its_faults() {
+        let fault = json!({ "pointer": "/records/3/body", "code": "invalid_value", "message": "expected no U+0000" });
+        let refused = json!({ "detail": "See `errors`.", "errors": [fault, { "message": "and more" }] });
+        assert_eq!(said(&refused).unwrap(), "/records/3/body: expected no U+0000; and more");
+        assert_eq!(said(&json!({ "detail": "Try later." })).unwrap(), "Try later.");
+        let both = json!({ "detail": "Another trunk has this name.", "errors": [{ "message": "expected its own" }] });
+        assert_eq!(said(&both).unwrap(), "Another trunk has this name. expected its own");
+        assert_eq!(said(&json!(["no problem"])), None);
+    }
 }

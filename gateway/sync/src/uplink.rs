@@ -170,8 +170,13 @@ impl Uplink {
     }
 
     pub(crate) fn failed(&mut self, now_us: u64, id: RequestId, trouble: &Trouble) {
-        if matches!(self.stage, Stage::Sending { id: awaited, .. } if awaited == id) {
-            self.fail(now_us, trouble.retry_after_us, &trouble.detail);
+        if let Stage::Sending { id: awaited, stream, first, last, .. } = self.stage
+            && awaited == id
+        {
+            // Without an answer it is not about these records.
+            let what = trouble.status.map(|_| format!("{} records {first}-{last}: ", stream.as_str()));
+            let detail = format!("{}{}", what.unwrap_or_default(), trouble.detail);
+            self.fail(now_us, trouble.retry_after_us, &detail);
         }
     }
 

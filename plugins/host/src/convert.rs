@@ -1,7 +1,8 @@
-//! The contract's types and ours, mapped both ways. Only this file knows both.
+//! The contract's types and ours, mapped both ways. Only this file knows both. Texts of plugins become [`plain`] here.
 
 use crate::bindings::host::types as wit;
 use crate::bindings::{asr, llm, redactor, tool, tts};
+use crate::text::plain;
 use crate::vocabulary as own;
 
 type WitAsr = asr::exports::trunkline::plugin::asr::AsrEvent;
@@ -30,13 +31,13 @@ impl From<wit::ProviderError> for own::ProviderError {
             ErrorCode::Protocol => own::ErrorCode::Protocol,
             ErrorCode::Internal => own::ErrorCode::Internal,
         };
-        let message = error.message.chars().take(MAX_MESSAGE).collect();
+        let message = plain(error.message).chars().take(MAX_MESSAGE).collect();
         Self {
             code,
             message,
             retryable: error.retryable,
             retry_after_ms: error.retry_after_ms,
-            vendor_code: error.vendor_code,
+            vendor_code: error.vendor_code.map(plain),
         }
     }
 }
@@ -96,7 +97,7 @@ impl From<wit::Usage> for own::PluginUsage {
 
 impl From<wit::ToolDefinition> for own::ToolDefinition {
     fn from(tool: wit::ToolDefinition) -> Self {
-        Self { name: tool.name, description: tool.description, parameters: tool.parameters }
+        Self { name: plain(tool.name), description: plain(tool.description), parameters: plain(tool.parameters) }
     }
 }
 
@@ -117,7 +118,7 @@ impl From<WitAsr> for own::AsrEvent {
             WitAsr::Ready => Self::Ready,
             WitAsr::SpeechStarted(at) => Self::SpeechStarted(at),
             WitAsr::Transcript(heard) => Self::Transcript(own::Transcript {
-                text: heard.text,
+                text: plain(heard.text),
                 is_final: heard.is_final,
                 speech_final: heard.speech_final,
                 start_ms: heard.start,
@@ -134,7 +135,7 @@ impl From<WitAsr> for own::AsrEvent {
 
 impl From<wit::Word> for own::Word {
     fn from(word: wit::Word) -> Self {
-        Self { text: word.text, start_ms: word.start, end_ms: word.end, confidence: word.confidence }
+        Self { text: plain(word.text), start_ms: word.start, end_ms: word.end, confidence: word.confidence }
     }
 }
 
@@ -181,10 +182,12 @@ impl From<WitLlm> for own::LlmEvent {
     fn from(event: WitLlm) -> Self {
         match event {
             WitLlm::Started => Self::Started,
-            WitLlm::TextDelta(text) => Self::TextDelta(text),
-            WitLlm::ToolCall(call) => {
-                Self::ToolCall(own::ToolCall { id: call.id, name: call.name, arguments: call.arguments })
-            }
+            WitLlm::TextDelta(text) => Self::TextDelta(plain(text)),
+            WitLlm::ToolCall(call) => Self::ToolCall(own::ToolCall {
+                id: plain(call.id),
+                name: plain(call.name),
+                arguments: plain(call.arguments),
+            }),
             WitLlm::Usage(usage) => Self::Usage(usage.into()),
             WitLlm::Finished(reason) => Self::Finished(match reason {
                 wit_llm::FinishReason::Stop => own::FinishReason::Stop,
@@ -238,14 +241,14 @@ impl From<&own::ToolContext> for wit_tool::CallContext {
 impl From<wit_tool::Outcome> for own::ToolOutcome {
     fn from(outcome: wit_tool::Outcome) -> Self {
         let action = |action: wit_tool::Action| match action {
-            wit_tool::Action::Say(text) => own::ToolAction::Say(text),
-            wit_tool::Action::Transfer(target) => own::ToolAction::Transfer(target),
-            wit_tool::Action::HangUp(reason) => own::ToolAction::HangUp(reason),
-            wit_tool::Action::SendDtmf(digits) => own::ToolAction::SendDtmf(digits),
-            wit_tool::Action::SetVariable((name, value)) => own::ToolAction::SetVariable(name, value),
+            wit_tool::Action::Say(text) => own::ToolAction::Say(plain(text)),
+            wit_tool::Action::Transfer(target) => own::ToolAction::Transfer(plain(target)),
+            wit_tool::Action::HangUp(reason) => own::ToolAction::HangUp(plain(reason)),
+            wit_tool::Action::SendDtmf(digits) => own::ToolAction::SendDtmf(plain(digits)),
+            wit_tool::Action::SetVariable((name, value)) => own::ToolAction::SetVariable(plain(name), plain(value)),
         };
         Self {
-            output: outcome.output,
+            output: plain(outcome.output),
             is_error: outcome.is_error,
             actions: outcome.actions.into_iter().map(action).collect(),
         }
@@ -276,8 +279,8 @@ impl From<&own::RedactionPolicy> for wit_redactor::Policy {
 impl From<wit_redactor::Redaction> for own::Redaction {
     fn from(redaction: wit_redactor::Redaction) -> Self {
         Self {
-            text: redaction.text,
-            counts: redaction.counts.into_iter().map(|count| (count.entity_type, count.count)).collect(),
+            text: plain(redaction.text),
+            counts: redaction.counts.into_iter().map(|count| (plain(count.entity_type), count.count)).collect(),
         }
     }
 }

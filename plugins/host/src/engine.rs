@@ -2,7 +2,7 @@
 //! for the side pool, and the ticker that gives both a sense of time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -39,11 +39,50 @@ pub enum Allocation {
     OnDemand,
 }
 
-/// An engine and how it allocates.
+/// An engine, how it allocates and how many sessions it has room for.
 #[derive(Clone)]
 pub(crate) struct SizedEngine {
     pub(crate) engine: Engine,
     pub(crate) allocation: Allocation,
+    pub(crate) rooms: Arc<Rooms>,
+}
+
+/// Sessions of one pool. The pool counts them itself where there is one; this holds however memory is allocated.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    most: u32,
+    taken: AtomicU32,
+}
+
+/// A session's place, free again when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room(Arc<Rooms>);
+
+impl Rooms {
+    pub(crate) const fn new(most: u32) -> Self {
+        Self { most, taken: AtomicU32::new(0) }
+    }
+
+    /// A place for a session; `None` when all are taken.
+    pub(crate) fn take(self: &Arc<Self>) -> Option<Room> {
+        let one_more = |taken: u32| (taken < self.most).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
+        Some(Room(Arc::clone(self)))
+    }
+
+    pub(crate) const fn most(&self) -> u32 {
+        self.most
+    }
+
+    pub(crate) fn taken(&self) -> u32 {
+        self.taken.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// Makes an engine, trying the fastest allocation first.
@@ -55,7 +94,8 @@ pub(crate) fn sized(size: PoolSize) -> Result<SizedEngine, HostError> {
                 if allocation != Allocation::Pool {
                     tracing::warn!(?allocation, why = last, "plugins get their memory in a slower way");
                 }
-                return Ok(SizedEngine { engine, allocation });
+                let rooms = Arc::new(Rooms::new(size.sessions.max(1)));
+                return Ok(SizedEngine { engine, allocation, rooms });
             }
             Err(error) => last = format!("{error:#}"),
         }

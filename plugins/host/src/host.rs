@@ -26,6 +26,8 @@ use crate::world;
 const MAX_COMPONENT: u64 = 256 << 20;
 /// Most bytes of a manifest, schema or signature.
 const MAX_TEXT: u64 = 1 << 20;
+/// What a session takes at least, KiB: its stack and tables.
+const LEAST_SESSION_KIB: u32 = 64;
 
 /// Where secrets come from. The values stay on the host's side.
 pub trait SecretSource: Send + Sync {
@@ -178,6 +180,13 @@ impl PluginHost {
         (self.media.allocation, self.heavy.allocation)
     }
 
+    /// Sessions of media and of heavy plugins: how many are open, and how many may be.
+    #[must_use]
+    pub fn sessions(&self) -> ((u32, u32), (u32, u32)) {
+        let of = |engine: &SizedEngine| (engine.rooms.taken(), engine.rooms.most());
+        (of(&self.media), of(&self.heavy))
+    }
+
     /// Verifies, compiles and tries the plugin in a folder with `plugin.toml`, `plugin.wasm`, the settings schema and
     /// `plugin.toml.minisig`. The signature is of the manifest, which names the digests of the two others; each file is
     /// read once and what was verified is what is used. Other files of the folder are not looked at. It may take seconds
@@ -192,7 +201,7 @@ impl PluginHost {
         let manifest = self.bounded(Manifest::parse(&text, &path)?)?;
         let schema = manifest.schema.as_ref().map(|named| read_schema(dir, named)).transpose()?;
         let wasm = read_named(&dir.join("plugin.wasm"), MAX_COMPONENT, &manifest.sha256)?;
-        let engine = if manifest.heavy { &self.heavy.engine } else { &self.media.engine };
+        let SizedEngine { engine, rooms, .. } = if manifest.heavy { &self.heavy } else { &self.media };
         if let Some(tell) = self.on_compile.as_ref().filter(|_| !self.cache.has(engine, &manifest.sha256)) {
             tell(&manifest.name);
         }
@@ -206,6 +215,8 @@ impl PluginHost {
         let mut plugin = Plugin {
             short_name: manifest.name.as_str().into(),
             engine: Engine::clone(engine),
+            rooms: Arc::clone(rooms),
+            session_kib: 0,
             manifest,
             instance_pre,
             lifecycle,
@@ -287,8 +298,11 @@ fn indices(capability: Capability, pre: &InstancePre<State>) -> wasmtime::Result
 fn try_out(plugin: &mut Plugin) -> Result<(), LoadError> {
     let init = |error: SessionError| LoadError::Init(error.to_string());
     let start = SessionStart::new(0, 0, Arc::new(|| {}));
+    let before_kib = anonymous_kib();
     let (mut store, instance, _) =
         plugin.instantiate(&Value::Object(serde_json::Map::new()), &start, plugin.no_network()).map_err(init)?;
+    let grown_kib = before_kib.zip(anonymous_kib()).map(|(before, after)| after.saturating_sub(before));
+    plugin.session_kib = grown_kib.unwrap_or(0).max(LEAST_SESSION_KIB);
     let (asked, _) = guarded(&mut store, 0, |store| {
         let info =
             plugin.lifecycle.load(&mut *store, &instance)?.trunkline_plugin_lifecycle().call_describe(&mut *store)?;
@@ -314,6 +328,14 @@ fn try_out(plugin: &mut Plugin) -> Result<(), LoadError> {
     plugin.formats = formats.into_iter().map(Into::into).collect();
     plugin.tools = tools.into_iter().map(Into::into).collect();
     Ok(())
+}
+
+/// Memory of this process that it shares with nobody and no file, in KiB: what one more session adds to it is what a
+/// session takes. Pages that every session of a plugin reads alike are not in it.
+fn anonymous_kib() -> Option<u32> {
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {

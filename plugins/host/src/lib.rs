@@ -42,6 +42,7 @@ mod redactor;
 mod registry;
 mod session;
 mod state;
+mod text;
 mod timers;
 mod tool;
 mod trust;

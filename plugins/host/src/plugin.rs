@@ -10,6 +10,7 @@ use wasmtime::{Engine, Store};
 
 use crate::bindings::{asr, lifecycle, llm, redactor, tool, tts};
 use crate::cache::Compiled;
+use crate::engine::Rooms;
 use crate::error::SessionError;
 use crate::host::SecretSource;
 use crate::inbox::{Inbox, Wake};
@@ -51,6 +52,8 @@ pub struct Plugin {
     pub(crate) manifest: Manifest,
     pub(crate) short_name: Arc<str>,
     pub(crate) engine: Engine,
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) session_kib: u32,
     pub(crate) instance_pre: InstancePre<State>,
     pub(crate) lifecycle: lifecycle::LifecycleIndices,
     pub(crate) world: World,
@@ -93,6 +96,13 @@ impl Plugin {
     #[must_use]
     pub fn is_heavy(&self) -> bool {
         self.manifest.heavy
+    }
+
+    /// Memory that a session took when the plugin was loaded, right after it began, in KiB. While it works it takes more,
+    /// at most what the manifest's limit allows.
+    #[must_use]
+    pub const fn session_kib(&self) -> u32 {
+        self.session_kib
     }
 
     /// Its manifest.
@@ -221,7 +231,11 @@ impl Plugin {
         start: &SessionStart,
         network: Option<Network>,
     ) -> Result<(Store<State>, Instance, u64), SessionError> {
+        let Some(room) = self.rooms.take() else {
+            return Err(SessionError::Exhausted(format!("all {} are open", self.rooms.most())));
+        };
         let beginning = Beginning {
+            room,
             plugin: Arc::clone(&self.short_name),
             settings: settings.to_string(),
             now_us: start.now_us,
@@ -239,9 +253,10 @@ impl Plugin {
         });
         match started {
             Ok((instance, Ok(()))) => Ok((store, instance, took_us)),
-            Ok((_, Err(why))) => {
-                Err(SessionError::Init { plugin: self.manifest.name.clone(), why: why.chars().take(1024).collect() })
-            }
+            Ok((_, Err(why))) => Err(SessionError::Init {
+                plugin: self.manifest.name.clone(),
+                why: crate::text::plain(why).chars().take(1024).collect(),
+            }),
             Err(error) => Err(name(&error, store.data())),
         }
     }

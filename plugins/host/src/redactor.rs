@@ -9,6 +9,7 @@ use crate::bindings::redactor::{Provider, exports::trunkline::plugin::redactor a
 use crate::error::SessionError;
 use crate::plugin::{Plugin, World};
 use crate::session::{Runner, SessionStart};
+use crate::text::plain;
 use crate::vocabulary::{Redaction, RedactionChannel, RedactionPolicy};
 
 /// Text in, text without personal data out. On any error the caller withholds the whole text.
@@ -36,7 +37,7 @@ impl Plugin {
         let opened =
             runner.call(now_us, |store| world.trunkline_plugin_redactor().session().call_open(store, &policy))?;
         let plugin = self.name().to_owned();
-        let handle = opened.map_err(|why| runner.kill(SessionError::Init { plugin, why }))?;
+        let handle = opened.map_err(|why| runner.kill(SessionError::Init { plugin, why: plain(why) }))?;
         Ok(RedactorSession { runner, world, handle })
     }
 }
@@ -45,7 +46,7 @@ impl RedactorSession {
     fn take(&mut self, answer: Result<wit::Redaction, String>) -> Result<Redaction, SessionError> {
         answer.map(Into::into).map_err(|what| {
             let plugin = self.runner.plugin.name().to_owned();
-            self.runner.kill(SessionError::Contract { plugin, what })
+            self.runner.kill(SessionError::Contract { plugin, what: plain(what) })
         })
     }
 

@@ -7,7 +7,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use crate::bindings::host;
 use crate::bindings::host::types::ProviderError;
-use crate::engine::thread_cpu_us;
+use crate::engine::{Room, thread_cpu_us};
 use crate::network::Network;
 use crate::timers::Timers;
 
@@ -95,6 +95,8 @@ pub(crate) struct State {
     /// `None` for worlds that import nothing.
     pub(crate) network: Option<Network>,
     pub(crate) deadline: Deadline,
+    /// The session's place in its pool.
+    _room: Room,
     calls_left: u32,
     log_tokens: u64,
     log_refill_us: u64,
@@ -103,6 +105,7 @@ pub(crate) struct State {
 
 /// What a session begins with.
 pub(crate) struct Beginning {
+    pub(crate) room: Room,
     pub(crate) plugin: Arc<str>,
     pub(crate) settings: String,
     pub(crate) now_us: u64,
@@ -125,6 +128,7 @@ impl State {
             timers: Timers::default(),
             network: beginning.network,
             deadline: Deadline { limit_ms: beginning.deadline_ms, cpu_start_us: 0, wall_start: Instant::now() },
+            _room: beginning.room,
             calls_left: CALLS_PER_HANDLER,
             log_tokens: LOG_BURST,
             log_refill_us: beginning.now_us,

@@ -27,6 +27,7 @@ struct Counting;
 thread_local! {
     static TAKEN: Cell<u64> = const { Cell::new(0) };
     static FREED: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<i64> = const { Cell::new(0) };
     static THREAD: Cell<i32> = const { Cell::new(0) };
 }
 
@@ -53,22 +54,29 @@ fn count(own: &'static std::thread::LocalKey<Cell<u64>>, watched: &AtomicU64) {
     }
 }
 
+fn held(bytes: i64) {
+    let _ = BYTES.try_with(|held| held.set(held.get() + bytes));
+}
+
 // SAFETY: every request is passed on to the system's allocator unchanged; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(&TAKEN, &WATCHED_TAKEN);
+        held(layout.size() as i64);
         // SAFETY: the caller keeps the contract of `alloc`, which is the system's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(&FREED, &WATCHED_FREED);
+        held(-(layout.size() as i64));
         // SAFETY: `pointer` came from `alloc` above, which is the system's.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(&TAKEN, &WATCHED_TAKEN);
+        held(size as i64 - layout.size() as i64);
         // SAFETY: as for `dealloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -87,6 +95,13 @@ pub fn counted(work: impl FnOnce()) -> Counts {
 /// Blocks this thread takes or grows while `work` runs.
 pub fn allocations(work: impl FnOnce()) -> u64 {
     counted(work).taken
+}
+
+/// What `work` made, and the bytes by which this thread holds more memory for it.
+pub fn weighed<T>(work: impl FnOnce() -> T) -> (T, i64) {
+    let before = BYTES.get();
+    let made = work();
+    (made, BYTES.get() - before)
 }
 
 /// Counts from now on what the thread with the kernel's number `thread` asks for; read by [`watched`]. One thread of
@@ -112,6 +127,15 @@ mod tests {
         assert_eq!(counted(|| ()), Counts::NONE);
         let block = counted(|| drop(std::hint::black_box(Box::new([0_u8; 100]))));
         assert_eq!(block, Counts { taken: 1, freed: 1 });
+    }
+
+    #[test]
+    fn what_is_kept_is_weighed() {
+        let (kept, bytes) = weighed(|| {
+            drop(std::hint::black_box(Box::new([0_u8; 5000])));
+            vec![0_u8; 1000]
+        });
+        assert_eq!((kept.len(), bytes), (1000, 1000));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! One call from INVITE to BYE as a state machine: datagrams and times in, datagrams and events out.
 
+use crate::dialog::{Dialog, DialogConfig, News};
 use crate::event::{Event, Happened, HungUpBy};
 use crate::hearing::{Change, Hearing};
-use crate::message::{Message, StartLine, tag, uri};
+use crate::message::Message;
 use crate::recording::{Arrival, Recording};
 use crate::rtp::{self, FRAME};
 use crate::script::{Step, Utterance};
-use crate::sdp::{self, Answer};
-use crate::transaction::{Client, Due};
+use crate::sdp::Answer;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -46,34 +46,16 @@ pub enum Transmit {
     Rtp(SocketAddr, Vec<u8>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Inviting,
-    /// CANCEL was sent; the INVITE still has to end.
-    Cancelling,
-    Up,
-    /// BYE was sent.
-    Leaving,
-    Over,
-}
-
 /// The call. Times are microseconds on any clock that does not go back.
 pub struct Call {
-    config: CallConfig,
-    phase: Phase,
+    dialog: Dialog,
+    steps: Vec<Step>,
     began: u64,
     cancel_at: Option<u64>,
-    invite: Client,
-    /// BYE or CANCEL.
-    request: Option<Client>,
-    invite_branch: String,
-    call_id: String,
-    from: String,
-    to: String,
-    remote_target: String,
-    route: Vec<String>,
-    ack: Option<Vec<u8>>,
+    /// Where sound goes, once that is settled.
     media: Option<Answer>,
+    /// Answered at all, so that there is a media line in the end.
+    answered: bool,
     sender: rtp::Sender,
     next_frame: u64,
     hearing: Hearing,
@@ -91,21 +73,14 @@ impl Call {
     /// Sends the INVITE at `now`.
     #[must_use]
     pub fn new(now: u64, config: CallConfig) -> Self {
-        let seed = config.seed;
-        let call_id = format!("{seed:016x}@{}", config.local_sip.ip());
-        let from = format!("<{}>;tag={:08x}", config.from, seed as u32);
-        let to = format!("<{}>", config.target);
+        let CallConfig { target, from, local_sip, local_rtp, seed, headers, cancel_after_ms, steps } = config;
+        let dialog = Dialog::new(now, DialogConfig { target, from, local_sip, local_rtp, seed, headers });
         let mut call = Self {
-            phase: Phase::Inviting,
+            steps,
             began: now,
-            cancel_at: config.cancel_after_ms.map(|ms| now + ms * 1000),
-            invite: Client::new(now, Vec::new(), true),
-            request: None,
-            invite_branch: format!("z9hG4bK{seed:016x}i"),
-            remote_target: config.target.clone(),
-            route: Vec::new(),
-            ack: None,
+            cancel_at: cancel_after_ms.map(|ms| now + ms * 1000),
             media: None,
+            answered: false,
             sender: rtp::Sender::new(seed),
             next_frame: 0,
             hearing: Hearing::default(),
@@ -117,23 +92,10 @@ impl Call {
             key: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
-            config,
-            call_id,
-            from,
-            to,
+            dialog,
         };
-        let mut invite = call
-            .request("INVITE", 1, &call.invite_branch.clone())
-            .with("Contact", format!("<sip:caller@{}>", call.config.local_sip))
-            .with("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS");
-        for (name, value) in call.config.headers.clone() {
-            invite = invite.with(&name, value);
-        }
-        let bytes = invite.with_body("application/sdp", sdp::offer(call.config.local_rtp, seed >> 1)).to_bytes();
-        call.invite = Client::new(now, bytes.clone(), true);
-        call.transmits.push_back(Transmit::Sip(bytes));
-        let call_id = call.call_id.clone();
-        call.note(now, Happened::InviteSent { call_id });
+        call.note(now, Happened::InviteSent { call_id: call.dialog.call_id().to_owned() });
+        call.follow_dialog(now);
         call
     }
 
@@ -150,15 +112,14 @@ impl Call {
     /// When [`Self::handle_timeout`] is due next; `None` when nothing but a datagram can change anything.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        let frame = (self.phase == Phase::Up).then_some(self.next_frame);
-        let request = self.request.as_ref().and_then(Client::poll_timeout);
-        [self.invite.poll_timeout(), request, self.cancel_at, frame].into_iter().flatten().min()
+        let frame = self.dialog.is_up().then_some(self.next_frame);
+        [self.dialog.poll_timeout(), self.cancel_at, frame].into_iter().flatten().min()
     }
 
     /// True when the call has ended and everything was sent.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.phase == Phase::Over && self.transmits.is_empty() && self.events.is_empty()
+        self.dialog.is_over() && self.transmits.is_empty() && self.events.is_empty()
     }
 
     /// Every audio packet of the agent's, in the order they came.
@@ -175,40 +136,20 @@ impl Call {
 
     /// Ends the call early, whatever the script says.
     pub fn hang_up(&mut self, now: u64) {
-        match self.phase {
-            Phase::Inviting => self.cancel(now),
-            Phase::Up => self.leave(now),
-            Phase::Cancelling | Phase::Leaving | Phase::Over => {}
-        }
+        self.dialog.hang_up(now);
+        self.follow_dialog(now);
     }
 
     /// A datagram on the SIP socket.
     pub fn handle_sip(&mut self, now: u64, datagram: &[u8]) {
         let Some(message) = Message::parse(datagram) else { return };
-        if message.header("Call-ID") != Some(self.call_id.as_str()) {
-            return;
-        }
-        match &message.start {
-            StartLine::Response(status, reason) => {
-                let (status, reason) = (*status, reason.clone());
-                match message.cseq() {
-                    Some((1, "INVITE")) => self.handle_answer(now, status, reason, &message),
-                    Some((_, "BYE")) if status >= 200 => self.end(now),
-                    Some((_, "BYE" | "CANCEL")) => {
-                        if let Some(request) = &mut self.request {
-                            if status < 200 { request.handle_provisional(now) } else { request.finish() }
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            StartLine::Request(method, _) => self.handle_request(now, method, &message),
-        }
+        self.dialog.handle_message(now, &message);
+        self.follow_dialog(now);
     }
 
     /// A datagram on the RTP socket.
     pub fn handle_rtp(&mut self, now: u64, datagram: &[u8]) {
-        if self.phase != Phase::Up {
+        if !self.dialog.is_up() {
             return;
         }
         let Some(packet) = rtp::receive(datagram) else { return };
@@ -224,160 +165,53 @@ impl Call {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: u64) {
-        match self.invite.handle_timeout(now) {
-            Due::Resend(bytes) => self.transmits.push_back(Transmit::Sip(bytes)),
-            Due::GiveUp => {
-                self.note(now, Happened::NoAnswer);
-                self.phase = Phase::Over;
-            }
-            Due::Nothing => {}
-        }
-        match self.request.as_mut().map_or(Due::Nothing, |r| r.handle_timeout(now)) {
-            Due::Resend(bytes) => self.transmits.push_back(Transmit::Sip(bytes)),
-            Due::GiveUp if self.phase == Phase::Leaving => self.end(now),
-            Due::GiveUp => {
-                self.note(now, Happened::NoAnswer);
-                self.invite.finish();
-                self.phase = Phase::Over;
-            }
-            Due::Nothing => {}
-        }
+        self.dialog.handle_timeout(now);
         if self.cancel_at.is_some_and(|at| now >= at) {
             self.cancel_at = None;
-            self.cancel(now);
+            if !self.answered {
+                self.dialog.hang_up(now);
+            }
         }
-        if self.phase == Phase::Up && now > self.next_frame + LATEST_US {
+        self.follow_dialog(now);
+        if self.dialog.is_up() && now > self.next_frame + LATEST_US {
             self.next_frame = now;
         }
-        while self.phase == Phase::Up && now >= self.next_frame {
+        while self.dialog.is_up() && now >= self.next_frame {
             self.tick(now);
             self.next_frame += FRAME_US;
         }
     }
 
-    fn handle_answer(&mut self, now: u64, status: u16, reason: String, message: &Message) {
-        if let Some(to) = message.header("To")
-            && self.ack.is_none()
-        {
-            to.clone_into(&mut self.to);
+    /// Takes along what the signalling wants sent and what became of it.
+    fn follow_dialog(&mut self, now: u64) {
+        while let Some(bytes) = self.dialog.poll_transmit() {
+            self.transmits.push_back(Transmit::Sip(bytes));
         }
-        match status {
-            ..200 => {
-                self.invite.handle_provisional(now);
-                if self.phase == Phase::Inviting {
-                    self.note(now, Happened::Provisional { status });
-                }
-            }
-            200..300 => self.handle_accepted(now, message),
-            _ => {
-                self.invite.finish();
-                let to = message.header("To").unwrap_or(&self.to).to_owned();
-                // The ACK of a refusal belongs to the INVITE's transaction (17.1.1.3) and repeats for each copy of it.
-                let mut ack = self.request("ACK", 1, &self.invite_branch.clone());
-                ack.start = StartLine::Request("ACK".to_owned(), self.config.target.clone());
-                for (name, value) in &mut ack.headers {
-                    if name == "To" {
-                        value.clone_from(&to);
-                    }
-                }
-                self.transmits.push_back(Transmit::Sip(ack.to_bytes()));
-                if self.phase == Phase::Over {
-                    return;
-                }
-                if self.phase == Phase::Cancelling {
-                    self.note(now, Happened::Cancelled);
-                } else {
-                    self.note(now, Happened::Refused { status, reason });
-                }
+        while let Some(news) = self.dialog.poll_news() {
+            if !matches!(news, News::Provisional(_)) {
                 self.cancel_at = None;
-                self.request = None;
-                self.phase = Phase::Over;
+            }
+            match news {
+                News::Provisional(status) => self.note(now, Happened::Provisional { status }),
+                News::Accepted(media) => {
+                    self.note(now, Happened::Answered);
+                    self.answered = true;
+                    self.media = media;
+                    self.recording.begin(now);
+                    self.next_frame = now;
+                    self.step_began = now;
+                }
+                News::Refused(status, reason) => self.note(now, Happened::Refused { status, reason }),
+                News::Cancelled => self.note(now, Happened::Cancelled),
+                News::NoAnswer => self.note(now, Happened::NoAnswer),
+                News::Leaving => self.note(now, Happened::HungUp { by: HungUpBy::Caller }),
+                News::HungUp => self.note(now, Happened::HungUp { by: HungUpBy::Agent }),
+                News::Ended => self.end(now),
             }
         }
-    }
-
-    fn handle_accepted(&mut self, now: u64, message: &Message) {
-        if let Some(ack) = &self.ack {
-            // A copy of an answer whose ACK was lost (13.2.2.4).
-            self.transmits.push_back(Transmit::Sip(ack.clone()));
-            return;
-        }
-        self.invite.finish();
-        self.cancel_at = None;
-        if let Some(contact) = message.header("Contact").and_then(uri) {
-            contact.clone_into(&mut self.remote_target);
-        }
-        self.route = message.all("Record-Route").map(str::to_owned).collect();
-        self.route.reverse();
-        let ack = self.request("ACK", 1, &format!("z9hG4bK{:016x}a", self.config.seed)).to_bytes();
-        self.transmits.push_back(Transmit::Sip(ack.clone()));
-        self.ack = Some(ack);
-        self.media = sdp::answer(&message.body);
-        self.note(now, Happened::Answered);
-        let crossed = self.phase == Phase::Cancelling;
-        self.phase = Phase::Up;
-        self.request = None;
-        self.recording.begin(now);
-        self.next_frame = now;
-        self.step_began = now;
-        if crossed || self.media.is_none() {
-            self.leave(now);
-        }
-    }
-
-    fn handle_request(&mut self, now: u64, method: &str, message: &Message) {
-        let ours = message.header("To").and_then(tag) == tag(&self.from);
-        let (status, reason) = match method {
-            "ACK" => return,
-            _ if !ours => (481, "Call/Transaction Does Not Exist"),
-            "BYE" | "OPTIONS" => (200, "OK"),
-            "INVITE" | "UPDATE" => (488, "Not Acceptable Here"),
-            _ => (501, "Not Implemented"),
-        };
-        let mut response = Message::response(message, status, reason);
-        if !ours {
-            response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Contact"));
-        }
-        self.transmits.push_back(Transmit::Sip(response.to_bytes()));
-        if method == "BYE" && ours && matches!(self.phase, Phase::Up | Phase::Leaving) {
-            if self.phase == Phase::Up {
-                self.note(now, Happened::HungUp { by: HungUpBy::Agent });
-            }
-            self.end(now);
-        }
-    }
-
-    fn cancel(&mut self, now: u64) {
-        if self.phase != Phase::Inviting {
-            return;
-        }
-        self.phase = Phase::Cancelling;
-        // CANCEL matches its INVITE by branch, target and CSeq number (9.1), and by the To without a tag.
-        let mut cancel = self.request("CANCEL", 1, &self.invite_branch.clone());
-        for (name, value) in &mut cancel.headers {
-            if name == "To" {
-                *value = format!("<{}>", self.config.target);
-            }
-        }
-        let bytes = cancel.to_bytes();
-        self.request = Some(Client::new(now, bytes.clone(), false));
-        self.transmits.push_back(Transmit::Sip(bytes));
-    }
-
-    fn leave(&mut self, now: u64) {
-        let bye = self.request("BYE", 2, &format!("z9hG4bK{:016x}b", self.config.seed)).to_bytes();
-        self.request = Some(Client::new(now, bye.clone(), false));
-        self.transmits.push_back(Transmit::Sip(bye));
-        self.phase = Phase::Leaving;
-        self.note(now, Happened::HungUp { by: HungUpBy::Caller });
     }
 
     fn end(&mut self, now: u64) {
-        if self.phase == Phase::Over {
-            return;
-        }
-        self.request = None;
-        self.phase = Phase::Over;
         if let (Some(began), end) = (self.hearing.speaking_since(), self.hearing.last_loud()) {
             self.heard(now, Some(Change::Stopped(began, end)));
         }
@@ -390,23 +224,6 @@ impl Call {
         self.note(now, media);
     }
 
-    /// A request of this dialog, or the one that opens it.
-    fn request(&self, method: &str, cseq: u32, branch: &str) -> Message {
-        let start = StartLine::Request(method.to_owned(), self.remote_target.clone());
-        let mut message = Message { start, headers: Vec::new(), body: Vec::new() }
-            .with("Via", format!("SIP/2.0/UDP {};branch={branch};rport", self.config.local_sip))
-            .with("Max-Forwards", "70");
-        for route in &self.route {
-            message = message.with("Route", route);
-        }
-        message
-            .with("From", &self.from)
-            .with("To", &self.to)
-            .with("Call-ID", &self.call_id)
-            .with("CSeq", format!("{cseq} {method}"))
-            .with("User-Agent", "trunkline-caller")
-    }
-
     /// One 20 ms frame: the script moves on, then something is sent.
     fn tick(&mut self, now: u64) {
         let change = self.hearing.handle_time(now);
@@ -414,7 +231,7 @@ impl Call {
         if self.saying.is_none() && self.key.is_none() {
             self.follow_script(now);
         }
-        let Some(media) = self.media.filter(|_| self.phase == Phase::Up) else { return };
+        let Some(media) = self.media.filter(|_| self.dialog.is_up()) else { return };
         let mut pcm = [0; FRAME];
         if let Some((utterance, at)) = &mut self.saying {
             let rest = &utterance.pcm[*at..];
@@ -439,7 +256,7 @@ impl Call {
     }
 
     fn follow_script(&mut self, now: u64) {
-        let Some(step) = self.config.steps.get(self.step).cloned() else { return self.leave(now) };
+        let Some(step) = self.steps.get(self.step).cloned() else { return self.hang_up(now) };
         let waited = now.saturating_sub(self.step_began);
         match step {
             Step::Say(utterance) => self.say(now, utterance),
@@ -473,7 +290,7 @@ impl Call {
                 }
             }
             Step::WaitForHangUp { timeout_ms } => self.lose_patience(now, waited, timeout_ms, "the agent to hang up"),
-            Step::HangUp {} => self.leave(now),
+            Step::HangUp {} => self.hang_up(now),
         }
     }
 
@@ -493,7 +310,7 @@ impl Call {
             return;
         }
         self.note(now, Happened::StepTimedOut { step: self.step, waiting_for: waiting_for.to_owned() });
-        self.leave(now);
+        self.hang_up(now);
     }
 
     fn heard(&mut self, now: u64, change: Option<Change>) {

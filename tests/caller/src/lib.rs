@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod call;
+mod dialog;
 mod event;
 mod hearing;
 mod message;
@@ -18,9 +19,11 @@ mod speech;
 mod transaction;
 
 pub use call::{Call, CallConfig, Transmit};
+pub use dialog::{Dialog, DialogConfig, News};
 pub use event::{Event, Happened, HungUpBy};
 pub use message::{Message, StartLine};
 pub use recording::{Arrival, write_wav};
 pub use script::{Script, ScriptError, Step, Utterance};
+pub use sdp::{Answer, offer};
 pub use shell::{PlaceError, Placement, Report, place};
 pub use speech::{SpeechError, from_wav, resample_to_8k, spoken};

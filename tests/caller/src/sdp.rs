@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) const TELEPHONE_EVENT: u8 = 101;
 
 /// Offers PCMU with 20 ms packets and telephone-event at `local`.
-pub(crate) fn offer(local: SocketAddr, session: u64) -> Vec<u8> {
+#[must_use]
+pub fn offer(local: SocketAddr, session: u64) -> Vec<u8> {
     let (family, address) = match local.ip() {
         IpAddr::V4(ip) => ("IP4", ip.to_string()),
         IpAddr::V6(ip) => ("IP6", ip.to_string()),
@@ -22,11 +23,11 @@ pub(crate) fn offer(local: SocketAddr, session: u64) -> Vec<u8> {
 
 /// What an answer settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// Where the other side receives RTP.
-    pub(crate) remote: SocketAddr,
+    pub remote: SocketAddr,
     /// The payload type for keys, when the other side takes them.
-    pub(crate) telephone_event: Option<u8>,
+    pub telephone_event: Option<u8>,
 }
 
 /// Reads an answer; `None` when it has no audio stream with PCMU.

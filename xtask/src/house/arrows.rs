@@ -21,6 +21,8 @@ const ARROWS: &[Row] = &[
     ("trunkline-egress", &[], &[]),
     ("trunkline-sip", &["trunkline-sdp", "trunkline-leg", "trunkline-api", "trunkline-route"], &[]),
     ("trunkline-media", &["trunkline-leg", "trunkline-dsp"], &["trunkline-allocations"]),
+    ("trunkline-recording", &["trunkline-leg", "trunkline-dsp"], &[]),
+    ("trunkline-ws", &["trunkline-dialects", "trunkline-leg", "trunkline-dsp"], &[]),
     ("trunkline-sync", &["trunkline-api", "trunkline-egress"], &[]),
     ("trunkline-edge-store", &["trunkline-api"], &[]),
     ("trunkline-plugin-host", &["trunkline-api", "trunkline-egress"], &[]),
@@ -34,13 +36,14 @@ const ARROWS: &[Row] = &[
             "trunkline-api",
             "trunkline-dsp",
             "trunkline-media",
+            "trunkline-recording",
             "trunkline-plugin-host",
             "trunkline-edge-store",
             "trunkline-route",
             "trunkline-sip",
             "trunkline-sdp",
         ],
-        &[],
+        &["trunkline-allocations"],
     ),
     // Binaries.
     (
@@ -49,6 +52,8 @@ const ARROWS: &[Row] = &[
             "trunkline-runtime",
             "trunkline-sip",
             "trunkline-media",
+            "trunkline-recording",
+            "trunkline-ws",
             "trunkline-dsp",
             "trunkline-plugin-host",
             "trunkline-edge-store",
@@ -68,14 +73,22 @@ const ARROWS: &[Row] = &[
     ),
     // Whole-product tests know the product by its binaries alone; the host is the ear they listen with, in which the
     // shipped recogniser runs.
-    ("trunkline-tests", &["trunkline-caller", "trunkline-plugin-host"], &[]),
+    ("trunkline-tests", &["trunkline-caller", "trunkline-plugin-host"], &["trunkline-load"]),
     ("trunkline-caller", &["trunkline-dsp"], &[]),
+    ("trunkline-load", &["trunkline-caller", "trunkline-dsp"], &[]),
     ("trunkline-allocations", &[], &[]),
     ("trunkline-grammar-check", &[], &[]),
     // Benches compare parts of it.
     (
         "trunkline-bench",
-        &["trunkline-bench-results", "trunkline-api", "trunkline-edge-store", "trunkline-caller", "trunkline-tests"],
+        &[
+            "trunkline-bench-results",
+            "trunkline-api",
+            "trunkline-edge-store",
+            "trunkline-caller",
+            "trunkline-load",
+            "trunkline-tests",
+        ],
         &[],
     ),
     ("trunkline-bench-results", &[], &[]),
@@ -93,7 +106,15 @@ const ARROWS: &[Row] = &[
     ("grammar-pack", &[], &[]),
     (
         "trunkline-fuzz",
-        &["trunkline-dialects", "trunkline-dsp", "trunkline-leg", "trunkline-sdp", "trunkline-sip"],
+        &[
+            "trunkline-dialects",
+            "trunkline-dsp",
+            "trunkline-leg",
+            "trunkline-media",
+            "trunkline-recording",
+            "trunkline-sdp",
+            "trunkline-sip",
+        ],
         &[],
     ),
 ];

@@ -2,13 +2,14 @@
 
 use super::File;
 
-const PLACES: [&str; 7] = [
+const PLACES: [&str; 8] = [
     "gateway/media/src/sys.rs",
     "dsp/src/simd.rs",
     "dsp/src/vad/webrtc.rs",
     "plugins/host/src/cache.rs",
     "plugins/kit/guest/src/export.rs",
     "tests/allocations/src/lib.rs",
+    "tests/load/src/socket.rs",
     // Debian's C libraries, to be compared with.
     "bench/dsp/src/native.rs",
 ];

@@ -15,7 +15,8 @@ const MAX_SAMPLES: usize = 5760;
 
 /// Opus decoder (RFC 6716), mono; stereo packets are mixed down.
 pub struct OpusDecoder {
-    engine: Engine,
+    /// 175 kB, which must not travel by value.
+    engine: Box<Engine>,
     rate: u32,
     /// Sound of the packet in work.
     pcm: Box<[f32; MAX_SAMPLES]>,
@@ -29,7 +30,7 @@ impl OpusDecoder {
     /// # Errors
     /// [`OpusError::Rate`] for another rate.
     pub fn new(rate: u32) -> Result<Self, OpusError> {
-        let engine = engine(rate).ok_or(OpusError::Rate)?;
+        let engine = Box::new(engine(rate).ok_or(OpusError::Rate)?);
         Ok(Self { engine, rate, pcm: Box::new([0.0; MAX_SAMPLES]), started: false })
     }
 
@@ -116,7 +117,7 @@ impl Decoder for OpusDecoder {
 
     fn reset(&mut self) {
         if let Some(engine) = engine(self.rate) {
-            self.engine = engine;
+            *self.engine = engine;
         }
         self.started = false;
     }

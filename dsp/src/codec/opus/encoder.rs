@@ -57,7 +57,8 @@ impl OpusSettings {
 
 /// Opus encoder (RFC 6716), mono.
 pub struct OpusEncoder {
-    engine: Engine,
+    /// Large, and must not travel by value.
+    engine: Box<Engine>,
     settings: OpusSettings,
     /// Samples of a frame.
     frame: usize,
@@ -91,7 +92,7 @@ impl OpusEncoder {
         } else {
             None
         };
-        let engine = engine(engine_rate).ok_or(OpusError::Rate)?;
+        let engine = Box::new(engine(engine_rate).ok_or(OpusError::Rate)?);
         let frame = (settings.rate / 1000 * settings.frame_ms) as usize;
         let mut encoder = Self { engine, settings, frame, engine_rate, narrower, quiet_ms: 0 };
         encoder.configure();
@@ -201,7 +202,7 @@ impl Encoder for OpusEncoder {
             Ok(written) => written.unwrap_or(0).min(room),
             Err(_) => {
                 if let Some(engine) = engine(self.engine_rate) {
-                    self.engine = engine;
+                    *self.engine = engine;
                     self.configure();
                 }
                 0

@@ -1,8 +1,10 @@
 //! The 42 features of a step: band cepstra and their changes, pitch correlation, pitch, and how much the spectrum varies.
 
 use super::bands::{Bands, Cosines};
+use super::elementary::log10;
 use super::network::{FEATURES, GAINS};
 use super::vector::{Lanes, Mask};
+use crate::simd::Fused;
 
 /// Steps of cepstra that are remembered.
 pub(super) const STEPS: usize = 8;
@@ -24,7 +26,7 @@ pub(super) fn audible<const L: usize>(energy: &Bands<L>) -> Mask<L> {
 /// Fills in the features. `cepstra` holds the last steps' band by band, newest first, and moves on where `run` is set;
 /// features elsewhere mean nothing. `period` is in samples at 48 kHz.
 #[inline(always)]
-pub(super) fn compute<const L: usize>(
+pub(super) fn compute<const L: usize, F: Fused>(
     cosines: &Cosines,
     energy: &Bands<L>,
     correlation: &Bands<L>,
@@ -38,7 +40,7 @@ pub(super) fn compute<const L: usize>(
     out[35] = out[35] - 0.9;
     out[40] = (period - 300.0) * 0.01;
 
-    cosines.transform(&loudness(energy), &mut out[..GAINS]);
+    cosines.transform(&loudness::<L, F>(energy), &mut out[..GAINS]);
     out[0] = out[0] - 12.0;
     out[1] = out[1] - 4.0;
     for step in (1..STEPS).rev() {
@@ -62,10 +64,10 @@ pub(super) fn compute<const L: usize>(
 
 /// The logarithm of the band energies, never far below the loudest and falling slowly.
 #[inline(always)]
-fn loudness<const L: usize>(energy: &Bands<L>) -> Bands<L> {
+fn loudness<const L: usize, F: Fused>(energy: &Bands<L>) -> Bands<L> {
     let (mut loudest, mut follow) = (Lanes::splat(-2.0), Lanes::splat(-2.0));
     energy.map(|energy| {
-        let value = (energy + 1e-2).map(f32::log10).max(loudest - 7.0).max(follow - 1.5);
+        let value = log10::<L, F>(energy + 1e-2).max(loudest - 7.0).max(follow - 1.5);
         loudest = loudest.max(value);
         follow = (follow - 1.5).max(value);
         value

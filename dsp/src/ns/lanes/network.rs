@@ -1,7 +1,9 @@
 //! RNNoise's recurrent network for eight calls at once: 42 features in, 22 band gains and the odds of speech out.
 
+use super::elementary::{sigmoid, tanh};
 use super::vector::{Lanes, Mask};
-use super::weights::{Activation, Dense, Gru, Table, Weights};
+use super::weights::{Activation, Dense, Gru, Weights};
+use crate::simd::Fused;
 
 /// Numbers of each call that the network carries from step to step.
 pub(super) const STATE: usize = 24 + 48 + 96;
@@ -36,7 +38,7 @@ impl<const L: usize> Room<L> {
 
 /// Runs one step: `state` moves on where `run` is set. Returns the odds of speech, 0..1.
 #[inline(always)]
-pub(super) fn step<const L: usize>(
+pub(super) fn step<const L: usize, F: Fused>(
     weights: &Weights,
     room: &mut Room<L>,
     state: &mut [Lanes<L>],
@@ -46,46 +48,38 @@ pub(super) fn step<const L: usize>(
 ) -> Lanes<L> {
     let (voice, rest) = state.split_at_mut(24);
     let (noise, denoise) = rest.split_at_mut(48);
-    let table = &weights.tanh;
     let Room { dense, inputs, sums, candidates } = room;
 
-    layer(table, &weights.input, features, dense, sums);
+    layer::<L, F>(&weights.input, features, dense, sums);
     inputs[..24].copy_from_slice(dense);
-    recur(table, &weights.voice_gru, inputs, sums, candidates, voice, run);
+    recur::<L, F>(&weights.voice_gru, inputs, sums, candidates, voice, run);
     let mut odds = [Lanes::ZERO; 1];
-    layer(table, &weights.voice_output, voice, &mut odds, sums);
+    layer::<L, F>(&weights.voice_output, voice, &mut odds, sums);
 
     inputs[..24].copy_from_slice(dense);
     inputs[24..48].copy_from_slice(voice);
     inputs[48..90].copy_from_slice(features);
-    recur(table, &weights.noise_gru, inputs, sums, candidates, noise, run);
+    recur::<L, F>(&weights.noise_gru, inputs, sums, candidates, noise, run);
 
     inputs[..24].copy_from_slice(voice);
     inputs[24..72].copy_from_slice(noise);
     inputs[72..114].copy_from_slice(features);
-    recur(table, &weights.denoise_gru, inputs, sums, candidates, denoise, run);
-    layer(table, &weights.denoise_output, denoise, gains, sums);
+    recur::<L, F>(&weights.denoise_gru, inputs, sums, candidates, denoise, run);
+    layer::<L, F>(&weights.denoise_output, denoise, gains, sums);
     odds[0]
 }
 
 #[inline(always)]
-fn layer<const L: usize>(
-    table: &Table,
-    layer: &Dense,
-    input: &[Lanes<L>],
-    out: &mut [Lanes<L>],
-    sums: &mut [Lanes<L>],
-) {
-    layer.matrix.multiply(input, sums);
+fn layer<const L: usize, F: Fused>(layer: &Dense, input: &[Lanes<L>], out: &mut [Lanes<L>], sums: &mut [Lanes<L>]) {
+    layer.matrix.multiply::<L, F>(input, sums);
     for (out, sum) in out.iter_mut().zip(sums) {
-        *out = activate(table, layer.activation, *sum * SCALE);
+        *out = activate::<L, F>(layer.activation, *sum * SCALE);
     }
 }
 
 /// One step of a gated recurrent layer whose inputs stand at the head of `inputs`.
 #[inline(always)]
-fn recur<const L: usize>(
-    table: &Table,
+fn recur<const L: usize, F: Fused>(
     layer: &Gru,
     inputs: &mut [Lanes<L>],
     sums: &mut [Lanes<L>],
@@ -96,51 +90,25 @@ fn recur<const L: usize>(
     let neurons = layer.neurons;
     let past = &mut inputs[layer.inputs..layer.inputs + neurons];
     past.copy_from_slice(state);
-    layer.gates.multiply(inputs, sums);
+    layer.gates.multiply::<L, F>(inputs, sums);
     let (update, reset) = sums.split_at_mut(neurons);
     for (past, reset) in inputs[layer.inputs..].iter_mut().zip(&reset[..neurons]) {
-        *past *= sigmoid(table, *reset * SCALE);
+        *past *= sigmoid::<L, F>(*reset * SCALE);
     }
-    layer.candidate.multiply(inputs, candidates);
+    layer.candidate.multiply::<L, F>(inputs, candidates);
     for ((state, update), candidate) in state.iter_mut().zip(update).zip(candidates) {
-        let update = sigmoid(table, *update * SCALE);
-        let candidate = activate(table, layer.activation, *candidate * SCALE);
+        let update = sigmoid::<L, F>(*update * SCALE);
+        let candidate = activate::<L, F>(layer.activation, *candidate * SCALE);
         let next = update * *state + (Lanes::splat(1.0) - update) * candidate;
         *state = next.or(run, *state);
     }
 }
 
 #[inline(always)]
-fn activate<const L: usize>(table: &Table, activation: Activation, x: Lanes<L>) -> Lanes<L> {
+fn activate<const L: usize, F: Fused>(activation: Activation, x: Lanes<L>) -> Lanes<L> {
     match activation {
-        Activation::Tanh => tanh(table, x),
-        Activation::Sigmoid => sigmoid(table, x),
+        Activation::Tanh => tanh::<L, F>(x),
+        Activation::Sigmoid => sigmoid::<L, F>(x),
         Activation::Relu => x.map(|x| if x > 0.0 { x } else { 0.0 }),
     }
-}
-
-#[inline(always)]
-fn sigmoid<const L: usize>(table: &Table, x: Lanes<L>) -> Lanes<L> {
-    tanh(table, x * 0.5) * 0.5 + 0.5
-}
-
-/// The hyperbolic tangent as the network was trained with: a table in steps of 0.04 and a second-order correction.
-#[inline(always)]
-fn tanh<const L: usize>(table: &Table, x: Lanes<L>) -> Lanes<L> {
-    /// Added to a small positive number it leaves the nearest whole one in the lowest bits.
-    const SHIFT: f32 = 8_388_608.0;
-    // Not-a-number becomes 8, as it does in the reference.
-    let size = x.map(|x| if x.abs() < 8.0 { x.abs() } else { 8.0 });
-    let steps = size * 25.0 + 0.5;
-    let nearest = (steps + SHIFT) - SHIFT;
-    let index = nearest - nearest.zip(steps, |nearest, steps| if nearest > steps { 1.0 } else { 0.0 });
-    let bits = (index + SHIFT).0.map(f32::to_bits);
-    let mut near = Lanes::ZERO;
-    for lane in 0..L {
-        near.0[lane] = table[bits[lane] as usize & 0xff];
-    }
-    let rest = size - index * 0.04;
-    let slope = Lanes::splat(1.0) - near * near;
-    // At 8 the table is 1 and the slope 0.
-    (near + rest * slope * (Lanes::splat(1.0) - near * rest)).zip(x, f32::copysign)
 }

@@ -3,6 +3,7 @@
 
 use super::vector::{Lanes, Mask};
 use super::whiten::LENGTH;
+use crate::simd::Fused;
 
 /// Longest period at 24 kHz, and where the newest window of 480 samples begins.
 const LONGEST: usize = 384;
@@ -40,7 +41,7 @@ impl<const L: usize> Room<L> {
 /// The period in samples at 48 kHz and its strength, from the flattened signal and the last step's period and
 /// strength; both move on where `run` is set.
 #[inline(always)]
-pub(super) fn find<const L: usize>(
+pub(super) fn find<const L: usize, F: Fused>(
     room: &mut Room<L>,
     signal: &[Lanes<L>; LENGTH],
     run: Mask<L>,
@@ -53,7 +54,7 @@ pub(super) fn find<const L: usize>(
     }
     split(signal, calls);
 
-    correlate_all(sparse, correlation);
+    correlate_all::<L, F>(sparse, correlation);
     past_energies(sparse, WINDOW / 2, &mut energy[..COARSE]);
     let (first, second) = two_best(correlation, &energy[..COARSE]);
     past_energies(signal, WINDOW, &mut energy[..FINE]);
@@ -61,15 +62,15 @@ pub(super) fn find<const L: usize>(
     let mut longest = [0; L];
     for (lane, call) in calls.iter().enumerate() {
         let coarse = (first.0[lane] as usize, second.0[lane] as usize);
-        longest[lane] = fine(call, coarse, |lag| energy[lag].0[lane]);
-        newest.0[lane] = inner_products(&call[LONGEST..], [&call[LONGEST..]])[0];
+        longest[lane] = fine::<F>(call, coarse, |lag| energy[lag].0[lane]);
+        newest.0[lane] = inner_products::<1, F>(&call[LONGEST..], [&call[LONGEST..]])[0];
     }
 
     energies(signal, newest, energy);
     for (lane, signal) in calls.iter().enumerate().filter(|(lane, _)| run.has(*lane)) {
         let energy = &|lag: usize| energy[lag].0[lane];
         let call = Call { signal, energy, last: (period.0[lane] as usize / 2, strength.0[lane]) };
-        let (found, gain) = call.without_multiples(longest[lane]);
+        let (found, gain) = call.without_multiples::<F>(longest[lane]);
         period.0[lane] = found as f32;
         strength.0[lane] = gain;
     }
@@ -89,14 +90,14 @@ fn split<const L: usize>(signal: &[Lanes<L>; LENGTH], calls: &mut [[f32; LENGTH]
 
 /// Correlation of the newest window with each of the oldest lags, one running sum per lag as the reference has it.
 #[inline(always)]
-fn correlate_all<const L: usize>(signal: &[Lanes<L>], out: &mut [Lanes<L>]) {
+fn correlate_all<const L: usize, F: Fused>(signal: &[Lanes<L>], out: &mut [Lanes<L>]) {
     let newest = &signal[LONGEST / 2..LONGEST / 2 + WINDOW / 2];
     for (block, out) in out.chunks_exact_mut(BLOCK).enumerate() {
         let past = &signal[block * BLOCK..block * BLOCK + WINDOW / 2 + BLOCK - 1];
         let mut sums = [Lanes::ZERO; BLOCK];
         for (sample, past) in newest.iter().zip(past.windows(BLOCK)) {
             for lag in 0..BLOCK {
-                sums[lag] += *sample * past[lag];
+                sums[lag] = sums[lag].plus_product::<F>(*sample, past[lag]);
             }
         }
         out.copy_from_slice(&sums);
@@ -152,12 +153,12 @@ fn energies<const L: usize>(signal: &[Lanes<L>; LENGTH], newest: Lanes<L>, out: 
 
 /// The period at 24 kHz whose correlation is best within two lags of twice each coarse lag.
 #[inline(always)]
-fn fine(call: &[f32; LENGTH], (first, second): (usize, usize), energy: impl Fn(usize) -> f32) -> usize {
+fn fine<F: Fused>(call: &[f32; LENGTH], (first, second): (usize, usize), energy: impl Fn(usize) -> f32) -> usize {
     let newest = &call[LONGEST..];
     let mut known = [(usize::MAX, 0.0); 10];
     for (half, coarse) in [first.min(second), first.max(second)].into_iter().enumerate() {
         let lags: [usize; 5] = std::array::from_fn(|n| (2 * coarse + n).saturating_sub(2));
-        let products = inner_products(newest, lags.map(|lag| &call[lag.min(FINE - 1)..]));
+        let products = inner_products::<5, F>(newest, lags.map(|lag| &call[lag.min(FINE - 1)..]));
         for n in 0..5 {
             known[5 * half + n] = (lags[n], products[n].max(-1.0));
         }
@@ -198,16 +199,16 @@ struct Call<'a, E> {
 impl<E: Fn(usize) -> f32> Call<'_, E> {
     /// The correlations of the newest window at four lags.
     #[inline(always)]
-    fn at<const N: usize>(&self, lags: [usize; N]) -> [f32; N] {
+    fn at<const N: usize, F: Fused>(&self, lags: [usize; N]) -> [f32; N] {
         let window = |lag: usize| &self.signal[LONGEST - lag..LONGEST - lag + WINDOW];
-        inner_products(window(0), lags.map(window))
+        inner_products::<N, F>(window(0), lags.map(window))
     }
 
     /// The true period, at 48 kHz, and its strength, when `longest` at 24 kHz may be a multiple of it.
     #[inline(always)]
-    fn without_multiples(&self, longest: usize) -> (usize, f32) {
+    fn without_multiples<F: Fused>(&self, longest: usize) -> (usize, f32) {
         let own = (self.energy)(0);
-        let [correlation] = self.at([longest]);
+        let [correlation] = self.at::<1, F>([longest]);
         let energy = (self.energy)(longest);
         let first_gain = gain(correlation, own, energy);
         let mut best = (longest, first_gain, correlation, energy);
@@ -217,7 +218,7 @@ impl<E: Fn(usize) -> f32> Call<'_, E> {
             if a.0 < SHORTEST {
                 break;
             }
-            let products = self.at([a.0, a.1, b.0, b.1]);
+            let products = self.at::<4, F>([a.0, a.1, b.0, b.1]);
             for (half, (divisor, (period, other))) in divisors.into_iter().zip([a, b]).enumerate() {
                 if period < SHORTEST {
                     break;
@@ -233,7 +234,7 @@ impl<E: Fn(usize) -> f32> Call<'_, E> {
         let (period, gain, correlation, energy) = best;
         let correlation = if correlation > 0.0 { correlation } else { 0.0 };
         let strength = if energy <= correlation { 1.0 } else { correlation / (energy + 1.0) };
-        let [shorter, middle, longer] = self.at([period - 1, period, period + 1]);
+        let [shorter, middle, longer] = self.at::<3, F>([period - 1, period, period + 1]);
         let found = (2 * period).saturating_add_signed(lean(shorter, middle, longer)).max(2 * SHORTEST);
         (found, if gain < strength { gain } else { strength })
     }
@@ -271,22 +272,22 @@ fn gain(correlation: f32, own: f32, other: f32) -> f32 {
     correlation / (1.0 + own * other).sqrt()
 }
 
-/// Products of one window with `N` others, each in four running sums as the reference has it.
+/// Products of one window with `N` others, each in eight running sums.
 #[inline(always)]
-fn inner_products<const N: usize>(window: &[f32], others: [&[f32]; N]) -> [f32; N] {
-    let others = others.map(quarters);
-    let mut sums = [Lanes::<4>::ZERO; N];
-    for (at, part) in quarters(window).iter().enumerate() {
+fn inner_products<const N: usize, F: Fused>(window: &[f32], others: [&[f32]; N]) -> [f32; N] {
+    let others = others.map(eighths);
+    let mut sums = [Lanes::<8>::ZERO; N];
+    for (at, part) in eighths(window).iter().enumerate() {
         for n in 0..N {
-            sums[n] += Lanes(*part) * Lanes(others[n][at]);
+            sums[n] = sums[n].plus_product::<F>(Lanes(*part), Lanes(others[n][at]));
         }
     }
-    sums.map(|Lanes([a, b, c, d])| a + b + c + d)
+    sums.map(|Lanes([a, b, c, d, e, f, g, h])| ((a + e) + (c + g)) + ((b + f) + (d + h)))
 }
 
-/// A window, four samples at a time.
+/// A window, eight samples at a time.
 #[inline(always)]
-fn quarters(window: &[f32]) -> &[[f32; 4]; WINDOW / 4] {
-    const NONE: [[f32; 4]; WINDOW / 4] = [[0.0; 4]; WINDOW / 4];
+fn eighths(window: &[f32]) -> &[[f32; 8]; WINDOW / 8] {
+    const NONE: [[f32; 8]; WINDOW / 8] = [[0.0; 8]; WINDOW / 8];
     window[..WINDOW].as_chunks().0.first_chunk().unwrap_or(&NONE)
 }

@@ -18,6 +18,7 @@ pub(super) const TAPS: usize = 16;
 /// Tables of one rate.
 #[derive(Debug)]
 pub(super) struct Rate {
+    pub(super) hz: u32,
     /// Samples of a step of 10 ms; a window is two.
     pub(super) step: usize,
     /// Samples at 48 kHz per sample.
@@ -46,13 +47,8 @@ pub(super) struct HighPass {
 impl Rate {
     /// `None` for a rate that is not 8000, 16000 or 48000.
     pub(super) fn new(hz: u32) -> Option<Self> {
-        let (divisor, bands) = match hz {
-            8000 => (6, 14),
-            16000 => (3, 18),
-            48000 => (1, GAINS),
-            _ => return None,
-        };
-        let step = hz as usize / 100;
+        let (step, divisor) = lengths(hz)?;
+        let bands = EDGES.partition_point(|edge| *edge <= step);
         let slope = |n: usize| {
             let sine = (0.5 * PI * (n as f64 + 0.5) / step as f64).sin();
             (0.5 * PI * sine * sine).sin() as f32
@@ -67,6 +63,7 @@ impl Rate {
             })
         });
         Some(Self {
+            hz,
             step,
             divisor,
             bands,
@@ -78,11 +75,19 @@ impl Rate {
             window,
         })
     }
+}
 
-    /// Samples of past and present that a state keeps: the longest period and a window.
-    pub(super) fn history(&self) -> usize {
-        LONGEST / self.divisor + 2 * self.step
+/// Samples of a step at a rate, and samples at 48 kHz per sample; `None` for a rate that is not 8000, 16000 or 48000.
+pub(super) const fn lengths(hz: u32) -> Option<(usize, usize)> {
+    match hz {
+        8000 | 16000 | 48000 => Some((hz as usize / 100, 48000 / hz as usize)),
+        _ => None,
     }
+}
+
+/// Samples of past and present that a state keeps: the longest period and a window.
+pub(super) const fn history(step: usize, divisor: usize) -> usize {
+    LONGEST / divisor + 2 * step
 }
 
 impl HighPass {

@@ -1,15 +1,16 @@
 //! Ten milliseconds of eight calls: RNNoise's whole path from samples to samples.
 
 use super::bands::{self, Bands, Cosines};
+use super::group::Asked;
 use super::network::{self, GAINS};
 use super::rate::{HighPass, LONGEST, Rate};
 use super::state::State;
 use super::vector::{Complex, Lanes, Mask};
 use super::weights::Weights;
 use super::whiten::{self, LENGTH};
-use super::{features, pitch};
+use super::{features, pitch, spectral};
 use crate::ns::FULL_SCALE;
-use crate::ns::activity::CLOSED_GAIN;
+use crate::simd::Fused;
 
 /// Samples of the longest step.
 pub(super) const MAX_STEP: usize = 480;
@@ -19,8 +20,7 @@ pub(super) struct Job<'a, const L: usize> {
     pub(super) rate: &'a Rate,
     /// The group's state.
     pub(super) block: &'a mut [Lanes<L>],
-    /// Which calls' gates are open.
-    pub(super) open: Mask<L>,
+    pub(super) asked: Asked<L>,
     pub(super) room: &'a mut Room<L>,
 }
 
@@ -64,21 +64,31 @@ impl<const L: usize> Room<L> {
 
 /// Runs a step in place of `room.samples`.
 #[inline(always)]
-pub(super) fn run<const L: usize>(job: &mut Job<'_, L>) {
-    let Job { rate, block, open, room } = job;
+pub(super) fn run<const L: usize, F: Fused>(job: &mut Job<'_, L>) {
+    let Job { rate, block, asked, room } = job;
     let Some(mut state) = State::read(rate, block) else { return };
-    take_in(rate, room, &mut state);
-    if open.any() {
-        clean(rate, room, &mut state, *open);
-    } else {
-        *state.voice = Lanes::ZERO;
+    take_in::<L, F>(rate, room, &mut state, asked.pitch);
+    let cleaned = asked.full.or(asked.light);
+    *state.voice = Lanes::ZERO;
+    if cleaned.any() {
+        let Room { work, sound, .. } = &mut *room;
+        let newest = &state.history[state.history.len() - 2 * rate.step..];
+        pack(newest, &rate.window, work);
+        analyse(rate, work, &mut sound[..=rate.step]);
+        if asked.light.any() {
+            spectral::suppress::<L, F>(&mut state, &mut room.sound[..=rate.step], asked.light);
+        }
+        if asked.full.any() {
+            clean::<L, F>(rate, room, &mut state, asked.full);
+        }
+        put_together(rate, room);
     }
     let window = &mut room.window[..2 * rate.step];
-    if !open.all() {
-        // A closed gate is the same window twice, as if the spectrum had gone through as it is.
+    if !cleaned.all() {
+        // What is not cleaned is the same window twice, as if the spectrum had gone through as it is.
         let newest = &state.history[state.history.len() - window.len()..];
         for ((out, sample), weight) in window.iter_mut().zip(newest).zip(&rate.window) {
-            *out = out.or(*open, *sample * *weight * *weight * CLOSED_GAIN);
+            *out = out.or(cleaned, *sample * *weight * *weight * asked.pass);
         }
     }
     let (first, second) = window.split_at(rate.step);
@@ -88,14 +98,14 @@ pub(super) fn run<const L: usize>(job: &mut Job<'_, L>) {
     state.overlap.copy_from_slice(second);
 }
 
-/// Filters the samples into the history and brings the one at 24 kHz up to date.
+/// Filters the samples into the history and, where the pitch is looked for, brings the one at 24 kHz up to date.
 #[inline(always)]
-fn take_in<const L: usize>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, L>) {
+fn take_in<const L: usize, F: Fused>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, L>, pitch: bool) {
     state.history.copy_within(rate.step.., 0);
     let kept = state.history.len() - rate.step;
     high_pass(rate.high_pass, &room.samples[..rate.step], state.high_pass, &mut state.history[kept..]);
-    if rate.divisor != 1 {
-        whiten::raise(rate, state.history, state.raised);
+    if pitch && rate.divisor != 1 {
+        whiten::raise::<L, F>(rate, state.history, state.raised);
     }
 }
 
@@ -119,17 +129,14 @@ fn high_pass<const L: usize>(filter: HighPass, input: &[Lanes<L>], memory: &mut 
     (memory[0], memory[1]) = (near.map(settle), far.map(settle));
 }
 
-/// Cleans the newest window; what it becomes is left in `room.window`.
+/// Lets the network take the noise out of the spectrum in `room.sound` where `open` is set.
 #[inline(always)]
-fn clean<const L: usize>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, L>, open: Mask<L>) {
+fn clean<const L: usize, F: Fused>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, L>, open: Mask<L>) {
     let length = 2 * rate.step;
     let bins = rate.step + 1;
     let Room { weights, cosines, window, work, sound, lagged, halved, taps, flat, pitch, network, .. } = room;
     let (sound, lagged) = (&mut sound[..bins], &mut lagged[..bins]);
 
-    let newest = state.history.len() - length;
-    pack(&state.history[newest..], &rate.window, work);
-    analyse(rate, work, sound);
     let energy = bands::correlation(rate, sound, sound);
 
     let signal = if rate.divisor == 1 {
@@ -139,9 +146,9 @@ fn clean<const L: usize>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, 
         let Ok(raised) = (&*state.raised).try_into() else { return };
         raised
     };
-    whiten::whiten(signal, taps, flat);
+    whiten::whiten::<L, F>(signal, taps, flat);
     let [period, strength] = state.pitch else { return };
-    pitch::find(pitch, flat, open, period, strength);
+    pitch::find::<L, F>(pitch, flat, open, period, strength);
     look_back(rate, state.history, *period, &mut window[..length]);
     pack(&window[..length], &rate.window, work);
     analyse(rate, work, lagged);
@@ -154,9 +161,9 @@ fn clean<const L: usize>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, 
 
     let run = features::audible(&energy).and(open);
     if run.any() {
-        let features = features::compute(cosines, &energy, &correlation, *period, run, state.cepstra);
+        let features = features::compute::<L, F>(cosines, &energy, &correlation, *period, run, state.cepstra);
         let mut gains = [Lanes::ZERO; GAINS];
-        let voice = network::step(weights, network, state.network, run, &features, &mut gains);
+        let voice = network::step::<L, F>(weights, network, state.network, run, &features, &mut gains);
         *state.voice = voice.or(run, Lanes::ZERO);
         let untouched = (!run.all()).then(|| {
             work[..rate.step].copy_from_slice(&sound[..rate.step]);
@@ -174,11 +181,15 @@ fn clean<const L: usize>(rate: &Rate, room: &mut Room<L>, state: &mut State<'_, 
                 bin.im = bin.im.or(run, before.im);
             }
         }
-    } else {
-        *state.voice = Lanes::ZERO;
     }
+}
 
-    rate.fft.inverse(sound, work);
+/// Makes the window of the spectrum in `room.sound` again, and leaves it in `room.window`.
+#[inline(always)]
+fn put_together<const L: usize>(rate: &Rate, room: &mut Room<L>) {
+    let Room { window, work, sound, .. } = room;
+    rate.fft.inverse(&mut sound[..=rate.step], work);
+    let length = 2 * rate.step;
     let pairs = window[..length].chunks_exact_mut(2).zip(rate.window.chunks_exact(2));
     for ((out, weights), pair) in pairs.zip(&work[..rate.step]) {
         out[0] = pair.re * weights[0];

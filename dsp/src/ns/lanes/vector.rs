@@ -2,6 +2,8 @@
 
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Sub};
 
+use crate::simd::Fused;
+
 /// `L` numbers, one per call. Every operation is the same in each lane and in the order written, so that a call's
 /// result does not depend on its neighbours or on `L`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +32,26 @@ impl<const L: usize> Lanes<L> {
         let mut out = self;
         for lane in 0..L {
             out.0[lane] = f(self.0[lane], other.0[lane]);
+        }
+        out
+    }
+
+    /// This and a product with a number that is the same in all lanes, in one rounding.
+    #[inline(always)]
+    pub(super) fn plus<F: Fused>(self, value: Self, by: f32) -> Self {
+        let mut out = self;
+        for lane in 0..L {
+            out.0[lane] = F::mul_add(value.0[lane], by, self.0[lane]);
+        }
+        out
+    }
+
+    /// This and a product, in one rounding.
+    #[inline(always)]
+    pub(super) fn plus_product<F: Fused>(self, one: Self, other: Self) -> Self {
+        let mut out = self;
+        for lane in 0..L {
+            out.0[lane] = F::mul_add(one.0[lane], other.0[lane], self.0[lane]);
         }
         out
     }
@@ -102,6 +124,16 @@ impl<const L: usize> Mask<L> {
     #[inline(always)]
     pub(super) fn all(self) -> bool {
         self == Self([u32::MAX; L])
+    }
+
+    /// Where either is set.
+    #[inline(always)]
+    pub(super) fn or(self, other: Self) -> Self {
+        let mut out = self;
+        for lane in 0..L {
+            out.0[lane] |= other.0[lane];
+        }
+        out
     }
 
     /// Where both are set.

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::vector::Lanes;
+use crate::simd::Fused;
 
 /// The licence under which the weights are published, to be shipped with every binary.
 pub const WEIGHTS_LICENCE: &str = include_str!(concat!(env!("OUT_DIR"), "/weights.licence.txt"));
@@ -35,10 +36,11 @@ impl Matrix {
         Self { inputs, bias: (0..padded).map(|output| number(output, &|| bias(output))).collect(), weights }
     }
 
-    /// Each sum starts at its bias and takes the inputs in order, as the reference does, so that the bits are its.
+    /// Each sum starts at its bias and takes the inputs in order, as the reference does, a product and its addition in one
+    /// rounding.
     /// `out` has room for whole blocks.
     #[inline(always)]
-    pub(super) fn multiply<const L: usize>(&self, input: &[Lanes<L>], out: &mut [Lanes<L>]) {
+    pub(super) fn multiply<const L: usize, F: Fused>(&self, input: &[Lanes<L>], out: &mut [Lanes<L>]) {
         let input = &input[..self.inputs];
         let blocks = self.weights.chunks_exact(self.inputs * BLOCK).zip(self.bias.chunks_exact(BLOCK));
         for ((weights, bias), out) in blocks.zip(out.chunks_exact_mut(BLOCK)) {
@@ -48,7 +50,7 @@ impl Matrix {
             }
             for (value, weights) in input.iter().zip(weights.chunks_exact(BLOCK)) {
                 for output in 0..BLOCK {
-                    sums[output] += *value * weights[output];
+                    sums[output] = sums[output].plus::<F>(*value, weights[output]);
                 }
             }
             out.copy_from_slice(&sums);
@@ -82,23 +84,9 @@ pub(super) struct Gru {
     pub(super) activation: Activation,
 }
 
-/// The hyperbolic tangent from 0 in steps of 0.04, to 6 digits as the network was trained with; 1 beyond 8.
-pub(super) type Table = [f32; 256];
-
-fn table() -> Table {
-    std::array::from_fn(|step| match step {
-        // The authors' table rounds these the other way.
-        70 => 0.992_631,
-        170 => 0.999_997,
-        190 | 201.. => 1.0,
-        _ => ((0.04 * step as f64).tanh() * 1e6).round() as f32 / 1e6,
-    })
-}
-
 /// RNNoise's six layers.
 #[derive(Debug)]
 pub(super) struct Weights {
-    pub(super) tanh: Table,
     pub(super) input: Dense,
     pub(super) voice_gru: Gru,
     pub(super) noise_gru: Gru,
@@ -114,7 +102,6 @@ impl Weights {
         WEIGHTS.get_or_init(|| {
             let mut reader = Reader(BYTES);
             Self {
-                tanh: table(),
                 input: reader.dense(),
                 voice_gru: reader.gru(),
                 noise_gru: reader.gru(),

@@ -2,6 +2,7 @@
 
 use super::rate::{Rate, TAPS};
 use super::vector::Lanes;
+use crate::simd::Fused;
 
 /// Samples at 24 kHz: the longest period and a window.
 pub(super) const LENGTH: usize = 864;
@@ -20,7 +21,7 @@ pub(super) fn halve<const L: usize>(history: &[Lanes<L>], out: &mut [Lanes<L>; L
 
 /// Moves `past` on by a step and puts the newest step of an 8 or 16 kHz history at its end.
 #[inline(always)]
-pub(super) fn raise<const L: usize>(rate: &Rate, history: &[Lanes<L>], past: &mut [Lanes<L>]) {
+pub(super) fn raise<const L: usize, F: Fused>(rate: &Rate, history: &[Lanes<L>], past: &mut [Lanes<L>]) {
     let past = &mut past[..LENGTH];
     past.copy_within(STEP.., 0);
     let newest = &history[history.len() - rate.step - (TAPS - 1)..];
@@ -29,7 +30,7 @@ pub(super) fn raise<const L: usize>(rate: &Rate, history: &[Lanes<L>], past: &mu
         let at = index * stride;
         let mut sum = Lanes::ZERO;
         for (sample, tap) in newest[at / 3..at / 3 + TAPS].iter().zip(&rate.up[at % 3]) {
-            sum += *sample * *tap;
+            sum = sum.plus::<F>(*sample, *tap);
         }
         *out = sum;
     }
@@ -40,8 +41,12 @@ pub(super) type Taps<const L: usize> = [Lanes<L>; 5];
 
 /// Flattens the spectrum of `signal`; `taps` is room.
 #[inline(always)]
-pub(super) fn whiten<const L: usize>(signal: &[Lanes<L>; LENGTH], taps: &mut Taps<L>, out: &mut [Lanes<L>; LENGTH]) {
-    let correlation = autocorrelation(signal);
+pub(super) fn whiten<const L: usize, F: Fused>(
+    signal: &[Lanes<L>; LENGTH],
+    taps: &mut Taps<L>,
+    out: &mut [Lanes<L>; LENGTH],
+) {
+    let correlation = autocorrelation::<L, F>(signal);
     for lane in 0..L {
         let filter = flattening_filter(correlation.map(|sum| sum.0[lane]));
         for (tap, value) in taps.iter_mut().zip(filter) {
@@ -52,32 +57,31 @@ pub(super) fn whiten<const L: usize>(signal: &[Lanes<L>; LENGTH], taps: &mut Tap
     for (at, out) in out[..5].iter_mut().enumerate() {
         *out = signal[at];
         for age in 1..=5 {
-            *out += taps[age - 1] * past(at, age);
+            *out = out.plus_product::<F>(taps[age - 1], past(at, age));
         }
     }
     for (out, around) in out[5..].iter_mut().zip(signal.windows(6)) {
-        *out = around[5]
-            + taps[0] * around[4]
-            + taps[1] * around[3]
-            + taps[2] * around[2]
-            + taps[3] * around[1]
-            + taps[4] * around[0];
+        let mut sum = around[5];
+        for (tap, past) in taps.iter().zip(around[..5].iter().rev()) {
+            sum = sum.plus_product::<F>(*tap, *past);
+        }
+        *out = sum;
     }
 }
 
 #[inline(always)]
-fn autocorrelation<const L: usize>(signal: &[Lanes<L>; LENGTH]) -> [Lanes<L>; 5] {
+fn autocorrelation<const L: usize, F: Fused>(signal: &[Lanes<L>; LENGTH]) -> [Lanes<L>; 5] {
     const FULL: usize = LENGTH - 4;
     let mut sums = [Lanes::ZERO; 5];
     for ahead in signal.windows(5) {
         for lag in 0..5 {
-            sums[lag] += ahead[0] * ahead[lag];
+            sums[lag] = sums[lag].plus_product::<F>(ahead[0], ahead[lag]);
         }
     }
     for (lag, sum) in sums.iter_mut().enumerate() {
         let mut rest = Lanes::ZERO;
         for at in lag + FULL..LENGTH {
-            rest += signal[at] * signal[at - lag];
+            rest = rest.plus_product::<F>(signal[at], signal[at - lag]);
         }
         *sum += rest;
     }

@@ -13,7 +13,7 @@ use trunkline_call::{
     AsrEvent, Call, CallSetup, Command, FinishReason, LlmEvent, Message, Redacted, ToolBinding, ToolCall,
     ToolDefinition, ToolOutcome, TtsEvent, VoiceEdge,
 };
-use trunkline_leg::{Anchor, CallTime, DtmfDigit, EndCause, LegFact, PlayoutPosition};
+use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, PlayoutPosition};
 
 /// Milliseconds of sound a character takes in this world.
 pub(crate) const MS_PER_CHAR: u32 = 50;
@@ -69,6 +69,9 @@ pub(crate) enum Redactor {
 enum Input {
     Answered,
     Voice(bool),
+    /// Speech that began then has lasted.
+    Lasted(CallTime),
+    Direction(Direction),
     Fact(LegFact),
     Asr(u32, AsrEvent),
     Llm(u32, LlmEvent),
@@ -90,6 +93,10 @@ struct Leg {
     parts_done: u32,
     ended: bool,
     playing: bool,
+    /// Since when nothing may be sent.
+    held: Option<CallTime>,
+    /// What comes once something may be.
+    waiting: Vec<Input>,
 }
 
 impl Leg {
@@ -122,6 +129,8 @@ pub(crate) struct Rig {
     cancelled: Vec<u32>,
     ended: bool,
     speaking: Option<u32>,
+    speaks_since: Option<CallTime>,
+    min_speech_ms: u64,
 }
 
 /// An agent whose lists have the given lengths; `more` is merged over it.
@@ -174,6 +183,7 @@ impl Rig {
             })
             .collect();
         let id = |prefix| Id::mint(prefix, 1_700_000_000_000, [7; 10]);
+        let min_speech_ms = u64::from(spec.interruption.min_speech_ms);
         let call = Call::new(CallSetup {
             call: id(Prefix::Call),
             tenant: id(Prefix::Tenant),
@@ -209,6 +219,8 @@ impl Rig {
             cancelled: Vec::new(),
             ended: false,
             speaking: None,
+            speaks_since: None,
+            min_speech_ms,
         };
         rig.push(0, Input::Answered);
         rig
@@ -226,6 +238,11 @@ impl Rig {
         self.push(at_ms + for_ms, Input::Voice(false));
         let (begin, end) = (CallTime::from_ms(at_ms), CallTime::from_ms(at_ms + for_ms));
         self.spoken.push((begin, end, words.to_owned()));
+    }
+
+    /// The far end changes what it sends and hears; the direction is the gateway's.
+    pub(crate) fn far_end_wants(&mut self, at_ms: u64, direction: Direction) {
+        self.push(at_ms, Input::Direction(direction));
     }
 
     /// The caller presses a key.
@@ -362,8 +379,27 @@ impl Rig {
     fn deliver(&mut self, input: Input) {
         let now = self.now;
         match input {
+            // The leg keeps what it has, and with its ring full a synthesiser gets no further.
+            Input::Tts(_, _, TtsEvent::PartDone { .. }) | Input::Sound(..) | Input::PlaybackEnd(_)
+                if self.leg.held.is_some() =>
+            {
+                self.leg.waiting.push(input);
+            }
             Input::Answered => self.call.handle_answered(now),
-            Input::Voice(speech) => self.call.handle_voice(now, VoiceEdge { speech, at: now, level_dbfs: -20.0 }),
+            Input::Direction(direction) => self.direction(direction),
+            Input::Voice(speech) => {
+                self.call.handle_voice(now, VoiceEdge { speech, at: now, level_dbfs: -20.0 });
+                // What signal processing does: speech that lasts interrupts.
+                self.speaks_since = speech.then_some(now);
+                if speech {
+                    self.push_in(self.min_speech_ms, Input::Lasted(now));
+                }
+            }
+            Input::Lasted(since) => {
+                if self.speaks_since == Some(since) {
+                    self.call.handle_interruption(now);
+                }
+            }
             Input::Fact(fact) => {
                 if let LegFact::Ended { .. } = fact {
                     if self.ended {
@@ -404,6 +440,23 @@ impl Rig {
         }
     }
 
+    fn direction(&mut self, direction: Direction) {
+        let sends = matches!(direction, Direction::SendRecv | Direction::SendOnly);
+        match (sends, self.leg.held) {
+            (false, None) => self.leg.held = Some(self.now),
+            (true, Some(since)) => {
+                self.leg.held = None;
+                self.leg.until = self.leg.until + self.now.since_us(since);
+                for input in std::mem::take(&mut self.leg.waiting) {
+                    let due = if let Input::PlaybackEnd(_) = input { self.leg.until } else { self.now };
+                    self.push_at(due, input);
+                }
+            }
+            _ => {}
+        }
+        self.call.handle_direction(self.now, direction);
+    }
+
     fn position(&mut self) {
         let position = PlayoutPosition { utterance: self.leg.utterance, sent_ms: self.leg.sent_ms(self.now) };
         self.call.handle_playout(self.now, position);
@@ -435,8 +488,10 @@ impl Rig {
             self.carry_out(command);
         }
         while let Some(event) = self.call.poll_event() {
-            assert_eq!(event.seq, self.events.len() as u64 + 1, "a gap before {}", event.kind);
             let kind = EventType::from_name(&event.kind).unwrap();
+            let kept = |event: &&Event| EventType::from_name(&event.kind).is_some_and(EventType::is_kept);
+            let before = self.events.iter().filter(kept).count() as u64;
+            assert_eq!(event.seq, before + u64::from(kind.is_kept()), "a gap before {}", event.kind);
             assert_eq!(kind.violations(&event.data), Vec::<String>::new());
             assert_ne!(self.names().last(), Some(&"call.ended"), "an event after the last: {}", event.kind);
             match kind {
@@ -491,7 +546,8 @@ impl Rig {
                 assert!(self.speaking.is_none_or(|now| now == utterance), "two utterances at once");
                 self.speaking = Some(utterance);
                 if self.leg.utterance != utterance {
-                    self.leg = Leg { utterance, ..Leg::default() };
+                    let (held, waiting) = (self.leg.held, std::mem::take(&mut self.leg.waiting));
+                    self.leg = Leg { utterance, held, waiting, ..Leg::default() };
                 }
                 self.leg.parts = part + 1;
                 let audio_ms = text.chars().count() as u32 * MS_PER_CHAR;

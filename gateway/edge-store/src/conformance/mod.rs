@@ -246,9 +246,10 @@ fn too_large(open: Opener<'_>, folder: &Path) -> Result<(), String> {
     let store = open(folder).map_err(said)?;
     let mut huge = event(9, 1, EventType::TranscriptFinal);
     huge.data = serde_json::json!({ "text": "x".repeat(crate::MAX_BODY_BYTES) });
-    let refused = store.submit(crate::Write::Event(Box::new(huge))).map_err(said)?.wait();
+    let refused = store.submit(crate::Write::Event(std::sync::Arc::new(huge))).map_err(said)?.wait();
     ensure!(matches!(refused, Err(StoreError::TooLarge { .. })), "a huge record gave {refused:?}");
-    let small = store.submit(crate::Write::Event(Box::new(event(9, 1, EventType::CallerSilent)))).map_err(said)?;
+    let small = std::sync::Arc::new(event(9, 1, EventType::CallerSilent));
+    let small = store.submit(crate::Write::Event(small)).map_err(said)?;
     small.wait().map_err(said)?;
     Ok(())
 }

@@ -1,14 +1,16 @@
 //! A far end for tests: a socket that speaks RTP the way phones do.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+pub mod shaper;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use trunkline_leg::{AgentEnd, Codec, Direction, LegFact, MediaSpec};
-use trunkline_media::{LegHandle, LegStart, MediaConfig, MediaPlane};
+use trunkline_leg::{AgentEnd, Codec, LegFact, MediaSpec};
+use trunkline_media::{LegHandle, LegSound, LegStart, MediaConfig, MediaPlane};
 
 /// How long any condition of a test may take.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -26,14 +28,7 @@ pub fn plane(max_legs: usize) -> MediaPlane {
 
 /// What was negotiated with a far end at `remote`.
 pub fn spec(remote: SocketAddr) -> MediaSpec {
-    MediaSpec {
-        codec: Codec::Pcmu,
-        payload_type: 0,
-        dtmf_payload_type: Some(101),
-        ptime_ms: 20,
-        remote,
-        direction: Direction::SendRecv,
-    }
+    MediaSpec { dtmf_payload_type: Some(101), ..MediaSpec::new(Codec::Pcmu, 0, remote) }
 }
 
 /// A phone: a socket with RTP counters.
@@ -120,6 +115,8 @@ pub fn attach_with(plane: &MediaPlane, phone: &mut Phone, change: impl FnOnce(&m
     let socket = plane.allocate().unwrap();
     phone.to = socket.local_addr();
     let mut start = LegStart::new(spec(phone.address()), Instant::now());
+    // What comes out is compared with what went in, sample by sample.
+    start.sound = LegSound::untouched();
     change(&mut start);
     plane.attach(socket, start).unwrap()
 }

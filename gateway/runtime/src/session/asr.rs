@@ -14,7 +14,7 @@ use trunkline_plugin_host::{
 use super::body::{Said, World, WorldBody, failed};
 use super::seat::{Body, Opener};
 use super::units::units;
-use super::{Input, Output, Wake};
+use super::{Input, Output, Sound, Wake};
 
 /// Opens a recogniser for `language`.
 pub(crate) fn open_asr(plugin: Arc<Plugin>, settings: Value, language: String, wake: Wake) -> Opener {
@@ -26,7 +26,8 @@ pub(crate) fn open_asr(plugin: Arc<Plugin>, settings: Value, language: String, w
         let start = SessionStart::new(now_us, now_us, wake.callback());
         let session = plugin.asr(&settings, &config, start).map_err(failed)?;
         let online = is_online(&plugin);
-        let world = Recogniser { online, rate: format.sample_rate, resampler: None, finalizing: false };
+        let world =
+            Recogniser { online, rate: format.sample_rate, resampler: None, converted: Vec::new(), finalizing: false };
         Ok(Box::new(WorldBody::new(session, world)) as Box<dyn Body>)
     })
 }
@@ -53,24 +54,24 @@ struct Recogniser {
     online: bool,
     rate: u32,
     resampler: Option<(u32, Box<Resampler>)>,
+    converted: Vec<i16>,
     finalizing: bool,
 }
 
 impl Recogniser {
     /// Samples at the session's rate; sound of a rate that cannot be converted is left out.
-    fn converted(&mut self, pcm: Vec<i16>, rate: u32) -> Vec<i16> {
+    fn convert<'a>(&'a mut self, pcm: &'a [i16], rate: u32) -> &'a [i16] {
         if rate == self.rate {
             return pcm;
         }
         if self.resampler.as_ref().is_none_or(|(from, _)| *from != rate) {
             self.resampler = Resampler::new(rate, self.rate).ok().map(|resampler| (rate, Box::new(resampler)));
         }
-        let Some((_, resampler)) = &mut self.resampler else { return Vec::new() };
+        let Some((_, resampler)) = &mut self.resampler else { return &[] };
         let most = pcm.len() * self.rate as usize / rate.max(1) as usize + 2;
-        let mut out = vec![0; most];
-        let made = resampler.process(&pcm, &mut out);
-        out.truncate(made);
-        out
+        self.converted.resize(most, 0);
+        let made = resampler.process(pcm, &mut self.converted);
+        &self.converted[..made]
     }
 }
 
@@ -79,10 +80,6 @@ impl World<AsrSession> for Recogniser {
 
     fn handle(&mut self, session: &mut AsrSession, now_us: u64, input: Input) -> Result<(), SessionError> {
         match input {
-            Input::Sound { pcm, rate, position_us } => {
-                let samples = self.converted(pcm, rate);
-                session.push_audio(now_us, &[AudioFrame::from_samples(position_us, &samples)])
-            }
             Input::Finalize => {
                 self.finalizing = true;
                 session.finalize(now_us)
@@ -90,6 +87,11 @@ impl World<AsrSession> for Recogniser {
             Input::Cancel => session.close(now_us),
             Input::Synthesize { .. } | Input::CancelContext { .. } => Ok(()),
         }
+    }
+
+    fn hear(&mut self, session: &mut AsrSession, now_us: u64, sound: Sound<'_>) -> Result<(), SessionError> {
+        let samples = self.convert(sound.pcm, sound.rate);
+        session.push_audio(now_us, &[AudioFrame::from_samples(sound.position_us, samples)])
     }
 
     fn collect(&mut self, session: &mut AsrSession, said: &mut Said) {

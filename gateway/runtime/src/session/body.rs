@@ -6,7 +6,7 @@ use trunkline_plugin_host::{AsrSession, Capability, LlmSession, ProviderError, S
 
 use super::seat::Body;
 use super::units::PluginTime;
-use super::{Input, Output};
+use super::{Input, Output, Sound};
 
 /// The part of a plugin session that is the same in every world.
 pub(super) trait Session: Send {
@@ -43,6 +43,11 @@ pub(super) trait World<S>: Send {
 
     /// Hands over one input; one that the world does not know is left out.
     fn handle(&mut self, session: &mut S, now_us: u64, input: Input) -> Result<(), SessionError>;
+
+    /// Hands over sound; a world that has no ear leaves it out.
+    fn hear(&mut self, _: &mut S, _: u64, _: Sound<'_>) -> Result<(), SessionError> {
+        Ok(())
+    }
 
     /// Takes what the session learned.
     fn collect(&mut self, session: &mut S, said: &mut Said);
@@ -102,6 +107,11 @@ impl<S: Session, W: World<S>> WorldBody<S, W> {
 impl<S: Session, W: World<S>> Body for WorldBody<S, W> {
     fn handle(&mut self, now_us: u64, input: Input) {
         let result = self.world.handle(&mut self.session, now_us, input);
+        self.check(result);
+    }
+
+    fn hear(&mut self, now_us: u64, sound: Sound<'_>) {
+        let result = self.world.hear(&mut self.session, now_us, sound);
         self.check(result);
     }
 

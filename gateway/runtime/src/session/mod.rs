@@ -22,24 +22,27 @@ pub(crate) use tool::open_tool;
 pub(crate) use trunkline_plugin_host::ToolContext;
 pub(crate) use tts::open_tts;
 
-use pool::{Notify, PoolQueue};
+use crate::bell::Bell;
+use pool::PoolQueue;
 use seat::{Opener, Seat};
 
 /// How long a light session may hold the agent worker at a time.
 const INLINE_SLICE: Duration = Duration::from_millis(2);
 
-/// What a session is told.
+/// The caller's sound at the leg's rate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sound<'a> {
+    /// Samples.
+    pub(crate) pcm: &'a [i16],
+    /// Their rate in Hz.
+    pub(crate) rate: u32,
+    /// Media time of the first, microseconds.
+    pub(crate) position_us: u64,
+}
+
+/// What a session is told beside sound.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// The caller's sound at the leg's rate.
-    Sound {
-        /// Samples.
-        pcm: Vec<i16>,
-        /// Their rate in Hz.
-        rate: u32,
-        /// Media time of the first, microseconds.
-        position_us: u64,
-    },
     /// The caller stopped speaking.
     Finalize,
     /// Text to synthesise whole, as one context.
@@ -97,8 +100,8 @@ pub(crate) enum Output {
 pub(crate) struct Place {
     /// The side pool.
     pub(crate) pool: PoolQueue,
-    /// Wakes the call's agent worker.
-    pub(crate) notify: Notify,
+    /// Has the call's agent worker look at the call.
+    pub(crate) bell: Bell,
     /// When the call began.
     pub(crate) began: Instant,
 }
@@ -115,8 +118,19 @@ impl Session {
     pub(crate) fn open(place: &Place, heavy: bool, make: impl FnOnce(Wake) -> Opener) -> Self {
         let wake = Wake::default();
         let seat = Seat::new(place.began, make(wake.clone()));
-        wake.bind(&seat, heavy.then(|| place.pool.clone()), &place.notify);
+        wake.bind(&seat, heavy.then(|| place.pool.clone()), &place.bell);
         Self { seat, heavy }
+    }
+
+    /// A session that runs where it is served.
+    #[cfg(test)]
+    pub(crate) const fn light(seat: Arc<Seat>) -> Self {
+        Self { seat, heavy: false }
+    }
+
+    /// Hands over sound.
+    pub(crate) fn hear(&self, sound: Sound<'_>) {
+        self.seat.hear(sound);
     }
 
     /// Hands over an input.
@@ -130,10 +144,25 @@ impl Session {
             return;
         }
         if self.heavy {
-            place.pool.submit(&self.seat, &place.notify);
+            place.pool.submit(&self.seat, &place.bell);
         } else {
             self.seat.run(INLINE_SLICE);
         }
+    }
+
+    /// When it wants to be served, in call time; `None` while only an arrival or the side pool brings it on.
+    pub(crate) fn due_us(&self, now_us: u64) -> Option<u64> {
+        if self.heavy && self.seat.is_queued() { None } else { self.seat.due_us(now_us) }
+    }
+
+    /// When its timer is due, in call time.
+    pub(crate) fn timer_us(&self) -> Option<u64> {
+        self.seat.timer_us()
+    }
+
+    /// Whether an output waits.
+    pub(crate) fn has_output(&self) -> bool {
+        self.seat.has_output()
     }
 
     /// The next output.
@@ -150,7 +179,7 @@ impl Session {
     pub(crate) fn close(self, place: &Place) {
         self.seat.close();
         if self.heavy {
-            place.pool.submit(&self.seat, &place.notify);
+            place.pool.submit(&self.seat, &place.bell);
         } else {
             self.seat.run(Duration::ZERO);
         }
@@ -164,12 +193,12 @@ pub(crate) struct Wake(Arc<std::sync::OnceLock<Target>>);
 struct Target {
     seat: std::sync::Weak<Seat>,
     pool: Option<PoolQueue>,
-    notify: Notify,
+    bell: Bell,
 }
 
 impl Wake {
-    fn bind(&self, seat: &Arc<Seat>, pool: Option<PoolQueue>, notify: &Notify) {
-        let _ = self.0.set(Target { seat: Arc::downgrade(seat), pool, notify: Arc::clone(notify) });
+    fn bind(&self, seat: &Arc<Seat>, pool: Option<PoolQueue>, bell: &Bell) {
+        let _ = self.0.set(Target { seat: Arc::downgrade(seat), pool, bell: bell.clone() });
     }
 
     /// As the plugin host calls it.
@@ -183,8 +212,8 @@ impl Wake {
         let Some(seat) = target.seat.upgrade() else { return };
         seat.wake();
         match &target.pool {
-            Some(pool) => pool.submit(&seat, &target.notify),
-            None => (target.notify)(),
+            Some(pool) => pool.submit(&seat, &target.bell),
+            None => target.bell.ring(),
         }
     }
 }

@@ -8,12 +8,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::seat::{Left, Seat};
+use crate::bell::Bell;
 
 /// How long a session may hold a pool thread before the next one's turn.
 const SLICE: Duration = Duration::from_millis(10);
-
-/// Tells an agent worker that a session of its calls has something for it.
-pub(crate) type Notify = Arc<dyn Fn() + Send + Sync>;
 
 /// The threads and their queue.
 pub(crate) struct SidePool {
@@ -26,7 +24,7 @@ pub(crate) struct SidePool {
 pub(crate) struct PoolQueue(Arc<Shared>);
 
 struct Shared {
-    queue: Mutex<VecDeque<(Arc<Seat>, Notify)>>,
+    queue: Mutex<VecDeque<(Arc<Seat>, Bell)>>,
     available: Condvar,
     stop: AtomicBool,
 }
@@ -67,10 +65,10 @@ impl Drop for SidePool {
 impl PoolQueue {
     /// Has `seat` run soon, unless it is queued already. Each live session is queued at most once, so the queue is
     /// bounded by their number.
-    pub(crate) fn submit(&self, seat: &Arc<Seat>, notify: &Notify) {
+    pub(crate) fn submit(&self, seat: &Arc<Seat>, bell: &Bell) {
         if seat.take_queue_ticket() {
             let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            queue.push_back((Arc::clone(seat), Arc::clone(notify)));
+            queue.push_back((Arc::clone(seat), bell.clone()));
             drop(queue);
             self.0.available.notify_one();
         }
@@ -81,7 +79,7 @@ impl Shared {
     fn serve(&self) {
         loop {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            let (seat, notify) = loop {
+            let (seat, bell) = loop {
                 if self.stop.load(Ordering::Acquire) {
                     return;
                 }
@@ -93,9 +91,9 @@ impl Shared {
             drop(queue);
             seat.return_queue_ticket();
             let left = seat.run(SLICE);
-            notify();
+            bell.ring();
             if left == Left::More && seat.take_queue_ticket() {
-                self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back((seat, notify));
+                self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back((seat, bell));
                 self.available.notify_one();
             }
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use trunkline_api::Failure;
 
-use super::{Input, Output};
+use super::{Input, Output, Sound};
 
 /// Most inputs that wait for a session: five seconds of sound and some text.
 const MAX_INPUTS: usize = 256;
@@ -23,6 +23,8 @@ const NEVER: u64 = u64::MAX;
 pub(crate) trait Body: Send {
     /// Hands over one input at `now_us` of call time.
     fn handle(&mut self, now_us: u64, input: Input);
+    /// Hands over sound at `now_us` of call time.
+    fn hear(&mut self, now_us: u64, sound: Sound<'_>);
     /// Delivers connections' messages and due timers, and lets a session that answered `again` go on.
     fn wake(&mut self, now_us: u64);
     /// True after an `again`.
@@ -44,11 +46,59 @@ enum State {
     Over,
 }
 
+/// Inputs in order. Sound lies apart, sample by sample, so that a frame of it allocates nothing.
+#[derive(Default)]
+struct Inputs {
+    queue: VecDeque<Queued>,
+    samples: VecDeque<i16>,
+}
+
+enum Queued {
+    Sound { len: usize, rate: u32, position_us: u64 },
+    Input(Input),
+}
+
+impl Inputs {
+    fn push(&mut self, next: Queued) -> bool {
+        let full = self.queue.len() >= MAX_INPUTS;
+        if full {
+            let oldest_sound = self.queue.iter().position(|queued| matches!(queued, Queued::Sound { .. }));
+            // Whatever sound is queued begins with the oldest.
+            if let Some(Queued::Sound { len, .. }) = self.queue.remove(oldest_sound.unwrap_or(0)) {
+                self.samples.drain(..len);
+            }
+        }
+        self.queue.push_back(next);
+        full
+    }
+
+    /// The next input; the samples of sound are moved to `sound`.
+    fn pop(&mut self, sound: &mut Vec<i16>) -> Option<Queued> {
+        let next = self.queue.pop_front()?;
+        if let Queued::Sound { len, .. } = next {
+            sound.clear();
+            sound.extend(self.samples.drain(..len));
+        }
+        Some(next)
+    }
+
+    fn clear(&mut self) {
+        self.queue.clear();
+        self.samples.clear();
+    }
+}
+
+/// A session's body and what it is handed sound in.
+struct Held {
+    state: State,
+    sound: Vec<i16>,
+}
+
 /// The seat of one session.
 pub(crate) struct Seat {
     began: Instant,
-    state: Mutex<State>,
-    inputs: Mutex<VecDeque<Input>>,
+    state: Mutex<Held>,
+    inputs: Mutex<Inputs>,
     outputs: Mutex<VecDeque<Output>>,
     woken: AtomicBool,
     queued: AtomicBool,
@@ -73,8 +123,8 @@ impl Seat {
     pub(crate) fn new(began: Instant, open: Opener) -> Arc<Self> {
         Arc::new(Self {
             began,
-            state: Mutex::new(State::Opening(Some(open))),
-            inputs: Mutex::new(VecDeque::with_capacity(16)),
+            state: Mutex::new(Held { state: State::Opening(Some(open)), sound: Vec::new() }),
+            inputs: Mutex::default(),
             outputs: Mutex::new(VecDeque::with_capacity(16)),
             woken: AtomicBool::new(true),
             queued: AtomicBool::new(false),
@@ -86,20 +136,32 @@ impl Seat {
 
     /// Queues an input; the oldest sound gives way when the session is too slow.
     pub(crate) fn push(&self, input: Input) {
+        self.queue(Queued::Input(input), &[]);
+    }
+
+    /// Queues sound.
+    pub(crate) fn hear(&self, sound: Sound<'_>) {
+        let Sound { pcm, rate, position_us } = sound;
+        self.queue(Queued::Sound { len: pcm.len(), rate, position_us }, pcm);
+    }
+
+    fn queue(&self, next: Queued, samples: &[i16]) {
         let mut inputs = held(&self.inputs);
-        if inputs.len() >= MAX_INPUTS {
-            let oldest_sound = inputs.iter().position(|queued| matches!(queued, Input::Sound { .. }));
-            inputs.remove(oldest_sound.unwrap_or(0));
-            self.dropped_inputs.fetch_add(1, Ordering::Relaxed);
-        }
-        inputs.push_back(input);
+        let dropped = inputs.push(next);
+        inputs.samples.extend(samples);
         drop(inputs);
+        self.dropped_inputs.fetch_add(u64::from(dropped), Ordering::Relaxed);
         self.woken.store(true, Ordering::Release);
     }
 
     /// The next output.
     pub(crate) fn poll(&self) -> Option<Output> {
         held(&self.outputs).pop_front()
+    }
+
+    /// Whether an output waits.
+    pub(crate) fn has_output(&self) -> bool {
+        !held(&self.outputs).is_empty()
     }
 
     /// Something arrived for it from outside.
@@ -110,6 +172,24 @@ impl Seat {
     /// True when running a slice would do something.
     pub(crate) fn is_due(&self, now_us: u64) -> bool {
         self.woken.load(Ordering::Acquire) || self.timeout_us.load(Ordering::Acquire) <= now_us
+    }
+
+    /// When running a slice would do something, in call time; `None` while only an arrival would.
+    pub(crate) fn due_us(&self, now_us: u64) -> Option<u64> {
+        if self.woken.load(Ordering::Acquire) {
+            return Some(now_us);
+        }
+        self.timer_us()
+    }
+
+    /// When its timer is due, in call time.
+    pub(crate) fn timer_us(&self) -> Option<u64> {
+        Some(self.timeout_us.load(Ordering::Acquire)).filter(|due_us| *due_us != NEVER)
+    }
+
+    /// Whether it waits for a thread of the side pool.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.queued.load(Ordering::Acquire)
     }
 
     /// Ends the session; its body is dropped by whichever thread serves it.
@@ -138,12 +218,15 @@ impl Seat {
     pub(crate) fn run(&self, slice: Duration) -> Left {
         let begin = Instant::now();
         let mut state = held(&self.state);
+        let Held { state, sound } = &mut *state;
         self.woken.store(false, Ordering::Release);
+        // Nobody runs it for a timer that this run serves.
+        self.timeout_us.store(NEVER, Ordering::Release);
         if self.closed.load(Ordering::Acquire) {
             *state = State::Over;
             return Left::Nothing;
         }
-        if let State::Opening(open) = &mut *state {
+        if let State::Opening(open) = state {
             let opened = open.take().map_or_else(
                 || Err((Failure::Internal, "a session was opened twice".to_owned())),
                 |open| open(self.now_us()),
@@ -156,7 +239,7 @@ impl Seat {
                 }
             };
         }
-        let State::Open(body) = &mut *state else { return Left::Nothing };
+        let State::Open(body) = state else { return Left::Nothing };
         body.wake(self.now_us());
         let left = loop {
             if !self.drain(body.as_mut()) {
@@ -166,16 +249,19 @@ impl Seat {
                 break Left::Nothing;
             }
             if begin.elapsed() >= slice {
-                let idle = !body.wants_step() && held(&self.inputs).is_empty();
+                let idle = !body.wants_step() && held(&self.inputs).queue.is_empty();
                 break if idle { Left::Nothing } else { Left::More };
             }
             if body.wants_step() {
                 body.wake(self.now_us());
                 continue;
             }
-            let next = held(&self.inputs).pop_front();
+            let next = held(&self.inputs).pop(sound);
             match next {
-                Some(input) => body.handle(self.now_us(), input),
+                Some(Queued::Input(input)) => body.handle(self.now_us(), input),
+                Some(Queued::Sound { rate, position_us, .. }) => {
+                    body.hear(self.now_us(), Sound { pcm: sound.as_slice(), rate, position_us });
+                }
                 None => break Left::Nothing,
             }
         };

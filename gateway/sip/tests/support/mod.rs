@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use trunkline_leg::Codec;
 use trunkline_sdp::{LocalMedia, answer, offer};
 use trunkline_sip::{ByeReason, CallHandle, Refusal, SipConfig, SipEndpoint, SipEvent, SipEvents, TrunkToken};
 
@@ -27,15 +26,7 @@ pub(crate) fn start_unknown() -> (SipEndpoint, SipEvents) {
 }
 
 pub(crate) fn local_media() -> LocalMedia {
-    LocalMedia {
-        addr: Ipv4Addr::LOCALHOST.into(),
-        port: 16_384,
-        codecs: vec![Codec::Pcmu, Codec::Pcma],
-        dtmf: true,
-        session_id: 1,
-        version: 1,
-        ptime_ms: 20,
-    }
+    LocalMedia::new(Ipv4Addr::LOCALHOST.into(), 16_384)
 }
 
 /// What a driver saw.

@@ -5,13 +5,13 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
-use trunkline_api::agent::{InterruptionPolicy, Limits, Survival, TurnPolicy};
+use trunkline_api::agent::{InterruptionPolicy, Limits, Recording, Survival, TurnPolicy};
 use trunkline_api::object::Kind;
 use trunkline_api::{Id, Prefix};
 use trunkline_plugin_host::Capability;
 
 use super::file::{File, inline, quoted};
-use super::{Made, mint, settings};
+use super::{Made, mint, settings, sound};
 use crate::output::say;
 use crate::plugins::{self, Installed};
 
@@ -205,8 +205,18 @@ fn policies(file: &mut File) {
     file.default(about, "min_speech_ms", &interruption.min_speech_ms.to_string());
     file.default("Whether a pressed key stops it.", "dtmf", &interruption.dtmf.to_string());
 
+    sound::write(file, "The sound of its calls; what is not said here its trunk says.");
+
     file.section("Recording of calls, caller left, agent right.", "object.body.recording");
-    file.key("Tell callers before you switch it on.", "enabled", "false");
+    file.key("From the answer on. Tell callers before you switch it on.", "enabled", "false");
+    let recording = Recording::default();
+    file.default("wav or opus.", "format", "\"wav\"");
+    file.default("A tone that tells callers: never, start or repeat (every 15 s).", "beep", "\"never\"");
+    let about = "When the tenant has no recording_key to seal recordings to: clear stores them all the same, refuse \
+                 refuses the call.";
+    file.default(about, "without_key", "\"clear\"");
+    file.default("Length at which a recording ends, 1 to 86400 seconds.", "max_s", &recording.max_s.to_string());
+    file.default("Size at which a recording ends, 1 to 4095 MiB.", "max_mib", &recording.max_mib.to_string());
 
     file.section("What must not be written down or sent on as it was said.", "object.body.redaction");
     file.default("A redactor plugin; empty means none.", "redactor", "\"pii\"");

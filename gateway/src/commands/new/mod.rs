@@ -5,6 +5,7 @@ mod agent;
 mod file;
 mod plain;
 mod settings;
+mod sound;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -92,6 +93,9 @@ pub(crate) fn run(configuration: &Configuration, new: &New) -> u8 {
     exit::OK
 }
 
+/// Characters of a name at most, as REST has it.
+const MOST_NAME: usize = 100;
+
 fn make(loaded: &Loaded, new: &New) -> anyhow::Result<Vec<Made>> {
     let mut site = Site { loaded, new_tenant: None };
     let mut files = Vec::new();
@@ -105,6 +109,10 @@ fn make(loaded: &Loaded, new: &New) -> anyhow::Result<Vec<Made>> {
         New::Number(number) => number.make(&site, &site.tenant_of(Kind::Agent, &number.to)?),
         New::Route(route) => route.make(&site, &site.tenant_of(Kind::Agent, &route.to)?),
     }?;
+    let shown = made.name.trim();
+    if shown.is_empty() || made.name.chars().count() > MOST_NAME || made.name.chars().any(char::is_control) {
+        bail!("`{}` is no name: 1 to {MOST_NAME} characters, and none that cannot be seen", made.name.escape_debug());
+    }
     if site.find(made.kind, &made.name).is_ok() {
         bail!("there is a {} named `{}` already; choose another name", file::kind(made.kind), made.name);
     }

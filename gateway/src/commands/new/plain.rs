@@ -5,7 +5,7 @@ use trunkline_api::object::Kind;
 use trunkline_api::{Id, Prefix};
 
 use super::file::{File, quoted};
-use super::{Made, Site, mint, name};
+use super::{Made, Site, mint, name, sound};
 
 /// `trunkline new tenant`.
 #[derive(Args)]
@@ -16,11 +16,14 @@ pub(crate) struct Tenant {
     /// Most calls at once; 0 means no limit of its own.
     #[arg(long, default_value_t = 0)]
     max_calls: u32,
+    /// The public key that recordings are sealed to, as `trunkline recording keygen` prints it.
+    #[arg(long, value_name = "KEY")]
+    recording_key: Option<String>,
 }
 
 impl Default for Tenant {
     fn default() -> Self {
-        Self { name: "default".to_owned(), max_calls: 0 }
+        Self { name: "default".to_owned(), max_calls: 0, recording_key: None }
     }
 }
 
@@ -34,6 +37,12 @@ impl Tenant {
         let mut file = File::of(Kind::Tenant, &about, id, id);
         file.key("Shown to operators.", "name", &quoted(&self.name));
         file.key("Most calls at once; 0 means no limit of its own.", "max_calls", &self.max_calls.to_string());
+        let about = "Whom recordings are sealed to: the line that `trunkline recording keygen` prints; without it they are \
+                     stored in clear, or not at all where an agent says so.";
+        match &self.recording_key {
+            Some(key) => file.key(about, "recording_key", &quoted(key)),
+            None => file.default(about, "recording_key", "\"x25519-public:...\""),
+        }
         Made { kind: Kind::Tenant, name: self.name.clone(), text: file.text() }
     }
 }
@@ -47,9 +56,15 @@ pub(crate) struct Trunk {
     /// An address or range that calls come from, for example `203.0.113.7` or `203.0.113.0/24`; may be repeated.
     #[arg(long, required = true)]
     peer: Vec<String>,
-    /// A codec, PCMU or PCMA; may be repeated, in order of preference.
+    /// A codec: PCMU, PCMA, G722, opus, L16/8000 or L16/16000; may be repeated, in order of preference.
     #[arg(long, default_values_t = ["PCMU".to_owned(), "PCMA".to_owned()])]
     codec: Vec<String>,
+    /// Encryption of the sound (SRTP with keys in the SDP): `off`, `optional` or `required`.
+    #[arg(long, default_value = "optional", value_parser = ["off", "optional", "required"])]
+    srtp: String,
+    /// Whose RTP is believed: `strict` (what SDP names), `learn` (that, or where the sound comes from) or `acl` (`peers`).
+    #[arg(long, value_parser = ["strict", "learn", "acl"], default_value = "learn")]
+    source: String,
     /// Most calls at once; 0 means no limit of its own.
     #[arg(long, default_value_t = 0)]
     max_calls: u32,
@@ -73,8 +88,30 @@ impl Trunk {
             "peers",
             &list(&self.peer),
         );
-        file.key("Codecs in order of preference, by RTP encoding name.", "codecs", &list(&self.codec));
+        file.key(
+            "Codecs in order of preference, by RTP encoding name: `PCMU`, `PCMA`, `G722`, `opus`, `L16/8000`, `L16/16000`.",
+            "codecs",
+            &list(&self.codec),
+        );
+        file.key(
+            "Encryption of the sound (SRTP with keys in the SDP): `off`, `optional` (where the offer has a key) or \
+             `required`.",
+            "srtp",
+            &quoted(&self.srtp),
+        );
+        file.key(
+            "Whose RTP is believed: `strict`, the address and port of SDP; `learn`, that or, for peers behind NAT, where \
+             the sound comes from; `acl`, that or any address of `media_peers`.",
+            "source",
+            &quoted(&self.source),
+        );
+        file.default(
+            "Where RTP may come from with `acl`; `peers` when absent.",
+            "media_peers",
+            "[\"203.0.113.128/25\"]",
+        );
         file.key("Most calls at once; 0 means no limit of its own.", "max_calls", &self.max_calls.to_string());
+        sound::write(&mut file, "The sound of its calls, where an agent does not say otherwise.");
         Ok(Made { kind: Kind::Trunk, name: self.name.clone(), text: file.text() })
     }
 }
@@ -177,6 +214,8 @@ impl Trunk {
             name: "carrier".to_owned(),
             peer: vec!["203.0.113.7".to_owned()],
             codec: vec!["PCMU".to_owned(), "PCMA".to_owned()],
+            srtp: "optional".to_owned(),
+            source: "learn".to_owned(),
             max_calls: 0,
             tenant: None,
         }

@@ -90,7 +90,7 @@ fn an_agents_file_shows_every_key_there_is() {
             missing.push(key.clone());
         }
     }
-    for table in ["TurnPolicy", "InterruptionPolicy", "Redaction", "Recording", "Limits", "Survival"] {
+    for table in ["SoundPolicy", "TurnPolicy", "InterruptionPolicy", "Redaction", "Recording", "Limits", "Survival"] {
         let keys = schema["$defs"][table]["properties"].as_object().unwrap_or_else(|| panic!("no {table}")).keys();
         missing.extend(keys.filter(|key| !shows(key)).map(|key| format!("{table}.{key}")));
     }
@@ -166,6 +166,9 @@ fn names_are_resolved_a_tenant_is_made_on_demand_and_nothing_is_written_over() {
     // A second trunk of that name, one of the same addresses, and one that is none.
     for (name, peer) in [("My Carrier", "203.0.113.8"), ("other", "203.0.113.7"), ("wrong", "203.0.113.700")] {
         assert_eq!(type_in(&["trunk", "--name", name, "--peer", peer]), exit::CONFIGURATION, "{name}");
+    }
+    for name in ["", "  ", "line\nbreak", "bell\u{7}", &"x".repeat(101)] {
+        assert_eq!(type_in(&["trunk", "--name", name, "--peer", "203.0.113.9"]), exit::CONFIGURATION, "{name:?}");
     }
     assert_eq!(typed.files().len(), 2);
     let (_, agent) = examples().swap_remove(2);

@@ -1,9 +1,21 @@
-//! The WAV header of a recording, valid at every moment: what is on disk after a crash can be played.
+//! WAV: the header, valid at every moment, and the samples behind it.
+//!
+//! The header is written anew whenever samples follow, so that what a killed process leaves says how much there is.
 
 /// Bytes before the first sample.
 pub(crate) const HEADER: usize = 44;
 /// Two voices of 16 bits.
 pub(crate) const FRAME_BYTES: u32 = 4;
+/// The largest file: its lengths have 32 bits.
+pub(crate) const MAX_BYTES: u64 = u32::MAX as u64 - 8;
+
+/// Appends a piece of both voices, of the same length, to `out`.
+pub(crate) fn samples(heard: &[i16], said: &[i16], out: &mut Vec<u8>) {
+    for (heard, said) in heard.iter().zip(said) {
+        out.extend_from_slice(&heard.to_le_bytes());
+        out.extend_from_slice(&said.to_le_bytes());
+    }
+}
 
 /// A header for two channels of 16-bit samples at `rate` Hz with `data_bytes` of samples.
 pub(crate) fn header(rate: u32, data_bytes: u32) -> [u8; HEADER] {
@@ -17,7 +29,7 @@ pub(crate) fn header(rate: u32, data_bytes: u32) -> [u8; HEADER] {
         &1_u16.to_le_bytes(), // linear PCM
         &2_u16.to_le_bytes(),
         &rate.to_le_bytes(),
-        &(rate * FRAME_BYTES).to_le_bytes(),
+        &rate.wrapping_mul(FRAME_BYTES).to_le_bytes(),
         &(FRAME_BYTES as u16).to_le_bytes(),
         &16_u16.to_le_bytes(),
         b"data",
@@ -34,6 +46,13 @@ pub(crate) fn header(rate: u32, data_bytes: u32) -> [u8; HEADER] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_caller_is_left_and_the_agent_right() {
+        let mut out = Vec::new();
+        samples(&[1, -2], &[3, -4], &mut out);
+        assert_eq!(out, [1, 0, 3, 0, 0xfe, 0xff, 0xfc, 0xff]);
+    }
 
     #[test]
     fn the_header_says_what_follows() {

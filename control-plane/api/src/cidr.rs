@@ -23,6 +23,12 @@ impl Cidr {
         self.bits
     }
 
+    /// Its first address.
+    #[must_use]
+    pub const fn network(&self) -> IpAddr {
+        self.ip
+    }
+
     /// Whether an address is in the range. An IPv4 address within IPv6 (`::ffff:a.b.c.d`) counts as IPv4.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {

@@ -1,0 +1,124 @@
+//! `sound`: what is done to the sound of a call, as an agent wants it and as a trunk needs it.
+
+use serde::{Deserialize, Serialize};
+
+/// What takes the noise out of what the caller says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DenoiserChoice {
+    /// RNNoise's network, eight calls at a time.
+    Lanes,
+    /// A spectral suppressor at a fraction of the cost.
+    Economy,
+    /// RNNoise's network, one call at a time: six times the cost, to compare with.
+    Reference,
+    /// Nothing does.
+    Off,
+}
+
+/// Which sound of the caller the recogniser gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FeedChoice {
+    /// With the noise taken out.
+    Cleaned,
+    /// As it was heard, but for the agent's own echo.
+    Raw,
+}
+
+/// What is done to the sound of a call. Agents and trunks have one; what an agent leaves out its trunk says, and what
+/// both leave out has the default given here. Speech and interruptions are always found in the cleaned sound.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SoundPolicy {
+    /// What takes the noise out of what the caller says; `lanes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denoiser: Option<DenoiserChoice>,
+    /// Whether a caller who is too quiet or too loud is brought to a level; false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agc: Option<bool>,
+    /// Whether the agent's own echo is told from the caller and turned down; true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub echo_gate: Option<bool>,
+    /// Whether what lies between the caller's words is turned down; false, since recognisers prefer to hear it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise_gate: Option<bool>,
+    /// Whether the caller hears a soft noise between the agent's words instead of nothing at all; false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comfort_noise: Option<bool>,
+    /// Which sound the recogniser gets; `cleaned`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feed: Option<FeedChoice>,
+    /// Confidence from which on sound is speech, 1..=99 percent; 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speech_percent: Option<u8>,
+    /// For how long the caller counts as speaking after the detector has lost the voice, 0..=1000 ms; 200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hang_over_ms: Option<u32>,
+    /// Confidence from which on sound counts towards an interruption, 1..=99 percent; 35. How long it must last is
+    /// `interruption.min_speech_ms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interruption_percent: Option<u8>,
+}
+
+impl SoundPolicy {
+    /// This policy where it says something, `other` where it does not: an agent's over its trunk's.
+    #[must_use]
+    pub fn over(&self, other: &Self) -> Self {
+        Self {
+            denoiser: self.denoiser.or(other.denoiser),
+            agc: self.agc.or(other.agc),
+            echo_gate: self.echo_gate.or(other.echo_gate),
+            noise_gate: self.noise_gate.or(other.noise_gate),
+            comfort_noise: self.comfort_noise.or(other.comfort_noise),
+            feed: self.feed.or(other.feed),
+            speech_percent: self.speech_percent.or(other.speech_percent),
+            hang_over_ms: self.hang_over_ms.or(other.hang_over_ms),
+            interruption_percent: self.interruption_percent.or(other.interruption_percent),
+        }
+    }
+
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is out of range: a pointer below `sound`, and what was expected.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, &'static str)> {
+        let percent = |value: Option<u8>| value.is_none_or(|value| (1..=99).contains(&value));
+        let checks = [
+            (percent(self.speech_percent), "/sound/speech_percent", "expected 1 to 99"),
+            (percent(self.interruption_percent), "/sound/interruption_percent", "expected 1 to 99"),
+            (self.hang_over_ms.is_none_or(|ms| ms <= 1000), "/sound/hang_over_ms", "expected 0 to 1000"),
+        ];
+        checks.into_iter().filter(|(holds, ..)| !holds).map(|(_, pointer, message)| (pointer, message)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agents_word_counts_before_its_trunks() {
+        let agent = SoundPolicy { agc: Some(false), feed: Some(FeedChoice::Raw), ..SoundPolicy::default() };
+        let trunk = SoundPolicy { agc: Some(true), denoiser: Some(DenoiserChoice::Off), ..SoundPolicy::default() };
+        let both = agent.over(&trunk);
+        assert_eq!(
+            (both.agc, both.feed, both.denoiser),
+            (Some(false), Some(FeedChoice::Raw), Some(DenoiserChoice::Off))
+        );
+        assert!(SoundPolicy::default().over(&SoundPolicy::default()).is_empty());
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_named() {
+        let policy: SoundPolicy =
+            serde_json::from_str(r#"{"speech_percent":0,"hang_over_ms":1001,"interruption_percent":99}"#).unwrap();
+        let pointers: Vec<&str> = policy.problems().into_iter().map(|(pointer, _)| pointer).collect();
+        assert_eq!(pointers, ["/sound/speech_percent", "/sound/hang_over_ms"]);
+        assert!(serde_json::from_str::<SoundPolicy>(r#"{"denoiser":"magic"}"#).is_err());
+    }
+}

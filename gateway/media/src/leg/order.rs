@@ -1,0 +1,45 @@
+//! What the owner of a leg has its worker change: made ready off the worker's thread, so that the worker only swaps.
+
+use trunkline_dsp::chain::SoundChange;
+use trunkline_leg::{MediaSpec, SrtpSpec};
+
+use crate::codec::LegCodec;
+use crate::conference::ConferenceSeat;
+use crate::config::LegSound;
+use crate::error::MediaError;
+use crate::srtp::Srtp;
+
+/// A change. What it replaced is left in it, and it goes back to whoever made it to be dropped there.
+#[derive(Debug)]
+pub(crate) enum LegOrder {
+    /// Another outcome of offer and answer.
+    Media {
+        spec: MediaSpec,
+        /// Another codec, or one with other parameters, for the leg's own rate.
+        codec: Option<Box<LegCodec>>,
+        /// Other keys.
+        srtp: Option<Box<Srtp>>,
+    },
+    /// A place in a conference, or none any more.
+    Conference(Option<Box<ConferenceSeat>>),
+    /// Another sound.
+    Sound { sound: LegSound, change: Box<SoundChange> },
+}
+
+impl LegOrder {
+    /// What leads from `before` to `after` on a leg whose sound has `rate` Hz.
+    pub(crate) fn media(before: &MediaSpec, after: MediaSpec, rate: u32) -> Result<Self, MediaError> {
+        let differs = LegCodec::differs(before, &after);
+        let codec = differs.then(|| LegCodec::new(&after, rate).map(Box::new)).transpose()?;
+        let srtp = match &after.srtp {
+            Some(keys) if before.srtp.as_ref() != Some(keys) => Some(encryption(keys)?),
+            Some(_) | None => None,
+        };
+        Ok(Self::Media { spec: after, codec, srtp })
+    }
+}
+
+/// Encryption with these keys, before its first packet.
+pub(crate) fn encryption(keys: &SrtpSpec) -> Result<Box<Srtp>, MediaError> {
+    Srtp::new(keys).map(Box::new).ok_or(MediaError::Keys { suite: keys.suite })
+}

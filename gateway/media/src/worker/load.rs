@@ -1,0 +1,174 @@
+//! How much of its time a worker needs, and what it leaves out when that is too much.
+
+use trunkline_dsp::chain::Shedding;
+
+use super::{PHASE_US, PHASES};
+
+/// Phases over which load is measured: a second.
+const WINDOW: u32 = 200;
+/// Load of the fullest quarter of a tick above which more is left out, and what it must stay below with less left out,
+/// both in thousandths of the quarter's 5 ms.
+const TOO_MUCH: u32 = 800;
+const COMFORTABLE: u32 = 650;
+/// Seconds of comfort before less is left out.
+const PATIENCE: u32 = 5;
+
+/// What a worker leaves out, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Step {
+    #[default]
+    Nothing,
+    Economy,
+    NoDenoiser,
+    /// It does not denoise and takes no new legs.
+    Refuse,
+}
+
+impl Step {
+    pub(crate) const fn shedding(self) -> Shedding {
+        match self {
+            Self::Nothing => Shedding::None,
+            Self::Economy => Shedding::Economy,
+            Self::NoDenoiser | Self::Refuse => Shedding::NoDenoiser,
+        }
+    }
+
+    const fn more(self) -> Self {
+        match self {
+            Self::Nothing => Self::Economy,
+            Self::Economy => Self::NoDenoiser,
+            Self::NoDenoiser | Self::Refuse => Self::Refuse,
+        }
+    }
+
+    const fn less(self) -> Self {
+        match self {
+            Self::Nothing | Self::Economy => Self::Nothing,
+            Self::NoDenoiser => Self::Economy,
+            Self::Refuse => Self::NoDenoiser,
+        }
+    }
+}
+
+/// A worker's load, by phase.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    busy_us: [u64; PHASES],
+    served: u32,
+    step: Step,
+    /// Seconds for which less would do.
+    calm: u32,
+    /// For each step the load before it was taken as a multiple of that after it, in thousandths: what going back costs.
+    relief: [u32; 4],
+    before: Option<u32>,
+    fullest: u32,
+    mean: u32,
+}
+
+impl Load {
+    /// Takes note that phase `phase` was served in `busy_us`; true at the end of a second.
+    pub(crate) fn measure(&mut self, phase: usize, busy_us: u64) -> bool {
+        self.busy_us[phase] += busy_us;
+        self.served += 1;
+        if self.served < WINDOW {
+            return false;
+        }
+        let budget = u64::from(WINDOW) / PHASES as u64 * PHASE_US;
+        let permille = |busy: u64| u32::try_from(busy * 1000 / budget).unwrap_or(u32::MAX);
+        self.fullest = self.busy_us.iter().map(|busy| permille(*busy)).max().unwrap_or(0);
+        self.mean = permille(self.busy_us.iter().sum::<u64>() / PHASES as u64);
+        (self.busy_us, self.served) = ([0; PHASES], 0);
+        self.decide();
+        true
+    }
+
+    /// What is left out.
+    pub(crate) const fn step(&self) -> Step {
+        self.step
+    }
+
+    /// Load of the fullest quarter of a tick over the last second, in thousandths.
+    pub(crate) const fn fullest(&self) -> u32 {
+        self.fullest
+    }
+
+    /// Load over the last second, in thousandths.
+    pub(crate) const fn mean(&self) -> u32 {
+        self.mean
+    }
+
+    fn decide(&mut self) {
+        if let Some(before) = self.before.take() {
+            // How much the step has brought; refusing legs brings nothing at once.
+            self.relief[self.step as usize] =
+                (before * 1000).checked_div(self.fullest).unwrap_or(4000).clamp(1000, 4000);
+        }
+        let going_back = u64::from(self.fullest) * u64::from(self.relief[self.step as usize].max(1000)) / 1000;
+        if self.fullest > TOO_MUCH {
+            self.calm = 0;
+            if self.step != Step::Refuse {
+                self.before = Some(self.fullest);
+                self.step = self.step.more();
+            }
+        } else if self.step != Step::Nothing && going_back < u64::from(COMFORTABLE) {
+            self.calm += 1;
+            if self.calm >= PATIENCE {
+                self.calm = 0;
+                self.step = self.step.less();
+            }
+        } else {
+            self.calm = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second in which every phase takes `busy_us`.
+    fn second(load: &mut Load, busy_us: u64) -> Step {
+        for n in 0..WINDOW as usize {
+            assert_eq!(load.measure(n % PHASES, busy_us), n + 1 == WINDOW as usize);
+        }
+        load.step()
+    }
+
+    #[test]
+    fn too_much_work_is_shed_in_order_and_taken_up_again() {
+        let mut load = Load::default();
+        assert_eq!(second(&mut load, 3_900), Step::Nothing);
+        assert_eq!(load.fullest(), 780);
+        let steps: Vec<Step> = (0..5).map(|_| second(&mut load, 4_500)).collect();
+        assert_eq!(steps, [Step::Economy, Step::NoDenoiser, Step::Refuse, Step::Refuse, Step::Refuse]);
+        let steps: Vec<Step> = (0..16).map(|_| second(&mut load, 500)).collect();
+        assert_eq!(
+            (steps[3], steps[4], steps[9], steps[14]),
+            (Step::Refuse, Step::NoDenoiser, Step::Economy, Step::Nothing)
+        );
+    }
+
+    #[test]
+    fn a_worker_does_not_go_back_to_what_was_too_much() {
+        let mut load = Load::default();
+        assert_eq!(second(&mut load, 4_500), Step::Economy);
+        // The economy engine halves the work: going back would be too much again.
+        for _ in 0..60 {
+            assert_eq!(second(&mut load, 2_250), Step::Economy);
+        }
+        // Half of the calls have ended.
+        for _ in 0..PATIENCE {
+            second(&mut load, 1_100);
+        }
+        assert_eq!(load.step(), Step::Nothing);
+    }
+
+    #[test]
+    fn one_full_quarter_is_enough() {
+        let mut load = Load::default();
+        for n in 0..WINDOW as usize {
+            load.measure(n % PHASES, if n % PHASES == 2 { 4_800 } else { 100 });
+        }
+        assert_eq!((load.step(), load.fullest(), load.mean()), (Step::Economy, 960, 255));
+    }
+}

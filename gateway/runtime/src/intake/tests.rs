@@ -1,0 +1,251 @@
+//! Openings under every order of events: a caller who gives up before the disk has spoken, a disk that refuses, a
+//! gateway that is full.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::Receiver;
+
+use super::*;
+use crate::capacity::Amounts;
+use crate::rig::{FakeLine, SlowStore, Told, invite, plane, shared, silent_agent};
+
+/// Calls the gateway takes in these tests.
+const MOST: u32 = 6;
+
+struct Rig {
+    intake: Intake,
+    store: Arc<SlowStore>,
+    shared: Arc<Shared>,
+    orders: Receiver<Order>,
+    lines: Vec<Arc<FakeLine>>,
+    /// Conversations that began, by who calls.
+    begun: BTreeMap<String, Box<NewCall>>,
+    /// Everybody whose conversation ever began.
+    answered: Vec<String>,
+}
+
+impl Rig {
+    fn new(plane: &MediaPlane, capacity: Amounts) -> Self {
+        let store = Arc::new(SlowStore::default());
+        let shared = shared(Arc::clone(&store) as _, capacity, silent_agent());
+        let (worker, orders) = Worker::new(plane.signal(0));
+        let intake = Intake::new(Arc::clone(&shared), plane.clone(), vec![worker], Arc::default());
+        Self { intake, store, shared, orders, lines: Vec::new(), begun: BTreeMap::new(), answered: Vec::new() }
+    }
+
+    fn call(&mut self) -> usize {
+        let key = self.lines.len();
+        let line = FakeLine::new(&name(key), &self.store);
+        self.intake.invite(invite(key as u64, &line));
+        self.lines.push(line);
+        key
+    }
+
+    fn settle(&mut self) -> Duration {
+        let patience = self.intake.settle(Waker::noop());
+        for order in self.orders.try_iter() {
+            if let Order::Begin(new) = order {
+                self.answered.push(new.setup.from.clone());
+                self.begun.insert(new.setup.from.clone(), new);
+            }
+        }
+        patience
+    }
+
+    fn told(&self, key: usize) -> Vec<Told> {
+        self.lines[key].told.lock().unwrap().clone()
+    }
+
+    /// How often the record of a call that was durable has been closed.
+    fn closed(&self, key: usize) -> Option<u32> {
+        self.store.durable.lock().unwrap().get(&name(key)).copied()
+    }
+
+    fn gives_up(&mut self, key: usize) {
+        self.lines[key].gone.store(true, Ordering::Relaxed);
+        self.intake.ended(CallKey(key as u64), EndCause::Cancelled);
+    }
+}
+
+fn name(key: usize) -> String {
+    format!("caller-{key}")
+}
+
+fn room(calls: u32) -> Amounts {
+    let mut room = Amounts::all(u32::MAX);
+    room[Pool::Calls] = calls;
+    room
+}
+
+#[test]
+fn openings_wait_for_the_disk_side_by_side_and_hold_up_nobody() {
+    let plane = plane(16);
+    let mut rig = Rig::new(&plane, room(MOST));
+    let (first, second, third) = (rig.call(), rig.call(), rig.call());
+    rig.settle();
+    assert_eq!(rig.store.opening.lock().unwrap().len(), 3, "all are on their way at once");
+    assert!((0..3).all(|key| rig.told(key).is_empty()), "nobody is answered yet");
+    rig.store.write(&name(second), true);
+    rig.settle();
+    assert_eq!(rig.told(second), [Told::Accept]);
+    // A BYE of the one that is up is carried out while the others still wait.
+    rig.intake.ended(CallKey(second as u64), EndCause::RemoteHangUp);
+    assert!(matches!(rig.orders.try_recv(), Ok(Order::DialogEnded(_, EndCause::RemoteHangUp))));
+    rig.store.write(&name(first), true);
+    rig.store.write(&name(third), false);
+    rig.settle();
+    assert_eq!(rig.told(first), [Told::Accept]);
+    assert_eq!(rig.told(third), [Told::Reject(503, "store_unavailable".to_owned())]);
+    assert_eq!(rig.shared.admission.calls(), 2);
+}
+
+#[test]
+fn a_caller_who_gives_up_before_the_record_is_durable_is_not_answered_and_leaves_no_open_record() {
+    let plane = plane(16);
+    let mut rig = Rig::new(&plane, room(MOST));
+    let (early, racing) = (rig.call(), rig.call());
+    rig.gives_up(early);
+    // Signalling knows, the event is still on its way.
+    rig.lines[racing].gone.store(true, Ordering::Relaxed);
+    rig.store.write(&name(early), true);
+    rig.store.write(&name(racing), true);
+    rig.settle();
+    rig.intake.ended(CallKey(racing as u64), EndCause::Cancelled);
+    rig.settle();
+    for key in [early, racing] {
+        assert_eq!((rig.told(key), rig.closed(key)), (vec![], Some(1)), "{key}");
+    }
+    assert!(rig.begun.is_empty());
+    assert_eq!(rig.shared.admission.calls(), 0);
+}
+
+#[test]
+fn a_record_that_cannot_be_closed_at_once_is_offered_again_and_counts_until_then() {
+    let plane = plane(16);
+    let mut rig = Rig::new(&plane, room(MOST));
+    let key = rig.call();
+    rig.gives_up(key);
+    rig.store.write(&name(key), true);
+    rig.store.busy.store(true, Ordering::Relaxed);
+    assert_eq!(rig.settle(), AGAIN);
+    assert_eq!((rig.closed(key), rig.shared.admission.calls()), (Some(0), 1));
+    rig.store.busy.store(false, Ordering::Relaxed);
+    rig.settle();
+    rig.settle();
+    assert_eq!((rig.closed(key), rig.shared.admission.calls()), (Some(1), 0));
+}
+
+#[test]
+fn a_call_is_refused_by_the_pool_that_is_short_before_it_is_answered() {
+    let plane = plane(16);
+    for (pool, reason) in [
+        (Pool::Calls, "gateway_full"),
+        (Pool::MediaPorts, "no_media_ports"),
+        (Pool::Descriptors, "no_descriptors"),
+        (Pool::Memory, "no_memory"),
+    ] {
+        let mut capacity = Amounts::all(1_000_000);
+        capacity[pool] = match pool {
+            Pool::Descriptors => 3,
+            Pool::Memory => 500,
+            _ => 1,
+        };
+        let mut rig = Rig::new(&plane, capacity);
+        let (fits, beyond) = (rig.call(), rig.call());
+        rig.store.write(&name(fits), true);
+        rig.settle();
+        assert_eq!(rig.told(fits), [Told::Accept], "{reason}");
+        assert_eq!(rig.told(beyond), [Told::Reject(503, reason.to_owned())]);
+        assert_eq!(rig.closed(beyond), None, "nothing was journalled for it");
+        // Whoever comes after the end of the first finds room again.
+        rig.begun.clear();
+        let next = rig.call();
+        rig.store.write(&name(next), true);
+        rig.settle();
+        assert_eq!(rig.told(next), [Told::Accept], "{reason}");
+    }
+}
+
+/// xorshift64*: the same events in every run.
+struct Seeded(u64);
+
+impl Seeded {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap() % n
+    }
+}
+
+/// Whatever comes in whatever order: nobody is answered twice or without a durable record, nobody is left without a
+/// final response but who gave up, every record that became durable is either a conversation's or closed once, and
+/// everything that was taken is given back.
+#[test]
+fn every_order_of_events_ends_well() {
+    let plane = plane(512);
+    for seed in 1..=40_u64 {
+        let mut random = Seeded(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut rig = Rig::new(&plane, room(MOST));
+        let mut late: Vec<usize> = Vec::new();
+        for _ in 0..150 {
+            let known = rig.lines.len().max(1);
+            match random.below(12) {
+                0..=3 => {
+                    rig.call();
+                }
+                4 | 5 if !rig.lines.is_empty() => {
+                    let key = random.below(known);
+                    // Signalling lets nobody cancel who has had a final response.
+                    if rig.told(key).is_empty() && !rig.lines[key].gone.swap(true, Ordering::Relaxed) {
+                        if random.below(2) == 0 {
+                            rig.intake.ended(CallKey(key as u64), EndCause::Cancelled);
+                        } else {
+                            late.push(key);
+                        }
+                    }
+                }
+                6..=8 => {
+                    let waiting: Vec<String> = rig.store.opening.lock().unwrap().keys().cloned().collect();
+                    if !waiting.is_empty() {
+                        rig.store.write(&waiting[random.below(waiting.len())], random.below(5) > 0);
+                    }
+                }
+                9 => rig.store.busy.store(random.below(4) == 0, Ordering::Relaxed),
+                10 => {
+                    if !late.is_empty() {
+                        let key = late.remove(random.below(late.len()));
+                        rig.intake.ended(CallKey(key as u64), EndCause::Cancelled);
+                    }
+                    if let Some(from) = rig.begun.keys().next().cloned() {
+                        rig.begun.remove(&from);
+                    }
+                }
+                _ => {
+                    rig.settle();
+                }
+            }
+            assert!(rig.shared.admission.calls() <= MOST, "seed {seed}");
+        }
+        rig.store.busy.store(false, Ordering::Relaxed);
+        let waiting: Vec<String> = rig.store.opening.lock().unwrap().keys().cloned().collect();
+        waiting.iter().for_each(|from| rig.store.write(from, true));
+        late.into_iter().for_each(|key| rig.intake.ended(CallKey(key as u64), EndCause::Cancelled));
+        for _ in 0..3 {
+            rig.settle();
+        }
+
+        for key in 0..rig.lines.len() {
+            let (told, gone) = (rig.told(key), rig.lines[key].gone.load(Ordering::Relaxed));
+            assert!(told.len() == 1 || (told.is_empty() && gone), "seed {seed}, {key}: {told:?}");
+            let accepted = told.contains(&Told::Accept);
+            assert_eq!(accepted, rig.answered.contains(&name(key)), "seed {seed}, {key}");
+            if let Some(closed) = rig.closed(key) {
+                assert_eq!(closed, u32::from(!accepted), "seed {seed}, {key}: {told:?}");
+            }
+        }
+        assert_eq!(rig.shared.admission.calls() as usize, rig.begun.len(), "seed {seed}");
+        rig.begun.clear();
+        assert!(rig.shared.admission.pools().iter().all(|(_, _, used)| *used == 0), "seed {seed}");
+        assert!(rig.intake.openings.is_empty() && rig.intake.unanswered.is_empty(), "seed {seed}");
+    }
+}

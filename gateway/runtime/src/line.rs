@@ -1,0 +1,67 @@
+//! The SIP side of a call, as far as the driver commands it: the endpoint's handle, or a test's.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use trunkline_sip::{ByeReason, CallHandle, CallKey, CommandError, IncomingInvite, Refusal};
+
+use crate::offer::Offer;
+
+/// Commands on a call's dialog; none of them blocks.
+pub(crate) trait Line: Send + Sync {
+    /// Answers with 200 and a description.
+    fn accept(&self, sdp: String) -> Result<(), CommandError>;
+
+    /// Refuses the call.
+    fn reject(&self, refusal: &Refusal) -> Result<(), CommandError>;
+
+    /// Hangs up.
+    fn bye(&self, reason: &ByeReason) -> Result<(), CommandError>;
+}
+
+impl Line for CallHandle {
+    fn accept(&self, sdp: String) -> Result<(), CommandError> {
+        self.accept(sdp)
+    }
+
+    fn reject(&self, refusal: &Refusal) -> Result<(), CommandError> {
+        self.reject(refusal)
+    }
+
+    fn bye(&self, reason: &ByeReason) -> Result<(), CommandError> {
+        self.bye(reason)
+    }
+}
+
+/// A call that wants to begin.
+#[derive(Clone)]
+pub(crate) struct Invite {
+    /// Its name in what follows.
+    pub(crate) key: CallKey,
+    /// What to answer with.
+    pub(crate) line: Arc<dyn Line>,
+    /// Where it comes from.
+    pub(crate) source: IpAddr,
+    /// Its Call-ID header.
+    pub(crate) call_id: String,
+    /// Who calls.
+    pub(crate) from_user: String,
+    /// Who is called.
+    pub(crate) to_user: String,
+    /// What its sound would come by.
+    pub(crate) offer: Offer,
+}
+
+impl From<IncomingInvite> for Invite {
+    fn from(invite: IncomingInvite) -> Self {
+        Self {
+            key: invite.handle.key(),
+            line: Arc::new(invite.handle),
+            source: invite.source.ip(),
+            call_id: invite.call_id,
+            from_user: invite.from_user,
+            to_user: invite.to_user,
+            offer: Offer::Sdp(invite.offer),
+        }
+    }
+}

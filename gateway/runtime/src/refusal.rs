@@ -1,0 +1,66 @@
+//! Why a call is refused, for the caller in a status and for the operator in a line that can be found again.
+
+use trunkline_api::Failure;
+use trunkline_media::MediaError;
+use trunkline_route::Table;
+use trunkline_sdp::SdpError;
+
+use crate::line::Invite;
+
+/// The failure behind an offer that cannot be answered.
+pub(crate) const fn offer_failure(error: &SdpError) -> Failure {
+    match error {
+        SdpError::Syntax(_) | SdpError::TooLarge => Failure::BadOffer,
+        SdpError::NoCommonCodec { .. } => Failure::NoCommonCodec,
+        _ => Failure::OfferUnacceptable,
+    }
+}
+
+/// `ENFILE` and `EMFILE`: the machine or this process has as many files open as it may.
+const OUT_OF_FILES: [i32; 2] = [23, 24];
+
+/// The failure behind media that cannot be had.
+pub(crate) fn media_failure(error: &MediaError) -> Failure {
+    tracing::warn!(%error, "no media for a call");
+    match error {
+        MediaError::NoPorts { .. } => Failure::NoMediaPorts,
+        MediaError::Socket(error) if error.raw_os_error().is_some_and(|code| OUT_OF_FILES.contains(&code)) => {
+            Failure::NoDescriptors
+        }
+        _ => Failure::GatewayFull,
+    }
+}
+
+/// Tells operators of a refused call: its trunk and the random part of its Call-ID, by which it is found in a capture and
+/// at the peer. Who called whom, and from where, is for DEBUG.
+pub(crate) fn tell(failure: Failure, invite: &Invite, table: &Table) {
+    let trunk = table.trunk(invite.source).map(|trunk| tracing::field::display(&trunk.id));
+    let sip_call_id = invite.call_id.split('@').next();
+    let (status, failure_name) = (failure.sip_status(), failure.name());
+    tracing::info!(status, failure = failure_name, trunk, sip_call_id, "call refused: {failure}");
+    let (source, call_id) = (invite.source, &invite.call_id);
+    tracing::debug!(%source, from = invite.from_user, to = invite.to_user, call_id, "call refused");
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_api::failure::DefaultAction;
+
+    use super::*;
+
+    #[test]
+    fn each_offer_is_refused_for_its_own_reason_with_the_status_of_it() {
+        let address = SdpError::Address { address: "2001:db8::1".to_owned(), expected: "IPv4" };
+        for (error, failure) in [
+            (SdpError::Syntax("no such line".to_owned()), Failure::BadOffer),
+            (SdpError::TooLarge, Failure::BadOffer),
+            (SdpError::NoCommonCodec { offered: "G729".to_owned() }, Failure::NoCommonCodec),
+            (SdpError::NoAudio, Failure::OfferUnacceptable),
+            (address, Failure::OfferUnacceptable),
+        ] {
+            assert_eq!(offer_failure(&error), failure, "{error}");
+            assert_eq!(failure.sip_status(), error.sip_status(), "{error}");
+            assert_eq!(failure.default_action(), DefaultAction::RefuseCall);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! A runtime's parts without its shells, for tests: a store that says when a record is durable, a line that notes what
+//! it is told.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use trunkline_api::object::{Kind, Object, Revision};
+use trunkline_api::signature::Signed;
+use trunkline_api::sync::{EnrolAnswer, Stream, UploadBatch};
+use trunkline_api::usage::CallRecord;
+use trunkline_api::{Id, Prefix};
+use trunkline_edge_store::{
+    Completer, Completion, EdgeStore, Health, Position, Retired, StoreError, StoredObjects, Write,
+};
+use trunkline_media::{MediaConfig, MediaPlane};
+use trunkline_plugin_host::PluginRegistry;
+use trunkline_recording::{FolderDisk, Recorder, RecorderConfig};
+use trunkline_sip::{ByeReason, CallKey, CommandError, Refusal};
+
+use crate::capacity::{Admission, Amounts};
+use crate::counters::Counters;
+use crate::directory::Directory;
+use crate::line::{Invite, Line};
+use crate::offer::Offer;
+use crate::serving::Serving;
+use crate::shared::{RuntimeConfig, Shared};
+
+/// A store on no disk. Openings wait until the test has them written; everything else is durable at once.
+#[derive(Default)]
+pub(crate) struct SlowStore {
+    /// Openings that wait, by who calls.
+    pub(crate) opening: Mutex<BTreeMap<String, Completer>>,
+    /// Openings that are durable, and how often each was closed, by who calls.
+    pub(crate) durable: Mutex<BTreeMap<String, u32>>,
+    /// The next writes are refused as by a queue that is full.
+    pub(crate) busy: AtomicBool,
+}
+
+impl SlowStore {
+    /// The disk has spoken about `from`'s opening.
+    pub(crate) fn write(&self, from: &str, works: bool) {
+        let Some(completer) = self.opening.lock().unwrap().remove(from) else { return };
+        if works {
+            self.durable.lock().unwrap().insert(from.to_owned(), 0);
+        }
+        completer.finish(if works { Ok(()) } else { Err(refused()) });
+    }
+}
+
+fn refused() -> StoreError {
+    StoreError::Unavailable { detail: "the test says so".to_owned() }
+}
+
+impl EdgeStore for SlowStore {
+    fn submit(&self, write: Write) -> Result<Completion, StoreError> {
+        if self.busy.load(Ordering::Relaxed) {
+            return Err(StoreError::Busy { waiting: 1 });
+        }
+        let (completer, completion) = Completion::pair();
+        match write {
+            Write::OpenCall(record) => {
+                self.opening.lock().unwrap().insert(record.from, completer);
+                return Ok(completion);
+            }
+            Write::CloseCall(record) => {
+                *self.durable.lock().unwrap().get_mut(&record.from).expect("a record that was never opened") += 1;
+            }
+            Write::Checkpoint { .. } | Write::Event(_) => {}
+        }
+        completer.finish(Ok(()));
+        Ok(completion)
+    }
+
+    fn recover(&self) -> Result<Vec<CallRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn open_calls(&self) -> Result<Vec<CallRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn pending(&self, _: Stream, _: usize) -> Result<Option<UploadBatch>, StoreError> {
+        Ok(None)
+    }
+
+    fn acknowledge(&self, _: Stream, _: u64, _: u64) -> Result<(), StoreError> {
+        Err(refused())
+    }
+
+    fn apply_revision(&self, _: &Revision, _: &Signed) -> Result<(), StoreError> {
+        Err(refused())
+    }
+
+    fn objects(&self) -> Result<StoredObjects, StoreError> {
+        Ok(StoredObjects::default())
+    }
+
+    fn revisions(&self) -> Result<Vec<Signed>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn identity(&self) -> Result<Option<EnrolAnswer>, StoreError> {
+        Ok(None)
+    }
+
+    fn put_identity(&self, _: &EnrolAnswer) -> Result<(), StoreError> {
+        Err(refused())
+    }
+
+    fn setting(&self, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+
+    fn put_setting(&self, _: &str, _: &[u8]) -> Result<(), StoreError> {
+        Err(refused())
+    }
+
+    fn history(
+        &self,
+        _: Stream,
+        _: Option<Position>,
+        _: &mut dyn FnMut(Position, &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn retire(&self, _: Stream, _: u64) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn retired(&self) -> Result<Retired, StoreError> {
+        Ok(Retired::default())
+    }
+
+    fn health(&self) -> Health {
+        Health { available: true, ..Health::default() }
+    }
+}
+
+/// What a line was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// 200.
+    Accept,
+    /// A refusal of this status and reason.
+    Reject(u16, String),
+    /// BYE.
+    Bye,
+}
+
+/// A caller's line.
+pub(crate) struct FakeLine {
+    from: String,
+    store: Arc<SlowStore>,
+    /// The caller is gone, as signalling knows before anybody else.
+    pub(crate) gone: AtomicBool,
+    /// What it was told, in order.
+    pub(crate) told: Mutex<Vec<Told>>,
+}
+
+impl FakeLine {
+    /// The line of a caller.
+    pub(crate) fn new(from: &str, store: &Arc<SlowStore>) -> Arc<Self> {
+        let (gone, told) = (AtomicBool::new(false), Mutex::default());
+        Arc::new(Self { from: from.to_owned(), store: Arc::clone(store), gone, told })
+    }
+
+    fn tell(&self, told: Told) -> Result<(), CommandError> {
+        if self.gone.load(Ordering::Relaxed) {
+            return Err(CommandError::Over);
+        }
+        self.told.lock().unwrap().push(told);
+        Ok(())
+    }
+}
+
+impl Line for FakeLine {
+    fn accept(&self, _: String) -> Result<(), CommandError> {
+        assert!(self.store.durable.lock().unwrap().contains_key(&self.from), "answered before the record is durable");
+        self.tell(Told::Accept)
+    }
+
+    fn reject(&self, refusal: &Refusal) -> Result<(), CommandError> {
+        self.tell(Told::Reject(refusal.status, refusal.reason.clone().unwrap_or_default()))
+    }
+
+    fn bye(&self, _: &ByeReason) -> Result<(), CommandError> {
+        self.tell(Told::Bye)
+    }
+}
+
+/// An INVITE of the caller on `line` over the rig's trunk.
+pub(crate) fn invite(key: u64, line: &Arc<FakeLine>) -> Invite {
+    let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
+    Invite {
+        key: CallKey(key),
+        line: Arc::clone(line) as Arc<dyn Line>,
+        source: "127.0.0.1".parse().unwrap(),
+        call_id: format!("call-{key}"),
+        from_user: line.from.clone(),
+        to_user: "1000".to_owned(),
+        offer: Offer::Sdp(Some(offer.to_owned())),
+    }
+}
+
+/// An agent that says and hears nothing: none of its plugins is there.
+pub(crate) fn silent_agent() -> Value {
+    json!({ "name": "silent", "pipeline": { "cascade": { "tts": [{ "provider": "none" }] } } })
+}
+
+/// Media on loopback with one worker.
+pub(crate) fn plane(legs: usize) -> MediaPlane {
+    let config = MediaConfig { ports: 0..=0, max_legs_per_worker: legs, realtime: false, ..MediaConfig::default() };
+    MediaPlane::start(config).unwrap()
+}
+
+/// What a runtime shares: one trunk on loopback whose calls `agent` answers.
+pub(crate) fn shared(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: Value) -> Arc<Shared> {
+    let tenant = Id::mint(Prefix::Tenant, 1, [1; 10]);
+    let object = |kind, prefix, body| Object {
+        kind,
+        id: Id::mint(prefix, 1, [1; 10]),
+        tenant: tenant.clone(),
+        version: 1,
+        sha256: String::new(),
+        body,
+    };
+    let route = json!({ "name": "all", "order": 0, "called": "*", "agent": Id::mint(Prefix::Agent, 1, [1; 10]) });
+    let objects = [
+        object(Kind::Tenant, Prefix::Tenant, json!({ "name": "rig" })),
+        object(Kind::Trunk, Prefix::Trunk, json!({ "name": "rig", "peers": ["127.0.0.1"], "codecs": ["PCMU"] })),
+        object(Kind::Agent, Prefix::Agent, agent),
+        object(Kind::Route, Prefix::Route, route),
+    ];
+    let (serving, problems) = Serving::build(&objects);
+    assert_eq!(problems, Vec::<String>::new());
+    Arc::new(Shared {
+        config: RuntimeConfig {
+            gateway: None,
+            capacity,
+            checkpoint_us: 30_000_000,
+            recordings: PathBuf::from("/nowhere"),
+            state_dir: PathBuf::from("/nowhere"),
+            media_addr: "127.0.0.1".parse().unwrap(),
+            media_timeout_ms: 60_000,
+            heavy_workers: 1,
+            echo: false,
+        },
+        store,
+        plugins: Arc::new(PluginRegistry::new()),
+        recorder: Recorder::start(
+            RecorderConfig { writers: 2, ..RecorderConfig::default() },
+            Arc::new(FolderDisk::open(&std::env::temp_dir()).unwrap()),
+        )
+        .unwrap(),
+        serving: Arc::new(arc_swap::ArcSwap::from_pointee(serving)),
+        admission: Admission::new(capacity, Arc::new(|| None)),
+        directory: Directory::default(),
+        counters: Counters::default(),
+    })
+}

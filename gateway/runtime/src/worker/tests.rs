@@ -1,0 +1,223 @@
+//! Idle calls cost nothing: a worker looks at a call when it has something and when its own time has come.
+
+use std::net::UdpSocket;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Condvar, Mutex};
+
+use serde_json::json;
+use trunkline_api::agent::Recording;
+use trunkline_api::usage::CallDirection;
+use trunkline_api::{AgentSpec, Prefix};
+use trunkline_call::{Call, CallSetup};
+use trunkline_leg::{Anchor, CallTime};
+use trunkline_media::{LegStart, MediaPlane};
+use trunkline_recording::{Disk, Recorder, RecorderConfig, Track};
+
+use super::*;
+use crate::capacity::Amounts;
+use crate::directory::CallInfo;
+use crate::recording::CallRecordings;
+use crate::rig::{FakeLine, SlowStore, Told, plane, shared, silent_agent};
+use crate::session::pool::SidePool;
+
+const IDLE_CALLS: usize = 100;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for a condition.
+fn until(what: &str, mut met: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !met() {
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// A call of caller `n` whose sound goes to `phone`.
+fn call(
+    n: usize,
+    shared: &Shared,
+    plane: &MediaPlane,
+    phone: &UdpSocket,
+    line: Arc<FakeLine>,
+    limits: u64,
+) -> Box<NewCall> {
+    let began = Instant::now();
+    let mut agent = silent_agent();
+    agent["limits"] = json!({ "caller_silence_ms": limits, "silence_prompts": 0 });
+    let spec: AgentSpec = serde_json::from_value(agent).unwrap();
+    let media = MediaSpec::new(trunkline_leg::Codec::Pcmu, 0, phone.local_addr().unwrap());
+    let mut start = LegStart::new(media, began);
+    start.media_timeout_ms = 0;
+    let (leg, handle) = plane.attach(plane.allocate().unwrap(), start).unwrap();
+    let mint = |prefix| Id::mint(prefix, n as u64 + 1, [n as u8; 10]);
+    let setup = CallSetup {
+        call: mint(Prefix::Call),
+        tenant: mint(Prefix::Tenant),
+        agent: mint(Prefix::Agent),
+        agent_version: 1,
+        spec: Arc::new(spec),
+        tools: Vec::new(),
+        trunk: None,
+        gateway: None,
+        direction: CallDirection::Inbound,
+        from: format!("caller-{n}"),
+        to: String::new(),
+        anchor: Anchor { wall_us: 0, call_us: 0 },
+        seed: n as u64,
+        codec: "PCMU".to_owned(),
+        sip_call_id: None,
+    };
+    let info = CallInfo {
+        id: setup.call.clone(),
+        tenant: setup.tenant.clone(),
+        agent: setup.agent.clone(),
+        agent_version: 1,
+        from: setup.from.clone(),
+        to: String::new(),
+        trunk: mint(Prefix::Trunk),
+        sip_call_id: String::new(),
+        answered_us: 0,
+        ended: false,
+        recording: None,
+        recording_state: None,
+    };
+    let entry = shared.directory.began(info, 0);
+    let share = Amounts::all(1);
+    let ticket = shared.admission.admit(&mint(Prefix::Trunk), &setup.tenant, share, began).unwrap();
+    let (id, serving, call) = (setup.call.clone(), shared.serving.load_full(), Call::new(setup.clone()));
+    let recordings = CallRecordings::new(id.clone(), setup.spec.recording.clone(), None);
+    Box::new(NewCall { id, call, setup, leg, handle, recordings, line, serving, entry, ticket, began })
+}
+
+#[test]
+fn only_calls_that_have_something_are_looked_at() {
+    let store = Arc::new(SlowStore::default());
+    let shared = shared(Arc::clone(&store) as _, Amounts::all(u32::MAX), silent_agent());
+    let plane = plane(IDLE_CALLS + 2);
+    let pool = SidePool::start(1).unwrap();
+    let (worker, thread) =
+        Worker::start(0, plane.signal(0), plane.ready(0), Arc::clone(&shared), pool.queue()).unwrap();
+    let (quiet, talking) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let long = 3_600_000;
+    let line = |n: usize| {
+        let from = format!("caller-{n}");
+        store.durable.lock().unwrap().insert(from.clone(), 0);
+        FakeLine::new(&from, &store)
+    };
+    for n in 0..IDLE_CALLS {
+        assert!(worker.order(Order::Begin(call(n, &shared, &plane, &quiet, line(n), long))));
+    }
+    let talker = call(IDLE_CALLS, &shared, &plane, &talking, line(IDLE_CALLS), long);
+    let to = talker.handle.local_addr().unwrap();
+    assert!(worker.order(Order::Begin(talker)));
+    let steps = || shared.counters.steps.load(Ordering::Relaxed);
+    until("every call to begin", || steps() > IDLE_CALLS as u64);
+
+    // 50 packets a second for one of them.
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let voice = std::thread::spawn(move || {
+        let mut packet = [0xff_u8; 172];
+        packet[..12].copy_from_slice(&[0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
+        let begun = Instant::now();
+        for seq in 0_u32.. {
+            if stopped.load(Ordering::Relaxed) {
+                return;
+            }
+            packet[2..4].copy_from_slice(&(seq as u16).to_be_bytes());
+            packet[4..8].copy_from_slice(&(seq * 160).to_be_bytes());
+            talking.send_to(&packet, to).unwrap();
+            std::thread::sleep(
+                (begun + Duration::from_millis(20) * (seq + 1)).saturating_duration_since(Instant::now()),
+            );
+        }
+    });
+    let before = steps();
+    until("the talking call to be looked at", || steps() > before + 20);
+
+    // Two seconds by media's own count, a tick of every leg in each four phases.
+    let phases = || plane.worker_stats(0).phases;
+    let (first_phase, first_step) = (phases(), steps());
+    until("two seconds", || phases() > first_phase + 400);
+    let (ticks, looks) = ((phases() - first_phase) / 4, steps() - first_step);
+    assert!(looks >= ticks / 4, "the call that talks is looked at: {looks} looks in {ticks} ticks");
+    assert!(looks <= 2 * ticks, "{IDLE_CALLS} idle calls are not: {looks} looks in {ticks} ticks");
+
+    // A call's own deadline still comes: one that hangs up on a silent caller after a second.
+    let hanging_up = line(IDLE_CALLS + 1);
+    let short = call(IDLE_CALLS + 1, &shared, &plane, &quiet, Arc::clone(&hanging_up), 1000);
+    assert!(worker.order(Order::Begin(short)));
+    until("a silent caller to be hung up on", || hanging_up.told.lock().unwrap().contains(&Told::Bye));
+    until("its record to be closed", || store.durable.lock().unwrap()[&format!("caller-{}", IDLE_CALLS + 1)] == 1);
+    until("its share to come back", || shared.admission.calls() as usize == IDLE_CALLS + 1);
+
+    stop.store(true, Ordering::Relaxed);
+    voice.join().unwrap();
+    assert!(worker.order(Order::Stop));
+    thread.join().unwrap();
+}
+
+/// A disk that says only when it is let go that it makes no file.
+#[derive(Debug, Default)]
+struct HeldDisk {
+    free: Mutex<bool>,
+    let_go: Condvar,
+}
+
+impl Disk for HeldDisk {
+    fn create(&self, _: &Path) -> io::Result<Box<dyn Track>> {
+        drop(self.let_go.wait_while(self.free.lock().unwrap(), |free| !*free).unwrap());
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+}
+
+#[test]
+fn a_recording_that_ends_has_its_call_looked_at_though_nothing_else_happens() {
+    let store = Arc::new(SlowStore::default());
+    let mut shared = shared(Arc::clone(&store) as _, Amounts::all(u32::MAX), silent_agent());
+    // Nor does a checkpoint.
+    Arc::get_mut(&mut shared).unwrap().config.checkpoint_us = 3_600_000_000;
+    let plane = plane(1);
+    let pool = SidePool::start(1).unwrap();
+    let (worker, thread) =
+        Worker::start(0, plane.signal(0), plane.ready(0), Arc::clone(&shared), pool.queue()).unwrap();
+    let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    store.durable.lock().unwrap().insert("caller-0".to_owned(), 0);
+    let mut recorded = call(0, &shared, &plane, &phone, FakeLine::new("caller-0", &store), 3_600_000);
+
+    let disk = Arc::new(HeldDisk::default());
+    let recorder = Recorder::start(RecorderConfig::default(), Arc::clone(&disk) as _).unwrap();
+    let policy = Recording { enabled: true, ..Recording::default() };
+    recorded.recordings = CallRecordings::new(recorded.id.clone(), policy, None);
+    let (tap, began) = recorded.recordings.begin_with_call(&recorder, &shared.config, 8000).unwrap().unwrap();
+    recorded.handle.tap(tap).unwrap();
+    recorded.call.handle_recording(CallTime::ZERO, began);
+    let id = recorded.id.clone();
+    assert!(worker.order(Order::Begin(recorded)));
+    let told = |kind: &str| {
+        shared.directory.timeline(&id).is_some_and(|(_, events)| events.iter().any(|event| event.kind == kind))
+    };
+    until("the call to begin", || told("recording.started"));
+    // A fifth of a second by media's own count, in which whatever the call began with is over.
+    let phases = || plane.worker_stats(0).phases;
+    let begun = phases();
+    until("the call to be quiet", || phases() > begun + 40);
+    assert!(!told("recording.ended"));
+
+    *disk.free.lock().unwrap() = true;
+    disk.let_go.notify_all();
+    until("the recording's end to be told", || told("recording.ended"));
+    let state = shared.directory.timeline(&id).unwrap().0.recording_state.unwrap();
+    assert_eq!(state.state, "stopped", "nobody ordered it, and operators see it");
+    assert!(worker.order(Order::Stop));
+    thread.join().unwrap();
+}

@@ -1,0 +1,60 @@
+//! The section `sound` of agents and trunks, as both write it.
+
+use super::file::File;
+
+/// Every key with its default.
+pub(super) fn write(file: &mut File, about: &str) {
+    file.section(about, "object.body.sound");
+    file.default(
+        "What takes the noise out of what the caller says: `lanes` (RNNoise's network, eight calls at a time), `economy` \
+         (a spectral suppressor, for slow machines), `reference` (the network one call at a time) or `off`.",
+        "denoiser",
+        "\"lanes\"",
+    );
+    file.default("Whether callers who are too quiet or too loud are brought to a level.", "agc", "false");
+    file.default("Whether the agent's own echo is told from the caller and turned down.", "echo_gate", "true");
+    file.default("Whether what lies between the caller's words is turned down.", "noise_gate", "false");
+    file.default("Whether the caller hears a soft noise between the agent's words.", "comfort_noise", "false");
+    file.default(
+        "What the recogniser gets: `cleaned`, or `raw`, which is without the agent's echo only.",
+        "feed",
+        "\"cleaned\"",
+    );
+    file.default("Confidence from which on sound is speech, 1 to 99 percent.", "speech_percent", "50");
+    let about = "For how long the caller counts as speaking after the voice was lost, 0 to 1000 ms.";
+    file.default(about, "hang_over_ms", "200");
+    file.default(
+        "Confidence from which on sound counts towards an interruption, 1 to 99 percent.",
+        "interruption_percent",
+        "35",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use trunkline_api::object::Kind;
+    use trunkline_api::sound::SoundPolicy;
+    use trunkline_api::{Id, Prefix};
+
+    use super::*;
+    use crate::commands::new::mint;
+
+    #[test]
+    fn every_key_is_shown_and_can_be_switched_on_as_it_lies() {
+        let id: Id = mint(Prefix::Agent).unwrap();
+        let mut file = File::of(Kind::Agent, "", &id, &id);
+        write(&mut file, "");
+        let text = file.text();
+        let section = text.split_once("[object.body.sound]").unwrap().1;
+        let keys: Vec<_> =
+            section.lines().filter_map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = "))).collect();
+        let policy: SoundPolicy = toml::from_str(&keys.join("\n")).unwrap();
+        let shown = serde_json::to_value(&policy).unwrap();
+        let schema = Value::from(schemars::schema_for!(SoundPolicy));
+        for key in schema["properties"].as_object().unwrap().keys() {
+            assert!(shown.get(key).is_some(), "{key}");
+        }
+        assert_eq!(policy.problems(), []);
+    }
+}
