@@ -127,8 +127,10 @@ impl ControlPlane {
         wait::until(&format!("the end of the timeline of {call}"), within, || {
             let events = self.timeline(call).ok()?;
             let has = |kind: &str| events.iter().any(|event| event["type"] == kind);
-            // A recording's file is complete a moment after its call.
-            (has("call.ended") && (has("recording.ended") || !has("recording.started"))).then_some(events)
+            let crashed = events.iter().any(|event| event["data"]["failure"] == "gateway_crashed");
+            // A recording's file is complete a moment after its call, unless nobody was left to tell.
+            let recorded = has("recording.ended") || !has("recording.started") || crashed;
+            (has("call.ended") && recorded).then_some(events)
         })
     }
 

@@ -19,17 +19,18 @@ pub(crate) struct EventMark {
     pub(crate) seq: u64,
     pub(crate) wall_us: u64,
     pub(crate) call_us: u64,
-    /// It was `call.ended`.
+    /// It was `call.ended`, or came after it, as the end of a recording does.
     pub(crate) ended: bool,
 }
 
 impl EventMark {
-    pub(crate) fn of(event: &Event) -> Self {
+    /// `event` after the last one so far.
+    pub(crate) fn of(event: &Event, before: Option<Self>) -> Self {
         Self {
             seq: event.seq,
             wall_us: event.at.wall_us,
             call_us: event.at.call_us,
-            ended: event.kind == EventType::CallEnded.name(),
+            ended: event.kind == EventType::CallEnded.name() || before.is_some_and(|before| before.ended),
         }
     }
 }
@@ -72,7 +73,7 @@ impl Journal {
         if self.closed.contains(&event.call) {
             return;
         }
-        let mark = EventMark::of(event);
+        let mark = EventMark::of(event, self.marks.get(&event.call).copied());
         if mark.ended && !self.open.contains_key(&event.call) {
             self.marks.remove(&event.call);
             return;

@@ -70,7 +70,8 @@ fn last_events(writer: &Writer, leftover: &BTreeMap<String, Entry>) -> Result<BT
         let Ok(event) = serde_json::from_slice::<Event>(body) else { return };
         let call = event.call.to_string();
         if leftover.contains_key(&call) && marks.get(&call).is_none_or(|mark| mark.seq < event.seq) {
-            marks.insert(call, EventMark::of(&event));
+            let before = marks.get(&call).copied();
+            marks.insert(call, EventMark::of(&event, before));
         }
     });
     visited.map_err(StoreError::unavailable)?;

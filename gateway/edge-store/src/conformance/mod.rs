@@ -30,6 +30,7 @@ pub const CHECKS: &[Check] = &[
     ("a checkpoint of a call that is not open is refused", stray_checkpoint),
     ("calls left open are closed as crashed with their last checkpoint, once", crashed_calls),
     ("a call whose record and event were written is not closed again", closed_before_the_crash),
+    ("a call that had ended is not ended again for what was told of it afterwards", crashed_after_its_end),
     ("streams are gap-free and survive reopening", streams_survive),
     ("an acknowledgement of what was never sent is refused", beyond_offered),
     ("numbers that were offered are not used again", numbers_go_on),
@@ -89,6 +90,22 @@ fn stray_checkpoint(open: Opener<'_>, folder: &Path) -> Result<(), String> {
     let store = open(folder).map_err(said)?;
     let stray = store.checkpoint(&open_record(3), 9);
     ensure!(matches!(stray, Err(StoreError::NotOpen { .. })), "a stray checkpoint gave {stray:?}");
+    Ok(())
+}
+
+fn crashed_after_its_end(open: Opener<'_>, folder: &Path) -> Result<(), String> {
+    {
+        let store = open(folder).map_err(said)?;
+        store.open_call(&open_record(6)).map_err(said)?;
+        store.append_event(event(6, 1, EventType::CallStarted)).map_err(said)?;
+        store.append_event(event(6, 2, EventType::CallEnded)).map_err(said)?;
+        // A recording's file is complete after its call is over.
+        store.append_event(event(6, 3, EventType::RecordingEnded)).map_err(said)?;
+    }
+    let store = open(folder).map_err(said)?;
+    ensure!(store.recover().map_err(said)?.len() == 1, "the record was not closed");
+    let events = store.pending(Stream::Events, 10).map_err(said)?.ok_or("no events")?;
+    ensure!(events.records.len() == 3, "a call that had ended was ended again: {:?}", events.records.last());
     Ok(())
 }
 
