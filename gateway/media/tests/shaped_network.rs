@@ -51,7 +51,8 @@ fn loss_and_copies_are_counted_as_the_network_made_them() {
         assert!(stats.duplicate.abs_diff(shaper.duplicated) <= 3, "seed {seed}: {stats:?} {}", shaper.duplicated);
         assert!((150..=437).contains(&stats.mos_in), "seed {seed}: {}", stats.mos_in);
         let concealed: usize = runs.iter().sum();
-        assert!(concealed as u64 <= 2 * shaper.lost + 5, "seed {seed}: {runs:?} for {} lost", shaper.lost);
+        let stalled = shaper.stalled_us / 20_000;
+        assert!(concealed as u64 <= 2 * shaper.lost + 5 + stalled, "seed {seed}: {runs:?} for {} lost", shaper.lost);
     }
 }
 
@@ -61,7 +62,8 @@ fn jitter_within_the_buffer_is_not_heard() {
     let (stats, shaper, runs) = call(weather, 400);
     assert_eq!(shaper.lost, 0);
     assert!((3_000..=25_000).contains(&stats.jitter_us), "{}", stats.jitter_us);
-    // While the buffer learns, a frame or two; a hole is never longer.
-    assert!(runs.iter().all(|run| *run <= 2), "{runs:?}");
-    assert!(runs.iter().sum::<usize>() <= 20, "{runs:?}");
+    // While the buffer learns, a frame or two; a hole is never longer, but by what this machine stood still.
+    let frames = |us: u64| us.div_ceil(20_000) as usize;
+    assert!(runs.iter().all(|run| *run <= 2 + frames(shaper.longest_stall_us)), "{runs:?} {shaper:?}");
+    assert!(runs.iter().sum::<usize>() <= 20 + frames(shaper.stalled_us), "{runs:?} {shaper:?}");
 }

@@ -40,12 +40,29 @@ pub struct Shaper {
     pub sent: u64,
     pub lost: u64,
     pub duplicated: u64,
+    /// Times in which this machine kept the relay from running: holes of its own making, the longest and all together.
+    pub longest_stall_us: u64,
+    pub stalled_us: u64,
 }
+
+/// A pause of the relay that is none: it looks at its socket every millisecond.
+const NO_STALL_US: u64 = 5_000;
 
 impl Shaper {
     pub fn new(weather: Weather) -> Self {
         let random = weather.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Self { weather, random, losing: false, waiting: Vec::new(), latest_us: 0, sent: 0, lost: 0, duplicated: 0 }
+        Self {
+            weather,
+            random,
+            losing: false,
+            waiting: Vec::new(),
+            latest_us: 0,
+            sent: 0,
+            lost: 0,
+            duplicated: 0,
+            longest_stall_us: 0,
+            stalled_us: 0,
+        }
     }
 
     /// Uniform in 0..1.
@@ -110,10 +127,15 @@ impl Relay {
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
             let (mut shaper, began) = (Shaper::new(weather), Instant::now());
-            let mut buffer = [0; 2000];
+            let (mut buffer, mut last_us) = ([0; 2000], 0);
             while !stopped.load(Ordering::Acquire) || !shaper.is_empty() {
                 let received = socket.recv_from(&mut buffer);
                 let now_us = began.elapsed().as_micros() as u64;
+                let pause_us = now_us - std::mem::replace(&mut last_us, now_us);
+                if pause_us > NO_STALL_US {
+                    shaper.longest_stall_us = shaper.longest_stall_us.max(pause_us);
+                    shaper.stalled_us += pause_us;
+                }
                 match received {
                     Ok((length, source)) if source == phone => shaper.send(now_us, &buffer[..length]),
                     Ok((length, _)) => drop(socket.send_to(&buffer[..length], phone)),
