@@ -32,6 +32,7 @@ mod media_hears_nobody_but_its_caller;
 mod media_recordings_follow_orders;
 mod media_recordings_play_after_a_crash;
 mod media_rides_out_bad_weather;
+mod media_rings_before_it_answers;
 mod media_speaks_wide_and_encrypted_codecs;
 mod media_survives_malformed_packets;
 mod packaging_debs_are_in_order;

@@ -26,6 +26,8 @@ pub struct Line {
     pub ssrc: u32,
     /// Of our next packet.
     pub sequence: u16,
+    /// Provisional responses before the answer, in order.
+    pub provisional: Vec<u16>,
     began: Instant,
     next: Instant,
 }
@@ -46,7 +48,9 @@ impl Line {
         };
         let (began, remote) = (Instant::now(), gateway);
         let dialog = Dialog::new(0, config);
-        let mut line = Self { sip, gateway, dialog, rtp, remote, ssrc: seed as u32, sequence: 1, began, next: began };
+        let (sequence, provisional) = (1, Vec::new());
+        let mut line =
+            Self { sip, gateway, dialog, rtp, remote, ssrc: seed as u32, sequence, provisional, began, next: began };
         let news = line.await_news("an answer", |news| !matches!(news, News::Provisional(_)))?;
         let News::Accepted(Some(media)) = news else { bail!("the call was not answered: {news:?}") };
         line.remote = media.remote;
@@ -98,6 +102,9 @@ impl Line {
             Ok(()) => {
                 let mut found = None;
                 while let Some(news) = self.dialog.poll_news() {
+                    if let News::Provisional(status) = news {
+                        self.provisional.push(status);
+                    }
                     found = found.or(Some(news).filter(&wanted));
                 }
                 found.map(Ok)

@@ -142,12 +142,51 @@ pub struct TrunkBody {
     /// Addresses its RTP may come from when `source` is `acl`; its `peers` when empty.
     #[serde(default)]
     pub media_peers: Vec<String>,
+    /// How its calls ring before they are answered.
+    #[serde(default, skip_serializing_if = "Ringing::is_off")]
+    pub ringing: Ringing,
     /// Most calls at once; 0 means no limit of its own.
     #[serde(default)]
     pub max_calls: u32,
     /// What is done to the sound of its calls, where their agent does not say.
     #[serde(default, skip_serializing_if = "SoundPolicy::is_empty")]
     pub sound: SoundPolicy,
+}
+
+/// How a call rings before it is answered.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(default)]
+pub struct Ringing {
+    /// For how long, 0 to 20 000 ms; 0 answers at once.
+    pub ms: u32,
+    /// Whether sound begins meanwhile: the caller is told 183 with a description and hears a ring-back tone (425 Hz, one
+    /// second of five, ITU-T E.180), for networks that play none of their own. Otherwise it is told 180.
+    pub early_media: bool,
+}
+
+impl Ringing {
+    /// The longest, in milliseconds.
+    pub const MAX_MS: u32 = 20_000;
+
+    /// Whether calls are answered at once.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.ms == 0 && !self.early_media
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub const fn problem(&self) -> Option<(&'static str, &'static str)> {
+        match (self.ms, self.early_media) {
+            (Self::MAX_MS.., _) if self.ms > Self::MAX_MS => Some(("/ringing/ms", "expected 0 to 20000 ms")),
+            (0, true) => {
+                Some(("/ringing/early_media", "expected with `ms` above 0 only: the call is answered at once"))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Whether a trunk's sound is encrypted: SRTP with keys in the SDP (RFC 4568).

@@ -97,7 +97,7 @@ impl Resource for TrunkBody {
             let message = format!("expected one of {}", CODECS.join(", "));
             expect(&mut faults, is_codec(codec), &format!("/codecs/{index}"), &message);
         }
-        for (pointer, message) in self.sound.problems() {
+        for (pointer, message) in self.ringing.problem().into_iter().chain(self.sound.problems()) {
             expect(&mut faults, false, pointer, message);
         }
         faults.truncate(20);

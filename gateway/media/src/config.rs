@@ -152,6 +152,8 @@ pub struct LegStart {
     pub hold_timeout_ms: u32,
     /// What to send between utterances.
     pub idle: Idle,
+    /// For how many milliseconds the far end hears a ring-back tone where nothing is said (ITU-T E.180); 0 never.
+    pub ringback_ms: u32,
     /// What is done to the sound.
     pub sound: LegSound,
     /// Capacities of the rings to the agent.
@@ -172,6 +174,7 @@ impl LegStart {
             media_timeout_ms: 30_000,
             hold_timeout_ms: 3_600_000,
             idle: Idle::default(),
+            ringback_ms: 0,
             sound: LegSound::default(),
             rings,
         }

@@ -22,6 +22,7 @@ use crate::tapping::Taps;
 mod down;
 mod drift;
 mod order;
+mod ringback;
 mod rtcp;
 mod shared;
 mod up;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use trunkline_api::cidr::Cidr;
-use trunkline_api::object::{Body, CODECS, MediaSource, Object, SrtpPolicy, is_codec};
+use trunkline_api::object::{Body, CODECS, MediaSource, Object, Ringing, SrtpPolicy, is_codec};
 use trunkline_api::{Id, SoundPolicy};
 
 use crate::pattern::Pattern;
@@ -37,6 +37,8 @@ pub struct Trunk {
     pub source: MediaSource,
     /// Where its RTP may come from when `source` is [`MediaSource::Acl`].
     pub media_peers: Vec<Cidr>,
+    /// How its calls ring before they are answered.
+    pub ringing: Ringing,
     /// Most calls at once; 0 means no limit.
     pub max_calls: u32,
     /// What is done to the sound of its calls, where their agent does not say.
@@ -187,7 +189,7 @@ impl Table {
                             .to_owned(),
                     );
                 }
-                if let Some((pointer, message)) = body.sound.problems().first() {
+                if let Some((pointer, message)) = body.ringing.problem().as_ref().or(body.sound.problems().first()) {
                     return Err(format!("{}: {message}", pointer.trim_start_matches('/').replace('/', ".")));
                 }
                 if !body.codecs.iter().any(|name| is_codec(name)) {
@@ -202,6 +204,7 @@ impl Table {
                     codecs: body.codecs,
                     srtp: body.srtp,
                     source: body.source,
+                    ringing: body.ringing,
                     max_calls: body.max_calls,
                     sound: body.sound,
                 };

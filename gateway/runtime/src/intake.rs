@@ -11,13 +11,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use trunkline_api::object::MediaSource;
+use trunkline_api::object::{MediaSource, Ringing as RingingPolicy};
 use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, EndReason};
 use trunkline_api::{Failure, Id, Prefix};
 use trunkline_call::{Call, CallSetup, RecordingFact};
-use trunkline_edge_store::{Completion, StoreError, Write};
-use trunkline_leg::{Anchor, CallTime, EndCause, RingSizes, TapEnd};
-use trunkline_media::{AddressRange, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy};
+use trunkline_edge_store::{Completion, Write};
+use trunkline_leg::{AgentEnd, Anchor, CallTime, EndCause, RingSizes, TapEnd};
+use trunkline_media::{AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy};
 use trunkline_route::{Load, Request, Source, Target, Trunk, decide};
 use trunkline_sdp::Session;
 use trunkline_sip::{ByeReason, CallKey, Refusal, Reoffer, SipEvent, SipEvents};
@@ -32,6 +32,7 @@ use crate::offer::Settled;
 use crate::openings::{Fate, Openings};
 use crate::recording::CallRecordings;
 use crate::refusal::{self, media_failure};
+use crate::ringing::Ringing;
 use crate::serving::{ServedAgent, Serving};
 use crate::shared::{Shared, random};
 use crate::sound::leg_sound;
@@ -50,6 +51,10 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// How long the end of the process waits for records of calls that were never answered.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
 
+mod unanswered;
+
+use unanswered::Unanswered;
+
 struct Dialog {
     call: Id,
     worker: usize,
@@ -65,6 +70,7 @@ struct Opening {
     agent: ServedAgent,
     target: Target,
     settled: Settled,
+    ringing: RingingPolicy,
     source: SourcePolicy,
     sound: LegSound,
     record: CallRecord,
@@ -75,14 +81,14 @@ struct Opening {
     written: Completion,
 }
 
-/// The record of a call that never had a conversation, on its way out of the journal.
-struct Unanswered {
-    record: CallRecord,
-    /// `None` while the store has no room for it.
-    written: Option<Completion>,
-    /// The call counts until then.
-    _ticket: Ticket,
+/// A call that rings, and its leg when that is up already.
+struct Rung {
+    opening: Opening,
+    early: Option<Leg>,
 }
+
+/// Both ends of a leg.
+type Leg = (AgentEnd, LegHandle);
 
 /// Takes calls.
 pub(crate) struct Intake {
@@ -92,6 +98,7 @@ pub(crate) struct Intake {
     draining: Arc<AtomicBool>,
     doorway: Arc<Doorway>,
     openings: Openings<Opening>,
+    ringing: Ringing<Rung>,
     unanswered: Vec<Unanswered>,
     /// Looked up by key only.
     dialogs: HashMap<CallKey, Dialog>,
@@ -109,9 +116,9 @@ impl Wake for Unpark {
 impl Intake {
     /// An intake without calls.
     pub(crate) fn new(shared: Arc<Shared>, plane: MediaPlane, workers: Vec<Worker>, draining: Arc<AtomicBool>) -> Self {
-        let (openings, unanswered, dialogs) = (Openings::default(), Vec::new(), HashMap::new());
-        let doorway = Arc::default();
-        Self { shared, plane, workers, draining, doorway, openings, unanswered, dialogs }
+        let (openings, ringing) = (Openings::default(), Ringing::default());
+        let (doorway, unanswered, dialogs) = (Arc::default(), Vec::new(), HashMap::new());
+        Self { shared, plane, workers, draining, doorway, openings, ringing, unanswered, dialogs }
     }
 
     /// Where calls that come over streams are handed in.
@@ -135,7 +142,7 @@ impl Intake {
             for invite in std::iter::from_fn(|| self.doorway.next()).take(STREAMS_A_ROUND).collect::<Vec<_>>() {
                 self.invite(invite);
             }
-            let patience = self.settle(&waker);
+            let patience = self.settle(Instant::now(), &waker);
             pulse.end();
             if idle && !self.doorway.has_waiting() {
                 std::thread::park_timeout(patience);
@@ -170,39 +177,40 @@ impl Intake {
         }
     }
 
-    /// Carries out whatever the disk has spoken about; says how long it may be until something is to be done unasked.
-    pub(crate) fn settle(&mut self, waker: &Waker) -> Duration {
+    /// Carries out whatever the disk has spoken about, and answers calls that have rung for long enough; says how long it
+    /// may be until something is to be done unasked.
+    pub(crate) fn settle(&mut self, now: Instant, waker: &Waker) -> Duration {
         let written: Vec<_> =
             self.openings.iter().filter_map(|(key, opening)| Some((key, opening.written.poll_with(waker)?))).collect();
         for (key, outcome) in written {
             match self.openings.written(key, outcome.is_ok()) {
-                Some(Fate::Answer(opening)) => self.answer(opening),
+                Some(Fate::Answer(opening)) => self.ring(now, key, opening),
                 Some(Fate::Refuse(opening)) => {
                     tracing::error!(error = ?outcome.err(), "a call cannot be journalled");
                     self.refuse(&opening.invite, Failure::StoreUnavailable);
                 }
                 Some(Fate::Close(opening, cause)) => {
                     tracing::info!(call = %opening.record.call, ?cause, "the caller was gone before the answer");
-                    let end = match cause {
-                        EndCause::Failed | EndCause::Local => (EndReason::Failed, Some(Failure::Internal)),
-                        _ => (EndReason::CallerHungUp, None),
-                    };
-                    self.close_unanswered(opening.record, opening.ticket, end);
+                    self.close_unanswered(opening.record, opening.ticket, unanswered_end(cause));
                 }
                 Some(Fate::Forget(_)) | None => {}
             }
         }
+        for rung in self.ringing.take_due(now) {
+            self.answer(rung);
+        }
         self.unanswered.retain_mut(|left| !left.is_done(&self.shared, waker));
-        if self.unanswered.iter().any(|left| left.written.is_none()) { AGAIN } else { IDLE }
+        let patience = if self.unanswered.iter().any(Unanswered::waits_for_room) { AGAIN } else { IDLE };
+        self.ringing.patience(now).map_or(patience, |due| patience.min(due))
     }
 
     /// Nobody will ask for anything any more: records that are on their way are seen to their end, for a while.
     fn finish(&mut self, waker: &Waker) {
-        let keys: Vec<CallKey> = self.openings.iter().map(|(key, _)| key).collect();
+        let keys: Vec<CallKey> = self.openings.iter().map(|(key, _)| key).chain(self.ringing.keys()).collect();
         keys.into_iter().for_each(|key| self.ended(key, EndCause::Local));
         let until = Instant::now() + LAST_RECORDS;
         while Instant::now() < until {
-            let patience = self.settle(waker);
+            let patience = self.settle(Instant::now(), waker);
             if self.openings.is_empty() && self.unanswered.is_empty() {
                 return;
             }
@@ -256,6 +264,8 @@ impl Intake {
 
         self.plane.check_room().map_err(|error| media_failure(&error))?;
         let settled = invite.offer.settle(trunk, &self.plane, shared, wall_us)?;
+        // A stream is connected already.
+        let ringing = if settled.session.is_some() { trunk.ringing } else { RingingPolicy::default() };
         let call = Id::mint(Prefix::Call, wall_us / 1000, random()?);
         let key = serving.recording_key(&target.tenant).cloned();
         let mut recordings = CallRecordings::new(call.clone(), agent.spec.recording.clone(), key);
@@ -272,7 +282,7 @@ impl Intake {
             direction: CallDirection::Inbound,
             from: invite.from_user.clone(),
             to: invite.to_user.clone(),
-            answered_us: wall_us,
+            answered_us: wall_us + u64::from(ringing.ms) * 1000,
             ended_us: None,
             end: None,
             failure: None,
@@ -294,6 +304,7 @@ impl Intake {
             agent,
             target,
             settled,
+            ringing,
             source,
             sound,
             record,
@@ -305,50 +316,82 @@ impl Intake {
         })
     }
 
-    /// The record is durable: media, the 200 OK, and the agent.
-    fn answer(&mut self, opening: Opening) {
-        let Opening {
-            invite,
-            began,
-            wall_us,
-            serving,
-            agent,
-            target,
-            settled,
-            source,
-            sound,
-            record,
-            recordings,
-            recording,
-            ticket,
-            ..
-        } = opening;
-        let Settled { link, media, answer, session } = settled;
-        if link.as_ref().is_some_and(Link::is_over) {
-            tracing::info!(call = %record.call, "the caller was gone before the answer");
-            return self.close_unanswered(record, ticket, (EndReason::CallerHungUp, None));
+    /// The record is durable: the call is answered, or rings first.
+    fn ring(&mut self, now: Instant, key: CallKey, mut opening: Opening) {
+        if opening.ringing.ms == 0 {
+            return self.answer(Rung { opening, early: None });
         }
-        let codec = media.codec;
-        let suite = media.srtp.as_ref().map(|srtp| srtp.suite.name());
-        let mut start = LegStart::new(media, began);
-        let (tap, recording_began) = recording.unzip();
-        if session.is_some() {
-            start.source = source;
+        let (mut early, mut described) = (None, None);
+        if opening.ringing.early_media {
+            match self.attach(&mut opening, None) {
+                Ok(leg) => early = Some(leg),
+                Err(failure) => return self.fail(opening, failure),
+            }
+            described = Some(opening.settled.answer.clone());
         }
-        start.signalling_ip = Some(invite.source);
+        if let Err(error) = opening.invite.line.ring(described) {
+            return self.gone(opening, &error);
+        }
+        let due = now + Duration::from_millis(opening.ringing.ms.into());
+        self.ringing.begin(key, due, Rung { opening, early });
+    }
+
+    /// Media of an opening, with what it is recorded by.
+    fn attach(&self, opening: &mut Opening, tap: Option<TapEnd>) -> Result<Leg, Failure> {
+        let settled = &mut opening.settled;
+        let rate = settled.media.codec.sample_rate();
+        let mut start = LegStart::new(settled.media.clone(), opening.began);
+        if settled.session.is_some() {
+            start.source = opening.source.clone();
+        }
+        start.signalling_ip = Some(opening.invite.source);
         start.tap = tap;
         start.media_timeout_ms = self.shared.config.media_timeout_ms;
-        start.sound = sound;
-        start.rings = RingSizes { up: UP_FRAMES, down: DOWN_FRAMES, rate: codec.sample_rate(), ..RingSizes::default() };
-        let attached = link.ok_or(MediaError::Ended).and_then(|link| self.plane.attach(link, start));
+        start.ringback_ms = if opening.ringing.early_media { opening.ringing.ms } else { 0 };
+        start.sound = opening.sound.clone();
+        start.rings = RingSizes { up: UP_FRAMES, down: DOWN_FRAMES, rate, ..RingSizes::default() };
+        let attached = settled.link.take().ok_or(MediaError::Ended).and_then(|link| self.plane.attach(link, start));
+        attached.map_err(|error| media_failure(&error))
+    }
+
+    /// An opening that media cannot serve.
+    fn fail(&mut self, opening: Opening, failure: Failure) {
+        self.refuse(&opening.invite, failure);
+        self.close_unanswered(opening.record, opening.ticket, (EndReason::Failed, Some(failure)));
+    }
+
+    /// An opening whose caller is gone.
+    fn gone(&mut self, opening: Opening, why: &dyn std::fmt::Display) {
+        tracing::info!(call = %opening.record.call, %why, "the caller was gone before the answer");
+        self.close_unanswered(opening.record, opening.ticket, (EndReason::CallerHungUp, None));
+    }
+
+    /// The call has rung for long enough: media, the 200 OK, and the agent.
+    fn answer(&mut self, Rung { mut opening, early }: Rung) {
+        if early.is_none() && opening.settled.link.as_ref().is_some_and(Link::is_over) {
+            return self.gone(opening, &"its stream is over");
+        }
+        let (tap, recording_began) = opening.recording.take().unzip();
+        let attached = match early {
+            // What was said while it rang was said to nobody, and is not recorded.
+            Some((mut leg, handle)) => {
+                while leg.up.pop().is_ok() {}
+                tap.map_or(Ok(()), |tap| handle.tap(tap)).map(|()| (leg, handle)).map_err(|error| media_failure(&error))
+            }
+            None => self.attach(&mut opening, tap),
+        };
         let (leg, handle) = match attached {
             Ok(attached) => attached,
-            Err(error) => {
-                let failure = media_failure(&error);
-                self.refuse(&invite, failure);
-                return self.close_unanswered(record, ticket, (EndReason::Failed, Some(failure)));
-            }
+            Err(failure) => return self.fail(opening, failure),
         };
+        let answer = std::mem::take(&mut opening.settled.answer);
+        if let Err(error) = opening.invite.line.accept(answer) {
+            return self.gone(opening, &error);
+        }
+        let Opening { invite, began, wall_us, serving, agent, target, settled, record, recordings, ticket, .. } =
+            opening;
+        let (codec, session) = (settled.media.codec, settled.session);
+        let suite = settled.media.srtp.as_ref().map(|srtp| srtp.suite.name());
         let call = record.call.clone();
         let setup = CallSetup {
             call: call.clone(),
@@ -372,11 +415,6 @@ impl Intake {
         if let Some(began) = recording_began {
             machine.handle_recording(CallTime::ZERO, began);
         }
-        if let Err(error) = invite.line.accept(answer) {
-            tracing::info!(%call, %error, "the caller was gone before the answer");
-            drop(handle);
-            return self.close_unanswered(record, ticket, (EndReason::CallerHungUp, None));
-        }
         let worker = handle.worker();
         let info = CallInfo {
             id: call.clone(),
@@ -387,7 +425,7 @@ impl Intake {
             to: invite.to_user.clone(),
             trunk: target.trunk,
             sip_call_id: invite.call_id.clone(),
-            answered_us: wall_us,
+            answered_us: record.answered_us,
             ended: false,
             recording: record.recording.clone(),
             recording_state: recordings.now(),
@@ -427,9 +465,7 @@ impl Intake {
         // Nothing was heard, so there is no file.
         record.recording = None;
         (record.end, record.failure) = (Some(end.0), end.1);
-        let mut left = Unanswered { record, written: None, _ticket: ticket };
-        left.submit(&self.shared);
-        self.unanswered.push(left);
+        self.unanswered.push(Unanswered::begin(record, ticket, &self.shared));
     }
 
     fn reoffer(&mut self, reoffer: Reoffer) {
@@ -452,9 +488,21 @@ impl Intake {
         if let Some(opening) = self.openings.give_up(key, cause) {
             // Its ports are free at once, its record must be durable before it can be closed.
             opening.settled.link = None;
+        } else if let Some(Rung { opening, early }) = self.ringing.give_up(key) {
+            drop(early);
+            tracing::info!(call = %opening.record.call, ?cause, "the caller was gone before the answer");
+            self.close_unanswered(opening.record, opening.ticket, unanswered_end(cause));
         } else if let Some(dialog) = self.dialogs.remove(&key) {
             self.workers[dialog.worker].order(Order::DialogEnded(dialog.call, cause));
         }
+    }
+}
+
+/// How a call ended that was never answered.
+const fn unanswered_end(cause: EndCause) -> (EndReason, Option<Failure>) {
+    match cause {
+        EndCause::Failed | EndCause::Local => (EndReason::Failed, Some(Failure::Internal)),
+        _ => (EndReason::CallerHungUp, None),
     }
 }
 
@@ -467,30 +515,6 @@ fn sources(trunk: &Trunk) -> SourcePolicy {
             let ranges = trunk.media_peers.iter().filter_map(|range| AddressRange::new(range.network(), range.bits()));
             SourcePolicy::Acl(ranges.collect())
         }
-    }
-}
-
-impl Unanswered {
-    fn submit(&mut self, shared: &Shared) {
-        self.written = shared.store.submit(Write::CloseCall(Box::new(self.record.clone()))).ok();
-    }
-
-    /// Whether the record is out of the journal; what the store refused is offered again until it is.
-    fn is_done(&mut self, shared: &Shared, waker: &Waker) -> bool {
-        match self.written.as_ref().map(|written| written.poll_with(waker)) {
-            Some(Some(Ok(()) | Err(StoreError::AlreadyClosed { .. }))) => return true,
-            Some(None) => {}
-            Some(Some(Err(error))) => {
-                tracing::warn!(%error, "the record of a call that was not answered stays in the journal for now");
-                self.written = None;
-            }
-            None => {
-                self.submit(shared);
-                // Polled once, so that the outcome wakes this thread.
-                let _ = self.written.as_ref().map(|written| written.poll_with(waker));
-            }
-        }
-        false
     }
 }
 

@@ -25,6 +25,7 @@ mod redacting;
 mod refusal;
 #[cfg(test)]
 mod rig;
+mod ringing;
 mod serving;
 mod session;
 mod shared;

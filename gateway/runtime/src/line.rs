@@ -9,6 +9,9 @@ use crate::offer::Offer;
 
 /// Commands on a call's dialog; none of them blocks.
 pub(crate) trait Line: Send + Sync {
+    /// Tells the caller that the call rings: 180, or 183 with a description when sound begins already.
+    fn ring(&self, sdp: Option<String>) -> Result<(), CommandError>;
+
     /// Answers with 200 and a description.
     fn accept(&self, sdp: String) -> Result<(), CommandError>;
 
@@ -20,6 +23,10 @@ pub(crate) trait Line: Send + Sync {
 }
 
 impl Line for CallHandle {
+    fn ring(&self, sdp: Option<String>) -> Result<(), CommandError> {
+        self.ring(sdp)
+    }
+
     fn accept(&self, sdp: String) -> Result<(), CommandError> {
         self.accept(sdp)
     }

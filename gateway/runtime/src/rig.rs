@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use trunkline_api::object::{Kind, Object, Revision};
@@ -143,6 +144,8 @@ impl EdgeStore for SlowStore {
 /// What a line was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Told {
+    /// 180, or 183 when it has a description.
+    Ring { described: bool },
     /// 200.
     Accept,
     /// A refusal of this status and reason.
@@ -178,6 +181,10 @@ impl FakeLine {
 }
 
 impl Line for FakeLine {
+    fn ring(&self, sdp: Option<String>) -> Result<(), CommandError> {
+        self.tell(Told::Ring { described: sdp.is_some() })
+    }
+
     fn accept(&self, _: String) -> Result<(), CommandError> {
         assert!(self.store.durable.lock().unwrap().contains_key(&self.from), "answered before the record is durable");
         self.tell(Told::Accept)
@@ -189,6 +196,16 @@ impl Line for FakeLine {
 
     fn bye(&self, _: &ByeReason) -> Result<(), CommandError> {
         self.tell(Told::Bye)
+    }
+}
+
+/// Waits for a condition, for half a minute.
+pub(crate) fn until(what: &str, mut met: impl FnMut() -> bool) {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
+    while !met() {
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 
@@ -219,6 +236,11 @@ pub(crate) fn plane(legs: usize) -> MediaPlane {
 
 /// What a runtime shares: one trunk on loopback whose calls `agent` answers.
 pub(crate) fn shared(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: Value) -> Arc<Shared> {
+    shared_over(store, capacity, agent, json!({ "name": "rig", "peers": ["127.0.0.1"], "codecs": ["PCMU"] }))
+}
+
+/// The same over another trunk.
+pub(crate) fn shared_over(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: Value, trunk: Value) -> Arc<Shared> {
     let tenant = Id::mint(Prefix::Tenant, 1, [1; 10]);
     let object = |kind, prefix, body| Object {
         kind,
@@ -231,7 +253,7 @@ pub(crate) fn shared(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: Value)
     let route = json!({ "name": "all", "order": 0, "called": "*", "agent": Id::mint(Prefix::Agent, 1, [1; 10]) });
     let objects = [
         object(Kind::Tenant, Prefix::Tenant, json!({ "name": "rig" })),
-        object(Kind::Trunk, Prefix::Trunk, json!({ "name": "rig", "peers": ["127.0.0.1"], "codecs": ["PCMU"] })),
+        object(Kind::Trunk, Prefix::Trunk, trunk),
         object(Kind::Agent, Prefix::Agent, agent),
         object(Kind::Route, Prefix::Route, route),
     ];

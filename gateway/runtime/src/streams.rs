@@ -83,6 +83,10 @@ impl Doorway {
 struct NoSignalling;
 
 impl Line for NoSignalling {
+    fn ring(&self, _: Option<String>) -> Result<(), CommandError> {
+        Ok(())
+    }
+
     fn accept(&self, _: String) -> Result<(), CommandError> {
         Ok(())
     }

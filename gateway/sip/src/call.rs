@@ -134,18 +134,19 @@ impl CallHandle {
         self.call.key
     }
 
-    /// Sends 180 Ringing.
+    /// Sends 180 Ringing, or with a description 183 Session Progress: the answer to the INVITE's offer, which is also
+    /// what [`CallHandle::accept`] must be given, for sound that begins before the call is answered (RFC 3960).
     ///
     /// # Errors
     /// When the call was answered or is over.
-    pub fn ring(&self) -> Result<(), CommandError> {
+    pub fn ring(&self, sdp: Option<String>) -> Result<(), CommandError> {
         let dialog = self.call.dialog();
         match dialog.phase {
             crate::dialog::Phase::Ringing => {}
             crate::dialog::Phase::Answered | crate::dialog::Phase::Confirmed => return Err(CommandError::Answered),
             crate::dialog::Phase::Ended => return Err(CommandError::Over),
         }
-        self.call.respond(&self.shared, 180, Vec::new(), None);
+        self.call.respond(&self.shared, if sdp.is_some() { 183 } else { 180 }, Vec::new(), sdp);
         drop(dialog);
         Ok(())
     }

@@ -28,7 +28,7 @@ fn a_call_is_answered_acknowledged_and_hung_up_by_the_peer() {
     assert_eq!(invite.offer.as_deref(), Some(OFFER));
     assert_eq!(invite.headers, [("X-Account".to_owned(), "7".to_owned())]);
     assert_eq!(&*invite.trunk.0, "trk_test");
-    invite.handle.ring().unwrap();
+    invite.handle.ring(None).unwrap();
     let ringing = peer.expect("SIP/2.0 180");
     invite.handle.accept("v=0\r\n".to_owned()).unwrap();
     assert_eq!(invite.handle.accept(String::new()), Err(CommandError::Answered));

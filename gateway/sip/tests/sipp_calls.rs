@@ -40,7 +40,7 @@ fn cancelled_calls_get_487() {
         while cancelled < 20 {
             match events.blocking_recv() {
                 Some(trunkline_sip::SipEvent::Invite(invite)) => {
-                    invite.handle.ring().unwrap();
+                    invite.handle.ring(None).unwrap();
                     kept.push(invite);
                 }
                 Some(trunkline_sip::SipEvent::Cancelled { .. }) => cancelled += 1,

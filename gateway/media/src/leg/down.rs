@@ -5,6 +5,7 @@ use trunkline_dsp::codec::Encoder;
 use trunkline_dsp::comfort_noise::{ComfortNoise, ComfortNoiseDecoder};
 use trunkline_leg::{CallTime, Direction, FAR_BUFFER_US};
 
+use super::ringback::Ringback;
 use super::{Ledger, MAX_PACKET, PENDING, Seed, TICK_MS, TICK_SAMPLES};
 use crate::codec::LegEncoder;
 use crate::conference::ConferenceSeat;
@@ -31,6 +32,7 @@ pub(super) struct Down {
     playback: Playback,
     pub(super) comfort_noise: bool,
     comfort: ComfortNoiseDecoder,
+    ringback: Ringback,
     /// The frame of this tick, and whether it is to be sent.
     frame: [i16; TICK_SAMPLES],
     framed: Option<Played>,
@@ -75,6 +77,7 @@ impl Down {
             playback,
             comfort_noise: start.sound.comfort_noise,
             comfort,
+            ringback: Ringback::new(start.ringback_ms),
             frame: [0; TICK_SAMPLES],
             framed: None,
             beeps: false,
@@ -167,7 +170,10 @@ impl Down {
         }
         let frame = &mut self.frame[..samples];
         self.playback.set_delay_us(far_delay_us(ledger));
-        let played = self.playback.next_frame(ledger.moment.call, ledger.moment.due, &mut ledger.facts, frame);
+        let mut played = self.playback.next_frame(ledger.moment.call, ledger.moment.due, &mut ledger.facts, frame);
+        if self.ringback.fill(played, frame) {
+            played = Played::Speech { starts: false };
+        }
         if played == Played::Silence && self.comfort_noise && self.idle == Idle::Silence {
             self.comfort.fill(frame);
         }

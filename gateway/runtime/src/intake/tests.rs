@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::capacity::Amounts;
-use crate::rig::{FakeLine, SlowStore, Told, invite, plane, shared, silent_agent};
+use crate::rig::{FakeLine, SlowStore, Told, invite, plane, shared_over, silent_agent, until};
 
 /// Calls the gateway takes in these tests.
 const MOST: u32 = 6;
@@ -16,6 +18,7 @@ struct Rig {
     store: Arc<SlowStore>,
     shared: Arc<Shared>,
     orders: Receiver<Order>,
+    now: Instant,
     lines: Vec<Arc<FakeLine>>,
     /// Conversations that began, by who calls.
     begun: BTreeMap<String, Box<NewCall>>,
@@ -25,11 +28,25 @@ struct Rig {
 
 impl Rig {
     fn new(plane: &MediaPlane, capacity: Amounts) -> Self {
+        Self::over(plane, capacity, json!({ "name": "rig", "peers": ["127.0.0.1"], "codecs": ["PCMU"] }))
+    }
+
+    /// With this trunk.
+    fn over(plane: &MediaPlane, capacity: Amounts, trunk: Value) -> Self {
         let store = Arc::new(SlowStore::default());
-        let shared = shared(Arc::clone(&store) as _, capacity, silent_agent());
+        let shared = shared_over(Arc::clone(&store) as _, capacity, silent_agent(), trunk);
         let (worker, orders) = Worker::new(plane.signal(0));
         let intake = Intake::new(Arc::clone(&shared), plane.clone(), vec![worker], Arc::default());
-        Self { intake, store, shared, orders, lines: Vec::new(), begun: BTreeMap::new(), answered: Vec::new() }
+        Self {
+            intake,
+            store,
+            shared,
+            orders,
+            now: Instant::now(),
+            lines: Vec::new(),
+            begun: BTreeMap::new(),
+            answered: Vec::new(),
+        }
     }
 
     fn call(&mut self) -> usize {
@@ -41,7 +58,7 @@ impl Rig {
     }
 
     fn settle(&mut self) -> Duration {
-        let patience = self.intake.settle(Waker::noop());
+        let patience = self.intake.settle(self.now, Waker::noop());
         for order in self.orders.try_iter() {
             if let Order::Begin(new) = order {
                 self.answered.push(new.setup.from.clone());
@@ -116,6 +133,39 @@ fn a_caller_who_gives_up_before_the_record_is_durable_is_not_answered_and_leaves
     }
     assert!(rig.begun.is_empty());
     assert_eq!(rig.shared.admission.calls(), 0);
+}
+
+#[test]
+fn a_call_rings_for_as_long_as_its_trunk_says_and_whoever_gives_up_meanwhile_leaves_nothing() {
+    let plane = plane(16);
+    for early_media in [false, true] {
+        let ringing = json!({ "ms": 2000, "early_media": early_media });
+        let trunk = json!({ "name": "rig", "peers": ["127.0.0.1"], "codecs": ["PCMU"], "ringing": ringing });
+        let mut rig = Rig::over(&plane, room(MOST), trunk);
+        let (patient, hasty) = (rig.call(), rig.call());
+        assert_eq!(rig.settle(), IDLE);
+        assert_eq!(rig.told(patient), [], "nothing before the record is durable");
+        for key in [patient, hasty] {
+            rig.store.write(&name(key), true);
+        }
+        assert_eq!(rig.settle(), IDLE, "never longer");
+        let rings = Told::Ring { described: early_media };
+        assert_eq!(rig.told(patient), [rings.clone()]);
+        assert_eq!(plane.legs(), if early_media { 2 } else { 0 });
+        rig.now += Duration::from_millis(1500);
+        assert_eq!(rig.settle(), Duration::from_millis(500));
+        rig.gives_up(hasty);
+        rig.settle();
+        assert_eq!((rig.told(hasty), rig.closed(hasty)), (vec![rings.clone()], Some(1)));
+        assert_eq!(rig.shared.admission.calls(), 1);
+        rig.now += Duration::from_millis(500);
+        assert_eq!(rig.settle(), IDLE);
+        assert_eq!(rig.told(patient), [rings, Told::Accept]);
+        assert_eq!(rig.answered, [name(patient)], "and its agent has begun");
+        assert_eq!(rig.closed(patient), Some(0));
+        rig.begun.clear();
+        until("the legs to go", || plane.legs() == 0);
+    }
 }
 
 #[test]

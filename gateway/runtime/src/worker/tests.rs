@@ -18,20 +18,10 @@ use super::*;
 use crate::capacity::Amounts;
 use crate::directory::CallInfo;
 use crate::recording::CallRecordings;
-use crate::rig::{FakeLine, SlowStore, Told, plane, shared, silent_agent};
+use crate::rig::{FakeLine, SlowStore, Told, plane, shared, silent_agent, until};
 use crate::session::pool::SidePool;
 
 const IDLE_CALLS: usize = 100;
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Waits for a condition.
-fn until(what: &str, mut met: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !met() {
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-}
 
 /// A call of caller `n` whose sound goes to `phone`.
 fn call(

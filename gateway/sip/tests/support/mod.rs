@@ -50,7 +50,7 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
         while let Some(event) = events.blocking_recv() {
             let counter = match event {
                 SipEvent::Invite(invite) => {
-                    let _ = invite.handle.ring();
+                    let _ = invite.handle.ring(None);
                     match invite.offer.as_deref().map(|text| answer(text, &local_media())) {
                         Some(Ok(made)) => drop(invite.handle.accept(made.sdp)),
                         Some(Err(error)) => drop(invite.handle.reject(&Refusal::status(error.sip_status()))),

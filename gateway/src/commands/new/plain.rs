@@ -111,6 +111,12 @@ impl Trunk {
             "[\"203.0.113.128/25\"]",
         );
         file.key("Most calls at once; 0 means no limit of its own.", "max_calls", &self.max_calls.to_string());
+        file.default(
+            "How its calls ring before they are answered: for `ms` milliseconds, up to 20000, and with `early_media` so \
+             that the caller hears a ring-back tone of ours (183) instead of being told of it (180).",
+            "ringing",
+            "{ ms = 0, early_media = false }",
+        );
         sound::write(&mut file, "The sound of its calls, where an agent does not say otherwise.");
         Ok(Made { kind: Kind::Trunk, name: self.name.clone(), text: file.text() })
     }
