@@ -19,9 +19,6 @@ pub(crate) enum Level {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX-512 as every processor since 2017 has it that has any: F, BW, DQ and VL.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
 }
 
 impl Simd {
@@ -33,11 +30,7 @@ impl Simd {
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            let wide = std::arch::is_x86_feature_detected!("avx512f")
-                && std::arch::is_x86_feature_detected!("avx512bw")
-                && std::arch::is_x86_feature_detected!("avx512dq")
-                && std::arch::is_x86_feature_detected!("avx512vl");
-            return Self(if wide { Level::Avx512 } else { Level::Avx2 });
+            return Self(Level::Avx2);
         }
         Self::BASELINE
     }
@@ -49,18 +42,6 @@ impl Simd {
             Level::Baseline => vec![Self::BASELINE],
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => vec![Self::BASELINE, Self(Level::Avx2)],
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => vec![Self::BASELINE, Self(Level::Avx2), Self(Level::Avx512)],
-        }
-    }
-
-    /// How many numbers of single precision one register holds, where it is worth filling it: 16 or 8.
-    #[must_use]
-    pub const fn lanes(self) -> usize {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => 16,
-            _ => 8,
         }
     }
 
@@ -75,8 +56,6 @@ impl Simd {
             Level::Baseline => "baseline",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => "avx512",
         }
     }
 }
@@ -134,8 +113,7 @@ pub(crate) type Common = DoublePrecision;
 ///
 /// `dispatched!(pub(crate) fn add(a: &[f32], b: &mut [f32]) = add_kernel);` makes
 /// `add(simd: Simd, a: &[f32], b: &mut [f32])`. A kernel that multiplies and adds in one rounding names its copies:
-/// `= product::<Common>, product::<Instruction>`. One that is worth its while with AVX-512 only separates the two by a
-/// semicolon, and runs as the target's common instructions let it elsewhere.
+/// `= product::<Common>, product::<Instruction>`.
 macro_rules! dispatched {
     ($(#[$doc:meta])* $visible:vis fn $name:ident($($arg:ident: $kind:ty),* $(,)?) $(-> $out:ty)? = $kernel:expr) => {
         $crate::simd::dispatched!($(#[$doc])* $visible fn $name($($arg: $kind),*) $(-> $out)? = $kernel, $kernel);
@@ -153,26 +131,8 @@ macro_rules! dispatched {
             match simd.level() {
                 // SAFETY: `Simd` holds these levels only when the processor was found to have them.
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::Level::Avx2 | $crate::simd::Level::Avx512 => unsafe { avx2($($arg),*) },
+                $crate::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
                 $crate::simd::Level::Baseline => $kernel($($arg),*),
-            }
-        }
-    };
-    ($(#[$doc:meta])* $visible:vis fn $name:ident($($arg:ident: $kind:ty),* $(,)?) $(-> $out:ty)? = $kernel:expr; $widest:expr) => {
-        $(#[$doc])*
-        #[inline]
-        #[allow(unsafe_code, reason = "the one call of code for a wider processor, behind the check for it")]
-        $visible fn $name(simd: $crate::simd::Simd, $($arg: $kind),*) $(-> $out)? {
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-            fn avx512($($arg: $kind),*) $(-> $out)? {
-                $widest($($arg),*)
-            }
-            match simd.level() {
-                // SAFETY: `Simd` holds this level only when the processor was found to have it.
-                #[cfg(target_arch = "x86_64")]
-                $crate::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
-                _ => $kernel($($arg),*),
             }
         }
     };
@@ -201,15 +161,11 @@ mod tests {
         fn product(input: &[f32], by: f32, out: &mut [f32]) =
             product_kernel::<Common>, product_kernel::<Instruction>
     );
-    dispatched!(
-        fn wide_product(input: &[f32], by: f32, out: &mut [f32]) =
-            product_kernel::<Common>; product_kernel::<Instruction>
-    );
 
     #[test]
     fn every_level_gives_the_same_bits() {
         let input: Vec<f32> = (0..1000).map(|n| (n as f32 * 0.37).sin()).collect();
-        for kernel in [scale, product, wide_product] {
+        for kernel in [scale, product] {
             let mut narrow = input.clone();
             kernel(Simd::BASELINE, &input, 0.3, &mut narrow);
             for simd in Simd::all() {

@@ -93,11 +93,6 @@ fn eight_lanes_give_every_call_what_one_lane_gives_it() {
 }
 
 #[test]
-fn sixteen_lanes_give_every_call_what_eight_lanes_give_it() {
-    compare(&mut NetworkBank::<16>::new(16), &mut LanesBank::new(16), 5, 150);
-}
-
-#[test]
 fn lanes_give_the_same_with_any_instructions() {
     for simd in Simd::all() {
         compare(&mut LanesBank::new(16), &mut LanesBank::new(16).with_simd(simd), 3, 150);

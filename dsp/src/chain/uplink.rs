@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::leg::Places;
 use super::{ChainConfig, Denoiser, FRAME_MS, LegDsp, MAX_FRAME, PIECE, Shedding, SoundChange};
 use crate::endpoint::EndpointEvent;
-use crate::ns::{Effort, LaneBank, warm_up, widest};
+use crate::ns::{Effort, LanesBank, warm_up};
 use crate::vad::{Activity, FusedBank, VadBank, VadFrame};
-use crate::{Slot, to_f32, to_i16};
+use crate::{NoiseBank as _, Slot, to_f32, to_i16};
 
 /// One leg's frame up.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub struct UplinkChain {
     id: u64,
     config: ChainConfig,
     shedding: Shedding,
-    lanes: Box<dyn LaneBank>,
+    lanes: LanesBank,
     vad: FusedBank,
     /// Sound of the piece in work as -1..1, a row of [`MAX_FRAME`] a leg.
     sound: Box<[f32]>,
@@ -85,7 +85,7 @@ impl UplinkChain {
             id: CHAINS.fetch_add(1, Ordering::Relaxed),
             config,
             shedding: Shedding::None,
-            lanes: widest(config.slots, &RATES, config.denoiser_gate),
+            lanes: LanesBank::for_rates(config.slots, &RATES).with_gate(config.denoiser_gate),
             vad: FusedBank::new(config.slots),
             sound: vec![0.0; PIECE * MAX_FRAME].into_boxed_slice(),
         }

@@ -16,7 +16,6 @@ mod sonora;
 
 pub use activity::Gate;
 pub use lanes::{Effort, LaneState, LanesBank, NetworkBank, WEIGHTS_LICENCE};
-pub(crate) use lanes::{LaneBank, widest};
 pub use nnnoiseless::NnnoiselessBank;
 pub(crate) use nnnoiseless::{ReferenceCall, warm_up};
 pub use sonora::SonoraBank;

@@ -348,7 +348,7 @@ impl Intake {
         start.tap = tap;
         start.media_timeout_ms = self.shared.config.media_timeout_ms;
         start.ringback_ms = if opening.ringing.early_media { opening.ringing.ms } else { 0 };
-        start.sound = opening.sound.clone();
+        start.sound = opening.sound;
         start.rings = RingSizes { up: UP_FRAMES, down: DOWN_FRAMES, rate, ..RingSizes::default() };
         let attached = settled.link.take().ok_or(MediaError::Ended).and_then(|link| self.plane.attach(link, start));
         attached.map_err(|error| media_failure(&error))

@@ -16,7 +16,6 @@ mod step;
 mod vector;
 mod weights;
 mod whiten;
-mod wide;
 
 use std::ops::Range;
 
@@ -26,7 +25,6 @@ use rate::Rate;
 use step::{Job, Room};
 use vector::Lanes;
 pub use weights::WEIGHTS_LICENCE;
-pub(crate) use wide::{LaneBank, widest};
 
 use super::activity::Gate;
 use super::steps;
@@ -100,10 +98,6 @@ dispatched!(
     fn run_8(job: &mut Job<'_, 8>) =
         step::run::<8, Common>, step::run::<8, Instruction>
 );
-dispatched!(
-    fn run_16(job: &mut Job<'_, 16>) =
-        step::run::<16, Common>; step::run::<16, Instruction>
-);
 dispatched!(fn run_1(job: &mut Job<'_, 1>) = step::run::<1, Common>, step::run::<1, Instruction>);
 
 impl NetworkBank<8> {
@@ -117,20 +111,6 @@ impl NetworkBank<8> {
     #[must_use]
     pub fn for_rates(slots: usize, rates: &[u32]) -> Self {
         Self::with_rates(slots, rates, run_8)
-    }
-}
-
-impl NetworkBank<16> {
-    /// As [`LanesBank::new`], of sixteen lanes: for processors whose registers hold as many.
-    #[must_use]
-    pub fn new(slots: usize) -> Self {
-        Self::for_rates(slots, &RATES[..1])
-    }
-
-    /// As [`LanesBank::for_rates`], of sixteen lanes.
-    #[must_use]
-    pub fn for_rates(slots: usize, rates: &[u32]) -> Self {
-        Self::with_rates(slots, rates, run_16)
     }
 }
 
