@@ -150,7 +150,7 @@ fn a_call_rings_for_as_long_as_its_trunk_says_and_whoever_gives_up_meanwhile_lea
         }
         assert_eq!(rig.settle(), IDLE, "never longer");
         let rings = Told::Ring { described: early_media };
-        assert_eq!(rig.told(patient), [rings.clone()]);
+        assert_eq!(rig.told(patient), std::slice::from_ref(&rings));
         assert_eq!(plane.legs(), if early_media { 2 } else { 0 });
         rig.now += Duration::from_millis(1500);
         assert_eq!(rig.settle(), Duration::from_millis(500));
