@@ -41,6 +41,7 @@ impl Products {
         command
             .env("TRUNKLINE_BIN", self.bin.join("trunkline"))
             .env("TRUNKLINE_CP_BIN", self.bin.join("trunkline-control-plane"))
+            .env("TRUNKLINE_RELEASED_BIN", shell::target_dir().join("release/trunkline"))
             .env("TRUNKLINE_CALLER_BIN", self.bin.join("trunkline-caller"))
             .env("TRUNKLINE_PLUGINS", shell::target_dir().join("plugins"))
             .env("TRUNKLINE_TRUSTED_KEYS", crate::plugins::trusted_dir(&shell::target_dir()));

@@ -44,6 +44,7 @@ fn everything(stages: &mut Stages, tier: &Tier) -> anyhow::Result<()> {
     stages.stage("plugin tests", || guests(tier).map(drop))?;
     let ran = stages.stage("crate tests", || crate_tests::run(tier))?;
     stages.stage("coverage", || coverage::check(&ran.counted, tier.is_slow()))?;
+    released(stages, tier)?;
     stages.stage("product tests", || {
         // The crates' tests left binaries with counters where these belong; putting them back compiles nothing.
         products::binaries()?;
@@ -78,6 +79,9 @@ fn one(stages: &mut Stages, area: Area, tier: &Tier) -> anyhow::Result<()> {
             counted(&mut tests)
         })?;
     }
+    if area == Area::Media {
+        released(stages, tier)?;
+    }
     ran += stages.stage("product tests", || {
         products::binaries()?;
         let named = product_tests_of(area, tier)?;
@@ -95,6 +99,14 @@ fn one(stages: &mut Stages, area: Area, tier: &Tier) -> anyhow::Result<()> {
         bail!("this area has no test");
     }
     println!("{ran} tests");
+    Ok(())
+}
+
+/// The gateway as it ships, for tests of the slow tier that put as many calls on it as it is made for.
+fn released(stages: &mut Stages, tier: &Tier) -> anyhow::Result<()> {
+    if tier.is_slow() {
+        stages.stage("release build", || products::released(&["trunkline"]).map(drop))?;
+    }
     Ok(())
 }
 
