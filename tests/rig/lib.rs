@@ -1,8 +1,8 @@
 //! What whole-product tests, the demo and the benchmarks stand on: real binaries in folders and on ports of their own.
 //!
-//! The binaries come from `TRUNKLINE_BIN`, `TRUNKLINE_RELEASED_BIN`, `TRUNKLINE_CP_BIN` and `TRUNKLINE_CALLER_BIN`, the plugins from
-//! `TRUNKLINE_PLUGINS`, the keys that signed them from `TRUNKLINE_TRUSTED_KEYS`, and `cargo xtask` itself is `TRUNKLINE_XTASK`; it
-//! sets them all.
+//! The binaries come from `TRUNKLINE_BIN`, `TRUNKLINE_RELEASED_BIN`, `TRUNKLINE_CP_BIN` and `TRUNKLINE_CALLER_BIN`, the
+//! plugins from `TRUNKLINE_PLUGINS`, the keys that signed them from `TRUNKLINE_TRUSTED_KEYS`, and `cargo xtask` itself is
+//! `TRUNKLINE_XTASK`; it sets them all.
 
 pub mod caller;
 pub mod capture;
