@@ -39,7 +39,7 @@ fn a_phone_of_another_make_hears_and_is_understood_with_each() {
 
     // The word comes again and again, because the greeting may last a while on a busy machine.
     let word = spoken("slt", "goodbye").unwrap();
-    let mut speech = vec![0; 8 * 8000];
+    let mut speech = vec![0; 14 * 8000];
     for _ in 0..6 {
         speech.extend_from_slice(&word);
         speech.resize(speech.len() + 4 * 8000, 0);
