@@ -112,6 +112,11 @@ impl Caller {
         self.dialog.is_up()
     }
 
+    /// True once somebody has answered.
+    pub(crate) const fn was_answered(&self) -> bool {
+        self.answered.is_some()
+    }
+
     /// True once nothing is left to do but [`Self::finish`].
     pub(crate) fn is_over(&self) -> bool {
         self.dialog.is_over()

@@ -27,6 +27,8 @@ const FINE_SWEEP_US: u64 = 1_000;
 const CATCH_UP_US: u64 = 100_000;
 /// How long calls may take to end once they are told to.
 const FAREWELL_US: u64 = 15_000_000;
+/// How long a caller who was refused waits.
+const REST_US: u64 = 1_000_000;
 /// Bits of a seed that say whose call it is.
 const SLOT_BITS: u32 = 20;
 /// Receive buffer of the one SIP socket in bytes.
@@ -196,6 +198,8 @@ struct Sweep {
     figures: Figures,
     /// Of the call in each slot, or the last one there.
     seeds: Vec<u64>,
+    /// When each slot may call again.
+    rested: Vec<u64>,
     calls_made: u64,
     began: u64,
 }
@@ -205,6 +209,7 @@ impl Sweep {
         Self {
             callers: Vec::with_capacity(plan.calls),
             seeds: Vec::with_capacity(plan.calls),
+            rested: Vec::with_capacity(plan.calls),
             plan,
             sip,
             shared,
@@ -273,6 +278,7 @@ impl Sweep {
             let slot = self.callers.len();
             self.callers.push(None);
             self.seeds.push(0);
+            self.rested.push(0);
             self.call(slot, now);
         }
     }
@@ -300,11 +306,13 @@ impl Sweep {
                 if caller.is_over()
                     && let Some(caller) = self.callers[slot].take()
                 {
+                    // Whoever was refused does not call again at once.
+                    self.rested[slot] = if caller.was_answered() { 0 } else { now.us + REST_US };
                     caller.finish(now, &mut self.inbox, &mut self.figures);
                 }
             }
             // The tick after, so that a call that cannot be made is not tried without end in this one.
-            None if churn => self.call(slot, now.us),
+            None if churn && now.us >= self.rested[slot] => self.call(slot, now.us),
             None => {}
         }
     }
