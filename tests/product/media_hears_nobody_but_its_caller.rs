@@ -3,8 +3,10 @@
 //! packets that are too long or too short to be one.
 
 use std::net::UdpSocket;
+use std::path::Path;
 use std::time::Duration;
 
+use trunkline_tests::gateway::Options;
 use trunkline_tests::line::{Line, packet, shout, silence};
 use trunkline_tests::mutate::Seeded;
 use trunkline_tests::{capture, echo, ports, wait};
@@ -17,15 +19,19 @@ fn shouts(heard: &[u8]) -> usize {
     heard.iter().filter(|code| capture::from_ulaw(**code).saturating_abs() > 4000).count()
 }
 
+/// A pair of ports, and how a gateway is started that has no other.
+fn one_pair(scratch: &Path) -> (u16, Options) {
+    let pair = ports::free_range(2).unwrap();
+    let options = echo::options(scratch, 4).unwrap();
+    let options = options.with("TRUNKLINE_RTP__PORT_MIN", &pair.to_string());
+    (pair, options.with("TRUNKLINE_RTP__PORT_MAX", &(pair + 1).to_string()))
+}
+
 #[test]
 fn strangers_and_packets_that_do_not_fit_are_not_heard() {
     let scratch = tempfile::tempdir().unwrap();
-    let pair = ports::free_range(2).unwrap();
-    let one_pair = echo::options(scratch.path(), 4)
-        .unwrap()
-        .with("TRUNKLINE_RTP__PORT_MIN", &pair.to_string())
-        .with("TRUNKLINE_RTP__PORT_MAX", &(pair + 1).to_string());
-    let mut gateway = echo::gateway(scratch.path(), one_pair).unwrap();
+    let (pair, options) = one_pair(scratch.path());
+    let mut gateway = echo::gateway(scratch.path(), options).unwrap();
     let mut line = Line::open(gateway.sip(), "1000", 0x7a11).unwrap();
     assert_eq!(line.remote.port(), pair);
 
@@ -121,12 +127,8 @@ fn strangers_and_packets_that_do_not_fit_are_not_heard() {
 #[test]
 fn the_call_before_is_not_heard_on_the_next_one() {
     let scratch = tempfile::tempdir().unwrap();
-    let pair = ports::free_range(2).unwrap();
-    let one_pair = echo::options(scratch.path(), 4)
-        .unwrap()
-        .with("TRUNKLINE_RTP__PORT_MIN", &pair.to_string())
-        .with("TRUNKLINE_RTP__PORT_MAX", &(pair + 1).to_string());
-    let gateway = echo::gateway(scratch.path(), one_pair).unwrap();
+    let (pair, options) = one_pair(scratch.path());
+    let gateway = echo::gateway(scratch.path(), options).unwrap();
     let mut first = Line::open(gateway.sip(), "1000", 1).unwrap();
     first.talk(20, |_| shout(), |_, _| Ok(())).unwrap();
     let (old, ssrc, sequence) = (first.rtp.try_clone().unwrap(), first.ssrc, first.sequence);

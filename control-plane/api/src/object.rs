@@ -157,7 +157,7 @@ pub struct TrunkBody {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
 )]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Ringing {
     /// For how long, 0 to 20 000 ms; 0 answers at once.
     pub ms: u32,
@@ -179,12 +179,12 @@ impl Ringing {
     /// What is wrong with it.
     #[must_use]
     pub const fn problem(&self) -> Option<(&'static str, &'static str)> {
-        match (self.ms, self.early_media) {
-            (Self::MAX_MS.., _) if self.ms > Self::MAX_MS => Some(("/ringing/ms", "expected 0 to 20000 ms")),
-            (0, true) => {
-                Some(("/ringing/early_media", "expected with `ms` above 0 only: the call is answered at once"))
-            }
-            _ => None,
+        if self.ms > Self::MAX_MS {
+            Some(("/ringing/ms", "expected 0 to 20000 ms"))
+        } else if self.early_media && self.ms == 0 {
+            Some(("/ringing/early_media", "expected with `ms` above 0 only: the call is answered at once"))
+        } else {
+            None
         }
     }
 }

@@ -269,3 +269,24 @@ fn a_trunk_says_whose_sound_is_heard() {
         assert_eq!(table(wrong).1.len(), 1, "{wrong}");
     }
 }
+
+#[test]
+fn a_trunk_says_how_its_calls_ring_and_what_is_no_ringing_is_named() {
+    let table = |ringing: &str| {
+        let body = format!(r#"{{"name":"t","peers":["203.0.113.0/24"],"ringing":{ringing}}}"#);
+        Table::build(&[object(Kind::Trunk, Prefix::Trunk, 1, &body)])
+    };
+    let (rings, problems) = table(r#"{"ms":20000,"early_media":true}"#);
+    assert_eq!(problems, []);
+    let ringing = rings.trunks().next().unwrap().ringing;
+    assert_eq!((ringing.ms, ringing.early_media), (20_000, true));
+    let wrongs = [
+        (r#"{"ms":20001}"#, "ringing.ms"),
+        (r#"{"early_media":true}"#, "ringing.early_media"),
+        (r#"{"early":1}"#, "early"),
+    ];
+    for (wrong, key) in wrongs {
+        let (_, problems) = table(wrong);
+        assert!(problems.len() == 1 && problems[0].to_string().contains(key), "{wrong}: {problems:?}");
+    }
+}

@@ -388,6 +388,7 @@ impl Intake {
         if let Err(error) = opening.invite.line.accept(answer) {
             return self.gone(opening, &error);
         }
+        let ringing = opening.ringing;
         let Opening { invite, began, wall_us, serving, agent, target, settled, record, recordings, ticket, .. } =
             opening;
         let (codec, session) = (settled.media.codec, settled.session);
@@ -413,7 +414,8 @@ impl Intake {
         };
         let mut machine = Call::new(setup.clone());
         if let Some(began) = recording_began {
-            machine.handle_recording(CallTime::ZERO, began);
+            // It begins with the answer, as the tap does; the call's time with the INVITE.
+            machine.handle_recording(CallTime::from_ms(ringing.ms.into()), began);
         }
         let worker = handle.worker();
         let info = CallInfo {

@@ -71,13 +71,14 @@ impl Down {
         let [s0, s1, s2, s3, q0, q1, t0, t1, t2, t3, ..] = seed.0;
         let mut comfort = ComfortNoiseDecoder::new(encoder.rate(), u32::from_be_bytes([q0, q1, t0, t1]));
         comfort.update(&ComfortNoise::new(COMFORT_DBOV, &[]));
+        let ringback = Ringback::new(start.ringback_ms, encoder.rate());
         Self {
             encoder,
             idle: start.idle,
             playback,
             comfort_noise: start.sound.comfort_noise,
             comfort,
-            ringback: Ringback::new(start.ringback_ms),
+            ringback,
             frame: [0; TICK_SAMPLES],
             framed: None,
             beeps: false,
