@@ -10,8 +10,16 @@ const WINDOW: u32 = 200;
 /// both in thousandths of the quarter's 5 ms.
 const TOO_MUCH: u32 = 800;
 const COMFORTABLE: u32 = 650;
+/// Load above which ticks are late, in thousandths.
+const FULL: u32 = 1000;
 /// Seconds of comfort before less is left out.
 const PATIENCE: u32 = 5;
+/// Seconds of too much, with nothing more to leave out, before calls are refused; at once when ticks are late. The
+/// machine's own pauses are shorter.
+const PRESSED: u32 = 3;
+/// What a step was seen to bring is believed a little less with every second, by one part in this many: the load may
+/// have fallen for another reason, and then only trying shows that less will do.
+const DOUBT: u32 = 128;
 
 /// What a worker leaves out, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -58,6 +66,8 @@ pub(crate) struct Load {
     step: Step,
     /// Seconds for which less would do.
     calm: u32,
+    /// Seconds for which it was too much though all was left out.
+    pressed: u32,
     /// For each step the load before it was taken as a multiple of that after it, in thousandths: what going back costs.
     relief: [u32; 4],
     before: Option<u32>,
@@ -98,19 +108,30 @@ impl Load {
     }
 
     fn decide(&mut self) {
+        let relief = &mut self.relief[self.step as usize];
         if let Some(before) = self.before.take() {
-            // How much the step has brought; refusing legs brings nothing at once.
-            self.relief[self.step as usize] =
-                (before * 1000).checked_div(self.fullest).unwrap_or(4000).clamp(1000, 4000);
+            *relief = (before * 1000).checked_div(self.fullest).unwrap_or(4000).clamp(1000, 4000);
+        } else {
+            *relief = 1000 + relief.saturating_sub(1000) * (DOUBT - 1) / DOUBT;
         }
-        let going_back = u64::from(self.fullest) * u64::from(self.relief[self.step as usize].max(1000)) / 1000;
+        let going_back = u64::from(self.fullest) * u64::from(*relief) / 1000;
         if self.fullest > TOO_MUCH {
             self.calm = 0;
-            if self.step != Step::Refuse {
-                self.before = Some(self.fullest);
-                self.step = self.step.more();
+            self.pressed += 1;
+            match self.step {
+                Step::Nothing | Step::Economy => {
+                    self.before = Some(self.fullest);
+                    self.step = self.step.more();
+                    self.pressed = 0;
+                }
+                // Refusing brings nothing at once: what it brought is not asked.
+                Step::NoDenoiser if self.pressed >= PRESSED || self.fullest > FULL => self.step = Step::Refuse,
+                Step::NoDenoiser | Step::Refuse => {}
             }
-        } else if self.step != Step::Nothing && going_back < u64::from(COMFORTABLE) {
+            return;
+        }
+        self.pressed = 0;
+        if self.step != Step::Nothing && going_back < u64::from(COMFORTABLE) {
             self.calm += 1;
             if self.calm >= PATIENCE {
                 self.calm = 0;
@@ -139,8 +160,9 @@ mod tests {
         let mut load = Load::default();
         assert_eq!(second(&mut load, 3_900), Step::Nothing);
         assert_eq!(load.fullest(), 780);
-        let steps: Vec<Step> = (0..5).map(|_| second(&mut load, 4_500)).collect();
-        assert_eq!(steps, [Step::Economy, Step::NoDenoiser, Step::Refuse, Step::Refuse, Step::Refuse]);
+        let steps: Vec<Step> = (0..6).map(|_| second(&mut load, 4_500)).collect();
+        let waiting = Step::NoDenoiser;
+        assert_eq!(steps, [Step::Economy, waiting, waiting, waiting, Step::Refuse, Step::Refuse]);
         let steps: Vec<Step> = (0..16).map(|_| second(&mut load, 500)).collect();
         assert_eq!(
             (steps[3], steps[4], steps[9], steps[14]),
@@ -161,6 +183,18 @@ mod tests {
             second(&mut load, 1_100);
         }
         assert_eq!(load.step(), Step::Nothing);
+    }
+
+    #[test]
+    fn a_pause_of_the_machine_is_forgotten() {
+        let mut load = Load::default();
+        // Nothing runs for seconds: ticks are late, and no call can be taken.
+        let steps: Vec<Step> = (0..3).map(|_| second(&mut load, 9_000)).collect();
+        assert_eq!(steps, [Step::Economy, Step::NoDenoiser, Step::Refuse]);
+        // It is over. That the load fell is not what leaving out has brought.
+        let steps: Vec<Step> = (0..600).map(|_| second(&mut load, 2_000)).collect();
+        assert!(steps[5] < Step::Refuse, "calls are taken again within seconds: {:?}", &steps[..10]);
+        assert_eq!(steps[599], Step::Nothing, "and all is done for them within minutes");
     }
 
     #[test]

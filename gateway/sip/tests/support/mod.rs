@@ -48,7 +48,18 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
     std::thread::spawn(move || {
         let mut calls: Vec<CallHandle> = Vec::new();
         while let Some(event) = events.blocking_recv() {
-            let counter = match event {
+            // Counted before it is answered: who has the answer finds it counted.
+            let counter = match &event {
+                SipEvent::Invite(_) => &counting.invites,
+                SipEvent::Acked { .. } => &counting.acked,
+                SipEvent::Bye { .. } => &counting.byes,
+                SipEvent::Cancelled { .. } => &counting.cancelled,
+                SipEvent::NoAck { .. } => &counting.no_acks,
+                SipEvent::ReInvite(_) => &counting.reoffers,
+                SipEvent::Failed { .. } => continue,
+            };
+            counter.fetch_add(1, Ordering::SeqCst);
+            match event {
                 SipEvent::Invite(invite) => {
                     let _ = invite.handle.ring(None);
                     match invite.offer.as_deref().map(|text| answer(text, &local_media())) {
@@ -59,17 +70,12 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                     if hang_up {
                         calls.push(invite.handle.clone());
                     }
-                    &counting.invites
                 }
                 SipEvent::Acked { call, .. } => {
                     if let Some(index) = calls.iter().position(|handle| handle.key() == call) {
                         calls.swap_remove(index).bye(&ByeReason::normal()).unwrap();
                     }
-                    &counting.acked
                 }
-                SipEvent::Bye { .. } => &counting.byes,
-                SipEvent::Cancelled { .. } => &counting.cancelled,
-                SipEvent::NoAck { .. } => &counting.no_acks,
                 SipEvent::ReInvite(reoffer) => {
                     let made = reoffer.offer.as_deref().map(|text| answer(text, &local_media()));
                     match made {
@@ -77,11 +83,9 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                         Some(Err(error)) => reoffer.handle.refuse(error.sip_status()),
                         None => reoffer.handle.answer(offer(&local_media())),
                     }
-                    &counting.reoffers
                 }
-                SipEvent::Failed { .. } => continue,
-            };
-            counter.fetch_add(1, Ordering::SeqCst);
+                _ => {}
+            }
         }
     });
     seen
