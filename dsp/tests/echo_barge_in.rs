@@ -169,6 +169,27 @@ fn on_a_line_without_echo_the_gate_steps_aside() {
 }
 
 #[test]
+fn what_begins_softly_is_left_whole_where_nothing_comes_back() {
+    let played = companded(&speech(RATE * 10, RATE as u32, 0.9, 5));
+    // The hiss that a word may begin with, in a silence such as only machines send.
+    let mut caller = vec![0.0; played.len()];
+    let hiss = noise(-58.0, RATE / 10, 7);
+    let begin = RATE * 6;
+    caller[begin..begin + hiss.len()].copy_from_slice(&hiss);
+    let mut gate = EchoGate::new(8000).unwrap();
+    let mut left = Vec::new();
+    for (far, near) in played.chunks_exact(FRAME).zip(caller.chunks_exact(FRAME)) {
+        let mut near = near.to_vec();
+        let verdict = gate.process(far, &near);
+        gate.suppress(&mut near, &verdict);
+        left.extend(near);
+    }
+    let power = |of: &[f32]| of.iter().map(|sample| sample * sample).sum::<f32>();
+    let lost = 10.0 * (power(&hiss) / power(&left[begin..begin + hiss.len()])).log10();
+    assert!(lost.abs() < 0.1, "{lost} dB of it are lost");
+}
+
+#[test]
 fn suppression_takes_the_echo_down_and_leaves_the_caller() {
     let played = companded(&speech(RATE * 20, RATE as u32, 0.9, 15));
     let echo = echo_of(&played, 100.0, -10.0, 15);

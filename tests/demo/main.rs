@@ -106,7 +106,7 @@ fn call(
     folder: &Path,
 ) -> anyhow::Result<()> {
     screen.stage(&format!("a call (seed {})", scenario.seed));
-    let steps = script(&json!({ "voice": "slt", "steps": [
+    let steps = script(&json!({ "voice": "rms", "steps": [
         { "wait_for_agent": { "quiet_ms": 500 } },
         { "say": { "text": format!("{} please", scenario.request) } },
         { "interrupt": { "after_ms": 2500, "say": { "text": scenario.spoken_digits() } } },

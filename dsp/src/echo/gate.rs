@@ -9,6 +9,9 @@ use crate::{to_f32, to_i16};
 
 /// Playout louder than this in any band may come back, in power: -60 dBFS.
 const PLAYED: f32 = 1e-6;
+/// Echo below this in every band is left where it is, in power: -58 dBFS. Nobody hears it, and what soft sound a word
+/// begins with would be turned down with it.
+const HEARD: f32 = 1.6e-6;
 /// A band stands out when it is this much above the expected echo and noise, and counts for at most so much.
 const MARGIN_DB: f32 = 4.0;
 const COUNTS_DB: f32 = 15.0;
@@ -31,8 +34,8 @@ pub struct Verdict {
     pub echo: bool,
     /// How sure that is, 0..=1; 0 when nothing was played.
     pub likelihood: f32,
-    /// Gain that takes the echo away: 0.1 (20 dB down) while there is nothing else, 1 while the caller speaks or
-    /// nothing was played, and smooth in between. Applied by [`EchoGate::suppress`].
+    /// Gain that takes the echo away: 0.1 (20 dB down) while there is nothing else, 1 while the caller speaks, while
+    /// nothing was played or what comes back is too soft to be heard (-58 dBFS), and smooth in between. Applied by [`EchoGate::suppress`].
     pub residual_gain: f32,
 }
 
@@ -272,10 +275,11 @@ impl Judge {
         let audible = (0..BANDS).any(|band| echo[band] * 4.0 > noise[band]);
         let likelihood =
             if playing && audible { 1.0 / (1.0 + ((self.stands_out_db - SPEAKS_DB) * STEEPNESS).exp()) } else { 0.0 };
+        let heard = echo.iter().any(|power| *power > HEARD);
         let echo = likelihood > 0.5;
         let gain = self.verdict.residual_gain;
         let residual_gain =
-            if echo { (gain * GAIN_DOWN).max(SUPPRESSED) } else { 1.0 - (1.0 - gain) * (1.0 - GAIN_UP) };
+            if echo && heard { (gain * GAIN_DOWN).max(SUPPRESSED) } else { 1.0 - (1.0 - gain) * (1.0 - GAIN_UP) };
         self.verdict = Verdict { echo, likelihood, residual_gain };
     }
 }
