@@ -105,7 +105,8 @@ impl Call {
         let Some(channel) = self.redactions.close(ticket) else { return };
         if channel == Channel::Transcript {
             self.timeline.handle_redacted(ticket, result.as_ref().ok());
-        } else {
+        } else if self.life != Life::Over {
+            // Nobody thinks any more once the call is over, and nothing happens after its last event.
             let text = result.as_ref().map_or(WITHHELD, |redacted| redacted.text.as_str()).to_owned();
             if let Ok(Redacted { counts, .. }) = &result
                 && !counts.is_empty()
