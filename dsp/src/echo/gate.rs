@@ -35,7 +35,8 @@ pub struct Verdict {
     /// How sure that is, 0..=1; 0 when nothing was played.
     pub likelihood: f32,
     /// Gain that takes the echo away: 0.1 (20 dB down) while there is nothing else, 1 while the caller speaks, while
-    /// nothing was played or what comes back is too soft to be heard (-58 dBFS), and smooth in between. Applied by [`EchoGate::suppress`].
+    /// nothing was played or what comes back is too soft to be heard (-58 dBFS), and smooth in between. Applied by
+    /// [`EchoGate::suppress`].
     pub residual_gain: f32,
 }
 

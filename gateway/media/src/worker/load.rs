@@ -125,7 +125,7 @@ impl Load {
                     self.pressed = 0;
                 }
                 // Refusing brings nothing at once: what it brought is not asked.
-                Step::NoDenoiser if self.pressed >= PRESSED || self.fullest > FULL => self.step = Step::Refuse,
+                Step::NoDenoiser if self.pressed >= PRESSED || self.fullest > FULL => self.step = self.step.more(),
                 Step::NoDenoiser | Step::Refuse => {}
             }
             return;
