@@ -17,7 +17,7 @@ use crate::backoff::Backoff;
 use crate::clock::ClockOffset;
 use crate::downlink::{Downlink, Stage};
 use crate::state::DesiredState;
-use crate::uplink::Uplink;
+use crate::uplink::{Found, Uplink};
 
 /// Between heartbeats, microseconds.
 const HEARTBEAT_US: u64 = 10_000_000;
@@ -312,11 +312,15 @@ impl Protocol {
     /// What [`Transmit::ReadPending`] found; `Err` when the store failed.
     pub fn handle_pending(&mut self, now_us: u64, stream: Stream, batch: Result<Option<UploadBatch>, String>) {
         let id = RequestId(self.next_id);
-        if let Some(batch) = self.uplink.read(now_us, stream, batch, id) {
-            self.next_id += 1;
-            self.transmits.push_back(Transmit::Upload { id, batch });
-        } else if let Some(stream) = self.uplink.then_events(stream) {
-            self.transmits.push_back(Transmit::ReadPending { stream, max: MAX_UPLOAD_RECORDS });
+        match self.uplink.read(now_us, stream, batch, id) {
+            Found::Nothing => {}
+            Found::Batch(batch) => {
+                self.next_id += 1;
+                self.transmits.push_back(Transmit::Upload { id, batch });
+            }
+            Found::Next(stream) => {
+                self.transmits.push_back(Transmit::ReadPending { stream, max: MAX_UPLOAD_RECORDS });
+            }
         }
         self.advance(now_us);
     }

@@ -22,6 +22,16 @@ enum Stage {
     Dropping { ack: UploadAck, records: u64 },
 }
 
+/// What to do once the store has been read.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Nothing,
+    /// To be sent.
+    Batch(UploadBatch),
+    /// This stream has nothing; to be read next.
+    Next(Stream),
+}
+
 #[derive(Debug)]
 pub(crate) struct Uplink {
     stage: Stage,
@@ -93,43 +103,39 @@ impl Uplink {
         }
     }
 
-    /// What the store has; the batch to send as request `id`, if any.
+    /// What the store has; a batch is to be sent as request `id`.
     pub(crate) fn read(
         &mut self,
         now_us: u64,
         stream: Stream,
         batch: Result<Option<UploadBatch>, String>,
         id: RequestId,
-    ) -> Option<UploadBatch> {
+    ) -> Found {
         if self.stage != Stage::Reading(stream) {
-            return None;
+            return Found::Nothing;
         }
         match batch {
             Ok(Some(batch)) if !batch.records.is_empty() => {
                 let (first, last) = (batch.records[0].seq, batch.records[batch.records.len() - 1].seq);
                 self.stage = Stage::Sending { id, stream, epoch: batch.epoch, first, last };
                 self.due_us = now_us + ANSWER_US;
-                Some(batch)
+                Found::Batch(batch)
+            }
+            // Whatever failed before: events must not wait for usage that may be long in coming.
+            Ok(_) if stream == Stream::Usage => {
+                self.stage = Stage::Reading(Stream::Events);
+                Found::Next(Stream::Events)
             }
             Ok(_) => {
                 self.stage = Stage::Waiting;
                 self.due_us = if self.poked { now_us } else { now_us + LOOK_US };
-                None
+                Found::Nothing
             }
             Err(detail) => {
                 self.fail(now_us, None, &detail);
-                None
+                Found::Nothing
             }
         }
-    }
-
-    /// The stream to read after `read` found nothing on `usage`.
-    pub(crate) fn then_events(&mut self, stream: Stream) -> Option<Stream> {
-        let go_on = stream == Stream::Usage && self.stage == Stage::Waiting && self.backoff.failures() == 0;
-        go_on.then(|| {
-            self.stage = Stage::Reading(Stream::Events);
-            Stream::Events
-        })
     }
 
     /// The control plane's marks; what to drop, if it got anything.

@@ -546,6 +546,12 @@ fn every_record_counts_once_and_the_last_state_serves_whatever_goes_wrong() {
     all(0..SEEDS);
 }
 
+/// An upload of events failed when no usage was waiting, and none came for long.
+#[test]
+fn events_go_up_again_where_they_once_did_not() {
+    simulate(2492);
+}
+
 #[test]
 #[ignore = "slow: three thousand other histories"]
 fn the_same_in_many_more_histories() {
