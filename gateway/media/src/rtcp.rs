@@ -4,7 +4,8 @@
 //! by `rtcp-types`, which checks every length, but for the blocks of extended reports (`xr`), of which it does not
 //! know the VoIP metrics.
 
-use rtcp_types::{Compound, Packet, ReportBlock};
+use rtcp_types::prelude::{RtcpPacket as _, RtcpPacketParser as _};
+use rtcp_types::{Bye, Compound, ReceiverReport, ReportBlock, SenderReport};
 
 mod interval;
 mod session;
@@ -159,25 +160,32 @@ pub fn read(data: &[u8], our_ssrc: u32) -> Option<Learned> {
         return None;
     }
     let mut learned = Learned::default();
-    for packet in Compound::parse(data).ok()? {
-        match packet.ok()? {
-            Packet::Sr(report) => {
-                learned.sender_report = Some((report.ssrc(), ntp_middle(report.ntp_timestamp())));
-                report.report_blocks().for_each(|block| learned.block(&block, our_ssrc));
-            }
-            Packet::Rr(report) => report.report_blocks().for_each(|block| learned.block(&block, our_ssrc)),
-            Packet::Bye(bye) => learned.bye = learned.bye.or_else(|| bye.ssrcs().next()),
-            _ => {}
-        }
-    }
-    // Every length of the compound packet is sound by now.
+    // Every length of the compound packet is sound after this. Its packets are taken one by one and only those that tell
+    // something: to parse a name (SDES) allocates.
+    Compound::parse(data).ok()?;
     let mut rest = data;
     while let Some((&[flags, kind, high, low], _)) = rest.split_first_chunk::<4>() {
         let end = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
         let (packet, next) = rest.split_at_checked(end)?;
-        let padding = if flags & 0x20 == 0 { 0 } else { usize::from(*packet.last()?) };
-        if kind == xr::PACKET_TYPE {
-            xr::read(packet.get(4..end.checked_sub(padding)?)?, our_ssrc, &mut learned)?;
+        match kind {
+            SenderReport::PACKET_TYPE => {
+                let report = SenderReport::parse(packet).ok()?;
+                learned.sender_report = Some((report.ssrc(), ntp_middle(report.ntp_timestamp())));
+                report.report_blocks().for_each(|block| learned.block(&block, our_ssrc));
+            }
+            ReceiverReport::PACKET_TYPE => {
+                let report = ReceiverReport::parse(packet).ok()?;
+                report.report_blocks().for_each(|block| learned.block(&block, our_ssrc));
+            }
+            Bye::PACKET_TYPE => {
+                let bye = Bye::parse(packet).ok()?;
+                learned.bye = learned.bye.or_else(|| bye.ssrcs().next());
+            }
+            xr::PACKET_TYPE => {
+                let padding = if flags & 0x20 == 0 { 0 } else { usize::from(*packet.last()?) };
+                xr::read(packet.get(4..end.checked_sub(padding)?)?, our_ssrc, &mut learned)?;
+            }
+            _ => {}
         }
         rest = next;
     }

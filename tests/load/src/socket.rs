@@ -138,11 +138,26 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
+    /// The kernel begins to stamp a little after the first socket of the machine has asked for it; a packet that came
+    /// before bears the time at which it was read.
+    fn until_stamped(rtp: &UdpSocket, rtcp: &UdpSocket) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let mut stamped = false;
+        while !stamped {
+            assert!(std::time::Instant::now() < deadline, "no packet is stamped");
+            let sent = Now::read().us;
+            rtcp.send_to(b"?", rtp.local_addr().unwrap()).unwrap();
+            std::thread::sleep(Duration::from_millis(10));
+            Inbox::new().receive(rtp, Now::read(), |arrival, _| stamped = arrival < sent + 5000);
+        }
+    }
+
     #[test]
     fn packets_come_whole_in_order_and_with_the_time_they_came_in() {
         let (rtp, rtcp) = pair(Ipv4Addr::LOCALHOST.into()).unwrap();
         let (to, next) = (rtp.local_addr().unwrap(), rtcp.local_addr().unwrap());
         assert!(to.port() % 2 == 0 && next.port() == to.port() + 1);
+        until_stamped(&rtp, &rtcp);
         let before = Now::read().us;
         let count = 3 * BATCH + 1;
         for number in 0..count {

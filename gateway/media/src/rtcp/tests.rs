@@ -70,6 +70,13 @@ fn a_report_reads_back_as_written() {
 }
 
 #[test]
+fn whatever_a_report_holds_to_read_it_allocates_nothing() {
+    let mut buffer = [0; BUFFER];
+    let length = full().write(&mut buffer);
+    assert_eq!(trunkline_allocations::allocations(|| assert!(read(&buffer[..length], 42).is_some())), 0);
+}
+
+#[test]
 fn the_answer_to_a_clock_is_an_echo_when_there_is_no_report_block() {
     let mut buffer = [0; BUFFER];
     let length = Report { heard: None, ..full() }.write(&mut buffer);

@@ -80,6 +80,19 @@ impl Phone {
         self.timestamp = self.timestamp.wrapping_add(160);
     }
 
+    /// Sends a sender report and a name (RFC 3550 6.4.1, 6.5), on the port of the sound.
+    pub fn report(&self) {
+        let mut packet = vec![0x80, 200, 0, 6];
+        packet.extend(self.ssrc.to_be_bytes());
+        packet.extend([0; 8]);
+        packet.extend(self.timestamp.to_be_bytes());
+        packet.extend([0; 8]);
+        packet.extend([0x81, 202, 0, 4]);
+        packet.extend(self.ssrc.to_be_bytes());
+        packet.extend(b"\x01\x09phone@far\0");
+        self.socket.send_to(&packet, self.to).unwrap();
+    }
+
     /// Sends one telephone-event packet; the timestamp stays.
     pub fn event(&mut self, code: u8, end: bool, duration: u16) {
         let [high, low] = duration.to_be_bytes();
@@ -146,7 +159,7 @@ pub fn fact<T>(plane: &MediaPlane, agent: &mut AgentEnd, mut wanted: impl FnMut(
     })
 }
 
-/// A phone that sends `payload` every 20 ms from a thread of its own until it is stopped.
+/// A phone that sends `payload` every 20 ms and a report every second from a thread of its own until it is stopped.
 pub struct Talker {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<u64>>,
@@ -161,6 +174,9 @@ impl Talker {
             while !stopped.load(Ordering::Acquire) {
                 for (n, phone) in phones.iter_mut().enumerate() {
                     phone.talk(&payload(n));
+                    if sent % 50 == 0 {
+                        phone.report();
+                    }
                 }
                 sent += 1;
                 next += Duration::from_millis(20);
