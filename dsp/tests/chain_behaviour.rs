@@ -8,6 +8,7 @@ use trunkline_dsp::chain::{
     ChainConfig, Denoiser, DownlinkChain, DownlinkFrame, LegDsp, Shedding, Sound, UplinkChain, UplinkFrame,
     UplinkReport,
 };
+use trunkline_dsp::echo::{BargeInConfig, Interruption};
 use trunkline_dsp::gain::AgcConfig;
 use trunkline_dsp::gate::GateConfig;
 use trunkline_dsp::level::rms_dbfs;
@@ -106,7 +107,7 @@ fn the_agents_echo_interrupts_nobody_and_a_caller_does() {
     let mut interruptions = Vec::new();
     for (n, (said, heard)) in agent.chunks_exact(FRAME).zip(line.chunks_exact(FRAME)).enumerate() {
         let (mut said, mut heard) = (said.to_vec(), heard.to_vec());
-        if tick(&mut uplink, &mut leg, &mut said, &mut heard).interrupts {
+        if tick(&mut uplink, &mut leg, &mut said, &mut heard).interruption == Some(Interruption::Confirmed) {
             interruptions.push((n + 1) * FRAME);
         }
     }
@@ -240,7 +241,11 @@ fn a_sound_changes_in_mid_call_and_what_is_left_over_leaves_with_the_change() {
             vad: VadConfig::HELD,
             ..Sound::default()
         },
-        Sound { ceiling_dbfs: -12.0, barge_in_ms: 300, ..Sound::default() },
+        Sound {
+            ceiling_dbfs: -12.0,
+            barge_in: BargeInConfig { needed_ms: 300, ..BargeInConfig::default() },
+            ..Sound::default()
+        },
     ];
     let mut levels = Vec::new();
     for sound in &sounds {

@@ -9,7 +9,7 @@ use trunkline_dsp::Simd;
 use trunkline_dsp::chain::{
     ChainConfig, DownlinkChain, DownlinkFrame, LegDsp, Sound, UplinkChain, UplinkFrame, UplinkReport,
 };
-use trunkline_dsp::echo::{BargeIn, EchoGate, SonoraAec, Verdict};
+use trunkline_dsp::echo::{BargeIn, BargeInConfig, EchoGate, Interruption, SonoraAec, Verdict, Voice};
 use trunkline_dsp::to_i16;
 use trunkline_dsp::vad::{Activity, SpectralBank, VadBank, VadFrame};
 
@@ -47,7 +47,14 @@ struct Heard {
 }
 
 fn run(played: &[f32], uplink: &[f32]) -> Heard {
-    run_with(played, uplink, BargeIn::default())
+    run_with(played, uplink, needs(120))
+}
+
+/// An interruption by one detector alone, which has to be sure for `needed_ms`.
+fn needs(needed_ms: u32) -> BargeIn {
+    // A frame of 0.7 is evidence of 0.72.
+    let evidence = needed_ms as f32 / 20.0 * 0.7;
+    BargeIn::new(BargeInConfig { suspicion: 0.5, evidence, needed_ms, ..BargeInConfig::default() })
 }
 
 fn run_with(played: &[f32], uplink: &[f32], mut barge: BargeIn) -> Heard {
@@ -60,10 +67,14 @@ fn run_with(played: &[f32], uplink: &[f32], mut barge: BargeIn) -> Heard {
         let verdict = gate.process(far, near);
         let mut batch = [VadFrame { slot, pcm: near, activity: Activity::default() }];
         bank.process(&mut batch);
-        if barge.handle(batch[0].activity.confidence, verdict.echo, 20) {
+        let confidence = batch[0].activity.confidence;
+        let confirmed = |found| found == Some(Interruption::Confirmed);
+        let sure = if confidence >= 0.6 { 0.7 } else { 0.1 };
+        let voice = Voice { quick: confidence, sure: Some(sure), steady: 0.0, echo: verdict.echo };
+        if confirmed(barge.handle(voice, 20)) {
             interruptions.push((n + 1) * 20);
         }
-        without_gate += usize::from(ungated.handle(batch[0].activity.confidence, false, 20));
+        without_gate += usize::from(confirmed(ungated.handle(Voice { echo: false, ..voice }, 20)));
         verdicts.push(verdict);
     }
     Heard { interruptions, without_gate, delay_ms: gate.delay_ms(), loss_db: gate.return_loss_db(), verdicts }
@@ -81,7 +92,7 @@ fn run_chain(played: &[f32], uplink: &[f32]) -> Vec<usize> {
         down.process(&mut [DownlinkFrame { leg: &mut leg, pcm: &mut said }]);
         let mut batch = [UplinkFrame { leg: &mut leg, pcm: &mut heard, raw: &mut [], report: UplinkReport::default() }];
         up.process(&mut batch);
-        if batch[0].report.interrupts {
+        if batch[0].report.interruption == Some(Interruption::Confirmed) {
             interruptions.push((n + 1) * 20);
         }
     }
@@ -294,7 +305,7 @@ fn recorded_prompts_do_not_interrupt_themselves() {
         report("prompts", delay, &heard);
         shipped_false += run_chain(&played, &companded(&uplink)).len();
         for (needed, count) in [120, 80, 60].into_iter().zip(&mut false_ones) {
-            *count += run_with(&played, &companded(&uplink), BargeIn::new(needed)).interruptions.len();
+            *count += run_with(&played, &companded(&uplink), needs(needed)).interruptions.len();
         }
         let mut clean = noise(-60.0, played.len(), seed);
         let caller = talk(if n % 2 == 0 { "fr_CA" } else { "en_US" }, 40 + n * 20);

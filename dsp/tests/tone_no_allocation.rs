@@ -5,7 +5,7 @@ mod tone_signals;
 
 use tone_signals::{add, noise, place, sine, speech};
 use trunkline_allocations::allocations;
-use trunkline_dsp::echo::{BargeIn, EchoGate, SonoraAec};
+use trunkline_dsp::echo::{BargeIn, EchoGate, SonoraAec, Voice};
 use trunkline_dsp::gain::{Agc, AgcConfig, Limiter, SonoraAgc};
 use trunkline_dsp::tone::progress::Classifier;
 use trunkline_dsp::tone::{DtmfDetector, DtmfTone, Plan, SupervisoryTone};
@@ -49,7 +49,7 @@ fn nothing_is_allocated_per_frame() {
                 classifier.process(frame, |_| events += 1);
                 let verdict = gate.process(frame, frame);
                 gate.suppress(frame, &verdict);
-                barge.handle(0.9, verdict.echo, 20);
+                barge.handle(Voice { quick: 0.9, sure: Some(0.9), steady: 0.0, echo: verdict.echo }, 20);
                 agc.process(frame, 0.9);
                 limiter.process(frame);
                 key.fill(&mut out);

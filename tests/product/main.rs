@@ -29,6 +29,8 @@ mod media_answers_audiosocket;
 mod media_calls_say_what_works_on_their_sound;
 mod media_churn_leaves_nothing_behind;
 mod media_hears_nobody_but_its_caller;
+mod media_nobody_is_cut_by_noise;
+mod media_quality_holds_in_real_rooms;
 mod media_recordings_follow_orders;
 mod media_recordings_play_after_a_crash;
 mod media_rides_out_bad_weather;

@@ -34,7 +34,7 @@ fn engine_and_detector_are_named_per_call() {
         page.lines().any(|line| {
             line.starts_with("trunkline_media_legs_by_engine{")
                 && line.contains(&format!("denoiser=\"{denoiser}\""))
-                && line.contains("detector=\"fused\"")
+                && line.contains("detector=\"fused+silero\"")
                 && line.ends_with(" 1")
         })
     };
@@ -64,7 +64,7 @@ fn engine_and_detector_are_named_per_call() {
             .filter(|event| event["type"] == "sound.applied")
             .map(|event| &event["data"])
             .collect();
-        assert_eq!(applied, [&json!({ "denoiser": denoiser, "detector": "fused", "shed": false })]);
+        assert_eq!(applied, [&json!({ "denoiser": denoiser, "detector": "fused+silero", "shed": false })]);
     }
     gateway.stop().unwrap();
 }

@@ -61,9 +61,12 @@ const PEERS: &[Package] = &[
 
 /// For the slow tier: people who speak as well, and packages that are not Debian's.
 pub(crate) const SLOW: &[&[Package]] =
-    &[BUILD, GUESTS, VOICE, PEERS, DEBHELPER, MACHINE, PROMPTS, PHONES, RPMBUILD, OTHER_MACHINES];
+    &[BUILD, GUESTS, VOICE, PEERS, DEBHELPER, MACHINE, PROMPTS, NOISES, PHONES, RPMBUILD, OTHER_MACHINES];
 
 const PHONES: &[Package] = &[("baresip-core", Proof::Program("baresip"))];
+
+/// Recorded noises.
+const NOISES: &[Package] = &[("asterisk-moh-opsound-wav", Proof::Installed), ("lincity-ng-data", Proof::Installed)];
 
 const PROMPTS: &[Package] =
     &[("asterisk-core-sounds-en-wav", Proof::Installed), ("asterisk-core-sounds-fr-wav", Proof::Installed)];
@@ -127,9 +130,15 @@ const SPEECH: &[Package] = &[
     ("asterisk-core-sounds-it-g722", Proof::Installed),
     ("asterisk-core-sounds-ru-wav", Proof::Installed),
     ("asterisk-core-sounds-ru-g722", Proof::Installed),
+    ("asterisk-moh-opsound-wav", Proof::Installed),
     ("asterisk-prompt-it-menardi-wav", Proof::Installed),
+    ("bucklespring-data", Proof::Installed),
     ("espeak-ng", Proof::Program("espeak-ng")),
+    ("ktuberling-data", Proof::Installed),
     ("libspandsp-dev", Proof::Installed),
+    ("lincity-ng-data", Proof::Installed),
+    ("npm", Proof::Program("npm")),
+    ("sound-theme-freedesktop", Proof::Installed),
     ("python3-dev", Proof::Installed),
     ("python3-pip", Proof::Installed),
     ("python3-venv", Proof::Installed),

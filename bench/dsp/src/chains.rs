@@ -108,6 +108,9 @@ struct Worker {
     speech: Speech,
     network: Network,
     tick: u64,
+    /// Frames, and those of them of which the sure detector was asked.
+    heard: u64,
+    asked: u64,
 }
 
 impl Worker {
@@ -154,6 +157,8 @@ impl Worker {
             speech,
             network,
             tick: 0,
+            heard: 0,
+            asked: 0,
         })
     }
 
@@ -192,7 +197,7 @@ impl Worker {
     }
 
     fn phase(&mut self, phase: usize) {
-        let Self { uplink, downlink, batch, phases, packets, agent, .. } = self;
+        let Self { uplink, downlink, batch, phases, packets, agent, heard, asked, .. } = self;
         let calls = &mut phases[phase];
         let now = self.tick * TICK_US + phase as u64 * PHASE_US;
         let silence = [trunkline_dsp::codec::ULAW_SILENCE; FRAME];
@@ -226,7 +231,11 @@ impl Worker {
             raw: &mut [],
             report: UplinkReport::default(),
         });
-        batch.with(frames, |row| uplink.process(row));
+        batch.with(frames, |row| {
+            uplink.process(row);
+            *heard += row.len() as u64;
+            *asked += row.iter().filter(|frame| frame.report.certainty.is_some()).count() as u64;
+        });
     }
 
     /// Calls per core; adds what was allocated per frame.
@@ -235,15 +244,17 @@ impl Worker {
         for _ in 0..WARM_UP {
             self.tick();
         }
-        let asked = counted(|| {
+        let taken = counted(|| {
             for _ in 0..SOUND {
                 self.tick();
             }
         });
-        let per_frame = asked.taken as f64 / (SOUND as f64 * calls);
+        let per_frame = taken.taken as f64 / (SOUND as f64 * calls);
         let ns = watch.median_ns(&format!("chain.{name}"), || self.tick())? / calls;
         results.add(Measurement::new(format!("chain.{name}.ns_per_frame"), ns, "ns"));
         results.add(Measurement::new(format!("chain.{name}.allocations_per_frame"), per_frame, "allocations"));
+        let asked = 100.0 * self.asked as f64 / self.heard.max(1) as f64;
+        results.add(Measurement::new(format!("chain.{name}.second_stage_percent"), asked, "%"));
         Ok(TICK_US as f64 * 1000.0 / ns)
     }
 }

@@ -10,7 +10,9 @@ use trunkline_dsp::level::LevelMeter;
 use trunkline_dsp::ns::{Gate, LanesBank, NnnoiselessBank, SonoraBank};
 use trunkline_dsp::tone::progress::Classifier;
 use trunkline_dsp::tone::{DtmfDetector, Plan};
-use trunkline_dsp::vad::{Activity, EarshotBank, FusedBank, VadBank, VadConfig, VadFrame, WebRtcBank, WebRtcMode};
+use trunkline_dsp::vad::{
+    Activity, EarshotBank, FusedBank, SileroBank, VadBank, VadConfig, VadFrame, WebRtcBank, WebRtcMode,
+};
 use trunkline_dsp::{NoiseBank, Slot, to_f32};
 
 use crate::native::Native;
@@ -81,10 +83,11 @@ fn noise_suppression(watch: &mut Stopwatch, native: &Native, results: &mut Resul
 
 fn voice_activity(watch: &mut Stopwatch, results: &mut Results) -> anyhow::Result<()> {
     let config = VadConfig::default();
-    let engines: [(&str, Box<dyn VadBank>); 3] = [
+    let engines: [(&str, Box<dyn VadBank>); 4] = [
         ("fused", Box::new(FusedBank::new(CALLS))),
         ("webrtc", Box::new(WebRtcBank::new(CALLS, WebRtcMode::VeryAggressive, config))),
         ("earshot", Box::new(EarshotBank::new(CALLS, config))),
+        ("silero", Box::new(SileroBank::new(CALLS))),
     ];
     let mut costs = Vec::new();
     for (name, mut bank) in engines {
@@ -103,6 +106,7 @@ fn voice_activity(watch: &mut Stopwatch, results: &mut Results) -> anyhow::Resul
     }
     results.add(Measurement::new("vad.fused", costs[0], UNIT).against("webrtc-vad", costs[1]));
     results.add(Measurement::new("vad.fused.beside_earshot", costs[0], UNIT).against("earshot", costs[2]));
+    results.add(Measurement::new("vad.silero", costs[3], UNIT).against("fused", costs[0]));
     Ok(())
 }
 

@@ -16,7 +16,7 @@ import talkers
 from measures import row
 
 INPUTS = ["raw", "lanes"]
-ENGINES = ["webrtc", "earshot", "fused"]
+ENGINES = ["webrtc", "earshot", "fused", "silero"]
 RATE = 8000
 BELOW_DB = 30
 GAP, COLLAR, QUIET = 10, 2, 20
@@ -177,7 +177,7 @@ def plot(scores, axes):
     for index, engine in enumerate(ENGINES):
         found = _of(scores, "raw", engine)
         values = [error(part)[0] for part in (_conditions(found)[c] for c in conditions)]
-        axes[0].bar(np.arange(len(conditions)) + (index - 1) * 0.27, values, 0.26, label=engine)
+        axes[0].bar(np.arange(len(conditions)) + (index - 1.5) * 0.2, values, 0.19, label=engine)
         delays = np.sort([delay for s in found for delay in s["onsets"]])
         if len(delays):
             axes[1].plot(delays, np.arange(1, len(delays) + 1) / len(delays) * 100, label=engine)

@@ -1,4 +1,4 @@
-"""Judges what the engines made: `score.py CORPUS RUN SCORES RESULTS`.
+"""Judges what the engines made: `score.py CORPUS ROOMS RUN MODELS SCORES RESULTS`.
 
 SCORES is a JSON array of `{name, value, unit, baseline}`; RESULTS is a folder that gets `quality.md` and the plots."""
 
@@ -14,7 +14,12 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 import activity
+import holding
+import interruption
+import opinions
 import playout
+import recognition
+import rooms_activity
 import suppression
 
 
@@ -29,7 +34,7 @@ def spread(pool, what, work, jobs):
 
 
 def main():
-    corpus, run, scores_file, results = sys.argv[1:]
+    corpus, rooms_folder, run, models, scores_file, results = sys.argv[1:]
     with open(os.path.join(run, "manifest.json")) as file:
         manifest = json.load(file)
     with open(os.path.join(run, "documented.json")) as file:
@@ -51,16 +56,30 @@ def main():
         names = [name for name in os.listdir(os.path.join(run, "jitter")) if "." not in name]
         jobs = [(corpus, run, talker, name) for talker in talkers for name in names]
         played = spread(pool, "networks scored", playout.score_network, jobs)
+        with open(os.path.join(rooms_folder, "sentences.json")) as file:
+            said = json.load(file)
+        understood = spread(pool, "feeds understood", recognition.transcribe, recognition.jobs(models, run, said))
+        thought = spread(pool, "opinions", opinions.score, opinions.jobs(models, corpus, run, narrow))
 
+    entered = rooms_activity.load(rooms_folder)
+    interrupted = [interruption.judge(entry, interruption.events(run, entry)) for entry in entered]
+    rooms, reference_us = rooms_activity.judge(rooms_folder, run, entered)
+    published = [one["verdicts"][rooms_activity.REFERENCE][:, 0] for one in rooms]
+    published = [interruption.judge(entry, interruption.reference(speech)) for entry, speech in zip(entered, published)]
     networks = playout.networks(run, played)
     rows = suppression.rows(cleaned, late, documented) + activity.rows(detected)
+    rows += rooms_activity.rows(rooms, documented["silero_us"], reference_us)
+    rows += interruption.rows(interrupted, published)
+    feeds = recognition.judge(understood)
+    rows += recognition.rows(feeds) + opinions.rows(thought) + holding.rows(rooms_folder, run)
     rows += playout.concealment_rows(concealed) + playout.network_rows(networks)
     unfinished = [r["name"] for r in rows if not np.isfinite(r["value"])]
     if unfinished:
         sys.exit(f"no figure for {', '.join(unfinished)}")
     with open(scores_file, "w") as file:
         json.dump(rows, file, indent=1)
-    tables = suppression.tables(cleaned) + activity.tables(detected) + playout.tables(concealed, networks)
+    tables = suppression.tables(cleaned) + recognition.tables(feeds) + activity.tables(detected)
+    tables += rooms_activity.tables(rooms, interrupted) + playout.tables(concealed, networks)
     report(os.path.join(results, "quality.md"), rows, tables)
     plots(results, cleaned, detected, concealed, networks)
 

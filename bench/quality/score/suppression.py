@@ -10,7 +10,8 @@ import numpy as np
 import audio
 from measures import by_talker, lag, mean_and_ci, pesq_windows, row, stoi_of
 
-ENGINES = ["nnnoiseless", "sonora", "economy", "lanes"]
+# The last is the uplink as it ships.
+ENGINES = ["nnnoiseless", "sonora", "economy", "lanes", "chain"]
 REFERENCE = "nnnoiseless"
 
 
@@ -85,6 +86,13 @@ def rows(scores, late, documented):
                 of_noise = [s for s in noisy if s["entry"]["noise"] == noise]
                 mean, _ = mean_and_ci(by_talker(_differences(of_noise, engine, measure)))
                 out.append(row(f"ns.{engine}.{noise}.{measure}_minus_reference", mean, unit))
+        # Do no harm: what clean speech loses, and the talker who is worst off, over everything noisy and over clean speech.
+        lost = np.mean([s["noisy"]["stoi"] - s[engine]["stoi"] for s in clean])
+        out.append(row(f"ns.{engine}.clean_stoi_lost", lost, "STOI"))
+        for name, part in (("", noisy), ("clean_", clean)):
+            changes = by_talker([(s["entry"]["talker"], s[engine]["pesq"] - s["noisy"]["pesq"]) for s in part])
+            worst = min(np.mean(change) for change in changes)
+            out.append(row(f"ns.{engine}.{name}worst_talker_pesq_change", worst, "MOS"))
         out.append(row(f"ns.{engine}.pause_noise_removed_db", np.mean([s[engine]["removed"] for s in noisy]), "dB"))
         for rate, suffix in ((8000, ""), (16000, "_16k")):
             said = documented["noise_delay_us"][f"{engine} {rate}"] / 1000
@@ -124,8 +132,8 @@ def plot(scores, axes):
         for index, engine in enumerate(["noisy", *ENGINES]):
             at_snr = [[s for s in noisy if s["entry"]["snr"] == snr] for snr in snrs]
             stats = [mean_and_ci(by_talker([(s["entry"]["talker"], s[engine][measure]) for s in part])) for part in at_snr]
-            place = np.arange(len(snrs)) + (index - len(ENGINES) / 2) * 0.16
-            axis.bar(place, [mean for mean, _ in stats], 0.15, yerr=[ci for _, ci in stats], label=engine, capsize=2)
+            place = np.arange(len(snrs)) + (index - len(ENGINES) / 2) * 0.14
+            axis.bar(place, [mean for mean, _ in stats], 0.13, yerr=[ci for _, ci in stats], label=engine, capsize=2)
         axis.set_xticks(np.arange(len(snrs)), [f"{snr} dB" for snr in snrs])
         axis.set_ylabel(label)
         low = min(np.mean([s["noisy"][measure] for s in noisy if s["entry"]["snr"] == snrs[0]]) * 0.9, 1.0)

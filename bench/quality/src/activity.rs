@@ -25,22 +25,24 @@ pub(crate) fn run(corpus: &Corpus, cleaned: &Path, out: &Path) -> Result<()> {
             group.iter().map(|entry| wav::read(&folder.join(&entry.file))).collect::<Result<_>>()?;
         let verdicts = judge(engine, &sounds).with_context(|| format!("{engine} at 8000 Hz"))?;
         for (entry, verdicts) in group.iter().zip(verdicts) {
-            let path = out.join(input).join(engine).join(&entry.file).with_extension("f32");
-            std::fs::create_dir_all(path.parent().context("no folder")?)?;
-            let speech = |activity: &Activity| if activity.speech { 1.0_f32 } else { 0.0 };
-            let bytes: Vec<u8> = verdicts
-                .iter()
-                .flat_map(|activity| [speech(activity), activity.confidence])
-                .flat_map(f32::to_le_bytes)
-                .collect();
-            std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+            write(&out.join(input).join(engine).join(&entry.file).with_extension("f32"), &verdicts)?;
         }
         Ok(())
     })?;
     Ok(())
 }
 
-fn judge(engine: &str, sounds: &[Vec<i16>]) -> Result<Vec<Vec<Activity>>> {
+/// Writes what a detector said of a file.
+pub(crate) fn write(path: &Path, verdicts: &[Activity]) -> Result<()> {
+    std::fs::create_dir_all(path.parent().context("no folder")?)?;
+    let speech = |activity: &Activity| if activity.speech { 1.0_f32 } else { 0.0 };
+    let pairs = verdicts.iter().flat_map(|activity| [speech(activity), activity.confidence]);
+    let bytes: Vec<u8> = pairs.flat_map(f32::to_le_bytes).collect();
+    std::fs::write(path, bytes).with_context(|| path.display().to_string())
+}
+
+/// What a detector says of every 10 ms of some sounds at 8 kHz.
+pub(crate) fn judge(engine: &str, sounds: &[Vec<i16>]) -> Result<Vec<Vec<Activity>>> {
     const FRAME: usize = 80;
     let mut bank = engines::voice(engine, sounds.len())?;
     let slots: Vec<Slot> =

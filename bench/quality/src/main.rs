@@ -6,11 +6,13 @@
 mod activity;
 mod corpus;
 mod engines;
+mod feeds;
 mod marking;
 mod network;
 mod parallel;
 mod playout;
 mod random;
+mod rooms;
 mod suppression;
 mod tools;
 mod wav;
@@ -36,6 +38,9 @@ struct Args {
     /// Only so many talkers, at most six: for a quick look, not for figures.
     #[arg(long)]
     talkers: Option<usize>,
+    /// Only what the rooms in this folder come to, which `score/rooms.py` made: for a quick look at a change.
+    #[arg(long)]
+    rooms: Option<PathBuf>,
     /// Where the table and the plots go.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/quality"))]
     results: PathBuf,
@@ -61,8 +66,12 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&args.results).with_context(|| args.results.display().to_string())?;
 
     let begun = Instant::now();
+    if let Some(folder) = args.rooms {
+        return rooms::run(&folder, &work.join("run/rooms"));
+    }
     let tools = tools::Tools::ready(&home.join(".cache/trunkline"), &work)?;
     let mut corpus = corpus::Corpus::open(&work, &tools)?;
+    let rooms = rooms::made(&work, &tools)?;
     if let Some(count) = args.talkers {
         corpus.keep(count);
     }
@@ -72,14 +81,16 @@ fn main() -> Result<()> {
     std::fs::write(run.join("manifest.json"), serde_json::to_vec(&corpus.entries)?)?;
     suppression::run(&corpus, &run.join("ns"))?;
     activity::run(&corpus, &run.join("ns"), &run.join("vad"))?;
+    rooms::run(&rooms, &run.join("rooms"))?;
+    feeds::run(&rooms, &run.join("feeds"))?;
     playout::concealment(&corpus, &tools, &run.join("plc"))?;
     playout::networks(&corpus, &run.join("jitter"))?;
-    documented(&run)?;
+    documented(&rooms, &run)?;
     println!("engines: done after {} s", begun.elapsed().as_secs());
 
     let scores = run.join("scores.json");
     let mut score = tools.python("score.py");
-    score.arg(&corpus.folder).arg(&run).arg(&scores).arg(&args.results);
+    score.arg(&corpus.folder).arg(&rooms).arg(&run).arg(tools.models()).arg(&scores).arg(&args.results);
     tools::run(&mut score).context("scoring")?;
     println!("scores: done after {} s", begun.elapsed().as_secs());
 
@@ -104,13 +115,14 @@ fn main() -> Result<()> {
 }
 
 /// What the engines say of themselves, for the scores to check: `documented.json`.
-fn documented(run: &Path) -> Result<()> {
+fn documented(rooms: &Path, run: &Path) -> Result<()> {
     let mut delays = BTreeMap::new();
-    for engine in engines::NOISE {
+    for engine in engines::NOISE.into_iter().chain([engines::CHAIN]) {
         for rate in [8000, 16000] {
             delays.insert(format!("{engine} {rate}"), engines::noise_delay_us(engine, rate)?);
         }
     }
-    let text = serde_json::to_vec(&serde_json::json!({ "noise_delay_us": delays }))?;
+    let silero_us = rooms::silero_us(rooms)?;
+    let text = serde_json::to_vec(&serde_json::json!({ "noise_delay_us": delays, "silero_us": silero_us }))?;
     Ok(std::fs::write(run.join("documented.json"), text)?)
 }

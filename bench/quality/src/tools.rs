@@ -7,14 +7,18 @@ use anyhow::{Context as _, Result, bail};
 
 /// Everything that makes the set; a change of any makes it again.
 const RECIPE: [&str; 4] = ["score/audio.py", "score/talkers.py", "score/noises.py", "score/corpus.py"];
+/// The same for the rooms.
+const ROOMS: [&str; 4] = ["score/audio.py", "score/talkers.py", "score/rooms.py", "score/sentences.py"];
 const REQUIREMENTS: &str = "score/requirements.txt";
 const SPANDSP: &str = "spandsp.c";
+const MODELS: &str = "models.py";
 
 /// The tools, ready to run.
 pub(crate) struct Tools {
     sources: PathBuf,
     venv: PathBuf,
     spandsp: PathBuf,
+    models: PathBuf,
 }
 
 impl Tools {
@@ -25,7 +29,11 @@ impl Tools {
         environment(&venv, &sources.join(REQUIREMENTS))?;
         let spandsp = work.join("spandsp");
         compile(&sources.join(SPANDSP), &spandsp)?;
-        Ok(Self { sources, venv, spandsp })
+        let models = cache.join("quality-models");
+        let mut fetch = Command::new(venv.join("bin/python"));
+        run(fetch.arg(sources.join("score").join(MODELS)).arg(&models))
+            .context("cannot fetch the models; on Debian: apt-get install npm")?;
+        Ok(Self { sources, venv, spandsp, models })
     }
 
     /// A script of `score/` in the environment.
@@ -42,10 +50,24 @@ impl Tools {
         &self.spandsp
     }
 
+    /// The folder of the models that listen and judge.
+    pub(crate) fn models(&self) -> &Path {
+        &self.models
+    }
+
     /// What decides how the set comes out, as text.
     pub(crate) fn recipe(&self) -> Result<String> {
         let mut text = String::new();
         for source in RECIPE.iter().chain([&REQUIREMENTS, &SPANDSP]) {
+            text.push_str(&std::fs::read_to_string(self.sources.join(source))?);
+        }
+        Ok(text)
+    }
+
+    /// What decides how the rooms come out, as text.
+    pub(crate) fn rooms_recipe(&self) -> Result<String> {
+        let mut text = String::new();
+        for source in ROOMS.iter().chain([&REQUIREMENTS]) {
             text.push_str(&std::fs::read_to_string(self.sources.join(source))?);
         }
         Ok(text)

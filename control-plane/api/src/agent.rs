@@ -171,7 +171,7 @@ pub struct InterruptionPolicy {
 
 impl Default for InterruptionPolicy {
     fn default() -> Self {
-        Self { barge_in: true, min_speech_ms: 160, dtmf: true }
+        Self { barge_in: true, min_speech_ms: 80, dtmf: true }
     }
 }
 

@@ -27,7 +27,8 @@ pub enum FeedChoice {
 }
 
 /// What is done to the sound of a call. Agents and trunks have one; what an agent leaves out its trunk says, and what
-/// both leave out has the default given here. Speech and interruptions are always found in the cleaned sound.
+/// both leave out has the default given here. Two detectors find speech: a quick one that may be mistaken and whose mistakes
+/// can be taken back, and a sure one that decides.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SoundPolicy {
@@ -46,19 +47,28 @@ pub struct SoundPolicy {
     /// Whether the caller hears a soft noise between the agent's words instead of nothing at all; false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comfort_noise: Option<bool>,
-    /// Which sound the recogniser gets; `cleaned`.
+    /// Which sound the recogniser gets; `raw`, which recognisers that learnt from noisy speech understand better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feed: Option<FeedChoice>,
-    /// Confidence from which on sound is speech, 1..=99 percent; 50.
+    /// Probability from which on sound is speech, for the recogniser and for the beginning of a turn, 1..=99 percent; 50.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speech_percent: Option<u8>,
+    /// Probability below which speech is over, for the end of a turn, 1..=99 percent and at most `speech_percent`; 35.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speech_end_percent: Option<u8>,
     /// For how long the caller counts as speaking after the detector has lost the voice, 0..=1000 ms; 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hang_over_ms: Option<u32>,
-    /// Confidence from which on sound counts towards an interruption, 1..=99 percent; 35. How long it must last is
+    /// Confidence of the quick detector from which on somebody may be interrupting, 1..=99 percent; 25.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspicion_percent: Option<u8>,
+    /// Probability from which on sound is evidence that somebody is, 1..=99 percent; 50, and more in noise. How long speech must have lasted is
     /// `interruption.min_speech_ms`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interruption_percent: Option<u8>,
+    /// By how many decibels the agent is turned down while somebody may be interrupting it, 0..=40; 18.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duck_db: Option<u8>,
 }
 
 impl SoundPolicy {
@@ -73,8 +83,11 @@ impl SoundPolicy {
             comfort_noise: self.comfort_noise.or(other.comfort_noise),
             feed: self.feed.or(other.feed),
             speech_percent: self.speech_percent.or(other.speech_percent),
+            speech_end_percent: self.speech_end_percent.or(other.speech_end_percent),
             hang_over_ms: self.hang_over_ms.or(other.hang_over_ms),
+            suspicion_percent: self.suspicion_percent.or(other.suspicion_percent),
             interruption_percent: self.interruption_percent.or(other.interruption_percent),
+            duck_db: self.duck_db.or(other.duck_db),
         }
     }
 
@@ -90,7 +103,10 @@ impl SoundPolicy {
         let percent = |value: Option<u8>| value.is_none_or(|value| (1..=99).contains(&value));
         let checks = [
             (percent(self.speech_percent), "/sound/speech_percent", "expected 1 to 99"),
+            (percent(self.speech_end_percent), "/sound/speech_end_percent", "expected 1 to 99"),
+            (percent(self.suspicion_percent), "/sound/suspicion_percent", "expected 1 to 99"),
             (percent(self.interruption_percent), "/sound/interruption_percent", "expected 1 to 99"),
+            (self.duck_db.is_none_or(|db| db <= 40), "/sound/duck_db", "expected 0 to 40"),
             (self.hang_over_ms.is_none_or(|ms| ms <= 1000), "/sound/hang_over_ms", "expected 0 to 1000"),
         ];
         checks.into_iter().filter(|(holds, ..)| !holds).map(|(_, pointer, message)| (pointer, message)).collect()

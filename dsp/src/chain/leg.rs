@@ -1,5 +1,8 @@
 //! A leg's own part of the chains: state that is its own and moves with it, and its places in a worker's banks.
 
+use super::calm::Calm;
+use super::pumping::Pumping;
+use super::steady::Steady;
 use super::{MAX_FRAME, Sound, SoundChange};
 use crate::Slot;
 use crate::echo::{BargeIn, EchoGate, Verdict};
@@ -9,14 +12,14 @@ use crate::gate::NoiseGate;
 use crate::level::SILENCE_DBFS;
 use crate::ns::{LaneState, ReferenceCall};
 use crate::tone::UnknownRate;
-use crate::vad::FusedState;
+use crate::vad::{FusedState, SileroState, Verdict as Speech};
 
 /// One leg's signal processing, both directions.
 ///
 /// Made off the worker's thread and without places; [`UplinkChain::adopt`](super::UplinkChain::adopt) gives it places
 /// in a worker's banks and [`UplinkChain::detach`](super::UplinkChain::detach) takes them away again, which a leg must
 /// not be dropped without. It is `Send` and moves between workers whole, at the end of a tick: the one chain detaches it
-/// and the other adopts it, and nothing that was learnt of its sound is forgotten. Some 25 kB, and 50 more with
+/// and the other adopts it, and nothing that was learnt of its sound is forgotten. Some 35 kB, and 50 more with
 /// [`Denoiser::Reference`](super::Denoiser::Reference).
 #[derive(Debug)]
 pub struct LegDsp {
@@ -27,6 +30,17 @@ pub struct LegDsp {
     /// What the banks knew of it when it was detached.
     pub(super) noise: LaneState,
     pub(super) activity: FusedState,
+    pub(super) certainty: SileroState,
+    /// Whether its noise is worth taking out.
+    pub(super) calm: Calm,
+    /// Whether it is let through in turns.
+    pub(super) pumping: Pumping,
+    /// Whether it stays as it is.
+    pub(super) steady: Steady,
+    /// For how long the sure detector is still asked, in ms.
+    pub(super) asked_ms: u32,
+    /// Whether there is speech, by the sure detector.
+    pub(super) speech: Speech,
     pub(super) engine: Option<Box<ReferenceCall>>,
     pub(super) echo: Option<Box<EchoGate>>,
     /// On the frame in work.
@@ -55,6 +69,7 @@ pub(super) struct Places {
     /// `None` while its noise is not taken out in lanes.
     pub(super) noise: Option<Slot>,
     pub(super) vad: Slot,
+    pub(super) sure: Slot,
 }
 
 impl LegDsp {
@@ -73,10 +88,16 @@ impl LegDsp {
             places: None,
             noise,
             activity: FusedState::new(),
+            certainty: SileroState::new(),
+            calm: Calm::new(),
+            pumping: Pumping::new(),
+            steady: Steady::new(),
+            asked_ms: 0,
+            speech: Speech::default(),
             engine,
             echo,
             verdict: None,
-            barge_in: BargeIn::new(sound.barge_in_ms).with_confidence(sound.barge_in_confidence),
+            barge_in: BargeIn::new(sound.barge_in),
             endpointer: Endpointer::new(sound.endpoint, 0),
             clock_us: 0,
             agc: sound.agc.map(|agc| Agc::new(rate, agc)).transpose()?,
@@ -143,8 +164,8 @@ impl LegDsp {
         if change.engine.is_some() != self.engine.is_some() {
             std::mem::swap(&mut self.engine, &mut change.engine);
         }
-        if (old.barge_in_ms, old.barge_in_confidence) != (new.barge_in_ms, new.barge_in_confidence) {
-            self.barge_in.set(new.barge_in_ms, new.barge_in_confidence);
+        if old.barge_in != new.barge_in {
+            self.barge_in.set_config(new.barge_in);
         }
         if old.endpoint != new.endpoint {
             self.endpointer.set_config(new.endpoint);
@@ -177,6 +198,9 @@ impl LegDsp {
         }
         self.limiter.reset();
         self.barge_in.reset();
+        (self.asked_ms, self.speech, self.calm) = (0, Speech::default(), Calm::new());
+        self.pumping = Pumping::new();
+        self.steady.clear();
         self.verdict = None;
         self.reference.fill(0.0);
         self.before.fill(0);

@@ -22,12 +22,15 @@
 //! sorted by [`UplinkChain::order`], which [`UplinkChain::arrangement`] says when to do anew.
 
 mod batch;
+mod calm;
 mod change;
 mod config;
 mod downlink;
 mod leg;
+mod pumping;
 mod sonora;
 mod sound;
+mod steady;
 mod uplink;
 
 pub use batch::UplinkBatch;

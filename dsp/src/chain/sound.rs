@@ -1,5 +1,6 @@
 //! What is done to the sound of one leg.
 
+use crate::echo::BargeInConfig;
 use crate::endpoint::EndpointConfig;
 use crate::gain::AgcConfig;
 use crate::gate::GateConfig;
@@ -29,16 +30,14 @@ pub struct Sound {
     pub denoiser: Denoiser,
     /// Tells the agent's own echo from a caller who interrupts, and turns echo down.
     pub echo_gate: bool,
-    /// Speech that makes an interruption, in ms; see [`BargeIn`](crate::echo::BargeIn).
-    pub barge_in_ms: u32,
-    /// Confidence in speech from which a frame counts towards an interruption, 0..=1. Lower than where speech begins:
-    /// a voice over the agent's echo is less clear, and what is echo does not count anyway.
-    pub barge_in_confidence: f32,
+    /// What makes an interruption. The quick detector's suspicion begins lower than its speech: a voice over the agent's
+    /// echo is less clear, what is echo does not count anyway, and a suspicion can be taken back.
+    pub barge_in: BargeInConfig,
     /// Brings the caller to a level; the default leaves levels alone.
     pub agc: Option<AgcConfig>,
     /// Turns down what lies between the caller's words; off by default, since recognisers prefer to hear it.
     pub noise_gate: Option<GateConfig>,
-    /// Times and thresholds of voice activity.
+    /// Where speech begins and ends by the sure detector, and how long it is held.
     pub vad: VadConfig,
     /// Ceiling of what is played to the caller in dBFS, -40..=0.
     pub ceiling_dbfs: f32,
@@ -51,11 +50,10 @@ impl Default for Sound {
         Self {
             denoiser: Denoiser::default(),
             echo_gate: true,
-            barge_in_ms: 100,
-            barge_in_confidence: 0.35,
+            barge_in: BargeInConfig::default(),
             agc: None,
             noise_gate: None,
-            vad: VadConfig::default(),
+            vad: VadConfig::SURE,
             ceiling_dbfs: -1.0,
             endpoint: EndpointConfig::default(),
         }

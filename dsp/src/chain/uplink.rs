@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::leg::Places;
 use super::{ChainConfig, Denoiser, FRAME_MS, LegDsp, MAX_FRAME, PIECE, Shedding, SoundChange};
+use crate::echo::{Interruption, Voice};
 use crate::endpoint::EndpointEvent;
-use crate::ns::{Effort, LanesBank, warm_up};
-use crate::vad::{Activity, FusedBank, VadBank, VadFrame};
-use crate::{NoiseBank as _, Slot, to_f32, to_i16};
+use crate::ns::{Effort, Gate, LanesBank, warm_up};
+use crate::vad::{Activity, FusedBank, SileroBank, SileroFrame, VadBank, VadFrame};
+use crate::{NoiseBank as _, Simd, Slot, to_f32, to_i16};
 
 /// One leg's frame up.
 #[derive(Debug)]
@@ -27,12 +28,17 @@ pub struct UplinkFrame<'a> {
 /// What the uplink found in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct UplinkReport {
-    /// Voice activity of the cleaned sound.
+    /// Voice activity: levels and the quick detector's confidence in the cleaned sound, and whether there is speech by the
+    /// sure detector, which judges the sound as it was heard.
     pub activity: Activity,
+    /// How likely speech is by the sure detector, 0..=1; `None` while nothing may be speech.
+    pub certainty: Option<f32>,
     /// What stands above the noise is the agent's own echo.
     pub echo: bool,
-    /// With this frame the caller interrupts whatever the agent says; once per interruption.
-    pub interrupts: bool,
+    /// Whether the caller interrupts whatever the agent says: each change once.
+    pub interruption: Option<Interruption>,
+    /// For how long the sound that may be an interruption, or is one, has lasted, in ms.
+    pub onset_ms: u32,
     /// Where the timers of speech and silence stand.
     pub endpoint: Endpoint,
 }
@@ -63,19 +69,25 @@ pub struct UplinkChain {
     shedding: Shedding,
     lanes: LanesBank,
     vad: FusedBank,
-    /// Sound of the piece in work as -1..1, a row of [`MAX_FRAME`] a leg.
+    sure: SileroBank,
+    /// Sound of the piece in work as -1..1, a row of [`MAX_FRAME`] a leg: as it is cleaned, and as it was heard, as late.
     sound: Box<[f32]>,
+    heard: Box<[f32]>,
 }
 
 /// Rates a chain knows, in Hz.
 const RATES: [u32; 2] = [8000, 16_000];
+/// Confidence of the quick detector from which the sure one is asked, and for how long it is asked after that: what is
+/// quieter than this is no speech, and a pause between words must not make it forget what it knows.
+const ASKS: f32 = 0.15;
+const ASKED_MS: u32 = 640;
 /// Legs that may change lanes at the end of a batch.
 const MOVES: usize = 2;
 /// Longest delay that raw sound can be given, in microseconds: a frame.
 const MOST_DELAY_US: u64 = FRAME_MS as u64 * 1000;
 
 impl UplinkChain {
-    /// A chain; the banks' memory is taken here, about 12 kB a leg. Make it on the worker's own thread, where the
+    /// A chain; the banks' memory is taken here, about 22 kB a leg. Make it on the worker's own thread, where the
     /// reference engine wants a table.
     #[must_use]
     pub fn new(config: ChainConfig) -> Self {
@@ -87,7 +99,9 @@ impl UplinkChain {
             shedding: Shedding::None,
             lanes: LanesBank::for_rates(config.slots, &RATES).with_gate(config.denoiser_gate),
             vad: FusedBank::new(config.slots),
+            sure: SileroBank::new(config.slots),
             sound: vec![0.0; PIECE * MAX_FRAME].into_boxed_slice(),
+            heard: vec![0.0; PIECE * MAX_FRAME].into_boxed_slice(),
         }
     }
 
@@ -97,9 +111,14 @@ impl UplinkChain {
         if leg.places.is_some() {
             return false;
         }
-        let Some(vad) = self.vad.attach_with(leg.rate, leg.sound.vad) else { return false };
+        let Some(vad) = self.vad.attach(leg.rate) else { return false };
+        let Some(sure) = self.sure.attach(leg.rate) else {
+            self.vad.detach(vad);
+            return false;
+        };
         self.vad.restore(vad, &mut leg.activity);
-        leg.places = Some(Places { chain: self.id, noise: None, vad });
+        self.sure.restore(sure, &mut leg.certainty);
+        leg.places = Some(Places { chain: self.id, noise: None, vad, sure });
         self.seat(leg);
         match leg.places.and_then(|places| places.noise) {
             Some(slot) => self.lanes.restore(slot, &leg.noise),
@@ -120,6 +139,8 @@ impl UplinkChain {
         leg.places = None;
         self.vad.save(places.vad, &mut leg.activity);
         self.vad.detach(places.vad);
+        self.sure.save(places.sure, &mut leg.certainty);
+        self.sure.detach(places.sure);
         leg.noise.forget();
         if let Some(slot) = places.noise {
             self.lanes.save(slot, &mut leg.noise);
@@ -135,8 +156,7 @@ impl UplinkChain {
             return false;
         }
         leg.change(change);
-        if let Some(places) = self.places(leg) {
-            self.vad.set_config(places.vad, leg.sound.vad);
+        if self.places(leg).is_some() {
             self.seat(leg);
         }
         true
@@ -156,7 +176,7 @@ impl UplinkChain {
     /// The engine that takes the noise out of a leg here: that of its sound, less what is shed.
     #[must_use]
     pub fn denoiser(&self, leg: &LegDsp) -> Denoiser {
-        match self.effort(leg) {
+        match self.asked_for(leg) {
             Some(Effort::Full) => Denoiser::Lanes,
             Some(Effort::Light) => Denoiser::Economy,
             Some(Effort::Through) => Denoiser::Off,
@@ -199,6 +219,7 @@ impl UplinkChain {
         leg.clear();
         let Some(places) = self.places(leg) else { return };
         self.vad.clear(places.vad);
+        self.sure.clear(places.sure);
         if let Some(slot) = places.noise {
             self.lanes.clear(slot);
         }
@@ -218,6 +239,7 @@ impl UplinkChain {
             self.take_noise_out(piece);
             // Judged before its level is changed: a floor that rose with the gain would be none.
             self.judge(piece);
+            self.blend_in_what_was_heard(piece);
             self.bring_to_level(piece);
             self.put_back(piece);
             rest = after;
@@ -231,8 +253,16 @@ impl UplinkChain {
         leg.places.filter(|places| places.chain == self.id)
     }
 
-    /// How much is done for a leg in the lanes; `None` when it has none.
+    /// How much is done for a leg in the lanes; `None` when it has none. Where there is nothing to take out, nothing is:
+    /// speech without noise loses by it, if only a little.
     fn effort(&self, leg: &LegDsp) -> Option<Effort> {
+        let effort = self.asked_for(leg)?;
+        let rests = leg.calm.rests() && self.config.denoiser_gate == Gate::Auto;
+        Some(if rests { Effort::Through } else { effort })
+    }
+
+    /// How much is asked for, whether it is needed or not.
+    fn asked_for(&self, leg: &LegDsp) -> Option<Effort> {
         let shedding =
             if self.config.economy || self.shedding != Shedding::Economy { self.shedding } else { Shedding::None };
         match (leg.sound.denoiser, shedding) {
@@ -279,7 +309,8 @@ impl UplinkChain {
         let late: [usize; PIECE] = std::array::from_fn(|at| {
             piece.get(at).map_or(0, |frame| (self.delay_us(frame.leg) * u64::from(frame.leg.rate) / 1_000_000) as usize)
         });
-        for ((row, frame), late) in self.sound.chunks_exact_mut(MAX_FRAME).zip(piece).zip(late) {
+        let rows = self.sound.chunks_exact_mut(MAX_FRAME).zip(self.heard.chunks_exact_mut(MAX_FRAME));
+        for (((row, before), frame), late) in rows.zip(piece).zip(late) {
             let heard = whole(self.id, frame).is_some();
             let UplinkFrame { leg, pcm, raw, report } = frame;
             *report = UplinkReport::default();
@@ -288,11 +319,14 @@ impl UplinkChain {
                 for (out, sample) in row.iter_mut().zip(pcm.iter()) {
                     *out = to_f32(*sample);
                 }
+                let delayed = leg.before[pcm.len() - late..].iter().chain(&pcm[..pcm.len() - late]);
                 if raw.len() == pcm.len() {
-                    raw[..late].copy_from_slice(&leg.before[pcm.len() - late..]);
-                    raw[late..].copy_from_slice(&pcm[..pcm.len() - late]);
+                    raw.iter_mut().zip(delayed.clone()).for_each(|(raw, sample)| *raw = *sample);
                 }
+                before.iter_mut().zip(delayed).for_each(|(before, sample)| *before = to_f32(*sample));
                 leg.before.copy_from_slice(pcm);
+                leg.calm.hear(row);
+                leg.steady.hear(pcm);
             } else {
                 row.fill(0.0);
             }
@@ -323,32 +357,96 @@ impl UplinkChain {
         self.lanes.process_in_place(&mut batch[..filled]);
     }
 
+    /// The quick detector first, and the sure one on what it does not rule out.
     fn judge(&mut self, piece: &mut [UplinkFrame<'_>]) {
+        let quick = self.judge_quickly(piece);
+        for (frame, activity) in piece.iter_mut().zip(&quick) {
+            let confidence = activity.map_or(0.0, |activity| activity.confidence);
+            let asked_ms = frame.leg.asked_ms.saturating_sub(FRAME_MS);
+            frame.leg.asked_ms = if confidence >= ASKS { ASKED_MS } else { asked_ms };
+        }
+        let sure = self.judge_surely(piece);
+        let simd = Simd::detect();
+        for ((frame, quick), sure) in piece.iter_mut().zip(quick).zip(sure) {
+            if self.places(frame.leg).is_none() {
+                continue;
+            }
+            let UplinkFrame { leg, report, .. } = frame;
+            let activity = quick.map(|mut activity| {
+                leg.confidence = activity.confidence;
+                leg.noise_dbfs = activity.noise_dbfs;
+                activity.speech = leg.speech.step(&leg.sound.vad, sure.unwrap_or(0.0), FRAME_MS);
+                report.activity = activity;
+                report.certainty = sure;
+                leg.calm.judge(sure.is_some_and(|sure| sure >= leg.sound.vad.on));
+                let weighs = leg.barge_in.weighs(sure, report.echo);
+                let steady = if weighs { leg.steady.share(simd) } else { 0.0 };
+                let voice = Voice { quick: activity.confidence, sure, steady, echo: report.echo };
+                report.interruption = leg.barge_in.handle(voice, FRAME_MS);
+                report.onset_ms = leg.barge_in.lasted_ms();
+                activity
+            });
+            report.endpoint = leg.time_passes(activity.as_ref());
+        }
+    }
+
+    /// What the quick detector says of the cleaned sound.
+    fn judge_quickly(&mut self, piece: &[UplinkFrame<'_>]) -> [Option<Activity>; PIECE] {
         let mut batch: [VadFrame<'_>; PIECE] =
             std::array::from_fn(|_| VadFrame { slot: Slot(u32::MAX), pcm: &[], activity: Activity::default() });
+        let mut places = [None; PIECE];
         let mut filled = 0;
-        for (row, frame) in self.sound.chunks_exact(MAX_FRAME).zip(piece.iter()) {
-            if let Some(places) = whole(self.id, frame) {
-                batch[filled].slot = places.vad;
+        for (at, (row, frame)) in self.sound.chunks_exact(MAX_FRAME).zip(piece).enumerate() {
+            if let Some(own) = whole(self.id, frame) {
+                batch[filled].slot = own.vad;
                 batch[filled].pcm = &row[..frame.pcm.len()];
+                places[at] = Some(filled);
                 filled += 1;
             }
         }
         self.vad.process(&mut batch[..filled]);
-        let mut judged = batch[..filled].iter();
-        for frame in piece {
-            if self.places(frame.leg).is_none() {
+        places.map(|place| Some(batch.get(place?)?.activity))
+    }
+
+    /// What the sure detector says of the sound as it was heard, where it is asked.
+    fn judge_surely(&mut self, piece: &[UplinkFrame<'_>]) -> [Option<f32>; PIECE] {
+        let mut batch: [SileroFrame<'_>; PIECE] =
+            std::array::from_fn(|_| SileroFrame { slot: Slot(u32::MAX), pcm: &[], asked: false, probability: None });
+        let mut places = [None; PIECE];
+        let mut filled = 0;
+        for (at, frame) in piece.iter().enumerate() {
+            if let Some(own) = whole(self.id, frame) {
+                let (slot, asked) = (own.sure, frame.leg.asked_ms > 0);
+                batch[filled] = SileroFrame { slot, pcm: &frame.leg.before, asked, probability: None };
+                places[at] = Some(filled);
+                filled += 1;
+            }
+        }
+        self.sure.judge(&mut batch[..filled]);
+        places.map(|place| batch.get(place?)?.probability)
+    }
+
+    /// Music on hold and the like, let through evenly.
+    /// Where there was nothing to take out, and where it was taken out in turns.
+    fn blend_in_what_was_heard(&mut self, piece: &mut [UplinkFrame<'_>]) {
+        let efforts: [(bool, bool); PIECE] = std::array::from_fn(|at| {
+            piece.get(at).map_or((false, false), |frame| {
+                let cleaned = self.denoiser(frame.leg) != Denoiser::Off;
+                (cleaned, cleaned && self.effort(frame.leg) == Some(Effort::Through))
+            })
+        });
+        let rows = self.sound.chunks_exact_mut(MAX_FRAME).zip(self.heard.chunks_exact(MAX_FRAME));
+        for (((row, heard), frame), (cleaned, rests)) in rows.zip(piece).zip(efforts) {
+            if whole(self.id, frame).is_none() || !cleaned {
                 continue;
             }
-            let found = whole(self.id, frame).and_then(|_| judged.next()).map(|frame| frame.activity);
-            let UplinkFrame { leg, report, .. } = frame;
-            if let Some(activity) = found {
-                leg.confidence = activity.confidence;
-                leg.noise_dbfs = activity.noise_dbfs;
-                report.activity = activity;
-                report.interrupts = leg.barge_in.handle(activity.confidence, report.echo, FRAME_MS);
+            let (row, heard) = (&mut row[..frame.pcm.len()], &heard[..frame.pcm.len()]);
+            let voice = frame.report.certainty.is_some_and(|certainty| certainty >= frame.leg.sound.vad.off);
+            let (had, left) = (power(heard), power(row));
+            let LegDsp { pumping, calm, .. } = &mut *frame.leg;
+            for blend in [pumping.hear(had, left, voice), calm.blend(rests)].into_iter().flatten() {
+                blend.apply(row, heard);
             }
-            report.endpoint = leg.time_passes(found.as_ref());
         }
     }
 
@@ -386,6 +484,11 @@ impl UplinkChain {
             }
         }
     }
+}
+
+/// Mean square.
+pub(super) fn power(sound: &[f32]) -> f32 {
+    sound.iter().map(|sample| sample * sample).sum::<f32>() / sound.len().max(1) as f32
 }
 
 /// The places of a frame's leg in this chain, when it has some and the frame is 20 ms of its rate.

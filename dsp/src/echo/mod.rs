@@ -10,7 +10,7 @@ mod gate;
 mod path;
 mod sonora;
 
-pub use barge_in::BargeIn;
+pub use barge_in::{BargeIn, BargeInConfig, Interruption, Voice};
 pub use gate::{EchoGate, Verdict};
 pub use sonora::SonoraAec;
 

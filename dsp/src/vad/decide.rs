@@ -22,13 +22,16 @@ impl Default for VadConfig {
 }
 
 impl VadConfig {
+    /// For [`SileroBank`](super::SileroBank), as its authors use it: speech goes on a little below where it begins.
+    pub const SURE: Self = Self { on: 0.5, off: 0.35, attack_ms: 10, hang_over_ms: 0 };
+
     /// For what must not lose the end of a word (a recogniser's gate, a recording): held for 200 ms.
     pub const HELD: Self = Self { on: 0.5, off: 0.4, attack_ms: 10, hang_over_ms: 200 };
 }
 
 /// One call's verdict so far.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     speech: bool,
     active_ms: u32,
     held_ms: u32,
@@ -36,7 +39,7 @@ pub(super) struct Verdict {
 
 impl Verdict {
     /// The verdict after a step of `step_ms`.
-    pub(super) fn step(&mut self, config: &VadConfig, confidence: f32, step_ms: u32) -> bool {
+    pub(crate) fn step(&mut self, config: &VadConfig, confidence: f32, step_ms: u32) -> bool {
         if confidence >= if self.speech { config.off } else { config.on } {
             self.active_ms = self.active_ms.saturating_add(step_ms);
             if self.speech || self.active_ms >= config.attack_ms {

@@ -1,8 +1,9 @@
 //! Voice activity: does this frame hold speech?
 //!
-//! Four detectors stand behind [`VadBank`]. [`FusedBank`] is the one to use: levels above an adaptive noise floor,
-//! periodicity and a small network of our own, fused to one confidence. [`SpectralBank`] knows levels only;
-//! [`WebRtcBank`] and [`EarshotBank`] are the well-known engines to compare with.
+//! Five detectors stand behind [`VadBank`]. [`FusedBank`] is the fast one: levels above an adaptive noise floor,
+//! periodicity and a small network of our own, fused to one confidence. [`SileroBank`] is the sure one, for recorded
+//! noise, music and crowds; it takes longer and is asked only while something may be speech. [`SpectralBank`] knows
+//! levels only; [`WebRtcBank`] and [`EarshotBank`] are the well-known engines to compare with.
 
 mod decide;
 mod decimate;
@@ -11,14 +12,17 @@ mod features;
 mod fused;
 mod math;
 mod net;
+mod silero;
 mod spectral;
 mod webrtc;
 mod weights;
 
 pub use decide::VadConfig;
+pub(crate) use decide::Verdict;
 pub(crate) use decimate::{HalfBand, Halver};
 pub use earshot::EarshotBank;
 pub use fused::{FusedBank, FusedState};
+pub use silero::{SILERO_LICENCE, SileroBank, SileroFrame, SileroState};
 pub use spectral::SpectralBank;
 pub use webrtc::{WebRtcBank, WebRtcMode};
 

@@ -38,7 +38,10 @@ pub struct VadMark {
     pub interrupts: bool,
     /// What stands above the noise is the agent's own echo.
     pub echo: bool,
-    /// Confidence that the frame is speech, 0..=1, before hang-over.
+    /// For how many milliseconds the sound that may be speech has lasted: with the frame that says so, speech began so
+    /// long ago.
+    pub onset_ms: u32,
+    /// How likely speech is by the sure detector, 0..=1, before hang-over; 0 while nothing may be speech.
     pub confidence: f32,
     /// Level of the frame in dBFS, -96..=0.
     pub level_dbfs: f32,

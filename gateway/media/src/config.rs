@@ -107,19 +107,22 @@ pub enum Feed {
 pub struct LegSound {
     /// What the worker's chain does to it.
     pub chain: Sound,
-    /// Which sound goes up; what is found in it is found in the cleaned sound either way.
+    /// Which sound goes up; what is found in it does not depend on that.
     pub feed: Feed,
     /// For how long what the caller says counts as speech after the detector has lost it, in ms. Kept here and not by
     /// the detector: what it holds on to may be the agent's own echo, and echo is not held.
     pub hold_ms: u32,
     /// Between utterances the caller hears a soft noise instead of a line that seems dead.
     pub comfort_noise: bool,
+    /// By how many decibels the agent is turned down while somebody may be interrupting it; 0 leaves it as it is.
+    pub duck_db: u8,
 }
 
 impl Default for LegSound {
-    /// The chain's default, cleaned sound up, speech held for 200 ms, silence between utterances.
+    /// The chain's default, raw sound up, speech held for 200 ms, silence between utterances, the agent 18 dB softer
+    /// while somebody may be interrupting it.
     fn default() -> Self {
-        Self { chain: Sound::default(), feed: Feed::Cleaned, hold_ms: 200, comfort_noise: false }
+        Self { chain: Sound::default(), feed: Feed::Raw, hold_ms: 200, comfort_noise: false, duck_db: 18 }
     }
 }
 
@@ -128,7 +131,7 @@ impl LegSound {
     #[must_use]
     pub fn untouched() -> Self {
         let chain = Sound { denoiser: Denoiser::Off, echo_gate: false, ceiling_dbfs: 0.0, ..Sound::default() };
-        Self { chain, feed: Feed::Raw, ..Self::default() }
+        Self { chain, ..Self::default() }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rtrb::{Consumer, Producer};
 use trunkline_dsp::chain::{Denoiser, DownlinkChain, DownlinkFrame, LegDsp, UplinkChain, UplinkFrame, UplinkReport};
+use trunkline_dsp::echo::Interruption;
 use trunkline_leg::{CallTime, DtmfDigit, EndCause, LegFact, MediaEnd, MediaQuality, MediaSpec, ReadyMark};
 
 use crate::codec::LegCodec;
@@ -21,6 +22,7 @@ use crate::tapping::Taps;
 
 mod down;
 mod drift;
+mod duck;
 mod order;
 mod ringback;
 mod rtcp;
@@ -47,7 +49,7 @@ const PENDING: usize = 3 * TICK_SAMPLES + TICK_SAMPLES;
 /// Largest RTP packet taken, in bytes.
 const MAX_PACKET: usize = 1500;
 /// The detector of speech, as facts and metrics name it.
-pub const DETECTOR: &str = "fused";
+pub const DETECTOR: &str = "fused+silero";
 /// How long a leg that is over waits for its agent to make room for the last facts, in microseconds.
 const LINGER_US: u64 = 5_000_000;
 
@@ -327,11 +329,31 @@ impl Leg {
                     conference.say(cleaned);
                 }
             }
+            self.yield_to_the_caller(report);
             self.up.hand_up(&mut self.ledger, report, chain.delay_us(&self.dsp));
             self.reports.tick(&mut self.ledger, &self.up);
         }
         self.count();
         self.has_news()
+    }
+
+    /// Turns the agent down while somebody may be interrupting it.
+    fn yield_to_the_caller(&mut self, report: &UplinkReport) {
+        let Some(interruption) = report.interruption else { return };
+        match interruption {
+            Interruption::Suspected => self.down.duck.suspect(),
+            Interruption::Confirmed => self.down.duck.confirm(),
+            Interruption::Dismissed => self.down.duck.release(),
+        }
+        // What happens while the agent is silent interrupts nobody.
+        if self.down.is_speaking() {
+            let stats = &mut self.ledger.stats;
+            match interruption {
+                Interruption::Suspected => stats.interruptions_suspected += 1,
+                Interruption::Confirmed => stats.interruptions_confirmed += 1,
+                Interruption::Dismissed => stats.interruptions_dismissed += 1,
+            }
+        }
     }
 
     /// The next packet to send, until there is none.
@@ -431,6 +453,7 @@ impl Leg {
                         self.up.feed = sound.feed;
                         self.up.hold_ms = sound.hold_ms;
                         self.down.comfort_noise = sound.comfort_noise;
+                        self.down.duck.set(sound.duck_db);
                         self.told_denoiser = None;
                     }
                 }

@@ -91,6 +91,12 @@ counters! {
         dtmf_digits,
         /// Digits sent.
         dtmf_sent,
+        /// Times the agent was turned down because somebody might have been interrupting it.
+        interruptions_suspected,
+        /// Of them, those that were nobody: it went on as if nothing had been.
+        interruptions_dismissed,
+        /// Times somebody interrupted it.
+        interruptions_confirmed,
         /// Changes of the far end's synchronisation source that were accepted.
         ssrc_changes,
         /// Up frames that found the ring full; the newest is dropped.

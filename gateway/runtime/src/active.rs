@@ -269,7 +269,10 @@ impl Active {
                 echo.hear(&frame, &mut self.leg);
             }
             let vad = frame.vad;
-            let edge = VoiceEdge { speech: vad.speech, at: frame.arrival, level_dbfs: vad.level_dbfs };
+            // The sure detector is late; speech began when the sound did.
+            let onset_us = if vad.speech { u64::from(vad.onset_ms) * 1000 } else { 0 };
+            let at = CallTime(frame.arrival.0.saturating_sub(onset_us));
+            let edge = VoiceEdge { speech: vad.speech, at, level_dbfs: vad.level_dbfs };
             let edge = vad.changed.then_some(edge);
             self.listening.frame(&frame, edge);
             if let Some(edge) = edge {

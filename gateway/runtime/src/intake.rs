@@ -295,7 +295,7 @@ impl Intake {
             Failure::StoreUnavailable
         })?;
         let (source, sound) =
-            (sources(trunk), leg_sound(&agent.spec.sound.over(&trunk.sound), agent.spec.interruption.min_speech_ms));
+            (sources(trunk), leg_sound(&agent.spec.sound.over(&trunk.sound), &agent.spec.interruption));
         let invite = invite.clone();
         Ok(Opening {
             invite,

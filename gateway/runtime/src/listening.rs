@@ -10,6 +10,8 @@ use crate::session::{Input, Output, Place, Session, Sound};
 
 /// Frames kept for a replay after fail-over: five seconds.
 const KEPT_FRAMES: usize = 250;
+/// Length of a frame.
+const FRAME_MS: u32 = 20;
 /// Frames before the first one of speech that a speech-only recogniser gets: half a second. A detector is sure of a word
 /// that begins softly after 200 ms, and over an agent's voice later.
 const RUN_UP_FRAMES: usize = 25;
@@ -66,7 +68,7 @@ impl Listening {
             1
         } else if edge.is_some_and(|edge| edge.speech) {
             open.gate = true;
-            RUN_UP_FRAMES + 1
+            RUN_UP_FRAMES + (frame.vad.onset_ms / FRAME_MS) as usize + 1
         } else {
             0
         };
@@ -248,6 +250,25 @@ mod tests {
         run(&seat);
         let positions: Vec<u64> = heard.lock().unwrap().iter().map(|(ms, _)| *ms / 20).collect();
         assert_eq!(positions, (25..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_said_before_it_was_clear_that_somebody_speaks_is_heard_too() {
+        let (session, seat, heard) = session();
+        let mut listening = Listening::default();
+        listening.open(1, "ear".to_owned(), session, false, None);
+        let speech = VoiceEdge { speech: true, at: CallTime::ZERO, level_dbfs: -20.0 };
+        for n in 0..100 {
+            let mut frame = frame(n);
+            frame.vad.onset_ms = if n == 50 { 360 } else { 0 };
+            listening.frame(&frame, (n == 50).then_some(speech));
+        }
+        run(&seat);
+        assert_eq!(
+            heard.lock().unwrap().first().unwrap().0 / 20,
+            50 - 25 - 18,
+            "from half a second before the onset on"
+        );
     }
 
     #[test]

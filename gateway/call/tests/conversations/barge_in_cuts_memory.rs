@@ -21,12 +21,12 @@ fn stops_at_once_and_remembers_what_was_sent() {
     let mut rig = interrupted();
     rig.run_until(4700);
     let at = |wanted: &Command| rig.commands.iter().find(|(_, command)| command == wanted).unwrap().0.as_ms();
-    assert_eq!(at(&Command::ClearPlayback), 4660, "min_speech_ms after the first speech");
-    assert_eq!(at(&Command::StopSpeaking { utterance: 2, index: 0 }), 4660);
+    assert_eq!(at(&Command::ClearPlayback), 4580, "min_speech_ms after the first speech");
+    assert_eq!(at(&Command::StopSpeaking { utterance: 2, index: 0 }), 4580);
 
     rig.run_until(9000);
     let cut = rig.only(EventType::PlaybackCut);
-    assert_eq!(cut["decided_ms"], 4660);
+    assert_eq!(cut["decided_ms"], 4580);
     let sent_ms = cut["sent_ms"].as_u64().unwrap();
     let heard = cut["heard"].as_str().unwrap();
     assert!(STORY.starts_with(heard) && heard.starts_with("The first point is price. The"), "{heard}");
@@ -44,7 +44,7 @@ fn a_model_still_talking_is_cancelled() {
     rig.caller_says(1000, 500, "go");
     rig.caller_says(5000, 500, "stop");
     rig.run_until(10_000);
-    assert!(rig.commands.iter().any(|(at, c)| *c == Command::CancelLlm { request: 1 } && at.as_ms() == 5160));
+    assert!(rig.commands.iter().any(|(at, c)| *c == Command::CancelLlm { request: 1 } && at.as_ms() == 5080));
     assert_eq!(*rig.said().last().unwrap(), "Fine.");
 }
 
@@ -60,7 +60,7 @@ fn words_interrupt_before_voice_activity_has_lasted() {
 fn a_short_noise_does_not_interrupt() {
     let mut rig = Rig::new(agent(1, 1, 1, json!({})), &[STORY]);
     rig.caller_says(1000, 500, "tell me");
-    rig.caller_says(4500, 100, "");
+    rig.caller_says(4500, 60, "");
     rig.run_until(9000);
     assert!(rig.all(EventType::PlaybackCut).is_empty());
     assert_eq!(rig.all(EventType::PlaybackFinished)[1]["text"], STORY);
@@ -81,7 +81,7 @@ fn an_agent_that_may_not_be_interrupted_is_not() {
 fn a_cut_that_comes_too_late_is_a_whole_playback() {
     let mut rig = Rig::new(agent(1, 1, 1, json!({ "greeting": "Good morning." })), &["Fine."]);
     // The greeting plays from 60 to 710 ms; speech has lasted at 700, the clear would reach the leg at 720.
-    rig.caller_says(540, 600, "hello");
+    rig.caller_says(620, 600, "hello");
     rig.run_until(6000);
     assert!(rig.all(EventType::PlaybackCut).is_empty());
     assert_eq!(rig.all(EventType::PlaybackFinished)[0]["text"], "Good morning.");

@@ -5,6 +5,7 @@ use trunkline_dsp::codec::Encoder;
 use trunkline_dsp::comfort_noise::{ComfortNoise, ComfortNoiseDecoder};
 use trunkline_leg::{CallTime, Direction, FAR_BUFFER_US};
 
+use super::duck::Duck;
 use super::ringback::Ringback;
 use super::{Ledger, MAX_PACKET, PENDING, Seed, TICK_MS, TICK_SAMPLES};
 use crate::codec::LegEncoder;
@@ -30,6 +31,7 @@ pub(super) struct Down {
     encoder: LegEncoder,
     idle: Idle,
     playback: Playback,
+    pub(super) duck: Duck,
     pub(super) comfort_noise: bool,
     comfort: ComfortNoiseDecoder,
     ringback: Ringback,
@@ -49,6 +51,8 @@ pub(super) struct Down {
     pub(super) timestamp: u32,
     marker: bool,
     sending: bool,
+    /// The agent says something in this tick.
+    speaks: bool,
     /// A pause began, and the far end has not been told yet what it sounds like.
     noise_due: bool,
     digits: DtmfSender,
@@ -76,6 +80,7 @@ impl Down {
             encoder,
             idle: start.idle,
             playback,
+            duck: Duck::new(start.sound.duck_db),
             comfort_noise: start.sound.comfort_noise,
             comfort,
             ringback,
@@ -91,6 +96,7 @@ impl Down {
             timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
             marker: true,
             sending: false,
+            speaks: false,
             noise_due: false,
             digits,
             keying: false,
@@ -106,6 +112,11 @@ impl Down {
         // What waits is sent by the new codec, whose clock may count otherwise.
         self.pending_timestamp = self.timestamp.wrapping_sub(self.encoder.ticks(self.pending_len));
         self.marker = true;
+    }
+
+    /// Whether something is said in this tick.
+    pub(super) const fn is_speaking(&self) -> bool {
+        self.speaks
     }
 
     /// Whether the leg is in the middle of sending sound.
@@ -141,6 +152,7 @@ impl Down {
         self.timestamp = self.timestamp.wrapping_add((missed * u64::from(step)) as u32);
         let sends = matches!(ledger.spec.direction, Direction::SendRecv | Direction::SendOnly) && reachable;
         let frame = &mut self.frame[..samples];
+        self.speaks = false;
         if !sends {
             // On hold playback waits, while the clock of the leg goes on.
             frame.fill(0);
@@ -178,8 +190,16 @@ impl Down {
         if played == Played::Silence && self.comfort_noise && self.idle == Idle::Silence {
             self.comfort.fill(frame);
         }
+        self.speaks = played != Played::Silence;
+        if self.speaks {
+            self.duck.apply(frame);
+        }
         self.framed = Some(played);
-        self.playback.take_began()
+        let begins = self.playback.take_began();
+        if begins {
+            self.duck.release();
+        }
+        begins
     }
 
     /// The frame of this tick, for whoever works on it before it is sent; silence where nothing is said.

@@ -17,7 +17,10 @@ use crate::rtcp;
 mod codecs;
 mod encryption;
 mod heard;
+mod voice;
 mod wire;
+
+use voice::Voice;
 
 struct Rig {
     leg: Leg,
@@ -141,9 +144,9 @@ impl Rig {
         self.latest = spec;
     }
 
-    fn pulse(&mut self, n: usize, loud: i16) {
-        let pulse: Vec<u8> = (0..160).map(|i| ulaw_encode(if (i + n) % 57 < 6 { loud } else { -loud / 10 })).collect();
-        let packet = self.packet(0, &pulse);
+    fn speak(&mut self, voice: &mut Voice) {
+        let payload: Vec<u8> = voice.frame().map(ulaw_encode).into();
+        let packet = self.packet(0, &payload);
         self.receive(&packet);
         (self.seq, self.timestamp) = (self.seq.wrapping_add(1), self.timestamp.wrapping_add(160));
     }
@@ -429,11 +432,15 @@ fn speech_is_flagged_and_levels_are_reported() {
         rig.tick();
     }
     assert!(rig.frames().iter().all(|frame| !frame.vad.speech));
-    for n in 0..20 {
-        rig.pulse(n, 12_000);
+    let mut voice = Voice::new(12_000.0);
+    for _ in 0..20 {
+        rig.speak(&mut voice);
         rig.tick();
     }
-    assert!(rig.frames()[3..].iter().all(|frame| frame.vad.speech && frame.vad.level_dbfs > -25.0));
+    let heard: Vec<_> = rig.frames().iter().map(|frame| (frame.vad.speech, frame.vad.level_dbfs)).collect();
+    let first = heard.iter().position(|(speech, _)| *speech).unwrap();
+    assert!(first < 9, "speech from frame {first} on");
+    assert!(heard[first..].iter().all(|(speech, level)| *speech && *level > -26.0), "{heard:?}");
     let levels: Vec<LevelReport> = std::iter::from_fn(|| rig.agent.levels.pop().ok()).collect();
     assert_eq!(levels.len(), 8);
     assert!(levels[7].speech && !levels[0].speech);
@@ -468,14 +475,14 @@ fn hold_leaves_no_gap_in_our_numbers_and_time_goes_on() {
 /// Noise and, from frame 100 on, a voice in it for a second, through a leg with the default sound.
 fn noisy_call(rig: &mut Rig) -> Vec<UpFrame> {
     let mut seed = 1_u32;
-    let mut frames = Vec::new();
+    let (mut frames, mut voice) = (Vec::new(), Voice::new(12_000.0));
     for n in 0..150 {
-        let payload: Vec<u8> = (0..160)
-            .map(|i| {
+        let spoken = if n >= 100 { voice.frame() } else { [0; 160] };
+        let payload: Vec<u8> = spoken
+            .iter()
+            .map(|voice| {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let noise = (seed >> 16) as i16 / 64;
-                let voice = if n >= 100 && (i + n * 160) % 57 < 6 { 12_000 } else { 0 };
-                ulaw_encode(voice + noise)
+                ulaw_encode(voice + (seed >> 16) as i16 / 64)
             })
             .collect();
         let packet = rig.packet(0, &payload);
@@ -494,7 +501,7 @@ fn power(frames: &[UpFrame]) -> f64 {
 
 #[test]
 fn noise_is_gone_from_the_cleaned_feed_and_still_there_in_the_raw_one() {
-    let mut cleaned = Rig::new(|start| start.sound = LegSound::default());
+    let mut cleaned = Rig::new(|start| start.sound = LegSound { feed: Feed::Cleaned, ..LegSound::default() });
     let mut raw = Rig::new(|start| start.sound = LegSound { feed: Feed::Raw, ..LegSound::default() });
     let (cleaned, raw) = (noisy_call(&mut cleaned), noisy_call(&mut raw));
     let db = 10.0 * (power(&raw[50..95]) / power(&cleaned[50..95])).log10();
@@ -521,13 +528,39 @@ fn edges_interruptions_and_times_reach_the_agent_corrected_by_the_delay() {
 }
 
 #[test]
+fn the_agent_yields_to_a_voice_at_once_and_is_itself_again_when_it_is_not_cut() {
+    let mut rig = Rig::new(|start| start.sound = LegSound::default());
+    let mut voice = Voice::new(12_000.0);
+    let mut levels = Vec::new();
+    for n in 0..150_usize {
+        let says = [8000_i16; 160];
+        rig.agent.down.push(DownFrame::new(&says, 8000, 1, 160 * n as u64, 0).unwrap()).unwrap();
+        if (60..80).contains(&n) {
+            rig.speak(&mut voice);
+        } else {
+            rig.talk(0);
+        }
+        let sent = rig.tick();
+        rig.frames();
+        levels.push(sent.first().map_or(0, |packet| ulaw_decode(packet[171])));
+    }
+    let low = |level: &i16| (500..1500).contains(level);
+    let first = levels.iter().position(low).unwrap();
+    assert!((61..66).contains(&first), "turned down in frame {first}");
+    assert!(levels[first..80].iter().all(low), "for as long as it may be cut: {levels:?}");
+    assert!(levels[120..].iter().all(|level| *level > 7000), "nobody has cut it: {levels:?}");
+    let stats = rig.stats();
+    assert_eq!((stats.interruptions_suspected, stats.interruptions_confirmed), (1, 1), "{stats:?}");
+}
+
+#[test]
 fn speech_is_held_over_a_gap_for_as_long_as_was_asked() {
     let held = |hold_ms| {
         let mut rig = Rig::new(|start| start.sound = LegSound { hold_ms, ..LegSound::untouched() });
-        let mut frames = Vec::new();
+        let (mut frames, mut voice) = (Vec::new(), Voice::new(12_000.0));
         for n in 0..80 {
             if (20..50).contains(&n) {
-                rig.pulse(n, 12_000);
+                rig.speak(&mut voice);
             } else {
                 rig.talk(0);
             }
@@ -545,21 +578,22 @@ fn speech_is_held_over_a_gap_for_as_long_as_was_asked() {
 fn a_full_ring_loses_neither_an_edge_nor_an_interruption() {
     let sizes = RingSizes { up: 1, ..RingSizes::default() };
     let mut rig = Rig::new(|start| (start.rings, start.sound) = (sizes, LegSound::default()));
+    let mut voice = Voice::new(12_000.0);
     for n in 0..40 {
         if n < 20 {
             rig.talk(0);
         } else {
-            rig.pulse(n, 12_000);
+            rig.speak(&mut voice);
         }
         rig.tick();
     }
     // Only the first frame had room.
     assert_eq!(rig.frames().len(), 1);
-    rig.pulse(40, 12_000);
+    rig.speak(&mut voice);
     rig.tick();
     let next = rig.frames()[0].vad;
     assert!(next.speech && next.changed && next.interrupts, "{next:?}");
-    rig.pulse(41, 12_000);
+    rig.speak(&mut voice);
     rig.tick();
     let next = rig.frames()[0].vad;
     assert!(next.speech && !next.changed && !next.interrupts, "told once: {next:?}");
@@ -579,7 +613,7 @@ fn the_sound_changes_in_mid_call_and_says_so() {
     rig.tick();
     let told: Vec<(&str, bool)> = std::iter::from_fn(|| rig.agent.facts.pop().ok())
         .filter_map(|fact| match fact {
-            LegFact::SoundApplied { denoiser, shed, detector: "fused", .. } => Some((denoiser, shed)),
+            LegFact::SoundApplied { denoiser, shed, detector: "fused+silero", .. } => Some((denoiser, shed)),
             _ => None,
         })
         .collect();
@@ -595,13 +629,12 @@ fn the_agents_own_echo_neither_speaks_nor_interrupts() {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (seed >> 16) as i16
     };
-    // Speech of the agent: pulses in bursts; it comes back 40 ms later and 10 dB down, over a quiet line.
+    // Speech of the agent, in bursts; it comes back 40 ms later and 10 dB down, over a quiet line.
     let mut played: std::collections::VecDeque<Vec<i16>> = (0..2).map(|_| vec![0; 160]).collect();
-    let (mut interruptions, mut speaking) = (0, 0);
+    let (mut interruptions, mut speaking, mut agent) = (0, 0, Voice::new(9000.0));
     for n in 0..500_usize {
-        let loud = if n % 25 < 18 { 9000 } else { 0 };
-        let voice: Vec<i16> =
-            (0..160).map(|i| if (i + n * 160) % 63 < 5 { loud } else { -loud / 12 } + noise() / 2048).collect();
+        let spoken = if n % 25 < 18 { agent.frame() } else { [0; 160] };
+        let voice: Vec<i16> = spoken.iter().map(|sample| sample + noise() / 2048).collect();
         rig.agent.down.push(DownFrame::new(&voice, 8000, 1, 160 * n as u64, 0).unwrap()).unwrap();
         let echo: Vec<u8> = played.pop_front().unwrap().iter().map(|s| ulaw_encode(s / 3 + noise() / 1024)).collect();
         let packet = rig.packet(0, &echo);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use rtp_types::RtpPacket;
 use rtrb::Producer;
 use trunkline_dsp::chain::{LegDsp, UplinkFrame, UplinkReport};
+use trunkline_dsp::echo::Interruption;
 use trunkline_dsp::jitter::{FrameInfo, FrameKind, Inserted, JitterBuffer, Packet};
 use trunkline_leg::{CallTime, Direction, FrameProducer, LegFact, LevelReport, UpFrame, UpHead, VadMark};
 
@@ -255,9 +256,10 @@ impl Up {
         let position = self.position.saturating_sub(late);
         let arrival = CallTime(info.arrival.saturating_sub(delay_us));
         let activity = report.activity;
-        self.owed_interrupt |= report.interrupts;
+        let interrupts = report.interruption == Some(Interruption::Confirmed);
+        self.owed_interrupt |= interrupts;
         // Whoever interrupts speaks, even where the detector is not sure over the agent's echo.
-        let speaks = (activity.speech && !report.echo) || report.interrupts;
+        let speaks = (activity.speech && !report.echo) || interrupts;
         self.held_ms = if speaks { self.hold_ms } else { self.held_ms.saturating_sub(TICK_MS) };
         let speech = speaks || self.held_ms > 0 || self.owed_interrupt;
         // A frame never exceeds the ring's frame size, so the error cannot happen.
@@ -267,7 +269,8 @@ impl Up {
                 changed: speech != self.told_speech,
                 interrupts: self.owed_interrupt,
                 echo: report.echo,
-                confidence: activity.confidence,
+                onset_ms: report.onset_ms,
+                confidence: report.certainty.unwrap_or(0.0),
                 level_dbfs: activity.level_dbfs,
                 noise_dbfs: activity.noise_dbfs,
                 speech_ms: report.endpoint.speech_ms,

@@ -16,17 +16,25 @@ pub(super) fn write(file: &mut File, about: &str) {
     file.default("Whether what lies between the caller's words is turned down.", "noise_gate", "false");
     file.default("Whether the caller hears a soft noise between the agent's words.", "comfort_noise", "false");
     file.default(
-        "What the recogniser gets: `cleaned`, or `raw`, which is without the agent's echo only.",
+        "What the recogniser gets: `raw`, which is without the agent's echo only, or `cleaned`.",
         "feed",
-        "\"cleaned\"",
+        "\"raw\"",
     );
-    file.default("Confidence from which on sound is speech, 1 to 99 percent.", "speech_percent", "50");
+    let about = "Probability from which on sound is speech, for the recogniser and for the beginning of a turn, 1 to 99 percent.";
+    file.default(about, "speech_percent", "50");
+    let about = "Probability below which speech is over, for the end of a turn, 1 to 99 percent.";
+    file.default(about, "speech_end_percent", "35");
     let about = "For how long the caller counts as speaking after the voice was lost, 0 to 1000 ms.";
     file.default(about, "hang_over_ms", "200");
+    let about =
+        "Confidence of the quick detector from which on somebody may be interrupting the agent, 1 to 99 percent.";
+    file.default(about, "suspicion_percent", "25");
+    let about = "By how many decibels the agent is turned down then, until it is clear; 0 to 40.";
+    file.default(about, "duck_db", "18");
     file.default(
-        "Confidence from which on sound counts towards an interruption, 1 to 99 percent.",
+        "Probability from which on sound is evidence that somebody is, 1 to 99 percent.",
         "interruption_percent",
-        "35",
+        "50",
     );
 }
 
