@@ -87,4 +87,7 @@ def rows(judged, published):
             if group[0] not in published:
                 out.append(row(f"interruption.{name}duck_ms_p{share}", np.percentile(ducks, share), "ms"))
             out.append(row(f"interruption.{name}cut_ms_p{share}", np.percentile(caught, share), "ms"))
+    behind = people(judged)
+    rate = 60 * sum(one["false"] for one in behind) / sum(one["seconds"] for one in behind)
+    out.append(row("interruption.false_starts_per_minute.behind_people", rate, "1/min"))
     return out

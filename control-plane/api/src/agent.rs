@@ -163,7 +163,7 @@ impl Default for TurnPolicy {
 pub struct InterruptionPolicy {
     /// Whether speech stops playback.
     pub barge_in: bool,
-    /// Speech needed to interrupt, 20..=2000 ms.
+    /// How long since its first sound speech must have lasted to interrupt, 20..=2000 ms.
     pub min_speech_ms: u32,
     /// Whether a DTMF digit stops playback.
     pub dtmf: bool,

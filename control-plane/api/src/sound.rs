@@ -27,8 +27,8 @@ pub enum FeedChoice {
 }
 
 /// What is done to the sound of a call. Agents and trunks have one; what an agent leaves out its trunk says, and what
-/// both leave out has the default given here. Two detectors find speech: a quick one that may be mistaken and whose mistakes
-/// can be taken back, and a sure one that decides.
+/// both leave out has the default given here. Two detectors find speech: a quick one that may be mistaken and whose
+/// mistakes can be taken back, and a sure one that decides.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SoundPolicy {
@@ -53,7 +53,8 @@ pub struct SoundPolicy {
     /// Probability from which on sound is speech, for the recogniser and for the beginning of a turn, 1..=99 percent; 50.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speech_percent: Option<u8>,
-    /// Probability below which speech is over, for the end of a turn, 1..=99 percent and at most `speech_percent`; 35.
+    /// Probability below which speech is over, for the end of a turn, 1..=99 percent; 35, and never more than
+    /// `speech_percent`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speech_end_percent: Option<u8>,
     /// For how long the caller counts as speaking after the detector has lost the voice, 0..=1000 ms; 200.
@@ -104,6 +105,11 @@ impl SoundPolicy {
         let checks = [
             (percent(self.speech_percent), "/sound/speech_percent", "expected 1 to 99"),
             (percent(self.speech_end_percent), "/sound/speech_end_percent", "expected 1 to 99"),
+            (
+                self.speech_end_percent.is_none_or(|end| end <= self.speech_percent.unwrap_or(99)),
+                "/sound/speech_end_percent",
+                "expected at most speech_percent",
+            ),
             (percent(self.suspicion_percent), "/sound/suspicion_percent", "expected 1 to 99"),
             (percent(self.interruption_percent), "/sound/interruption_percent", "expected 1 to 99"),
             (self.duck_db.is_none_or(|db| db <= 40), "/sound/duck_db", "expected 0 to 40"),
@@ -132,9 +138,12 @@ mod tests {
     #[test]
     fn what_is_out_of_range_is_named() {
         let policy: SoundPolicy =
-            serde_json::from_str(r#"{"speech_percent":0,"hang_over_ms":1001,"interruption_percent":99}"#).unwrap();
+            serde_json::from_str(r#"{"speech_percent":0,"hang_over_ms":1001,"interruption_percent":99,"suspicion_percent":100,"duck_db":41}"#).unwrap();
         let pointers: Vec<&str> = policy.problems().into_iter().map(|(pointer, _)| pointer).collect();
-        assert_eq!(pointers, ["/sound/speech_percent", "/sound/hang_over_ms"]);
+        let wrong = ["/sound/speech_percent", "/sound/suspicion_percent", "/sound/duck_db", "/sound/hang_over_ms"];
+        assert_eq!(pointers, wrong);
+        let policy: SoundPolicy = serde_json::from_str(r#"{"speech_percent":40,"speech_end_percent":45}"#).unwrap();
+        assert_eq!(policy.problems(), [("/sound/speech_end_percent", "expected at most speech_percent")]);
         assert!(serde_json::from_str::<SoundPolicy>(r#"{"denoiser":"magic"}"#).is_err());
     }
 }

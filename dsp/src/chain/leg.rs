@@ -39,6 +39,8 @@ pub struct LegDsp {
     pub(super) steady: Steady,
     /// For how long the sure detector is still asked, in ms.
     pub(super) asked_ms: u32,
+    /// For how long something that may be speech has been heard, in ms.
+    pub(super) onset_ms: u32,
     /// Whether there is speech, by the sure detector.
     pub(super) speech: Speech,
     pub(super) engine: Option<Box<ReferenceCall>>,
@@ -93,6 +95,7 @@ impl LegDsp {
             pumping: Pumping::new(),
             steady: Steady::new(),
             asked_ms: 0,
+            onset_ms: 0,
             speech: Speech::default(),
             engine,
             echo,
@@ -198,7 +201,7 @@ impl LegDsp {
         }
         self.limiter.reset();
         self.barge_in.reset();
-        (self.asked_ms, self.speech, self.calm) = (0, Speech::default(), Calm::new());
+        (self.asked_ms, self.onset_ms, self.speech, self.calm) = (0, 0, Speech::default(), Calm::new());
         self.pumping = Pumping::new();
         self.steady.clear();
         self.verdict = None;

@@ -37,7 +37,8 @@ pub struct UplinkReport {
     pub echo: bool,
     /// Whether the caller interrupts whatever the agent says: each change once.
     pub interruption: Option<Interruption>,
-    /// For how long the sound that may be an interruption, or is one, has lasted, in ms.
+    /// When with this frame speech begins: for how long it had been heard until it was clear that it is, in ms, at most
+    /// 500.
     pub onset_ms: u32,
     /// Where the timers of speech and silence stand.
     pub endpoint: Endpoint,
@@ -81,6 +82,8 @@ const RATES: [u32; 2] = [8000, 16_000];
 /// quieter than this is no speech, and a pause between words must not make it forget what it knows.
 const ASKS: f32 = 0.15;
 const ASKED_MS: u32 = 640;
+/// Longest time by which it may be clear later than it began that somebody speaks.
+const MOST_ONSET_MS: u32 = 500;
 /// Legs that may change lanes at the end of a batch.
 const MOVES: usize = 2;
 /// Longest delay that raw sound can be given, in microseconds: a frame.
@@ -361,9 +364,9 @@ impl UplinkChain {
     fn judge(&mut self, piece: &mut [UplinkFrame<'_>]) {
         let quick = self.judge_quickly(piece);
         for (frame, activity) in piece.iter_mut().zip(&quick) {
-            let confidence = activity.map_or(0.0, |activity| activity.confidence);
+            let Some(activity) = activity else { continue };
             let asked_ms = frame.leg.asked_ms.saturating_sub(FRAME_MS);
-            frame.leg.asked_ms = if confidence >= ASKS { ASKED_MS } else { asked_ms };
+            frame.leg.asked_ms = if activity.confidence >= ASKS { ASKED_MS } else { asked_ms };
         }
         let sure = self.judge_surely(piece);
         let simd = Simd::detect();
@@ -383,7 +386,15 @@ impl UplinkChain {
                 let steady = if weighs { leg.steady.share(simd) } else { 0.0 };
                 let voice = Voice { quick: activity.confidence, sure, steady, echo: report.echo };
                 report.interruption = leg.barge_in.handle(voice, FRAME_MS);
-                report.onset_ms = leg.barge_in.lasted_ms();
+                // Counted until it is clear, and anew after that; in noise as far back as a word may be.
+                let may_be = !report.echo && voice.quick >= leg.sound.barge_in.suspicion;
+                let onset_ms = if may_be {
+                    (leg.onset_ms + FRAME_MS).min(MOST_ONSET_MS)
+                } else {
+                    leg.onset_ms.saturating_sub(FRAME_MS)
+                };
+                report.onset_ms = onset_ms;
+                leg.onset_ms = if activity.speech { 0 } else { onset_ms };
                 activity
             });
             report.endpoint = leg.time_passes(activity.as_ref());
@@ -427,7 +438,7 @@ impl UplinkChain {
     }
 
     /// Music on hold and the like, let through evenly.
-    /// Where there was nothing to take out, and where it was taken out in turns.
+    /// Brings back what was heard, where there was nothing to take out of it and where it was taken out in turns.
     fn blend_in_what_was_heard(&mut self, piece: &mut [UplinkFrame<'_>]) {
         let efforts: [(bool, bool); PIECE] = std::array::from_fn(|at| {
             piece.get(at).map_or((false, false), |frame| {

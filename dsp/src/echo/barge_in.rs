@@ -13,11 +13,11 @@ pub struct BargeInConfig {
     /// came to nothing lately: where much is suspicious there is noise, and noise deceives the sure detector, too.
     pub certainty: f32,
     /// Evidence that makes an interruption. A frame's is the square of its log odds above those of `certainty`: with a
-    /// certainty of 0.5, 6 is one frame of 0.92, two of 0.85 or nine of 0.7.
+    /// certainty of 0.5, 6 is one frame of 0.921, two of 0.85 or nine of 0.7.
     pub evidence: f32,
     /// How long speech must have lasted, in ms, by whichever detector has noticed it first.
     pub needed_ms: u32,
-    /// How long a suspicion without any evidence may last, in ms.
+    /// How long a suspicion without any evidence may last, in ms; with too little evidence three times as long.
     pub patience_ms: u32,
 }
 
@@ -61,6 +61,8 @@ const DOUBT: f32 = 0.1;
 const FORGETS: f32 = 1.0;
 /// Evidence that is kept beyond what is needed.
 const KEEPS: f32 = 8.0;
+/// A suspicion is over after as many times its patience, whatever evidence trickles in.
+const MOST_PATIENCE: u32 = 3;
 /// A frame that repeats what came before it by this share is no evidence, and by a tenth less is evidence like any other.
 const A_TONE: f32 = 0.95;
 const LIKE_A_TONE: f32 = 0.1;
@@ -77,12 +79,14 @@ pub struct BargeIn {
     config: BargeInConfig,
     quick_ms: u32,
     evidence: f32,
-    /// Since either account was empty last.
+    /// Since what may be an interruption began.
     lasted_ms: u32,
     /// How long a suspicion has lasted.
     suspected_ms: Option<u32>,
     /// It had its suspicion and its answer; another needs an empty account.
     answered: bool,
+    /// It had its suspicion in spite of evidence; another needs that to be gone.
+    tired: bool,
     fired: bool,
     grudges: u32,
     grudge_ms: u32,
@@ -99,6 +103,7 @@ impl BargeIn {
             lasted_ms: 0,
             suspected_ms: None,
             answered: false,
+            tired: false,
             fired: false,
             grudges: 0,
             grudge_ms: 0,
@@ -114,12 +119,6 @@ impl BargeIn {
     #[must_use]
     pub const fn is_suspected(&self) -> bool {
         self.suspected_ms.is_some()
-    }
-
-    /// For how long the sound that may be an interruption has lasted, in ms.
-    #[must_use]
-    pub const fn lasted_ms(&self) -> u32 {
-        self.lasted_ms
     }
 
     /// Whether [`Voice::steady`] of a frame counts; otherwise it need not be found out.
@@ -139,7 +138,10 @@ impl BargeIn {
         };
         self.evidence = (self.evidence + self.evidence_of(voice)).clamp(0.0, config.evidence + KEEPS);
         let empty = self.quick_ms == 0 && self.evidence == 0.0;
-        self.lasted_ms = if empty { 0 } else { self.lasted_ms.saturating_add(frame_ms) };
+        self.tired &= self.evidence > 0.0;
+        // What had its answer is background: what stands out of it begins with the evidence.
+        let lasts = self.evidence > 0.0 || (self.quick_ms > 0 && !self.answered);
+        self.lasted_ms = if lasts { self.lasted_ms.saturating_add(frame_ms) } else { 0 };
         self.grudge_ms = self.grudge_ms.saturating_add(frame_ms);
         if self.grudge_ms >= GRUDGE_MS {
             (self.grudges, self.grudge_ms) = (0, 0);
@@ -157,8 +159,9 @@ impl BargeIn {
         match self.suspected_ms {
             Some(suspected_ms) => {
                 let suspected_ms = suspected_ms.saturating_add(frame_ms);
-                if empty || (self.evidence == 0.0 && suspected_ms >= config.patience_ms) {
-                    (self.suspected_ms, self.answered) = (None, !empty);
+                let tired = suspected_ms >= config.patience_ms.saturating_mul(MOST_PATIENCE);
+                if empty || tired || (self.evidence == 0.0 && suspected_ms >= config.patience_ms) {
+                    (self.suspected_ms, self.answered, self.tired) = (None, !empty, tired);
                     (self.grudges, self.grudge_ms) = ((self.grudges + 1).min(MOST_GRUDGES), 0);
                     return Some(Interruption::Dismissed);
                 }
@@ -167,7 +170,7 @@ impl BargeIn {
             }
             None => {
                 let suspicious = self.quick_ms >= config.suspicion_ms.saturating_mul(1 + self.grudges).max(1);
-                if self.evidence > 0.0 || (suspicious && !self.answered) {
+                if (self.evidence > 0.0 && !self.tired) || (suspicious && !self.answered) {
                     self.suspected_ms = Some(0);
                     return Some(Interruption::Suspected);
                 }
@@ -259,7 +262,7 @@ mod tests {
         run(&mut barge, 50, 0.0, 0.0, false);
         // Noise without a pause, in which somebody begins to speak.
         assert_eq!(run(&mut barge, 200, 0.9, 0.1, false).last().unwrap().1, Dismissed);
-        assert_eq!(run(&mut barge, 10, 0.9, 0.85, false), [(0, Suspected), (2, Confirmed)]);
+        assert_eq!(run(&mut barge, 10, 0.9, 0.85, false), [(0, Suspected), (3, Confirmed)]);
     }
 
     #[test]
@@ -270,8 +273,32 @@ mod tests {
         let found: Vec<_> = (0..500).filter_map(|_| barge.handle(horn, 20)).collect();
         assert_eq!(found, [Suspected, Dismissed]);
         let voice = Voice { steady: 0.8, ..horn };
-        assert_eq!(barge.handle(voice, 20), Some(Confirmed));
+        let found: Vec<_> = (0..4).filter_map(|_| barge.handle(voice, 20)).collect();
+        assert_eq!(found, [Suspected, Confirmed]);
         assert!(!barge.weighs(Some(0.9), false), "it has fired");
+    }
+
+    #[test]
+    fn a_suspicion_that_stays_one_is_over_after_a_while_and_the_agent_is_left_alone() {
+        let mut barge = BargeIn::default();
+        let mut found = Vec::new();
+        // Evidence that comes and goes, and never suffices.
+        for n in 0..300 {
+            let sure = if n % 2 == 0 { 0.7 } else { 0.33 };
+            found.extend(
+                barge.handle(Voice { quick: 0.9, sure: Some(sure), steady: 0.0, echo: false }, 20).map(|f| (n, f)),
+            );
+        }
+        assert!(matches!(found[..], [(0, Suspected), (60, Dismissed), ..]), "{found:?}");
+        assert!(found.iter().all(|(_, found)| *found != Confirmed), "{found:?}");
+    }
+
+    #[test]
+    fn in_noise_speech_must_have_lasted_as_long_as_anywhere() {
+        let mut barge = BargeIn::new(BargeInConfig { needed_ms: 300, ..BargeInConfig::default() });
+        run(&mut barge, 200, 0.9, 0.1, false);
+        let found = run(&mut barge, 30, 0.9, 0.95, false);
+        assert_eq!(found, [(0, Suspected), (14, Confirmed)]);
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(crate) struct Ears {
     pub(crate) partial: String,
     /// Sound from here on is not in `words` yet.
     pub(crate) words_until: CallTime,
+    /// When the caller began or stopped speaking last.
+    pub(crate) edge: CallTime,
     /// Finalisations the session has not answered.
     pub(crate) owed: u32,
 }
@@ -64,13 +66,15 @@ impl Call {
     pub fn handle_voice(&mut self, now: CallTime, edge: VoiceEdge) {
         self.at(now);
         if self.life == Life::Live && edge.speech != self.ears.speech_on {
-            let at = edge.at.min(self.now);
+            // It may be clear late that somebody speaks, but no word begins before the last one has ended.
+            let at = edge.at.max(self.ears.edge).min(self.now);
+            self.ears.edge = at;
             if edge.speech { self.speech_began(at, edge.level_dbfs) } else { self.speech_stopped(at) }
         }
         self.settle();
     }
 
-    /// The caller interrupts: speech that is no echo of the agent has lasted for `interruption.min_speech_ms`.
+    /// The caller interrupts: there is evidence enough, `interruption.min_speech_ms` after it began, that somebody speaks.
     pub fn handle_interruption(&mut self, now: CallTime) {
         self.at(now);
         if self.life == Life::Live {

@@ -33,8 +33,8 @@ pub struct VadMark {
     /// With this frame `speech` became what it is. Told once: of two changes whose frames found the ring full nothing
     /// is seen, and one alone comes with the next frame that has room.
     pub changed: bool,
-    /// With this frame the caller interrupts whatever the agent says: speech that is no echo has lasted as long as the
-    /// agent's policy asks for. Once per interruption, and never lost to a full ring.
+    /// With this frame the caller interrupts whatever the agent says: there is evidence enough that somebody speaks who is no
+    /// echo, for as long as the agent's policy asks for. Once per interruption, and never lost to a full ring.
     pub interrupts: bool,
     /// What stands above the noise is the agent's own echo.
     pub echo: bool,

@@ -312,6 +312,8 @@ impl Leg {
     pub(crate) fn recover(&mut self, chain: &mut UplinkChain) {
         chain.recover(&mut self.dsp);
         self.up.restore();
+        // Of a suspicion that the chain has forgotten nothing more is heard.
+        let _ = self.down.duck.release();
     }
 
     /// Ends a tick: hands up what was heard, with what was found in it, and publishes what is to be seen from outside.
@@ -339,20 +341,20 @@ impl Leg {
 
     /// Turns the agent down while somebody may be interrupting it.
     fn yield_to_the_caller(&mut self, report: &UplinkReport) {
-        let Some(interruption) = report.interruption else { return };
-        match interruption {
-            Interruption::Suspected => self.down.duck.suspect(),
-            Interruption::Confirmed => self.down.duck.confirm(),
-            Interruption::Dismissed => self.down.duck.release(),
-        }
+        let stats = &mut self.ledger.stats;
         // What happens while the agent is silent interrupts nobody.
-        if self.down.is_speaking() {
-            let stats = &mut self.ledger.stats;
-            match interruption {
-                Interruption::Suspected => stats.interruptions_suspected += 1,
-                Interruption::Confirmed => stats.interruptions_confirmed += 1,
-                Interruption::Dismissed => stats.interruptions_dismissed += 1,
+        match report.interruption.filter(|_| self.down.is_speaking()) {
+            Some(Interruption::Suspected) => {
+                stats.interruptions_suspected += u64::from(self.down.duck.suspect());
             }
+            Some(Interruption::Confirmed) => {
+                self.down.duck.confirm();
+                stats.interruptions_confirmed += 1;
+            }
+            Some(Interruption::Dismissed) => {
+                stats.interruptions_dismissed += u64::from(self.down.duck.release());
+            }
+            None => {}
         }
     }
 

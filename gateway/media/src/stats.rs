@@ -95,7 +95,7 @@ counters! {
         interruptions_suspected,
         /// Of them, those that were nobody: it went on as if nothing had been.
         interruptions_dismissed,
-        /// Times somebody interrupted it.
+        /// Times somebody interrupted it, whether the call lets it be cut or not.
         interruptions_confirmed,
         /// Changes of the far end's synchronisation source that were accepted.
         ssrc_changes,

@@ -60,7 +60,8 @@ fn a_tick_allocates_and_frees_nothing() {
             })
         })
         .unzip();
-    let talker = Talker::start(phones, |n| std::array::from_fn(|i| ulaw_encode((i as i16 % 40 - 20) * 50 * n as i16)));
+    let talker =
+        Talker::reporting(phones, |n| std::array::from_fn(|i| ulaw_encode((i as i16 % 40 - 20) * 50 * n as i16)));
 
     // Utterances of every rate, each cut by a clear after a while, played the whole time.
     let rates = [8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000];

@@ -54,7 +54,7 @@ impl SileroBank {
     /// A bank for at most `slots` calls; all memory (10 kB a call) is taken here.
     #[must_use]
     pub fn new(slots: usize) -> Self {
-        Self::with_simd(slots, VadConfig::default(), Simd::detect())
+        Self::with_simd(slots, VadConfig::SURE, Simd::detect())
     }
 
     /// The same with a given instruction set; results do not depend on it. `config` is for [`VadBank`].

@@ -184,21 +184,24 @@ impl Down {
         let frame = &mut self.frame[..samples];
         self.playback.set_delay_us(far_delay_us(ledger));
         let mut played = self.playback.next_frame(ledger.moment.call, ledger.moment.due, &mut ledger.facts, frame);
+        // Ring-back and what fills pauses are nothing that somebody says.
+        self.speaks = played != Played::Silence;
+        let begins = self.playback.take_began();
+        if begins {
+            let _ = self.duck.release();
+        }
+        if self.speaks {
+            self.duck.apply(frame);
+        } else {
+            self.duck.rest();
+        }
         if self.ringback.fill(played, frame) {
             played = Played::Speech { starts: false };
         }
         if played == Played::Silence && self.comfort_noise && self.idle == Idle::Silence {
             self.comfort.fill(frame);
         }
-        self.speaks = played != Played::Silence;
-        if self.speaks {
-            self.duck.apply(frame);
-        }
         self.framed = Some(played);
-        let begins = self.playback.take_began();
-        if begins {
-            self.duck.release();
-        }
         begins
     }
 

@@ -5,6 +5,8 @@ use super::TICK_MS;
 
 /// After an interruption the agent is cut within this time, or was not to be.
 const CUT_WITHIN_MS: u32 = 500;
+/// A suspicion of which nothing more is heard, as when its chain has failed, is over after this time.
+const KNOWN_WITHIN_MS: u32 = 2000;
 
 /// Turns frames down and up again, each time within one frame.
 #[derive(Debug)]
@@ -28,9 +30,10 @@ impl Duck {
         self.low = low(db);
     }
 
-    /// Somebody may be interrupting: down, until it is known.
-    pub(super) const fn suspect(&mut self) {
-        (self.down, self.left_ms) = (true, None);
+    /// Somebody may be interrupting: down, until it is known. False where nothing is ever turned down.
+    pub(super) const fn suspect(&mut self) -> bool {
+        (self.down, self.left_ms) = (true, Some(KNOWN_WITHIN_MS));
+        self.low < 1.0
     }
 
     /// Somebody is: down, until the agent is cut.
@@ -38,9 +41,17 @@ impl Duck {
         (self.down, self.left_ms) = (true, Some(CUT_WITHIN_MS));
     }
 
-    /// Nobody was, or the agent begins anew.
-    pub(super) const fn release(&mut self) {
+    /// Nobody was, or the agent begins anew. Whether anything was turned down.
+    pub(super) const fn release(&mut self) -> bool {
+        let was = self.down && self.low < 1.0;
         (self.down, self.left_ms) = (false, None);
+        was
+    }
+
+    /// Nothing is said in this tick: what follows begins as loud as it is.
+    pub(super) const fn rest(&mut self) {
+        let _ = self.release();
+        self.gain = 1.0;
     }
 
     /// Takes a frame of what the agent says.
@@ -48,7 +59,7 @@ impl Duck {
         if let Some(left_ms) = &mut self.left_ms {
             *left_ms = left_ms.saturating_sub(TICK_MS);
             if *left_ms == 0 {
-                self.release();
+                let _ = self.release();
             }
         }
         let goal = if self.down { self.low } else { 1.0 };
@@ -88,13 +99,27 @@ mod tests {
         let mut duck = Duck::new(20);
         assert_eq!(ends(&mut duck, 2), [10_000, 10_000]);
         duck.suspect();
-        assert_eq!(ends(&mut duck, 100), [1000; 100]);
+        assert_eq!(ends(&mut duck, 90), [1000; 90]);
         duck.release();
         let mut frame = [10_000; 160];
         duck.apply(&mut frame);
         assert!(frame.windows(2).all(|pair| (0..=60).contains(&(pair[1] - pair[0]))), "without a click");
         assert_eq!(frame[159], 10_000);
         assert_eq!(ends(&mut duck, 2), [10_000, 10_000]);
+    }
+
+    #[test]
+    fn a_suspicion_nobody_answers_ends_and_what_follows_a_pause_is_as_loud_as_it_is() {
+        let mut duck = Duck::new(20);
+        assert!(duck.suspect());
+        assert_eq!(ends(&mut duck, 120).iter().filter(|end| **end < 9000).count(), 99);
+        assert!(duck.suspect() && duck.release() && !duck.release());
+        duck.suspect();
+        ends(&mut duck, 5);
+        duck.rest();
+        let mut frame = [10_000; 160];
+        duck.apply(&mut frame);
+        assert_eq!(frame, [10_000; 160]);
     }
 
     #[test]
@@ -105,7 +130,7 @@ mod tests {
         assert_eq!(ends.iter().filter(|end| **end < 9000).count(), 24);
         assert_eq!(ends[29], 10_000);
         let mut never = Duck::new(0);
-        never.suspect();
+        assert!(!never.suspect());
         assert_eq!(super::tests::ends(&mut never, 1), [10_000]);
     }
 }

@@ -159,14 +159,23 @@ pub fn fact<T>(plane: &MediaPlane, agent: &mut AgentEnd, mut wanted: impl FnMut(
     })
 }
 
-/// A phone that sends `payload` every 20 ms and a report every second from a thread of its own until it is stopped.
+/// A phone that sends `payload` every 20 ms from a thread of its own until it is stopped.
 pub struct Talker {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<u64>>,
 }
 
 impl Talker {
-    pub fn start(mut phones: Vec<Phone>, payload: impl Fn(usize) -> [u8; 160] + Send + 'static) -> Self {
+    pub fn start(phones: Vec<Phone>, payload: impl Fn(usize) -> [u8; 160] + Send + 'static) -> Self {
+        Self::begin(phones, payload, false)
+    }
+
+    /// One that sends a report every second, too, and gets ours on the same port.
+    pub fn reporting(phones: Vec<Phone>, payload: impl Fn(usize) -> [u8; 160] + Send + 'static) -> Self {
+        Self::begin(phones, payload, true)
+    }
+
+    fn begin(mut phones: Vec<Phone>, payload: impl Fn(usize) -> [u8; 160] + Send + 'static, reports: bool) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
@@ -174,7 +183,7 @@ impl Talker {
             while !stopped.load(Ordering::Acquire) {
                 for (n, phone) in phones.iter_mut().enumerate() {
                     phone.talk(&payload(n));
-                    if sent % 50 == 0 {
+                    if reports && sent % 50 == 0 {
                         phone.report();
                     }
                 }
