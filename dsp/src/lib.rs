@@ -43,6 +43,9 @@ pub fn to_f32(sample: i16) -> f32 {
 #[must_use]
 #[inline]
 pub fn to_i16(sample: f32) -> i16 {
-    // `as` saturates, so that 1.0 becomes 32767; not-a-number becomes 0.
-    (sample * 32768.0).round_ties_even() as i16
+    // Where ones are the last place, an addition rounds, ties to even; unlike `round_ties_even` it is one instruction on
+    // every processor. Not-a-number becomes 0.
+    const ONES: f32 = 12_582_912.0;
+    let scaled = (sample * 32768.0).clamp(-32768.0, 32767.0);
+    (scaled + ONES - ONES) as i16
 }

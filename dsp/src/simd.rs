@@ -19,6 +19,9 @@ pub(crate) enum Level {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// AVX-512 of processors that do not slow down for it.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 impl Simd {
@@ -29,8 +32,12 @@ impl Simd {
     #[must_use]
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            return Self(Level::Avx2);
+        {
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx2") && has!("fma") {
+                let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
+                return Self(if wide && has!("avx512vbmi2") { Level::Avx512 } else { Level::Avx2 });
+            }
         }
         Self::BASELINE
     }
@@ -42,6 +49,8 @@ impl Simd {
             Level::Baseline => vec![Self::BASELINE],
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => vec![Self::BASELINE, Self(Level::Avx2)],
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => vec![Self::BASELINE, Self(Level::Avx2), Self(Level::Avx512)],
         }
     }
 
@@ -56,6 +65,8 @@ impl Simd {
             Level::Baseline => "baseline",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => "avx512",
         }
     }
 }
@@ -128,7 +139,15 @@ macro_rules! dispatched {
             fn avx2($($arg: $kind),*) $(-> $out)? {
                 $wide($($arg),*)
             }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+            fn avx512($($arg: $kind),*) $(-> $out)? {
+                $wide($($arg),*)
+            }
             match simd.level() {
+                // SAFETY: as below.
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
                 // SAFETY: `Simd` holds these levels only when the processor was found to have them.
                 #[cfg(target_arch = "x86_64")]
                 $crate::simd::Level::Avx2 => unsafe { avx2($($arg),*) },

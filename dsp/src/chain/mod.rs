@@ -43,7 +43,7 @@ pub use sound::{Denoiser, Sound};
 pub use uplink::{Endpoint, UplinkChain, UplinkFrame, UplinkReport};
 
 /// Frames that the banks are handed at once; a larger batch is taken in pieces.
-const PIECE: usize = 32;
+const PIECE: usize = 64;
 /// Most samples of a frame: 20 ms at 16 kHz.
 const MAX_FRAME: usize = 320;
 /// Length of a frame.

@@ -437,7 +437,6 @@ impl UplinkChain {
         places.map(|place| batch.get(place?)?.probability)
     }
 
-    /// Music on hold and the like, let through evenly.
     /// Brings back what was heard, where there was nothing to take out of it and where it was taken out in turns.
     fn blend_in_what_was_heard(&mut self, piece: &mut [UplinkFrame<'_>]) {
         let efforts: [(bool, bool); PIECE] = std::array::from_fn(|at| {

@@ -15,8 +15,9 @@ use crate::{Simd, to_f32, to_i16};
 /// The licence of the network.
 pub const SILERO_LICENCE: &str = include_str!(concat!(env!("OUT_DIR"), "/silero.licence.txt"));
 
-/// Calls judged in one pass.
-const LANES: usize = 8;
+/// Calls judged in one pass, and in the last pass when there are not many left.
+const MANY: usize = 16;
+const FEW: usize = 8;
 /// Samples that are kept of a call: judged ones as context, and those that are looked at when the detector is woken.
 const RING: usize = 4096;
 /// Judgements that are made up for when the detector is woken, so that it knows what the background is: 160 ms.
@@ -45,7 +46,8 @@ pub struct SileroBank {
     /// Of calls judged by way of [`VadBank`].
     config: VadConfig,
     calls: Box<[Call]>,
-    lanes: Box<Lanes<LANES>>,
+    many: Box<Lanes<MANY>>,
+    few: Box<Lanes<FEW>>,
     /// Calls that have enough to be judged; room for all.
     ready: Box<[u32]>,
 }
@@ -66,7 +68,8 @@ impl SileroBank {
             simd,
             config,
             calls: vec![Call::new(0); slots].into_boxed_slice(),
-            lanes: Box::new(Lanes::new()),
+            many: Box::new(Lanes::new()),
+            few: Box::new(Lanes::new()),
             ready: vec![0; slots].into_boxed_slice(),
         }
     }
@@ -101,7 +104,7 @@ impl SileroBank {
     pub fn judge(&mut self, batch: &mut [SileroFrame<'_>]) {
         for frame in batch.iter() {
             if let Some(call) = self.call(frame.slot) {
-                call.hear(frame.pcm, frame.asked);
+                call.hear(frame.pcm.iter().copied(), frame.asked);
             }
         }
         while self.judge_ready(batch.iter().map(|frame| frame.slot)) > 0 {}
@@ -125,8 +128,12 @@ impl SileroBank {
                     ready += 1;
                 }
             }
-            for group in self.ready[..ready].chunks(LANES) {
-                pass(&mut self.calls, network, group, &mut self.lanes, |it| it.judge(self.simd, network));
+            for group in self.ready[..ready].chunks(MANY) {
+                if group.len() > FEW {
+                    pass(&mut self.calls, network, group, &mut self.many, |it| it.judge(self.simd, network));
+                } else {
+                    pass(&mut self.calls, network, group, &mut self.few, |it| it.judge(self.simd, network));
+                }
             }
             judged += ready;
         }
@@ -139,12 +146,12 @@ impl SileroBank {
 }
 
 /// A group of calls through the network.
-fn pass(
+fn pass<const L: usize>(
     calls: &mut [Call],
     network: &Network,
     group: &[u32],
-    lanes: &mut Lanes<LANES>,
-    judge: impl Fn(&mut Lanes<LANES>) -> [f32; LANES],
+    lanes: &mut Lanes<L>,
+    judge: impl Fn(&mut Lanes<L>) -> [f32; L],
 ) {
     for (lane, slot) in group.iter().enumerate() {
         if let Some(call) = calls.get(*slot as usize) {
@@ -177,20 +184,20 @@ impl VadBank for SileroBank {
 
     /// Every frame counts as asked about. The level of the background is not known.
     fn process(&mut self, batch: &mut [VadFrame<'_>]) {
-        for frame in batch {
-            let mut pcm = [0; MAX_FRAME];
-            let pcm = &mut pcm[..frame.pcm.len().min(MAX_FRAME)];
-            for (to, from) in pcm.iter_mut().zip(frame.pcm) {
-                *to = to_i16(finite(*from));
+        for frame in batch.iter() {
+            if let Some(call) = self.call(frame.slot) {
+                call.hear(frame.pcm.iter().map(|sample| to_i16(finite(*sample))), true);
             }
-            let power = pcm.iter().map(|sample| to_f32(*sample).powi(2)).sum::<f32>() / pcm.len().max(1) as f32;
-            let mut heard = [SileroFrame { slot: frame.slot, pcm, asked: true, probability: None }];
-            self.judge(&mut heard);
-            let [SileroFrame { probability: Some(confidence), .. }] = heard else { continue };
-            let config = self.config;
+        }
+        while self.judge_ready(batch.iter().map(|frame| frame.slot)) > 0 {}
+        let config = self.config;
+        for frame in batch {
             let Some(call) = self.call(frame.slot) else { continue };
             let steps = (frame.pcm.len() * 100 / call.rate as usize).max(1);
+            let confidence = call.probability;
             let speech = (0..steps).fold(false, |any, _| call.verdict.step(&config, confidence, 10) || any);
+            let power =
+                frame.pcm.iter().map(|sample| finite(*sample).powi(2)).sum::<f32>() / frame.pcm.len().max(1) as f32;
             frame.activity =
                 Activity { speech, confidence, level_dbfs: power_dbfs(power), noise_dbfs: crate::level::SILENCE_DBFS };
         }
@@ -251,7 +258,7 @@ impl Call {
         }
     }
 
-    fn hear(&mut self, pcm: &[i16], asked: bool) {
+    fn hear(&mut self, pcm: impl Iterator<Item = i16>, asked: bool) {
         if asked && !self.awake {
             let run_up = Network::of(self.rate).map_or(0, |network| RUN_UP * network.samples() as u64);
             self.judged = self.heard.saturating_sub(run_up).max(RING as u64);
@@ -259,8 +266,8 @@ impl Call {
             self.probability = 0.0;
         }
         self.awake = asked;
-        for sample in &pcm[..pcm.len().min(MAX_FRAME)] {
-            self.ring[self.heard as usize % RING] = *sample;
+        for sample in pcm.take(MAX_FRAME) {
+            self.ring[self.heard as usize % RING] = sample;
             self.heard += 1;
         }
     }

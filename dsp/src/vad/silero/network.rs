@@ -2,7 +2,8 @@
 //! over time, one LSTM cell (Hochreiter and Schmidhuber 1997) and a logistic output. It judges 32 ms at a time and
 //! remembers what came before.
 //!
-//! The recipe is the graph of the published model; its Fourier basis is a tensor like the others and taken as it is.
+//! The recipe is the graph of the published model. Its Fourier basis is a tensor like the others; what is equal in it on
+//! both sides of a window's middle, but for the sign, is multiplied once.
 
 #![allow(clippy::needless_range_loop, reason = "lanes are counted so that every array of a loop has the same one")]
 
@@ -11,8 +12,9 @@ use std::sync::LazyLock;
 use crate::simd::{Common, Fused, Instruction, Simd, dispatched};
 use crate::vad::math::exp2;
 
-/// Outputs that share the registers.
-const TILE: usize = 8;
+/// Outputs that share the registers: with sixteen lanes a weight that was read serves two registers, and what was read of
+/// the lanes serves four outputs.
+const TILE: usize = 4;
 /// Frames of the transform in one judgement.
 const FRAMES: usize = 4;
 /// Most bins of the transform, and most samples it is made of.
@@ -29,7 +31,7 @@ static NARROW: LazyLock<Network> =
 static WIDE: LazyLock<Network> =
     LazyLock::new(|| Network::new(256, include_bytes!(concat!(env!("OUT_DIR"), "/silero_16k.f32"))));
 
-/// A layer: the weights of eight outputs lie together, input after input.
+/// A layer: the weights of a tile of outputs lie together, input after input.
 #[derive(Debug)]
 struct Dense {
     inputs: usize,
@@ -84,7 +86,9 @@ impl Reader<'_> {
 pub(super) struct Network {
     /// Samples of a frame of the transform.
     window: usize,
-    basis: Dense,
+    /// Real parts, of what is the same on both sides of a frame's middle, and imaginary parts, of what is opposite.
+    cosines: Dense,
+    sines: Dense,
     convolutions: [Dense; 4],
     cell: Dense,
     output: Box<[f32]>,
@@ -105,7 +109,10 @@ impl Network {
         let mut file = Reader(file);
         let bins = window / 2 + 1;
         let basis = file.take(2 * bins * window);
-        let basis = Dense::new(window, 2 * bins, |output, input| basis[output * window + input], |_| 0.0);
+        // The first sample of a frame weighs nothing.
+        let cosines = Dense::new(window / 2, bins, |output, input| basis[output * window + input + 1], |_| 0.0);
+        let sines =
+            Dense::new(window / 2 - 1, bins, |output, input| basis[(bins + output) * window + input + 1], |_| 0.0);
         let mut before = bins;
         let convolutions = CHANNELS.map(|channels| {
             let (weights, bias) = (file.take(channels * before * 3), file.take(channels));
@@ -124,7 +131,7 @@ impl Network {
         let cell = Dense::new(2 * UNITS, 4 * UNITS, weight, |output| input_bias[output] + state_bias[output]);
         let output = file.take(UNITS).into_boxed_slice();
         let output_bias = file.take(1).first().copied().unwrap_or_default();
-        Self { window, basis, convolutions, cell, output, output_bias }
+        Self { window, cosines, sines, convolutions, cell, output, output_bias }
     }
 
     /// Samples that are judged at once: 32 ms.
@@ -170,7 +177,11 @@ impl<const L: usize> Memory<L> {
 struct Work<const L: usize> {
     /// Context, the samples that are judged, and a mirror image of their end.
     input: [[f32; L]; MAX_INPUT],
-    spectrum: [[f32; L]; (2 * MAX_BINS).next_multiple_of(TILE)],
+    /// Both sides of a frame's middle added, and one less the other.
+    even: [[f32; L]; MAX_BINS - 1],
+    odd: [[f32; L]; MAX_BINS - 1],
+    real: [[f32; L]; MAX_BINS.next_multiple_of(TILE)],
+    imaginary: [[f32; L]; MAX_BINS.next_multiple_of(TILE)],
     magnitudes: [[f32; L]; FRAMES * MAX_BINS],
     first: [[f32; L]; FRAMES * CHANNELS[0]],
     second: [[f32; L]; 2 * CHANNELS[1]],
@@ -184,7 +195,10 @@ impl<const L: usize> Work<L> {
     const fn new() -> Self {
         Self {
             input: [[0.0; L]; MAX_INPUT],
-            spectrum: [[0.0; L]; (2 * MAX_BINS).next_multiple_of(TILE)],
+            even: [[0.0; L]; MAX_BINS - 1],
+            odd: [[0.0; L]; MAX_BINS - 1],
+            real: [[0.0; L]; MAX_BINS.next_multiple_of(TILE)],
+            imaginary: [[0.0; L]; MAX_BINS.next_multiple_of(TILE)],
             magnitudes: [[0.0; L]; FRAMES * MAX_BINS],
             first: [[0.0; L]; FRAMES * CHANNELS[0]],
             second: [[0.0; L]; 2 * CHANNELS[1]],
@@ -205,18 +219,28 @@ impl<const L: usize> Work<L> {
 /// How likely it is that the samples in `work` hold speech, by lane, 0..=1.
 #[inline(always)]
 fn judge<const L: usize, F: Fused>(network: &Network, memory: &mut Memory<L>, work: &mut Work<L>) -> [f32; L] {
-    let Work { input, spectrum, magnitudes, first, second, third, found, gates } = work;
+    let Work { input, even, odd, real, imaginary, magnitudes, first, second, third, found, gates } = work;
     let (window, bins) = (network.window, network.window / 2 + 1);
     let end = network.context() + network.samples();
     for n in 0..network.context() {
         input[end + n] = input[end - 2 - n];
     }
-    let spectrum = &mut spectrum[..(2 * bins).next_multiple_of(TILE)];
+    let (even, odd) = (&mut even[..window / 2], &mut odd[..window / 2 - 1]);
+    let (real, imaginary) = (&mut real[..bins.next_multiple_of(TILE)], &mut imaginary[..bins.next_multiple_of(TILE)]);
     for (frame, magnitudes) in magnitudes.chunks_exact_mut(bins).take(FRAMES).enumerate() {
-        network.basis.apply::<L, F>(0, &input[frame * window / 2..][..window], spectrum);
+        let input = &input[frame * window / 2..][..window];
+        for n in 0..window / 2 - 1 {
+            for lane in 0..L {
+                let (left, right) = (input[1 + n][lane], input[window - 1 - n][lane]);
+                (even[n][lane], odd[n][lane]) = (left + right, left - right);
+            }
+        }
+        even[window / 2 - 1] = input[window / 2];
+        network.cosines.apply::<L, F>(0, even, real);
+        network.sines.apply::<L, F>(0, odd, imaginary);
         for (bin, magnitude) in magnitudes.iter_mut().enumerate() {
             for lane in 0..L {
-                let (real, imaginary) = (spectrum[bin][lane], spectrum[bins + bin][lane]);
+                let (real, imaginary) = (real[bin][lane], imaginary[bin][lane]);
                 magnitude[lane] = (real * real + imaginary * imaginary).sqrt();
             }
         }
@@ -274,11 +298,15 @@ fn tanh(x: f32) -> f32 {
 }
 
 dispatched!(
+    fn judge_sixteen(network: &Network, memory: &mut Memory<16>, work: &mut Work<16>) -> [f32; 16] =
+        judge::<16, Common>, judge::<16, Instruction>
+);
+dispatched!(
     fn judge_eight(network: &Network, memory: &mut Memory<8>, work: &mut Work<8>) -> [f32; 8] =
         judge::<8, Common>, judge::<8, Instruction>
 );
 
-/// As many calls as share the registers of a processor.
+/// Calls that go through the network together.
 #[derive(Debug)]
 pub(super) struct Lanes<const L: usize> {
     memory: Memory<L>,
@@ -299,6 +327,13 @@ impl<const L: usize> Lanes<L> {
     /// Gives back what is remembered of a call.
     pub(super) fn leave(&self, lane: usize, memory: &mut Memory<1>) {
         self.memory.scatter(lane, memory);
+    }
+}
+
+impl Lanes<16> {
+    /// Judges its calls.
+    pub(super) fn judge(&mut self, simd: Simd, network: &Network) -> [f32; 16] {
+        judge_sixteen(simd, network, &mut self.memory, &mut self.work)
     }
 }
 
