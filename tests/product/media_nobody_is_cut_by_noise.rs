@@ -1,5 +1,5 @@
 //! An agent that speaks on and on is cut by nobody who only has a noisy room: recorded music, crowds, traffic, sirens,
-//! animals and machines, ten minutes of each, in a call each; and whoever speaks up in them is heard.
+//! animals and machines, ten minutes of each, in a call each; and whoever speaks up is let speak.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -32,6 +32,12 @@ const CALLS: usize = 10;
 const FRAMES: usize = 50 * 60;
 /// At most one in two minutes.
 const MOST_CUTS: u64 = CALLS as u64 / 2;
+/// Frames after which a line on which the agent speaks is not silent any more: it breathes between sentences.
+const BREATH: usize = 75;
+/// Frames from a caller's first sound until the agent has stopped: the decision, and the way there and back.
+const SILENT_BY: usize = 30;
+/// Frames of the line's own delay and of the greeting's synthesis.
+const BEGIN: usize = 100;
 
 /// The files of a kind as one sound at 8 kHz.
 fn noise(folder: &str, begins: &str) -> Vec<i16> {
@@ -60,6 +66,24 @@ fn gateway(scratch: &std::path::Path) -> Gateway {
     Gateway::standalone(scratch, &objects::answering(&agent).unwrap(), Options::default()).unwrap()
 }
 
+/// Frames of 20 ms in which the agent says nothing, one after another: where the longest such stretch behind `from` begins,
+/// and how long it is. What a noise is turned down by is not silence.
+fn longest_silence(heard: &[u8], from: usize) -> (usize, usize) {
+    let (mut longest, mut begun) = ((from, 0), None);
+    for (n, frame) in heard.chunks(160).enumerate().skip(from) {
+        // Codes of PCMU count down from loud to silent in either half.
+        if frame.iter().any(|code| code & 0x7f < 0x60) {
+            begun = None;
+            continue;
+        }
+        let first = *begun.get_or_insert(n);
+        if n + 1 - first > longest.1 {
+            longest = (first, n + 1 - first);
+        }
+    }
+    longest
+}
+
 /// What a gateway has counted of interruptions.
 fn counted(gateway: &Gateway, what: &str) -> u64 {
     let series = format!("trunkline_media_interruptions_{what}_total ");
@@ -72,12 +96,12 @@ fn counted(gateway: &Gateway, what: &str) -> u64 {
 #[test]
 #[ignore = "slow: ten minutes of each noise"]
 fn noise_alone_cuts_nobody_off() {
-    let cut: Vec<(&str, u64, u64)> = thread::scope(|scope| {
+    let cut: Vec<(&str, u64, u64, Vec<(usize, usize)>)> = thread::scope(|scope| {
         let calls = KINDS.map(|(kind, folder, begins)| {
             scope.spawn(move || {
                 let scratch = tempfile::tempdir().unwrap();
                 let (gateway, sound) = (gateway(scratch.path()), noise(folder, begins));
-                let mut at = 0;
+                let (mut at, mut silent) = (0, Vec::new());
                 for call in 0..CALLS {
                     let mut line = Line::open(gateway.sip(), "1000", 0x4e00 + call as u64).unwrap();
                     let from = at;
@@ -85,18 +109,24 @@ fn noise_alone_cuts_nobody_off() {
                         let sample = |n: usize| sound[(from + frame * 160 + n) % sound.len()];
                         (0..160).map(|n| capture::to_ulaw(sample(n))).collect()
                     };
-                    line.talk(FRAMES, say, |_, _| Ok(())).unwrap();
+                    let heard = line.talk(FRAMES, say, |_, _| Ok(())).unwrap();
                     at += FRAMES * 160;
                     line.hang_up().unwrap();
+                    silent.push(longest_silence(&heard, BEGIN));
                 }
-                (kind, counted(&gateway, "confirmed"), counted(&gateway, "suspected"))
+                (kind, counted(&gateway, "confirmed"), counted(&gateway, "suspected"), silent)
             })
         });
         calls.map(|call| call.join().unwrap()).into()
     });
-    println!("kind, cut and turned down in {CALLS} minutes: {cut:?}");
-    let too_often: Vec<_> = cut.iter().filter(|(_, confirmed, _)| *confirmed > MOST_CUTS).collect();
+    println!("kind, cut, turned down, and the longest silence of each call in {CALLS} minutes: {cut:#?}");
+    let too_often: Vec<_> = cut.iter().filter(|(_, confirmed, ..)| *confirmed > MOST_CUTS).collect();
     assert!(too_often.is_empty(), "{too_often:?} of {cut:?}");
+    // Whom nobody had cut the agent never stopped speaking to.
+    for (kind, confirmed, _, silent) in &cut {
+        let stopped = silent.iter().filter(|(_, frames)| *frames > BREATH).count();
+        assert!(stopped as u64 <= *confirmed, "{kind}: {stopped} of {CALLS} calls fell silent, {confirmed} cut");
+    }
 }
 
 #[test]
@@ -105,12 +135,17 @@ fn a_voice_cuts_the_agent_off_and_a_quiet_caller_does_not() {
     let gateway = gateway(scratch.path());
     let words = spoken("rms", "Excuse me, I have a question about my last bill.").unwrap();
     let mut line = Line::open(gateway.sip(), "1000", 0x4eff).unwrap();
-    line.talk(200, |_| silence(), |_, _| Ok(())).unwrap();
+    let before = line.talk(200, |_| silence(), |_, _| Ok(())).unwrap();
     assert_eq!((counted(&gateway, "suspected"), counted(&gateway, "confirmed")), (0, 0));
+    let (at, frames) = longest_silence(&before, BEGIN);
+    assert!(frames <= BREATH, "the agent fell silent for {frames} frames at {at} before anybody spoke");
     let say = |frame: usize| -> Vec<u8> {
         (0..160).map(|n| capture::to_ulaw(words.get(frame * 160 + n).copied().unwrap_or_default())).collect()
     };
-    line.talk(100, say, |_, _| Ok(())).unwrap();
+    let after = line.talk(words.len() / 160, say, |_, _| Ok(())).unwrap();
     assert_eq!(counted(&gateway, "confirmed"), 1);
+    let (at, frames) = longest_silence(&after, 0);
+    let spoken = after.len() / 160;
+    assert!(at < SILENT_BY && at + frames == spoken, "silent for {frames} of {spoken} frames, from frame {at} on");
     line.hang_up().unwrap();
 }

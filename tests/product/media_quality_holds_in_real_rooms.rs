@@ -43,7 +43,9 @@ fn nobody_is_cut_by_noise_nor_harmed_by_what_takes_it_out() {
     holds("interruption.cut_ms_p50", 0.0..=150.0);
     holds("ns.chain.clean_stoi_lost", -1.0..=0.005);
     holds("ns.chain.worst_talker_pesq_change", -0.02..=5.0);
-    holds("ns.chain.clean_worst_talker_pesq_change", -0.02..=5.0);
+    // The background of a clean recording is taken for noise until it is known for none; half of what the reference loses.
+    let (reference, _) = of("ns.nnnoiseless.clean_worst_talker_pesq_change");
+    holds("ns.chain.clean_worst_talker_pesq_change", (0.5 * reference)..=5.0);
     holds("ns.chain.alone.music.gain_spread_db", 0.0..=10.0);
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -57,6 +57,13 @@ const GRUDGE_MS: u32 = 10_000;
 const MOST_GRUDGES: u32 = 3;
 /// What each of them adds to the log odds that are asked for.
 const DOUBT: f32 = 0.1;
+/// Time in which an interruption is forgotten to a third.
+const MEMORY_MS: f32 = 15_000.0;
+/// Interruptions within that time by which somebody takes turns, and what every further one adds to the evidence that is
+/// asked for, as a share of it: who interrupts every two seconds is a room full of people.
+const TURNS: f32 = 6.0;
+const CROWDED: f32 = 0.25;
+const MOST_CROWDED: f32 = 1.5;
 /// What a frame without evidence takes away, at most.
 const FORGETS: f32 = 1.0;
 /// Evidence that is kept beyond what is needed.
@@ -90,6 +97,8 @@ pub struct BargeIn {
     fired: bool,
     grudges: u32,
     grudge_ms: u32,
+    /// Interruptions of late.
+    often: f32,
 }
 
 impl BargeIn {
@@ -107,6 +116,7 @@ impl BargeIn {
             fired: false,
             grudges: 0,
             grudge_ms: 0,
+            often: 0.0,
         }
     }
 
@@ -130,13 +140,16 @@ impl BargeIn {
     /// Takes what the detectors say of a frame of `frame_ms`.
     pub fn handle(&mut self, voice: Voice, frame_ms: u32) -> Option<Interruption> {
         let config = self.config;
+        self.often *= (-(frame_ms as f32) / MEMORY_MS).exp();
+        let crowded = (CROWDED * (self.often - TURNS)).clamp(0.0, MOST_CROWDED);
+        let enough = config.evidence * (1.0 + crowded);
         let most = config.needed_ms.max(config.suspicion_ms.saturating_mul(MOST_GRUDGES)).saturating_mul(2);
         self.quick_ms = if voice.quick >= config.suspicion && !voice.echo {
             self.quick_ms.saturating_add(frame_ms).min(most)
         } else {
             self.quick_ms.saturating_sub(frame_ms)
         };
-        self.evidence = (self.evidence + self.evidence_of(voice)).clamp(0.0, config.evidence + KEEPS);
+        self.evidence = (self.evidence + self.evidence_of(voice)).clamp(0.0, enough + KEEPS);
         let empty = self.quick_ms == 0 && self.evidence == 0.0;
         self.tired &= self.evidence > 0.0;
         // What had its answer is background: what stands out of it begins with the evidence.
@@ -152,8 +165,9 @@ impl BargeIn {
         if self.fired {
             return None;
         }
-        if self.evidence > 0.0 && self.evidence >= config.evidence && self.lasted_ms >= config.needed_ms {
+        if self.evidence > 0.0 && self.evidence >= enough && self.lasted_ms >= config.needed_ms {
             (self.fired, self.suspected_ms) = (true, None);
+            self.often += 1.0;
             return Some(Interruption::Confirmed);
         }
         match self.suspected_ms {
@@ -192,9 +206,9 @@ impl BargeIn {
 
     /// Forgets what was earned and arms it again, for a new utterance of the agent.
     pub const fn reset(&mut self) {
-        let (grudges, grudge_ms) = (self.grudges, self.grudge_ms);
+        let (grudges, grudge_ms, often) = (self.grudges, self.grudge_ms, self.often);
         *self = Self::new(self.config);
-        (self.grudges, self.grudge_ms) = (grudges, grudge_ms);
+        (self.grudges, self.grudge_ms, self.often) = (grudges, grudge_ms, often);
     }
 }
 
@@ -291,6 +305,29 @@ mod tests {
         }
         assert!(matches!(found[..], [(0, Suspected), (60, Dismissed), ..]), "{found:?}");
         assert!(found.iter().all(|(_, found)| *found != Confirmed), "{found:?}");
+    }
+
+    #[test]
+    fn who_takes_turns_interrupts_as_easily_as_ever_and_a_room_full_of_people_does_not() {
+        let interrupts = |barge: &mut BargeIn, every_ms: usize, minutes: usize| {
+            let each = every_ms / 20;
+            let count = |barge: &mut BargeIn| {
+                let found = [run(barge, 20, 0.9, 0.85, false), run(barge, each - 20, 0.0, 0.0, false)].concat();
+                found.iter().filter(|(_, found)| *found == Confirmed).count()
+            };
+            (0..minutes * 60_000 / every_ms).map(|_| count(barge)).sum::<usize>()
+        };
+        let mut barge = BargeIn::default();
+        assert_eq!(interrupts(&mut barge, 3000, 2), 40);
+        // Nobody is sure of a word for long.
+        let mut barge = BargeIn::default();
+        let mut confirmed = 0;
+        for _ in 0..120 {
+            confirmed += run(&mut barge, 2, 0.9, 0.85, false).iter().filter(|(_, found)| *found == Confirmed).count();
+            confirmed += run(&mut barge, 3, 0.9, 0.6, false).iter().filter(|(_, found)| *found == Confirmed).count();
+            run(&mut barge, 45, 0.0, 0.0, false);
+        }
+        assert!((6..90).contains(&confirmed), "{confirmed}");
     }
 
     #[test]
