@@ -64,6 +64,8 @@ const MEMORY_MS: f32 = 15_000.0;
 const TURNS: f32 = 6.0;
 const CROWDED: f32 = 0.25;
 const MOST_CROWDED: f32 = 1.5;
+/// For how long the sure detector, which judges longer stretches than a frame, still hears echo that is over.
+const ECHO_LINGERS_MS: u32 = 100;
 /// What a frame without evidence takes away, at most.
 const FORGETS: f32 = 1.0;
 /// Evidence that is kept beyond what is needed.
@@ -99,6 +101,7 @@ pub struct BargeIn {
     grudge_ms: u32,
     /// Interruptions of late.
     often: f32,
+    since_echo_ms: u32,
 }
 
 impl BargeIn {
@@ -117,6 +120,7 @@ impl BargeIn {
             grudges: 0,
             grudge_ms: 0,
             often: 0.0,
+            since_echo_ms: ECHO_LINGERS_MS,
         }
     }
 
@@ -149,6 +153,7 @@ impl BargeIn {
         } else {
             self.quick_ms.saturating_sub(frame_ms)
         };
+        self.since_echo_ms = if voice.echo { 0 } else { self.since_echo_ms.saturating_add(frame_ms) };
         self.evidence = (self.evidence + self.evidence_of(voice)).clamp(0.0, enough + KEEPS);
         let empty = self.quick_ms == 0 && self.evidence == 0.0;
         self.tired &= self.evidence > 0.0;
@@ -195,7 +200,8 @@ impl BargeIn {
 
     /// What a frame adds to the evidence.
     fn evidence_of(&self, voice: Voice) -> f32 {
-        let Some(sure) = voice.sure.filter(|sure| !voice.echo && !sure.is_nan()) else { return -FORGETS };
+        let lingers = self.since_echo_ms < ECHO_LINGERS_MS && voice.quick < self.config.suspicion;
+        let Some(sure) = voice.sure.filter(|sure| !voice.echo && !lingers && !sure.is_nan()) else { return -FORGETS };
         let above = log_odds(sure) - log_odds(self.config.certainty) - DOUBT * self.grudges as f32;
         if above > 0.0 {
             above * above * ((A_TONE - voice.steady) / LIKE_A_TONE).clamp(0.0, 1.0)
@@ -305,6 +311,20 @@ mod tests {
         }
         assert!(matches!(found[..], [(0, Suspected), (60, Dismissed), ..]), "{found:?}");
         assert!(found.iter().all(|(_, found)| *found != Confirmed), "{found:?}");
+    }
+
+    #[test]
+    fn echo_that_is_over_is_still_none_while_only_the_sure_detector_hears_it() {
+        let mut barge = BargeIn::default();
+        run(&mut barge, 50, 0.9, 0.999, true);
+        assert_eq!(run(&mut barge, 4, 0.0, 0.95, false), []);
+        let mut barge = BargeIn::default();
+        run(&mut barge, 50, 0.9, 0.999, true);
+        assert_eq!(
+            run(&mut barge, 10, 0.9, 0.95, false),
+            [(0, Suspected), (3, Confirmed)],
+            "a caller is heard at once"
+        );
     }
 
     #[test]
