@@ -46,7 +46,8 @@ pub(crate) fn all(found: &Findings<'_>) -> anyhow::Result<Vec<String>> {
     claims
         .push(format!("\"{request}\" and \"{digits}\" were recognised, given to the model and repeated by the agent"));
 
-    found.says("dtmf.received", "digit", &key)?;
+    // The agent's transcript is redacted: by itself a key says nothing, and several could be a card's number.
+    found.says("dtmf.received", "digit", "x")?;
     found.says("llm.request", "input", &key)?;
     found.says("agent.said", "text", &format!("pressed {key}"))?;
     claims.push(format!("key {key} was received, given to the model and repeated by the agent"));

@@ -55,7 +55,7 @@ fn good() -> Found {
     event(7860, "agent.said", json!({ "text": format!("I heard {digits}. Please press a key now."), "utterance": 3 }));
     event(7920, "playback.started", json!({ "utterance": 3 }));
     event(7920, "turn.waterfall", waterfall(420));
-    event(10_000, "dtmf.received", json!({ "digit": key.to_string() }));
+    event(10_000, "dtmf.received", json!({ "digit": "x" }));
     event(10_010, "llm.request", json!({ "input": key.to_string() }));
     event(10_100, "agent.said", json!({ "text": format!("You pressed {key}. Goodbye."), "utterance": 4 }));
     event(10_300, "playback.started", json!({ "utterance": 4 }));

@@ -57,12 +57,11 @@ fn noise(folder: &str, begins: &str) -> Vec<i16> {
     sound.iter().map(|sample| (f64::from(*sample) * LOUD / power.sqrt()).clamp(-32_000.0, 32_000.0) as i16).collect()
 }
 
-/// An agent that reads out a long text.
+/// An agent that reads out a long text, and stops for good when somebody speaks up.
 fn gateway(scratch: &std::path::Path) -> Gateway {
     let text = "This is a long announcement, and whoever calls may listen to it for as long as the line is open. ";
     let mut agent = objects::offline_agent(&text.repeat(14));
-    agent["pipeline"]["cascade"]["asr"] = serde_json::json!([]);
-    agent["pipeline"]["cascade"]["llm"] = serde_json::json!([]);
+    agent["interruption"] = serde_json::json!({ "mode": "abort" });
     Gateway::standalone(scratch, &objects::answering(&agent).unwrap(), Options::default()).unwrap()
 }
 
@@ -84,6 +83,9 @@ fn longest_silence(heard: &[u8], from: usize) -> (usize, usize) {
     longest
 }
 
+/// A kind, how often it cut and turned the agent down, and the longest silence of each call.
+type Outcome = (&'static str, u64, u64, Vec<(usize, usize)>);
+
 /// What a gateway has counted of interruptions.
 fn counted(gateway: &Gateway, what: &str) -> u64 {
     let series = format!("trunkline_media_interruptions_{what}_total ");
@@ -96,7 +98,7 @@ fn counted(gateway: &Gateway, what: &str) -> u64 {
 #[test]
 #[ignore = "slow: ten minutes of each noise"]
 fn noise_alone_cuts_nobody_off() {
-    let cut: Vec<(&str, u64, u64, Vec<(usize, usize)>)> = thread::scope(|scope| {
+    let cut: Vec<Outcome> = thread::scope(|scope| {
         let calls = KINDS.map(|(kind, folder, begins)| {
             scope.spawn(move || {
                 let scratch = tempfile::tempdir().unwrap();

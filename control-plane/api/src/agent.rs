@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::dialogue::{InterruptionMode, InterruptionPolicy, SpeechPolicy, TurnPolicy};
 use crate::failure::Failure;
 use crate::sound::SoundPolicy;
+use crate::words::RedactionChannel;
 
 /// The schema name every spec carries.
 pub const SCHEMA: &str = "trunkline.agent/v1";
@@ -60,6 +62,9 @@ pub struct AgentSpec {
     /// Interruption policy.
     #[serde(default)]
     pub interruption: InterruptionPolicy,
+    /// What is said while the caller waits.
+    #[serde(default, skip_serializing_if = "SpeechPolicy::is_default")]
+    pub speech: SpeechPolicy,
     /// What is done to the call's sound.
     #[serde(default, skip_serializing_if = "SoundPolicy::is_empty")]
     pub sound: SoundPolicy,
@@ -139,42 +144,6 @@ pub struct ToolRef {
     pub settings: serde_json::Map<String, Value>,
 }
 
-/// When the caller's turn is over.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct TurnPolicy {
-    /// Silence that ends a turn, 100..=5000 ms.
-    pub end_silence_ms: u32,
-    /// Longest wait for the recogniser's final words after the silence, 100..=10000 ms.
-    pub final_wait_ms: u32,
-    /// Silence after which DTMF digits make a turn, 100..=10000 ms; `#` ends it at once.
-    pub dtmf_gap_ms: u32,
-}
-
-impl Default for TurnPolicy {
-    fn default() -> Self {
-        Self { end_silence_ms: 600, final_wait_ms: 1500, dtmf_gap_ms: 1200 }
-    }
-}
-
-/// What may interrupt the agent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct InterruptionPolicy {
-    /// Whether speech stops playback.
-    pub barge_in: bool,
-    /// How long since its first sound speech must have lasted to interrupt, 20..=2000 ms.
-    pub min_speech_ms: u32,
-    /// Whether a DTMF digit stops playback.
-    pub dtmf: bool,
-}
-
-impl Default for InterruptionPolicy {
-    fn default() -> Self {
-        Self { barge_in: true, min_speech_ms: 80, dtmf: true }
-    }
-}
-
 /// What to do about a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
@@ -213,8 +182,8 @@ pub struct Redaction {
     pub redactor: String,
     /// Entity types to redact; empty means all.
     pub entity_types: Vec<String>,
-    /// Channels: `asr-input`, `llm-input`, `llm-output`, `transcript`, `tool`, `log`, `webhook`, `recording`.
-    pub channels: Vec<String>,
+    /// Where texts are redacted on their way to. A channel that this build does not redact is refused by name.
+    pub channels: Vec<RedactionChannel>,
 }
 
 /// Recording: two channels, caller left, agent right.
@@ -297,6 +266,9 @@ pub struct Limits {
     pub max_call_s: u32,
     /// Longest wait for a model's first token before the next provider, ms.
     pub llm_first_token_ms: u32,
+    /// Wait for a model's first token after which the next of the list is asked, too, and whoever answers first is heard,
+    /// 100..=10000 ms, or 0 for never: it costs a second request.
+    pub llm_hedge_ms: u32,
     /// Longest wait for a synthesiser's first sound before the next provider, ms.
     pub tts_first_byte_ms: u32,
     /// Silence after which the caller is asked, ms.
@@ -312,6 +284,7 @@ impl Default for Limits {
         Self {
             max_call_s: 3600,
             llm_first_token_ms: 1500,
+            llm_hedge_ms: 0,
             tts_first_byte_ms: 1500,
             caller_silence_ms: 10_000,
             silence_prompts: 2,
@@ -374,20 +347,17 @@ impl AgentSpec {
         expect((1..=100).contains(&self.name.chars().count()), "/name", "expected 1 to 100 characters");
         expect(self.prompt.len() <= 65_536, "/prompt", "expected at most 65536 bytes");
         expect(self.greeting.len() <= 4096, "/greeting", "expected at most 4096 bytes");
-        expect((100..=5000).contains(&self.turn.end_silence_ms), "/turn/end_silence_ms", "expected 100 to 5000");
-        expect((100..=10_000).contains(&self.turn.final_wait_ms), "/turn/final_wait_ms", "expected 100 to 10000");
-        expect((100..=10_000).contains(&self.turn.dtmf_gap_ms), "/turn/dtmf_gap_ms", "expected 100 to 10000");
-        expect(
-            (20..=2000).contains(&self.interruption.min_speech_ms),
-            "/interruption/min_speech_ms",
-            "expected 20 to 2000",
-        );
+        for (pointer, message) in crate::dialogue::problems(&self.turn, &self.interruption, &self.speech) {
+            expect(false, pointer, message);
+        }
         for (pointer, message) in self.sound.problems() {
             expect(false, pointer, message);
         }
         expect((1..=86_400).contains(&self.recording.max_s), "/recording/max_s", "expected 1 to 86400");
         expect((1..=4095).contains(&self.recording.max_mib), "/recording/max_mib", "expected 1 to 4095");
         expect((1..=86_400).contains(&self.limits.max_call_s), "/limits/max_call_s", "expected 1 to 86400");
+        let hedge = self.limits.llm_hedge_ms;
+        expect(hedge == 0 || (100..=10_000).contains(&hedge), "/limits/llm_hedge_ms", "expected 100 to 10000, or 0");
         match &self.pipeline {
             Pipeline::Cascade { asr, llm, tts } => {
                 expect(!tts.is_empty(), "/pipeline/cascade/tts", "expected at least one synthesiser");
@@ -433,6 +403,8 @@ impl AgentSpec {
         if !self.analysis.is_empty() {
             names.push("`analysis`".to_owned());
         }
+        let unserved = self.redaction.channels.iter().filter(|channel| !channel.is_served());
+        names.extend(unserved.map(|channel| format!("redaction channel `{}`", channel.name())));
         names
     }
 }
@@ -475,5 +447,9 @@ mod tests {
     fn what_cannot_be_done_yet_is_refused_by_name() {
         let text = SMALL.replace("\"name\"", "\"requires\":[\"teleport\"],\"knowledge\":[\"kb\"],\"name\"");
         assert_eq!(spec(&text).unsupported(), ["requires `teleport`", "`knowledge`"]);
+        let text =
+            SMALL.replace("\"name\"", r#""redaction":{"redactor":"pii","channels":["transcript","log"]},"name""#);
+        assert_eq!(spec(&text).unsupported(), ["redaction channel `log`"]);
+        assert!(serde_json::from_str::<AgentSpec>(&text.replace("\"log\"", "\"transkript\"")).is_err());
     }
 }

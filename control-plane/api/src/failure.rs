@@ -71,6 +71,7 @@ failures! {
     PluginRefused "plugin_refused" 500 41 500 1011 false NextProvider "A plugin was not loaded; `trunkline check` names the reason.",
     ProvidersExhausted "providers_exhausted" 503 38 503 1013 true HangUp "Every provider of a list failed; the caller was told and the call ended. Check the failures before this one.",
     CallerSilent "caller_silent" 480 19 408 1000 false PromptCaller "The caller said nothing.",
+    NotAcknowledged "not_acknowledged" 408 102 408 1001 false HangUp "The answer was never acknowledged (no ACK came); look at NAT and at whether the far end can reach `sip.advertise`.",
     MediaTimeout "media_timeout" 408 31 408 1001 false HangUp "No RTP came for the configured time; check NAT and firewall.",
     CallTooLong "call_too_long" 480 31 408 1000 false HangUp "The call reached its longest permitted duration.",
     NoRoute "no_route" 404 1 404 1008 false RefuseCall "No route matches the called number; add a number or a route for it.",

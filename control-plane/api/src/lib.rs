@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod cidr;
+pub mod dialogue;
 pub mod enrolment;
 pub mod event;
 pub mod failure;
@@ -16,6 +17,7 @@ pub mod signature;
 pub mod sound;
 pub mod sync;
 pub mod usage;
+pub mod words;
 
 pub use agent::AgentSpec;
 pub use event::{Event, EventType};

@@ -1,98 +1,46 @@
-//! The state machine: its state, its inputs and its outputs. What it does with them is in the files beside this one,
-//! a concern each.
-
-use std::collections::{BTreeMap, VecDeque};
+//! The state machine: what it is told, what it wants done, and when it wants to be woken. The conversation and the life of
+//! the call are parts of their own.
 
 use serde_json::{Value, json};
-use trunkline_api::agent::Pipeline;
+use trunkline_api::agent::FailureAction;
 use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, EndReason, ProviderUsage, Units};
+use trunkline_api::words::RedactionChannel;
 use trunkline_api::{Event, EventType, Failure};
-use trunkline_leg::{CallTime, LegFact, PlayoutPosition};
+use trunkline_leg::{CallTime, LegFact};
 
 use crate::command::Command;
-use crate::dtmf::Keys;
-use crate::ending::Closing;
-use crate::failover::Providers;
-use crate::hearing::{Ears, Hearing};
-use crate::hold::Hold;
-use crate::input::{Operator, ProviderKind, RecordingFact};
-use crate::interruption::{Cutting, Interrupted};
-use crate::memory::Memory;
+use crate::dialogue::Dialogue;
+use crate::effects::Effects;
+use crate::input::{Input, Operator, RecordingFact, Redacted};
+use crate::life::Life;
 use crate::quality::told;
-use crate::redaction::Redactions;
+use crate::redaction::{Redactions, WAIT_MS};
 use crate::setup::CallSetup;
-use crate::speech::Speech;
-use crate::thinking::Thinking;
-use crate::timeline::{Entry, Timeline, Words};
-use crate::timers::{Reason, Timers};
-use crate::waterfall::Waterfall;
+use crate::timeline::{Timeline, WITHHELD, redaction_data};
+use crate::timers::Reason;
 
 /// Most deadlines handled at once, so that a late wake-up cannot hold up other calls.
 const MAX_DUE: usize = 64;
-
-/// Where a call is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Life {
-    /// Not answered.
-    Ringing,
-    /// Answered.
-    Live,
-    /// A hang-up was ordered.
-    Ending,
-    /// The leg has ended.
-    Over,
-}
 
 /// One call.
 ///
 /// After every batch of inputs the driver drains [`Self::poll_transmit`] and [`Self::poll_event`] and arms
 /// [`Self::poll_timeout`]. Inputs may repeat, come late or not at all: what does not fit is ignored, what is missing
-/// has a deadline. Each input makes a bounded number of commands and events.
+/// has a deadline. Each input makes a bounded number of commands and events. Equal setups and inputs give equal outputs.
 #[derive(Debug)]
 pub struct Call {
     pub(crate) setup: CallSetup,
     pub(crate) life: Life,
-    pub(crate) now: CallTime,
-    pub(crate) timers: Timers,
-    pub(crate) timeline: Timeline,
-    pub(crate) commands: VecDeque<Command>,
+    pub(crate) fx: Effects,
     pub(crate) record: CallRecord,
     pub(crate) answered: Option<CallTime>,
-    pub(crate) turn: u32,
-    pub(crate) variables: BTreeMap<String, String>,
-    pub(crate) memory: Memory,
-    pub(crate) redactions: Redactions,
-    pub(crate) asr: Providers,
-    pub(crate) llm: Providers,
-    pub(crate) tts: Providers,
-    pub(crate) ears: Ears,
-    pub(crate) keys: Keys,
-    pub(crate) thinking: Option<Thinking>,
-    pub(crate) speech: Option<Speech>,
-    pub(crate) cutting: Option<Cutting>,
-    pub(crate) interrupted: Option<Interrupted>,
-    pub(crate) pending_input: String,
-    pub(crate) waterfall: Option<Waterfall>,
-    pub(crate) closing: Option<Closing>,
-    pub(crate) hold: Hold,
-    pub(crate) silence_prompts: u32,
-    pub(crate) playout: PlayoutPosition,
-    /// What had left the far speaker when playback was cut last.
-    pub(crate) heard: PlayoutPosition,
-    pub(crate) last_session: u32,
-    pub(crate) last_request: u32,
-    pub(crate) last_utterance: u32,
-    pub(crate) last_invocation: u32,
+    pub(crate) dialogue: Dialogue,
 }
 
 impl Call {
     /// A call that rings.
     #[must_use]
     pub fn new(setup: CallSetup) -> Self {
-        let (asr, llm, tts) = match &setup.spec.pipeline {
-            Pipeline::Cascade { asr, llm, tts } => (asr.clone(), llm.clone(), tts.clone()),
-            Pipeline::Realtime { .. } => Default::default(),
-        };
         let record = CallRecord {
             format: CALL_RECORD_FORMAT,
             call: setup.call.clone(),
@@ -111,40 +59,10 @@ impl Call {
             recording: None,
             turns: 0,
         };
-        let mut call = Self {
-            life: Life::Ringing,
-            now: CallTime::ZERO,
-            timers: Timers::default(),
-            timeline: Timeline::new(setup.call.clone(), setup.tenant.clone(), setup.anchor, setup.seed),
-            commands: VecDeque::new(),
-            record,
-            answered: None,
-            turn: 0,
-            variables: setup.spec.variables.clone(),
-            memory: Memory::default(),
-            redactions: Redactions::new(&setup.spec.redaction),
-            asr: Providers::new(asr),
-            llm: Providers::new(llm),
-            tts: Providers::new(tts),
-            ears: Ears::default(),
-            keys: Keys::default(),
-            thinking: None,
-            speech: None,
-            cutting: None,
-            interrupted: None,
-            pending_input: String::new(),
-            waterfall: None,
-            closing: None,
-            hold: Hold::default(),
-            silence_prompts: 0,
-            playout: PlayoutPosition::default(),
-            heard: PlayoutPosition::default(),
-            last_session: 0,
-            last_request: 0,
-            last_utterance: 0,
-            last_invocation: 0,
-            setup,
-        };
+        let timeline = Timeline::new(setup.call.clone(), setup.tenant.clone(), setup.anchor, setup.seed);
+        let fx = Effects::new(timeline, Redactions::new(&setup.spec.redaction));
+        let dialogue = Dialogue::new(std::sync::Arc::clone(&setup.spec), setup.tools.clone());
+        let mut call = Self { life: Life::Ringing, fx, record, answered: None, dialogue, setup };
         let direction = match call.setup.direction {
             CallDirection::Inbound => "inbound",
             CallDirection::Outbound => "outbound",
@@ -155,148 +73,57 @@ impl Call {
         });
         set_some(&mut data, "trunk", call.setup.trunk.as_ref().map(ToString::to_string));
         set_some(&mut data, "gateway", call.setup.gateway.as_ref().map(ToString::to_string));
-        call.event(EventType::CallStarted, data);
+        call.fx.event(EventType::CallStarted, data);
         call
     }
 
-    /// The leg was answered: the recogniser is opened and the greeting spoken.
-    pub fn handle_answered(&mut self, now: CallTime) {
-        self.at(now);
-        if self.life != Life::Ringing {
-            return;
-        }
-        self.life = Life::Live;
-        self.answered = Some(self.now);
-        self.record.answered_us = self.setup.anchor.wall_us(self.now);
-        let mut data = json!({ "codec": self.setup.codec });
-        set_some(&mut data, "sip_call_id", self.setup.sip_call_id.clone());
-        self.event(EventType::CallAnswered, data);
-        self.timers.set(Reason::MaxCall, self.now.plus_ms(u64::from(self.setup.spec.limits.max_call_s) * 1000));
-        if self.tts.is_empty() {
-            let detail = "the agent's pipeline has no synthesiser this gateway can use".to_owned();
-            self.raise(Failure::UnsupportedFeature, None, detail, "hang_up");
-            self.hang_up_now(EndReason::Failed, Some(Failure::UnsupportedFeature));
-            return;
-        }
-        if !self.asr.is_empty() {
-            self.open_asr(None);
-        }
-        let greeting = self.with_variables(&self.setup.spec.greeting);
-        self.say(&greeting, false);
-        self.finish_speech();
-        self.settle();
-    }
-
-    /// Something happened on the leg; facts come in the order the leg reported them.
-    pub fn handle_leg_fact(&mut self, now: CallTime, fact: LegFact) {
-        self.at(now);
-        if self.life == Life::Over {
-            return;
-        }
-        match fact {
-            LegFact::Dtmf { digit, at } => self.digit(digit, at),
-            LegFact::MediaStarted { at } => self.event_at(at, EventType::MediaStarted, None, json!({})),
-            LegFact::SoundApplied { denoiser, detector, shed, at } => {
-                let data = json!({ "denoiser": denoiser, "detector": detector, "shed": shed });
-                self.event_at(at, EventType::SoundApplied, None, data);
+    /// Something happened at `now`. Time never goes back: an input that is dated before another one is taken to come with
+    /// it.
+    pub fn handle(&mut self, now: CallTime, input: Input) {
+        self.fx.at(now);
+        match input {
+            Input::Answered => self.was_answered(),
+            Input::Leg { fact, .. } => self.leg_fact(fact),
+            Input::Voice(edge) if self.life.is_live() => self.dialogue.voice(&mut self.fx, edge),
+            Input::Interrupts if self.life.is_live() => self.dialogue.interrupts(&mut self.fx),
+            Input::Voice(_) | Input::Interrupts => {}
+            Input::Playout(position) => self.dialogue.played(position),
+            Input::Heard(position) => self.dialogue.left_the_speaker(position),
+            Input::Asr { session, event } if self.life.speaks() => self.dialogue.asr(&mut self.fx, session, event),
+            Input::Llm { request, event } if self.life.speaks() => self.dialogue.llm(&mut self.fx, request, event),
+            Input::Tts { utterance, index, event } if self.life.speaks() => {
+                self.dialogue.tts(&mut self.fx, utterance, index, event);
             }
-            LegFact::Quality { quality, at } => self.event_at(at, EventType::MediaQuality, None, told(&quality)),
-            LegFact::SsrcChanged { .. } | LegFact::MarkReached { .. } => {}
-            LegFact::PlaybackStarted { utterance, at } => self.playback_started(utterance, at),
-            LegFact::PlaybackFinished { utterance, at } => self.playback_finished(utterance, at),
-            LegFact::PlaybackCut { utterance, sent_ms, at } => self.playback_cut(utterance, sent_ms, at),
-            LegFact::Ended { cause, at } => self.leg_ended(cause, at),
-        }
-        self.settle();
-    }
-
-    /// How far playback has come. Wanted whenever it changed: it is what the caller heard if the leg never says.
-    pub fn handle_playout(&mut self, now: CallTime, position: PlayoutPosition) {
-        self.at(now);
-        if position.utterance >= self.playout.utterance {
-            self.playout = position;
-        }
-    }
-
-    /// What had left the far speaker when [`Command::ClearPlayback`] was carried out, for the timeline.
-    pub fn handle_heard(&mut self, now: CallTime, heard: PlayoutPosition) {
-        self.at(now);
-        self.heard = heard;
-    }
-
-    /// Adds what a provider used; also after the end.
-    pub fn handle_usage(&mut self, kind: ProviderKind, provider: &str, units: &Units) {
-        self.record.add_usage(provider, kind.name(), units);
-    }
-
-    /// Something happened to the call's recording. The call's record names the first one.
-    pub fn handle_recording(&mut self, now: CallTime, fact: RecordingFact) {
-        self.at(now);
-        // Its file is complete after the leg is gone.
-        if self.life == Life::Over && !matches!(fact, RecordingFact::Ended { .. }) {
-            return;
-        }
-        match fact {
-            RecordingFact::Started { path, format, sealed } => {
-                self.event(
-                    EventType::RecordingStarted,
-                    json!({ "path": path.as_str(), "format": format, "sealed": sealed }),
-                );
-                self.record.recording.get_or_insert(path);
+            Input::Tool { invocation, outcome } if self.life.speaks() => {
+                self.dialogue.tool(&mut self.fx, invocation, outcome);
             }
-            RecordingFact::Paused { path } => self.event(EventType::RecordingPaused, json!({ "path": path })),
-            RecordingFact::Resumed { path } => self.event(EventType::RecordingResumed, json!({ "path": path })),
-            RecordingFact::Ended { path, reason, duration_ms, muted_ms, failure } => {
-                let data = json!({
-                    "path": path, "reason": reason, "duration_ms": duration_ms, "muted_ms": muted_ms,
-                });
-                self.event(EventType::RecordingEnded, data);
-                if let Some(detail) = failure {
-                    self.raise(Failure::RecordingFailed, None, detail, "record");
-                }
-            }
-        }
-    }
-
-    /// An operator's order.
-    pub fn handle_operator(&mut self, now: CallTime, order: Operator) {
-        self.at(now);
-        match order {
-            Operator::HangUp => self.hang_up_now(EndReason::OperatorHungUp, None),
-        }
-    }
-
-    /// The gateway shuts down: what is being said may end, for at most five seconds, then the call hangs up.
-    pub fn handle_drain(&mut self, now: CallTime) {
-        self.at(now);
-        self.drain();
-        self.settle();
-    }
-
-    /// Handles every deadline that has passed.
-    pub fn handle_timeout(&mut self, now: CallTime) {
-        self.at(now);
-        for _ in 0..MAX_DUE {
-            let Some(reason) = self.timers.take_due(self.now) else { break };
-            self.due(reason);
+            Input::Behind { kind, behind } if self.life.speaks() => self.dialogue.behind(&mut self.fx, kind, behind),
+            Input::Asr { .. } | Input::Llm { .. } | Input::Tts { .. } | Input::Tool { .. } | Input::Behind { .. } => {}
+            Input::Redacted { ticket, result } => self.redacted(ticket, &result),
+            Input::Usage { kind, provider, units } => self.record.add_usage(&provider, kind.name(), &units),
+            Input::Health { kind, provider, up } => self.dialogue.heard_of(kind, &provider, up),
+            Input::Recording(fact) => self.recording(fact),
+            Input::Operator(Operator::HangUp) => self.hang_up_now(EndReason::OperatorHungUp, None),
+            Input::Drain => self.drain(),
+            Input::Timeout => self.timeout(),
         }
         self.settle();
     }
 
     /// The next command, in the order they are to be carried out.
     pub fn poll_transmit(&mut self) -> Option<Command> {
-        self.commands.pop_front()
+        self.fx.poll_command()
     }
 
     /// The next event of the timeline.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.timeline.poll()
+        self.fx.poll_event()
     }
 
-    /// When to call [`Self::handle_timeout`], and why.
+    /// When to tell of [`Input::Timeout`], and why.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(CallTime, Reason)> {
-        self.timers.next()
+        self.fx.next_timer()
     }
 
     /// The call's record; `call_ms` is as of the last [`Self::checkpoint`], or final once the call is over.
@@ -307,9 +134,8 @@ impl Call {
 
     /// The call's record as of `now`.
     pub fn checkpoint(&mut self, now: CallTime) -> &CallRecord {
-        self.at(now);
-        if self.life != Life::Over {
-            self.count_time(self.now);
+        if !self.life.is_over() {
+            self.count_time(now);
         }
         &self.record
     }
@@ -317,94 +143,157 @@ impl Call {
     /// Whether the call is over and its last event has been made.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.life == Life::Over && self.timeline.is_settled()
+        self.life.is_over() && self.fx.is_settled()
     }
 
-    fn due(&mut self, reason: Reason) {
-        match reason {
-            Reason::MaxCall => self.too_long(),
-            Reason::LegEnd => self.over(self.now, None),
-            Reason::Closing => self.closing_too_long(),
-            Reason::Cut => self.cut_unanswered(),
-            Reason::GoesOn => self.speech_goes_on(),
-            Reason::EndSilence | Reason::LongSpeech => self.end_of_speech(),
-            Reason::FinalWords => self.final_words_overdue(),
-            Reason::DtmfGap => self.digits_complete(),
-            Reason::Redactor => self.redactor_overdue(),
-            Reason::LlmFirstToken => self.llm_overdue("no token in time"),
-            Reason::LlmStall => self.llm_overdue("the reply stopped in the middle"),
-            Reason::ToolBridge => self.tool_slow(),
-            Reason::ToolDeadline => self.tools_overdue(),
-            Reason::TtsFirstByte => self.tts_overdue("no sound in time"),
-            Reason::TtsStall => self.tts_overdue("the sound stopped in the middle"),
-            Reason::Playback => self.playback_lost(),
-            Reason::CallerSilence => self.caller_silent(),
+    fn was_answered(&mut self) {
+        if !matches!(self.life, Life::Ringing) {
+            return;
+        }
+        let now = self.fx.now();
+        self.life = Life::Live;
+        self.answered = Some(now);
+        self.record.answered_us = self.setup.anchor.wall_us(now);
+        let mut data = json!({ "codec": self.setup.codec });
+        set_some(&mut data, "sip_call_id", self.setup.sip_call_id.clone());
+        self.fx.event(EventType::CallAnswered, data);
+        self.fx.set_in(Reason::MaxCall, u64::from(self.setup.spec.limits.max_call_s) * 1000);
+        if self.dialogue.is_dumb() {
+            let detail = "the agent's pipeline has no synthesiser this gateway can use";
+            self.fx.raise(Failure::UnsupportedFeature, "", detail, "hang_up");
+            self.hang_up_now(EndReason::Failed, Some(Failure::UnsupportedFeature));
+            return;
+        }
+        self.dialogue.begin(&mut self.fx);
+    }
+
+    fn leg_fact(&mut self, fact: LegFact) {
+        if self.life.is_over() {
+            return;
+        }
+        let speaks = self.life.speaks();
+        match fact {
+            LegFact::Dtmf { digit, at } => self.dialogue.digit(&mut self.fx, digit, at),
+            LegFact::MediaStarted { at } => self.fx.event_at(at, EventType::MediaStarted, None, json!({})),
+            LegFact::SoundApplied { denoiser, detector, shed, at } => {
+                let data = json!({ "denoiser": denoiser, "detector": detector, "shed": shed });
+                self.fx.event_at(at, EventType::SoundApplied, None, data);
+            }
+            LegFact::Quality { quality, at } => self.fx.event_at(at, EventType::MediaQuality, None, told(&quality)),
+            LegFact::SsrcChanged { .. } | LegFact::MarkReached { .. } => {}
+            LegFact::PlaybackStarted { utterance, at } => self.dialogue.playback_started(&mut self.fx, utterance, at),
+            LegFact::PlaybackFinished { utterance, at } if speaks => {
+                self.dialogue.playback_finished(&mut self.fx, utterance, at);
+            }
+            LegFact::PlaybackCut { utterance, sent_ms, at } if speaks => {
+                self.dialogue.playback_cut(&mut self.fx, utterance, sent_ms, at);
+            }
+            LegFact::PlaybackCut { utterance, sent_ms, .. } => {
+                self.dialogue.played(trunkline_leg::PlayoutPosition { utterance, sent_ms });
+            }
+            LegFact::PlaybackFinished { .. } => {}
+            LegFact::Direction { direction, .. } => self.dialogue.direction(&mut self.fx, direction),
+            LegFact::Ended { cause, at } => self.leg_ended(cause, at),
         }
     }
 
-    /// Time never goes back, whatever the driver's clock does.
-    pub(crate) fn at(&mut self, now: CallTime) {
-        self.now = self.now.max(now);
-        self.timers.at(self.now);
-    }
-
-    pub(crate) fn command(&mut self, command: Command) {
-        self.commands.push_back(command);
-    }
-
-    /// An event of now that belongs to no turn.
-    pub(crate) fn event(&mut self, kind: EventType, data: Value) {
-        self.event_at(self.now, kind, None, data);
-    }
-
-    /// An event of this turn.
-    pub(crate) fn turn_event(&mut self, kind: EventType, data: Value) {
-        self.event_at(self.now, kind, Some(self.turn), data);
-    }
-
-    pub(crate) fn event_at(&mut self, at: CallTime, kind: EventType, turn: Option<u32>, data: Value) {
-        self.timeline.push(Entry { at: at.min(self.now), kind, turn, data });
-    }
-
-    /// An event of this turn whose `field` holds somebody's words.
-    pub(crate) fn words_event(&mut self, kind: EventType, data: Value, field: &'static str, words: Words) {
-        let entry = Entry { at: self.now, kind, turn: Some(self.turn), data };
-        let (redactions, commands, now) = (&mut self.redactions, &mut self.commands, self.now);
-        self.timeline.push_words(entry, field, words, |text| redactions.for_timeline(now, text, commands));
-        self.watch_redactor();
-    }
-
-    /// Nobody says or thinks anything.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.thinking.is_none()
-            && self.speech.is_none()
-            && self.cutting.is_none()
-            && self.ears.hearing == Hearing::Quiet
-            && !self.ears.speech_on
-            && !self.timers.is_set(Reason::DtmfGap)
-    }
-
-    /// `{name}` becomes the variable of that name; unknown names stay as they are.
-    pub(crate) fn with_variables(&self, text: &str) -> String {
-        let mut filled = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(begin) = rest.find('{') {
-            filled.push_str(&rest[..begin]);
-            rest = &rest[begin..];
-            let value = rest.find('}').and_then(|end| self.variables.get(&rest[1..end]).map(|value| (value, end)));
-            match value {
-                Some((value, end)) => {
-                    filled.push_str(value);
-                    rest = &rest[end + 1..];
-                }
-                None => {
-                    filled.push('{');
-                    rest = &rest[1..];
+    fn recording(&mut self, fact: RecordingFact) {
+        // Its file is complete after the leg is gone.
+        if self.life.is_over() && !matches!(fact, RecordingFact::Ended { .. }) {
+            return;
+        }
+        match fact {
+            RecordingFact::Started { path, format, sealed } => {
+                let data = json!({ "path": path.as_str(), "format": format, "sealed": sealed });
+                self.fx.event(EventType::RecordingStarted, data);
+                self.record.recording.get_or_insert(path);
+            }
+            RecordingFact::Paused { path } => self.fx.event(EventType::RecordingPaused, json!({ "path": path })),
+            RecordingFact::Resumed { path } => self.fx.event(EventType::RecordingResumed, json!({ "path": path })),
+            RecordingFact::Ended { path, reason, duration_ms, muted_ms, failure } => {
+                let data = json!({
+                    "path": path, "reason": reason, "duration_ms": duration_ms, "muted_ms": muted_ms,
+                });
+                self.fx.event(EventType::RecordingEnded, data);
+                if let Some(detail) = failure {
+                    self.fx.raise(Failure::RecordingFailed, "", &detail, "record");
                 }
             }
         }
-        filled.push_str(rest);
-        filled
+    }
+
+    fn redacted(&mut self, ticket: u64, result: &Result<Redacted, String>) {
+        let Some(channel) = self.fx.redactions().close(ticket) else { return };
+        if channel == RedactionChannel::Transcript {
+            self.fx.timeline().handle_redacted(ticket, result.as_ref().ok());
+        } else if !self.life.is_over() {
+            // Nobody thinks any more once the call is over, and nothing happens after its last event.
+            let text = result.as_ref().map_or(WITHHELD, |redacted| redacted.text.as_str()).to_owned();
+            if let Ok(Redacted { counts, .. }) = result
+                && !counts.is_empty()
+            {
+                self.fx.turn_event(EventType::Redacted, redaction_data(channel, counts));
+            }
+            if self.life.is_live() {
+                self.dialogue.redacted(&mut self.fx, ticket, text);
+            }
+        }
+        if let Err(why) = result
+            && !self.life.is_over()
+        {
+            let redactor = self.setup.spec.redaction.redactor.clone();
+            self.fx.raise(Failure::RedactorFailed, &redactor, why, "fail_closed");
+            if let Some(FailureAction::HangUp { text }) = self.setup.spec.failures.get(&Failure::RedactorFailed) {
+                self.fx.close(text, EndReason::Failed, Some(Failure::RedactorFailed), false);
+            }
+        }
+        self.fx.watch_redactor();
+    }
+
+    fn timeout(&mut self) {
+        for _ in 0..MAX_DUE {
+            let now = self.fx.now();
+            let Some(reason) = self.fx.timers().take_due(now) else { break };
+            match reason {
+                Reason::MaxCall => self.too_long(),
+                Reason::LegEnd => self.over(now, None),
+                Reason::Closing => self.closing_too_long(),
+                Reason::Redactor => {
+                    while let Some(ticket) = self.fx.redactions().overdue(now) {
+                        self.redacted(ticket, &Err(format!("no answer within {WAIT_MS} ms")));
+                    }
+                    self.fx.watch_redactor();
+                }
+                Reason::Cut
+                | Reason::GoesOn
+                | Reason::EndSilence
+                | Reason::LongSpeech
+                | Reason::FinalWords
+                | Reason::Speculate
+                | Reason::DtmfGap
+                | Reason::LlmFirstToken
+                | Reason::Hedge
+                | Reason::LlmStall
+                | Reason::ToolDeadline
+                | Reason::TtsFirstByte
+                | Reason::TtsStall
+                | Reason::Playback
+                | Reason::DeadAir
+                | Reason::HostBehind
+                | Reason::CallerSilence => self.dialogue.due(&mut self.fx, reason),
+            }
+            self.see_to_the_end();
+        }
+    }
+
+    /// After every input: what was asked for is carried out, and what watches over silence is armed.
+    fn settle(&mut self) {
+        self.see_to_the_end();
+        self.record.turns = self.fx.turn();
+        if !self.life.is_over() {
+            let live = self.life.is_live();
+            self.dialogue.settle(&mut self.fx, live);
+        }
     }
 }
 

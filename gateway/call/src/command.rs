@@ -1,17 +1,20 @@
-//! What a call asks of its driver.
+//! What a call asks of its driver, as values that can be written down and compared.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use trunkline_api::Failure;
 use trunkline_api::agent::ProviderRef;
 use trunkline_api::usage::EndReason;
-use trunkline_leg::{CallTime, Utterance};
+use trunkline_api::words::{Message, RedactionChannel, ToolDefinition};
+use trunkline_leg::{CallTime, LegId, Utterance};
 
 /// A command; the driver carries them out in order, without waiting, and reports what comes of them as inputs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
     /// Open a recogniser session and stream the caller's sound to it from now on.
     OpenAsr {
-        /// Names the session in [`crate::Call::handle_asr`]; never used twice in a call.
+        /// Names the session in [`crate::Input::Asr`]; never used twice in a call.
         session: u32,
         /// Position in the agent's list.
         index: usize,
@@ -28,6 +31,8 @@ pub enum Command {
     FinalizeAsr {
         /// The session.
         session: u32,
+        /// The caller speaks on: what follows is for the session, too.
+        goes_on: bool,
     },
     /// End a recogniser session; nothing it still says is of interest.
     CloseAsr {
@@ -36,7 +41,7 @@ pub enum Command {
     },
     /// Ask a language model for a reply.
     StartLlm {
-        /// Names the request in [`crate::Call::handle_llm`]; never used twice in a call.
+        /// Names the request in [`crate::Input::Llm`]; never used twice in a call.
         request: u32,
         /// Position in the agent's list.
         index: usize,
@@ -54,10 +59,8 @@ pub enum Command {
         /// The request.
         request: u32,
     },
-    /// Synthesise a part of an utterance and queue its sound behind the parts before it. Parts of one utterance
-    /// count from 0 in the order they are to be heard; a synthesiser context per part reports the exact length of
-    /// each. When the provider changes in the middle, the part is sent again with the other `index`: sound of it
-    /// that was queued already stays, what the old provider still produces does not.
+    /// Synthesise a part of an utterance and queue its sound behind the parts before it. Parts of an utterance count from 0
+    /// and are never used twice; a synthesiser context per part reports the exact length of each.
     Speak {
         /// The utterance, from 1; there is never more than one at a time.
         utterance: Utterance,
@@ -69,6 +72,16 @@ pub enum Command {
         provider: ProviderRef,
         /// The text; never empty.
         text: String,
+    },
+    /// Parts of an utterance from this one on are not to be heard after all: sound of them that was not played is dropped.
+    /// Of the part before it what was queued stays, and it is complete when `cut` says so.
+    DropParts {
+        /// The utterance.
+        utterance: Utterance,
+        /// The first part to drop.
+        from: u32,
+        /// The part before it gets no more sound.
+        cut: bool,
     },
     /// No part follows: once the sound of every part is queued, mark the last frame as the utterance's last.
     EndUtterance {
@@ -82,19 +95,23 @@ pub enum Command {
         /// Position in the agent's list.
         index: usize,
     },
+    /// Stop sending within a frame and keep all that is queued.
+    PausePlayback,
+    /// Go on with what was paused.
+    ResumePlayback,
     /// Drop every queued frame now (bump the leg's generation). The leg answers `PlaybackCut` or, if it was too late,
     /// `PlaybackFinished`.
     ClearPlayback,
-    /// Redact a text; answered by [`crate::Call::handle_redacted`].
+    /// Redact a text; answered by [`crate::Input::Redacted`].
     Redact {
         /// Names it; never used twice in a call.
         ticket: u64,
         /// Where the text is going.
-        channel: Channel,
+        channel: RedactionChannel,
         /// The text.
         text: String,
     },
-    /// Run a tool of a plugin; answered by [`crate::Call::handle_tool`].
+    /// Run a tool of a plugin; answered by [`crate::Input::Tool`].
     StartTool {
         /// Names the invocation; never used twice in a call.
         invocation: u32,
@@ -114,8 +131,10 @@ pub enum Command {
         /// The invocation.
         invocation: u32,
     },
-    /// Hang up the leg (SIP BYE); answered by the fact `Ended`.
+    /// Hang up a leg (SIP BYE); answered by the fact `Ended`.
     HangUp {
+        /// Which.
+        leg: LegId,
         /// Why, for the record.
         reason: EndReason,
         /// The failure behind it; its Q.850 cause goes into the BYE.
@@ -139,76 +158,8 @@ impl Command {
     }
 }
 
-/// Who a message is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The prompt.
-    System,
-    /// The caller.
-    User,
-    /// The agent.
-    Assistant,
-    /// A tool.
-    Tool,
-}
-
-/// A piece of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// Words.
-    Text(String),
-    /// The model called a tool.
-    ToolCall(ToolCall),
-    /// A tool answered.
-    ToolResult {
-        /// The call it answers.
-        call_id: String,
-        /// What the model reads.
-        output: String,
-    },
-}
-
-/// A call of a tool, as the model made it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolCall {
-    /// The model's name for the call.
-    pub id: String,
-    /// The tool.
-    pub name: String,
-    /// JSON text.
-    pub arguments: String,
-}
-
-/// A message of the conversation as a model sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Who it is from.
-    pub role: Role,
-    /// What it holds.
-    pub content: Vec<Content>,
-}
-
-impl Message {
-    /// A message of words.
-    #[must_use]
-    pub fn text(role: Role, text: impl Into<String>) -> Self {
-        Self { role, content: vec![Content::Text(text.into())] }
-    }
-}
-
-/// A tool as a model is told of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolDefinition {
-    /// Name, unique among an agent's tools.
-    pub name: String,
-    /// What it is for.
-    pub description: String,
-    /// JSON Schema of its arguments, as text.
-    pub parameters: String,
-}
-
 /// A tool and the plugin behind it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolBinding {
     /// The plugin, as named in `spec.tools`.
     pub plugin: String,
@@ -216,27 +167,4 @@ pub struct ToolBinding {
     pub settings: Map<String, Value>,
     /// What the model is told.
     pub definition: ToolDefinition,
-}
-
-/// Where a text is going, as in `redaction.channels` of an agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Channel {
-    /// To the language model.
-    LlmInput,
-    /// From the language model to the synthesiser and into its memory.
-    LlmOutput,
-    /// Into the timeline.
-    Transcript,
-}
-
-impl Channel {
-    /// Its name in an agent's policy and in events.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::LlmInput => "llm-input",
-            Self::LlmOutput => "llm-output",
-            Self::Transcript => "transcript",
-        }
-    }
 }

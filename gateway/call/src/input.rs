@@ -1,10 +1,108 @@
-//! What a call is told by its driver.
+//! What a call is told by its driver: everything it ever learns, as values that can be written down and read back.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use trunkline_api::Failure;
-use trunkline_leg::CallTime;
+use trunkline_api::usage::Units;
+use trunkline_api::words::{FinishReason, ProviderKind, ToolAction, ToolCall};
+use trunkline_leg::{CallTime, LegFact, LegId, PlayoutPosition, Utterance};
+
+/// Something that happened. A log of these, each with its time, replays the call bit for bit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "snake_case")]
+pub enum Input {
+    /// The first leg was answered: the conversation begins.
+    Answered,
+    /// A leg tells a fact; facts of a leg come in the order it told them.
+    Leg {
+        /// Which.
+        leg: LegId,
+        /// What.
+        fact: LegFact,
+    },
+    /// The caller began or stopped speaking.
+    Voice(VoiceEdge),
+    /// There is evidence enough, `interruption.min_speech_ms` after it began, that the caller speaks and is no echo.
+    Interrupts,
+    /// How far playback has come. Wanted whenever it changed: it is what the caller heard if the leg never says.
+    Playout(PlayoutPosition),
+    /// What had left the far speaker when playback was paused or cleared.
+    Heard(PlayoutPosition),
+    /// A recogniser session reports something.
+    Asr {
+        /// The session.
+        session: u32,
+        /// What.
+        event: AsrEvent,
+    },
+    /// A request to a language model reports something.
+    Llm {
+        /// The request.
+        request: u32,
+        /// What.
+        event: LlmEvent,
+    },
+    /// A synthesiser reports something.
+    Tts {
+        /// The utterance.
+        utterance: Utterance,
+        /// Position of the provider in the agent's list.
+        index: usize,
+        /// What.
+        event: TtsEvent,
+    },
+    /// A tool answered.
+    Tool {
+        /// The invocation.
+        invocation: u32,
+        /// What came of it.
+        outcome: ToolOutcome,
+    },
+    /// A text was redacted, or could not be and is withheld; the error says why, for operators.
+    Redacted {
+        /// The ticket of [`crate::Command::Redact`].
+        ticket: u64,
+        /// The text, or why there is none.
+        result: Result<Redacted, String>,
+    },
+    /// A provider used something; also after the end.
+    Usage {
+        /// What it is for.
+        kind: ProviderKind,
+        /// Which.
+        provider: String,
+        /// What it used since the last report.
+        units: Units,
+    },
+    /// What is known of a provider of the agent's lists by all calls together.
+    Health {
+        /// What it is for.
+        kind: ProviderKind,
+        /// Which.
+        provider: String,
+        /// Whether it is worth asking.
+        up: bool,
+    },
+    /// Sessions of a kind wait for this host, or wait no more: what they owe is late and nobody's fault.
+    Behind {
+        /// Which kind.
+        kind: ProviderKind,
+        /// Whether they wait.
+        behind: bool,
+    },
+    /// Something happened to the call's recording. The call's record names the first one.
+    Recording(RecordingFact),
+    /// An operator's order.
+    Operator(Operator),
+    /// The gateway shuts down: what is being said may end, for at most five seconds, then the call hangs up.
+    Drain,
+    /// The deadline of [`crate::Call::poll_timeout`] has passed.
+    Timeout,
+}
 
 /// The caller began or stopped speaking.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct VoiceEdge {
     /// True when speech begins.
     pub speech: bool,
@@ -15,7 +113,8 @@ pub struct VoiceEdge {
 }
 
 /// What a recogniser session reports.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum AsrEvent {
     /// It listens.
     Ready,
@@ -44,30 +143,16 @@ pub enum AsrEvent {
     Ended,
 }
 
-/// Why a model stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FinishReason {
-    /// It was done.
-    Stop,
-    /// The token limit.
-    Length,
-    /// It waits for tools.
-    ToolCalls,
-    /// The provider's filter.
-    ContentFilter,
-    /// It was cancelled.
-    Cancelled,
-}
-
 /// What a language model request reports.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LlmEvent {
     /// The provider accepted it.
     Started,
     /// More of the reply.
     TextDelta(String),
     /// It calls a tool; run once the request finished.
-    ToolCall(crate::command::ToolCall),
+    ToolCall(ToolCall),
     /// The last event of a request that went well.
     Finished(FinishReason),
     /// The last event of one that did not.
@@ -80,7 +165,8 @@ pub enum LlmEvent {
 }
 
 /// What a synthesiser reports of an utterance.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum TtsEvent {
     /// Sound of a part was produced. Wanted for the first sound of a part; more of them make "what the caller heard"
     /// finer and keep the stall watchdog quiet.
@@ -106,23 +192,8 @@ pub enum TtsEvent {
     },
 }
 
-/// What a tool asks of the call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ToolAction {
-    /// Say a line.
-    Say(String),
-    /// Transfer the call.
-    Transfer(String),
-    /// Hang up after what is being said.
-    HangUp(String),
-    /// Send DTMF digits.
-    SendDtmf(String),
-    /// Set a variable of the prompt.
-    SetVariable(String, String),
-}
-
 /// What came of a tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolOutcome {
     /// What the model reads.
     pub output: String,
@@ -135,7 +206,7 @@ pub struct ToolOutcome {
 }
 
 /// A redacted text.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Redacted {
     /// The text without personal data.
     pub text: String,
@@ -144,50 +215,23 @@ pub struct Redacted {
 }
 
 /// What an operator orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Operator {
     /// End the call now.
     HangUp,
 }
 
-/// What a provider is for, as in usage and events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ProviderKind {
-    /// Recogniser.
-    Asr,
-    /// Language model.
-    Llm,
-    /// Synthesiser.
-    Tts,
-    /// Tool plugin.
-    Tool,
-    /// Redactor plugin.
-    Redactor,
-}
-
-impl ProviderKind {
-    /// Its name in usage and events.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Asr => "asr",
-            Self::Llm => "llm",
-            Self::Tts => "tts",
-            Self::Tool => "tool",
-            Self::Redactor => "redactor",
-        }
-    }
-}
-
 /// What happens to a call's recording. Paths are relative to the gateway's state folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
 pub enum RecordingFact {
     /// It began.
     Started {
         /// The file.
         path: String,
         /// How the sound is stored, `wav` or `opus`.
-        format: &'static str,
+        format: Cow<'static, str>,
         /// Whether it is sealed to the tenant's key.
         sealed: bool,
     },
@@ -206,7 +250,7 @@ pub enum RecordingFact {
         /// The file.
         path: String,
         /// Why.
-        reason: &'static str,
+        reason: Cow<'static, str>,
         /// Its length.
         duration_ms: u64,
         /// How much of it is silence that was asked for.

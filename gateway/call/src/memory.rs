@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::command::{Content, Message, Role};
+use trunkline_api::words::{Content, Message, Role};
 
 /// Most messages remembered.
 const MAX_MESSAGES: usize = 200;
@@ -31,17 +31,24 @@ impl Memory {
         self.serial
     }
 
-    /// Adds words of the agent, to its last message when nothing came in between.
+    /// Adds words of the agent, to its last message when nothing came in between: calls of tools in it are to be followed
+    /// by their results and by nothing else.
     pub(crate) fn push_said(&mut self, text: &str) {
         if text.is_empty() {
             return;
         }
-        if let Some((_, Message { role: Role::Assistant, content })) = self.messages.back_mut()
-            && let [Content::Text(said)] = content.as_mut_slice()
-        {
-            let before = said.len();
-            crate::spoken::join(said, text);
-            self.bytes += said.len() - before;
+        if let Some((_, Message { role: Role::Assistant, content })) = self.messages.back_mut() {
+            match content.first_mut() {
+                Some(Content::Text(said)) => {
+                    let before = said.len();
+                    crate::spoken::join(said, text);
+                    self.bytes += said.len() - before;
+                }
+                Some(Content::ToolCall(_) | Content::ToolResult { .. }) | None => {
+                    self.bytes += text.len();
+                    content.insert(0, Content::Text(text.to_owned()));
+                }
+            }
         } else {
             self.push(Message::text(Role::Assistant, text));
         }

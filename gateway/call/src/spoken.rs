@@ -23,7 +23,9 @@ pub(crate) enum Synthesis {
 /// A part of an utterance: a sentence, or a line said meanwhile.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
-    /// Its text.
+    /// Its number in the utterance.
+    pub(crate) number: u32,
+    /// Its text; empty for the sound of half a word.
     pub(crate) text: String,
     /// Whether the agent should not remember it (a bridge line).
     pub(crate) aside: bool,
@@ -31,16 +33,24 @@ pub(crate) struct Part {
     pub(crate) synthesis: Synthesis,
     /// Milliseconds of its sound so far.
     pub(crate) audio_ms: u32,
-    /// Milliseconds of sound that a provider made of it before it failed; played before the rest.
-    pub(crate) abandoned_ms: u32,
     /// The message of the conversation it belongs to already.
     pub(crate) message: Option<u64>,
 }
 
 impl Part {
     /// A part just handed over.
-    pub(crate) const fn new(text: String, aside: bool) -> Self {
-        Self { text, aside, synthesis: Synthesis::Waiting, audio_ms: 0, abandoned_ms: 0, message: None }
+    pub(crate) const fn new(number: u32, text: String, aside: bool) -> Self {
+        Self { number, text, aside, synthesis: Synthesis::Waiting, audio_ms: 0, message: None }
+    }
+
+    /// Ends a part with the sound there is of it; returns the text that is missing.
+    pub(crate) fn break_off(&mut self) -> String {
+        let thousandths = u64::from(self.audio_ms) * u64::from(WHOLE) / u64::from(self.expected_ms().max(1));
+        let share = u32::try_from(thousandths).unwrap_or(WHOLE).min(WHOLE - 1);
+        let (said, rest) = cut(&self.text, share);
+        let (said, rest) = (said.to_owned(), rest.to_owned());
+        (self.text, self.synthesis) = (said, Synthesis::Done);
+        rest
     }
 
     fn expected_ms(&self) -> u32 {
@@ -60,7 +70,6 @@ pub(crate) fn heard(parts: &[Part], sent_ms: u32) -> Vec<u32> {
     parts
         .iter()
         .map(|part| {
-            begin = begin.saturating_add(part.abandoned_ms);
             let played = sent_ms.saturating_sub(begin);
             let length = part.expected_ms();
             begin = begin.saturating_add(length);
@@ -106,7 +115,7 @@ mod tests {
     use super::*;
 
     fn done(text: &str, audio_ms: u32) -> Part {
-        Part { synthesis: Synthesis::Done, audio_ms, ..Part::new(text.to_owned(), false) }
+        Part { synthesis: Synthesis::Done, audio_ms, ..Part::new(0, text.to_owned(), false) }
     }
 
     #[test]
@@ -121,18 +130,21 @@ mod tests {
 
     #[test]
     fn a_part_still_being_made_is_not_heard_to_its_end() {
-        let mut part = Part::new("A sentence that goes on for a while".to_owned(), false);
+        let mut part = Part::new(0, "A sentence that goes on for a while".to_owned(), false);
         part.synthesis = Synthesis::Sounding;
         part.audio_ms = 200;
         assert!(heard(&[part], 200)[0] < 200);
     }
 
     #[test]
-    fn sound_of_a_failed_provider_comes_before_the_rest() {
-        let mut part = done("One two.", 1000);
-        part.abandoned_ms = 400;
-        assert_eq!(heard(std::slice::from_ref(&part), 400), [0]);
-        assert_eq!(heard(&[part], 1400), [WHOLE]);
+    fn a_part_that_breaks_off_keeps_what_there_is_sound_of() {
+        let mut part = Part::new(0, "One two three four five.".to_owned(), false);
+        (part.audio_ms, part.synthesis) = (800, Synthesis::Sounding);
+        assert_eq!(part.break_off(), "three four five.");
+        assert_eq!((part.text.as_str(), part.synthesis), ("One two", Synthesis::Done));
+        assert_eq!(heard(&[part], 800), [WHOLE]);
+        let mut silent = Part::new(0, "One two.".to_owned(), false);
+        assert_eq!((silent.break_off().as_str(), silent.text.as_str()), ("One two.", ""));
     }
 
     proptest! {

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use serde_json::{Map, Value, json};
 use trunkline_api::event::EventTime;
 use trunkline_api::id::Prefix;
+use trunkline_api::words::RedactionChannel;
 use trunkline_api::{Event, EventType, Id};
 use trunkline_leg::{Anchor, CallTime};
 
-use crate::command::Channel;
 use crate::input::Redacted;
 use crate::spoken;
 
@@ -78,7 +78,7 @@ impl Timeline {
         entry: Entry,
         field: &'static str,
         words: Words,
-        mut ticket: impl FnMut(&str) -> Option<u64>,
+        ticket: &mut dyn FnMut(&str) -> Option<u64>,
     ) {
         let piece = |(text, share): (String, u32)| {
             let ticket = if text.is_empty() || share == 0 { None } else { ticket(&text) };
@@ -147,7 +147,7 @@ impl Timeline {
             let (at, turn) = (held.entry.at, held.entry.turn);
             self.number(held.entry);
             if !held.counts.is_empty() {
-                let data = redaction_data(Channel::Transcript, &held.counts);
+                let data = redaction_data(RedactionChannel::Transcript, &held.counts);
                 self.number(Entry { at, kind: EventType::Redacted, turn, data });
             }
         }
@@ -184,7 +184,7 @@ impl Timeline {
 }
 
 /// Data of `redaction.applied`: counts of the same type add up.
-pub(crate) fn redaction_data(channel: Channel, counts: &[(String, u32)]) -> Value {
+pub(crate) fn redaction_data(channel: RedactionChannel, counts: &[(String, u32)]) -> Value {
     let mut sums = Map::new();
     for (entity, count) in counts {
         let before = sums.get(entity).and_then(Value::as_u64).unwrap_or(0);

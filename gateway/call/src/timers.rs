@@ -2,75 +2,59 @@
 
 use trunkline_leg::CallTime;
 
-/// Why a call wants to be woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// The call reached its longest duration.
-    MaxCall,
-    /// A hang-up was ordered and the leg has not ended.
-    LegEnd,
-    /// The last words before a hang-up take too long.
-    Closing,
-    /// The leg has not said what it cut.
-    Cut,
-    /// Speech has lasted long enough to be more of the turn that is being answered.
-    GoesOn,
-    /// Silence has lasted long enough to end a turn.
-    EndSilence,
-    /// The caller has spoken for longer than a turn may last.
-    LongSpeech,
-    /// The recogniser owes its final words.
-    FinalWords,
-    /// No further key was pressed.
-    DtmfGap,
-    /// The redactor owes a text.
-    Redactor,
-    /// The model owes its first token.
-    LlmFirstToken,
-    /// The model stopped in the middle.
-    LlmStall,
-    /// A tool takes long enough that the caller should hear something.
-    ToolBridge,
-    /// A tool's time is up.
-    ToolDeadline,
-    /// The synthesiser owes its first sound.
-    TtsFirstByte,
-    /// The synthesiser stopped in the middle.
-    TtsStall,
-    /// The leg owes the end of an utterance.
-    Playback,
-    /// The caller has said nothing for long.
-    CallerSilence,
+macro_rules! reasons {
+    ($($name:ident $doc:literal),+ $(,)?) => {
+        /// Why a call wants to be woken.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason { $(#[doc = $doc] $name),+ }
+
+        const REASONS: &[Reason] = &[$(Reason::$name),+];
+    };
 }
 
-const REASONS: [Reason; 18] = [
-    Reason::MaxCall,
-    Reason::LegEnd,
-    Reason::Closing,
-    Reason::Cut,
-    Reason::GoesOn,
-    Reason::EndSilence,
-    Reason::LongSpeech,
-    Reason::FinalWords,
-    Reason::DtmfGap,
-    Reason::Redactor,
-    Reason::LlmFirstToken,
-    Reason::LlmStall,
-    Reason::ToolBridge,
-    Reason::ToolDeadline,
-    Reason::TtsFirstByte,
-    Reason::TtsStall,
-    Reason::Playback,
-    Reason::CallerSilence,
-];
+// Of deadlines at the same moment the first of this list comes first.
+reasons! {
+    MaxCall "The call reached its longest duration.",
+    LegEnd "A hang-up was ordered and the leg has not ended.",
+    Closing "The last words before a hang-up take too long.",
+    Cut "The leg has not said what it cut.",
+    GoesOn "Speech has lasted long enough to be more of the turn that is being answered.",
+    EndSilence "Silence has lasted long enough to end a turn.",
+    LongSpeech "The caller has spoken for longer than a turn may last.",
+    FinalWords "The recogniser owes its final words.",
+    Speculate "The words have stood still for long enough to guess that they are all.",
+    DtmfGap "No further key was pressed.",
+    Redactor "The redactor owes a text.",
+    LlmFirstToken "The model owes its first token.",
+    Hedge "The model is slow, and the next one is asked, too.",
+    LlmStall "The model stopped in the middle.",
+    ToolDeadline "A tool's time is up.",
+    TtsFirstByte "The synthesiser owes its first sound.",
+    TtsStall "The synthesiser stopped in the middle.",
+    Playback "The leg owes the end of an utterance.",
+    DeadAir "The caller has waited for so long that something should be said meanwhile.",
+    HostBehind "Sessions have waited for this host for as long as may be.",
+    CallerSilence "The caller has said nothing for long.",
+}
 
 /// One deadline per reason.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     due: [Option<CallTime>; REASONS.len()],
-    /// Reasons whose time stands still, and since when it does for the deadline that is set.
-    still: [Option<CallTime>; REASONS.len()],
+    /// Why the time of a reason stands still, and since when it does for the deadline that is set.
+    still: [(u8, CallTime); REASONS.len()],
     now: CallTime,
+}
+
+/// Why the time of a reason stands still; it does while there is any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Still {
+    /// The far end does not want to hear, or to be heard.
+    Hold = 1,
+    /// Playback is paused.
+    Pause = 2,
+    /// The host has not come to it.
+    Behind = 4,
 }
 
 impl Timers {
@@ -82,9 +66,7 @@ impl Timers {
     /// Sets or moves a deadline.
     pub(crate) fn set(&mut self, reason: Reason, at: CallTime) {
         self.due[reason as usize] = Some(at);
-        if let Some(since) = &mut self.still[reason as usize] {
-            *since = self.now;
-        }
+        self.still[reason as usize].1 = self.now;
     }
 
     /// Forgets a deadline.
@@ -92,9 +74,9 @@ impl Timers {
         self.due[reason as usize] = None;
     }
 
-    /// Forgets all of them.
+    /// Forgets all of them, and why they stood still.
     pub(crate) fn clear_all(&mut self) {
-        self.due = Default::default();
+        (self.due, self.still) = Default::default();
     }
 
     /// Whether a deadline is set, be it one that stands still.
@@ -102,23 +84,31 @@ impl Timers {
         self.due[reason as usize].is_some()
     }
 
-    /// Lets the time of a reason stand still, or go on: what was left of its deadline is left then.
-    pub(crate) fn stand_still(&mut self, reason: Reason, still: bool) {
-        let (due, since) = (&mut self.due[reason as usize], &mut self.still[reason as usize]);
-        match (still, *since) {
-            (true, None) => *since = Some(self.now),
-            (false, Some(begun)) => {
-                *since = None;
-                *due = due.map(|due| due + self.now.since_us(begun));
-            }
+    /// Lets the time of a reason stand still, or go on once nothing else holds it: what was left of its deadline is left
+    /// then.
+    pub(crate) fn stand_still(&mut self, reason: Reason, why: Still, still: bool) {
+        let (due, (whys, since)) = (&mut self.due[reason as usize], &mut self.still[reason as usize]);
+        let before = *whys;
+        *whys = if still { before | why as u8 } else { before & !(why as u8) };
+        match (before, *whys) {
+            (0, 1..) => *since = self.now,
+            (1.., 0) => *due = due.map(|due| due + self.now.since_us(*since)),
             _ => {}
         }
     }
 
     /// The earliest deadline that does not stand still; of equal ones the first in the order of [`Reason`].
     pub(crate) fn next(&self) -> Option<(CallTime, Reason)> {
-        let moving = REASONS.iter().filter(|&&reason| self.still[reason as usize].is_none());
-        moving.filter_map(|&reason| self.due[reason as usize].map(|at| (at, reason))).min()
+        let mut next: Option<(CallTime, Reason)> = None;
+        for ((due, (whys, _)), reason) in self.due.iter().zip(&self.still).zip(REASONS) {
+            if let Some(due) = *due
+                && *whys == 0
+                && next.is_none_or(|(earliest, _)| due < earliest)
+            {
+                next = Some((due, *reason));
+            }
+        }
+        next
     }
 
     /// Takes a deadline that has passed at `now`.
@@ -162,18 +152,34 @@ mod tests {
         let ms = CallTime::from_ms;
         timers.set(Reason::Playback, ms(500));
         timers.at(ms(200));
-        timers.stand_still(Reason::Playback, true);
-        timers.stand_still(Reason::TtsStall, true);
+        timers.stand_still(Reason::Playback, Still::Hold, true);
+        timers.stand_still(Reason::TtsStall, Still::Hold, true);
         timers.at(ms(90_000));
-        timers.stand_still(Reason::Playback, true);
+        timers.stand_still(Reason::Playback, Still::Hold, true);
         timers.set(Reason::TtsStall, ms(98_000));
         assert!(timers.is_set(Reason::Playback));
         assert_eq!((timers.next(), timers.take_due(ms(100_000))), (None, None));
         timers.at(ms(100_000));
         for reason in [Reason::Playback, Reason::TtsStall, Reason::Playback] {
-            timers.stand_still(reason, false);
+            timers.stand_still(reason, Still::Hold, false);
         }
         assert_eq!(timers.take_due(ms(100_300)), Some(Reason::Playback));
         assert_eq!(timers.next(), Some((ms(108_000), Reason::TtsStall)), "set while it stood still");
+    }
+
+    #[test]
+    fn time_stands_still_while_there_is_any_reason_to() {
+        let mut timers = Timers::default();
+        let ms = CallTime::from_ms;
+        timers.set(Reason::Playback, ms(100));
+        timers.stand_still(Reason::Playback, Still::Hold, true);
+        timers.at(ms(50));
+        timers.stand_still(Reason::Playback, Still::Pause, true);
+        timers.at(ms(1000));
+        timers.stand_still(Reason::Playback, Still::Hold, false);
+        assert_eq!(timers.next(), None);
+        timers.at(ms(2000));
+        timers.stand_still(Reason::Playback, Still::Pause, false);
+        assert_eq!(timers.next(), Some((ms(2100), Reason::Playback)));
     }
 }

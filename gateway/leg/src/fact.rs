@@ -1,9 +1,23 @@
 //! What a leg tells its call: facts that are never dropped, and levels that may be.
 
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::spec::Direction;
 use crate::time::CallTime;
 
+/// An end of a call, by its number in the call: the first is the one the call began with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LegId(pub u32);
+
+impl LegId {
+    /// The leg a call begins with.
+    pub const FIRST: Self = Self(1);
+}
+
 /// A DTMF digit: `0`-`9`, `*`, `#`, `A`-`D` (RFC 4733 events 0-15).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "char", into = "char")]
 pub struct DtmfDigit(char);
 
 impl DtmfDigit {
@@ -39,8 +53,23 @@ impl DtmfDigit {
     }
 }
 
+impl From<DtmfDigit> for char {
+    fn from(digit: DtmfDigit) -> Self {
+        digit.0
+    }
+}
+
+impl TryFrom<char> for DtmfDigit {
+    type Error = &'static str;
+
+    fn try_from(digit: char) -> Result<Self, Self::Error> {
+        Self::from_char(digit).ok_or("expected a digit of DTMF: 0 to 9, *, # or A to D")
+    }
+}
+
 /// Why a leg ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EndCause {
     /// The far end hung up (SIP BYE).
     RemoteHangUp,
@@ -58,7 +87,7 @@ pub enum EndCause {
 
 /// What both ways of a leg's media were like, from its beginning to its end. "In" is what the leg heard, "out" what the
 /// far end reports of what it heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MediaQuality {
     /// Packets heard.
     pub packets_in: u64,
@@ -80,8 +109,12 @@ pub struct MediaQuality {
     pub round_trip_us: u64,
 }
 
+/// A name of what works on sound.
+pub type EngineName = &'static str;
+
 /// Facts of a leg: in order, never dropped.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
 pub enum LegFact {
     /// A digit was pressed; reported once, at its start.
     Dtmf {
@@ -142,11 +175,21 @@ pub enum LegFact {
     /// What works on the leg's sound from now on: told at its beginning and at every change.
     SoundApplied {
         /// The engine that takes out the noise: `lanes`, `economy`, `reference` or `off`.
-        denoiser: &'static str,
+        #[serde(deserialize_with = "known")]
+        denoiser: EngineName,
         /// The detector of speech.
-        detector: &'static str,
+        #[serde(deserialize_with = "known")]
+        detector: EngineName,
         /// Less than was asked for, because the media worker was short of time.
         shed: bool,
+        /// When.
+        at: CallTime,
+    },
+    /// The far end changed which ways sound goes, as seen from the gateway (RFC 3264 8.4): it puts the call on hold, or
+    /// takes it back.
+    Direction {
+        /// The ways it goes from now on.
+        direction: Direction,
         /// When.
         at: CallTime,
     },
@@ -157,6 +200,13 @@ pub enum LegFact {
         /// When.
         at: CallTime,
     },
+}
+
+/// A name of what works on sound, as it was written. One that this build does not know has no name.
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EngineName, D::Error> {
+    const NAMES: [&str; 6] = ["lanes", "economy", "reference", "off", "fused", "fused+silero"];
+    let name = String::deserialize(deserializer)?;
+    Ok(NAMES.into_iter().find(|known| *known == name).unwrap_or("unknown"))
 }
 
 /// A level measurement of the far end's sound; the ring drops these when nobody reads.

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 
+use serde::{Deserialize, Serialize};
+
 use crate::frame::Utterance;
 use crate::time::CallTime;
 
@@ -19,7 +21,7 @@ const UNKNOWN_DELAY_US: u64 = 42_500 + FAR_BUFFER_US;
 pub const FAR_BUFFER_US: u64 = 40_000;
 
 /// How far playback of an utterance has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PlayoutPosition {
     /// The utterance; 0 before the first.
     pub utterance: Utterance,

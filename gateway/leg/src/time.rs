@@ -2,8 +2,11 @@
 
 use std::ops::Add;
 
+use serde::{Deserialize, Serialize};
+
 /// Microseconds since the call began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct CallTime(pub u64);
 
 impl CallTime {
@@ -57,7 +60,7 @@ impl Add<u64> for CallTime {
 }
 
 /// Ties a call's time to the wall clock, once per call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
     /// Microseconds since the Unix epoch, corrected by the control plane's offset.
     pub wall_us: u64,

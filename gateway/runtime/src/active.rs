@@ -7,12 +7,11 @@ use std::time::Instant;
 
 use trunkline_api::event::EventType;
 use trunkline_api::usage::EndReason;
+use trunkline_api::words::ProviderKind;
 use trunkline_api::{Event, Failure, Id};
-use trunkline_call::{
-    AsrEvent, Call, CallSetup, Command, LlmEvent, Operator, ProviderKind, ToolOutcome, TtsEvent, VoiceEdge,
-};
+use trunkline_call::{AsrEvent, Call, CallSetup, Command, Input, LlmEvent, Operator, ToolOutcome, TtsEvent, VoiceEdge};
 use trunkline_edge_store::{Completion, StoreError, Write};
-use trunkline_leg::{AgentEnd, CallTime, Codec, Direction, EndCause, LegFact, MediaSpec, PlayoutPosition};
+use trunkline_leg::{AgentEnd, CallTime, Codec, Direction, EndCause, LegFact, LegId, MediaSpec, PlayoutPosition};
 use trunkline_media::LegHandle;
 use trunkline_sip::ByeReason;
 
@@ -25,9 +24,9 @@ use crate::listening::Listening;
 use crate::recording::{CallRecordings, RecordingOrder, RecordingRefused, RecordingState};
 use crate::redacting::Redacting;
 use crate::serving::Serving;
-use crate::session::{Input, Output, Place, Session, ToolContext, is_online, open_asr, open_llm, open_tool, open_tts};
+use crate::session::{Output, Place, Session, ToolContext, is_online, open_asr, open_llm, open_tool, open_tts};
 use crate::shared::Shared;
-use crate::speaking::{Speaking, Spoken};
+use crate::speaking::{Report, Speaking, Spoken};
 
 /// How soon a call that waits for the disk or for its session's next turn is looked at again.
 const GRID_US: u64 = 5_000;
@@ -35,6 +34,10 @@ const GRID_US: u64 = 5_000;
 const ROOM_US: u64 = 40_000;
 /// How long a call that is over waits for its recordings' last writes before its record is closed without their end.
 const LAST_RECORDING_US: u64 = 5_000_000;
+/// How long a session may wait for a thread before what it owes is late by this host's fault.
+const LATE_US: u64 = 100_000;
+/// How long a call that is over waits for what its sessions still report.
+const LAST_USAGE_US: u64 = 2_000_000;
 /// Commands, events and sessions of one step are bounded by the call itself; this ends a step that is not.
 const MAX_COMMANDS: usize = 256;
 
@@ -82,6 +85,10 @@ pub(crate) struct Active {
     speaking: Speaking,
     thinking: Vec<(u32, String, Session)>,
     tools: Vec<(u32, String, Session)>,
+    /// Sessions that were let go of and may still report what they used.
+    parting: Vec<(ProviderKind, String, Session)>,
+    /// Kinds of sessions that wait for this host, as the call was told.
+    behind: [bool; 4],
     redacting: Redacting,
     echo: Option<Echo>,
     backlog: VecDeque<Arc<Event>>,
@@ -90,6 +97,8 @@ pub(crate) struct Active {
     closing: Option<Completion>,
     /// How long the record waits for the files of its recordings, once the call is over.
     last_recording_by: Option<CallTime>,
+    /// How long it waits for what its sessions have used.
+    last_usage_by: Option<CallTime>,
     bye_sent: bool,
     leg_over: bool,
     lost_inputs: u64,
@@ -120,6 +129,8 @@ impl Active {
             speaking: Speaking::default(),
             thinking: Vec::new(),
             tools: Vec::new(),
+            parting: Vec::new(),
+            behind: [false; 4],
             redacting,
             echo: shared.config.echo.then(Echo::default),
             backlog: VecDeque::new(),
@@ -127,6 +138,7 @@ impl Active {
             checkpoint_due: CallTime(shared.config.checkpoint_us),
             closing: None,
             last_recording_by: None,
+            last_usage_by: None,
             bye_sent: false,
             leg_over: false,
             lost_inputs: 0,
@@ -135,7 +147,7 @@ impl Active {
             shared,
         };
         let now = active.now();
-        active.call.handle_answered(now);
+        active.call.handle(now, Input::Answered);
         active.carry_out(now);
         active
     }
@@ -143,7 +155,7 @@ impl Active {
     /// An operator's order.
     pub(crate) fn order(&mut self, order: Operator) {
         let now = self.now();
-        self.call.handle_operator(now, order);
+        self.call.handle(now, Input::Operator(order));
         self.carry_out(now);
     }
 
@@ -155,7 +167,7 @@ impl Active {
         let (state, fact) = self.recordings.order(order, recorder, config, rate, &self.handle)?;
         self.entry.recorded(&state);
         if let Some(fact) = fact {
-            self.call.handle_recording(now, fact);
+            self.call.handle(now, Input::Recording(fact));
             self.carry_out(now);
         }
         Ok(state)
@@ -164,7 +176,7 @@ impl Active {
     /// The gateway drains.
     pub(crate) fn drain(&mut self) {
         let now = self.now();
-        self.call.handle_drain(now);
+        self.call.handle(now, Input::Drain);
         self.carry_out(now);
     }
 
@@ -177,11 +189,29 @@ impl Active {
     /// A re-INVITE changed the media.
     pub(crate) fn media_changed(&mut self, spec: MediaSpec) {
         let now = self.now();
-        self.call.handle_direction(now, direction(&spec));
+        self.fact(now, LegFact::Direction { direction: direction(&spec), at: now });
         self.carry_out(now);
         if let Err(error) = self.handle.update(spec) {
             tracing::warn!(call = %self.id, %error, "media could not be changed");
         }
+    }
+
+    /// A step of it panicked: the far end is told, and the record closed with what is known. Nothing else of the call is
+    /// to be trusted.
+    pub(crate) fn crashed(&mut self) {
+        self.handle.end(EndCause::Failed);
+        self.bye(Some(Failure::Internal));
+        let now = self.now();
+        let mut record = self.call.checkpoint(now).clone();
+        record.end = Some(EndReason::Failed);
+        record.failure = Some(Failure::Internal);
+        record.ended_us.get_or_insert(self.setup.anchor.wall_us(now));
+        // When it cannot be stored now, the journal has it, and it is closed as crashed at the next start.
+        if let Err(error) = self.shared.store.submit(Write::CloseCall(Box::new(record))) {
+            tracing::warn!(call = %self.id, %error, "the record of a call that failed was not stored");
+        }
+        self.shared.counters.failed(Failure::Internal);
+        self.shared.directory.ended(&self.id);
     }
 
     /// When the call began.
@@ -203,6 +233,8 @@ impl Active {
             return self.close(now);
         }
         self.recorded(now);
+        self.settle_up();
+        self.tell_who_waits(now);
         self.hear(now);
         self.serve(now);
         self.listen(now);
@@ -210,7 +242,7 @@ impl Active {
         self.run_tools(now);
         self.speak(now);
         while self.call.poll_timeout().is_some_and(|(due, _)| due <= now) {
-            self.call.handle_timeout(now);
+            self.call.handle(now, Input::Timeout);
             self.carry_out(now);
         }
         self.carry_out(now);
@@ -261,7 +293,7 @@ impl Active {
                 }
             }
             if self.echo.is_none() || !Echo::is_own(&fact) {
-                self.call.handle_leg_fact(now, fact);
+                self.fact(now, fact);
             }
         }
         while let Ok(frame) = self.leg.up.pop() {
@@ -276,17 +308,17 @@ impl Active {
             let edge = vad.changed.then_some(edge);
             self.listening.frame(&frame, edge);
             if let Some(edge) = edge {
-                self.call.handle_voice(now, edge);
+                self.call.handle(now, Input::Voice(edge));
             }
             if vad.interrupts {
-                self.call.handle_interruption(now);
+                self.call.handle(now, Input::Interrupts);
             }
         }
         while self.leg.levels.pop().is_ok() {}
         let playout = self.leg.playout.position();
         if playout != self.playout && self.echo.is_none() {
             self.playout = playout;
-            self.call.handle_playout(now, playout);
+            self.call.handle(now, Input::Playout(playout));
         }
         self.carry_out(now);
     }
@@ -301,10 +333,11 @@ impl Active {
     fn listen(&mut self, now: CallTime) {
         while let Some((session, provider, output)) = self.listening.poll() {
             match output {
-                Output::Asr(event) => self.call.handle_asr(now, session, event),
+                Output::Asr(event) => self.call.handle(now, Input::Asr { session, event }),
                 Output::Usage(units) => self.used(ProviderKind::Asr, &provider, &units),
                 Output::Failed { failure, detail } => {
-                    self.call.handle_asr(now, session, AsrEvent::Failed { failure, detail });
+                    let event = AsrEvent::Failed { failure, detail };
+                    self.call.handle(now, Input::Asr { session, event });
                 }
                 Output::Llm(_) | Output::Sound { .. } | Output::ContextDone { .. } | Output::Tool(_) => {}
             }
@@ -328,18 +361,15 @@ impl Active {
             let over =
                 matches!(output, Output::Failed { .. } | Output::Llm(LlmEvent::Finished(_) | LlmEvent::Failed { .. }));
             if over {
-                let (_, _, session) = self.thinking.remove(position);
-                // What follows the end is only usage.
-                while let Some(Output::Usage(units)) = session.poll() {
-                    self.used(ProviderKind::Llm, &provider, &units);
-                }
-                session.close(&self.place);
+                let (_, provider, session) = self.thinking.remove(position);
+                self.part_with(ProviderKind::Llm, provider, session);
             }
             match output {
-                Output::Llm(event) => self.call.handle_llm(now, request, event),
+                Output::Llm(event) => self.call.handle(now, Input::Llm { request, event }),
                 Output::Usage(units) => self.used(ProviderKind::Llm, &provider, &units),
                 Output::Failed { failure, detail } => {
-                    self.call.handle_llm(now, request, LlmEvent::Failed { failure, detail });
+                    let event = LlmEvent::Failed { failure, detail };
+                    self.call.handle(now, Input::Llm { request, event });
                 }
                 Output::Asr(_) | Output::Sound { .. } | Output::ContextDone { .. } | Output::Tool(_) => {}
             }
@@ -366,8 +396,9 @@ impl Active {
                 }
                 Output::Asr(_) | Output::Llm(_) | Output::Sound { .. } | Output::ContextDone { .. } => continue,
             };
-            self.tools.remove(position).2.close(&self.place);
-            self.call.handle_tool(now, invocation, outcome);
+            let (_, plugin, session) = self.tools.remove(position);
+            self.part_with(ProviderKind::Tool, plugin, session);
+            self.call.handle(now, Input::Tool { invocation, outcome });
             self.carry_out(now);
         }
     }
@@ -376,7 +407,8 @@ impl Active {
         while let Some(spoken) = self.speaking.poll() {
             match spoken {
                 Spoken::Report(report) => {
-                    self.call.handle_tts(now, report.utterance, report.index, report.event);
+                    let Report { utterance, index, event } = report;
+                    self.call.handle(now, Input::Tts { utterance, index, event });
                 }
                 Spoken::Usage(provider, units) => self.used(ProviderKind::Tts, &provider, &units),
             }
@@ -385,9 +417,53 @@ impl Active {
         }
     }
 
+    /// Tells the call a fact of its leg.
+    fn fact(&mut self, now: CallTime, fact: LegFact) {
+        self.call.handle(now, Input::Leg { leg: LegId::FIRST, fact });
+    }
+
+    /// Cancels a session and lets go of it; what it still reports of what it used is waited for.
+    fn part_with(&mut self, kind: ProviderKind, provider: String, session: Session) {
+        session.close(&self.place);
+        self.parting.push((kind, provider, session));
+        self.settle_up();
+    }
+
+    /// Takes what sessions that were let go of have used.
+    fn settle_up(&mut self) {
+        for (kind, provider, session) in std::mem::take(&mut self.parting) {
+            let over = session.is_over();
+            while let Some(output) = session.poll() {
+                if let Output::Usage(units) = output {
+                    self.used(kind, &provider, &units);
+                }
+            }
+            if !over {
+                self.parting.push((kind, provider, session));
+            }
+        }
+    }
+
+    /// Says which kinds of sessions wait for this host.
+    fn tell_who_waits(&mut self, now: CallTime) {
+        let late = |session: &Session| session.waits_since_us().is_some_and(|since| now.0 >= since + LATE_US);
+        let waits = [
+            (ProviderKind::Asr, self.listening.session().is_some_and(late)),
+            (ProviderKind::Llm, self.thinking.iter().any(|(_, _, session)| late(session))),
+            (ProviderKind::Tts, self.speaking.sessions().any(late)),
+            (ProviderKind::Tool, self.tools.iter().any(|(_, _, session)| late(session))),
+        ];
+        for (at, (kind, behind)) in waits.into_iter().enumerate() {
+            if std::mem::replace(&mut self.behind[at], behind) != behind {
+                self.call.handle(now, Input::Behind { kind, behind });
+            }
+        }
+    }
+
     fn used(&mut self, kind: ProviderKind, provider: &str, units: &trunkline_api::usage::Units) {
         self.shared.counters.plugin_us.fetch_add(units.plugin_us, Ordering::Relaxed);
-        self.call.handle_usage(kind, provider, units);
+        let now = self.now();
+        self.call.handle(now, Input::Usage { kind, provider: provider.to_owned(), units: *units });
     }
 
     /// Carries out what the call asks, until it asks nothing more, then stores what it tells.
@@ -416,12 +492,17 @@ impl Active {
                         self.listening.open(session, provider.provider, open, continuous, replay_from);
                     }
                     Err((failure, detail)) => {
-                        self.call.handle_asr(now, session, AsrEvent::Failed { failure, detail });
+                        let event = AsrEvent::Failed { failure, detail };
+                        self.call.handle(now, Input::Asr { session, event });
                     }
                 }
             }
-            Command::FinalizeAsr { session } => self.listening.finalize(session),
-            Command::CloseAsr { session } => self.listening.close(session, &self.place),
+            Command::FinalizeAsr { session, goes_on } => self.listening.finalize(session, goes_on),
+            Command::CloseAsr { session } => {
+                if let Some((provider, session)) = self.listening.close(session) {
+                    self.part_with(ProviderKind::Asr, provider, session);
+                }
+            }
             Command::StartLlm { request, provider, messages, tools, max_tokens, .. } => {
                 let resolved = self.serving.resolve(&provider);
                 match self.shared.plugin(&resolved.plugin) {
@@ -432,15 +513,15 @@ impl Active {
                         self.thinking.push((request, provider.provider, session));
                     }
                     Err((failure, detail)) => {
-                        self.call.handle_llm(now, request, LlmEvent::Failed { failure, detail });
+                        let event = LlmEvent::Failed { failure, detail };
+                        self.call.handle(now, Input::Llm { request, event });
                     }
                 }
             }
             Command::CancelLlm { request } => {
                 if let Some(position) = self.thinking.iter().position(|(known, _, _)| *known == request) {
-                    let (_, _, session) = self.thinking.remove(position);
-                    session.push(Input::Cancel);
-                    session.close(&self.place);
+                    let (_, provider, session) = self.thinking.remove(position);
+                    self.part_with(ProviderKind::Llm, provider, session);
                 }
             }
             Command::Speak { utterance, part, index, provider, text } => {
@@ -455,7 +536,8 @@ impl Active {
                             self.speaking.add_voice(index, provider.provider, session);
                         }
                         Err((failure, detail)) => {
-                            self.call.handle_tts(now, utterance, index, TtsEvent::Failed { failure, detail });
+                            let event = TtsEvent::Failed { failure, detail };
+                            self.call.handle(now, Input::Tts { utterance, index, event });
                             return;
                         }
                     }
@@ -464,17 +546,23 @@ impl Active {
             }
             Command::EndUtterance { utterance } => self.speaking.end(utterance),
             Command::StopSpeaking { utterance, index } => self.speaking.stop(utterance, index),
+            Command::DropParts { utterance, from, cut } => self.speaking.drop_parts(utterance, from, cut),
+            Command::PausePlayback => {
+                self.leg.playout.pause();
+                self.call.handle(now, Input::Heard(self.leg.playout.heard(now)));
+            }
+            Command::ResumePlayback => self.leg.playout.resume(),
             Command::ClearPlayback => {
-                self.call.handle_heard(now, self.leg.playout.heard(now));
+                self.call.handle(now, Input::Heard(self.leg.playout.heard(now)));
                 if let Some(fact) = self.speaking.clear(&self.leg, now) {
-                    self.call.handle_leg_fact(now, fact);
+                    self.fact(now, fact);
                 }
             }
             Command::Redact { ticket, channel, text } => {
                 let (result, units) = self.redacting.redact(&self.shared, now.0, channel, &text);
                 let redactor = self.setup.spec.redaction.redactor.clone();
                 self.used(ProviderKind::Redactor, &redactor, &units);
-                self.call.handle_redacted(now, ticket, result);
+                self.call.handle(now, Input::Redacted { ticket, result });
             }
             Command::StartTool { invocation, plugin, settings, name, arguments, deadline_ms } => {
                 match self.shared.plugin(&plugin) {
@@ -488,15 +576,14 @@ impl Active {
                     Err((failure, detail)) => {
                         let outcome =
                             ToolOutcome { output: detail, is_error: true, actions: Vec::new(), failure: Some(failure) };
-                        self.call.handle_tool(now, invocation, outcome);
+                        self.call.handle(now, Input::Tool { invocation, outcome });
                     }
                 }
             }
             Command::CancelTool { invocation } => {
                 if let Some(position) = self.tools.iter().position(|(known, _, _)| *known == invocation) {
-                    let (_, _, session) = self.tools.remove(position);
-                    session.push(Input::Cancel);
-                    session.close(&self.place);
+                    let (_, plugin, session) = self.tools.remove(position);
+                    self.part_with(ProviderKind::Tool, plugin, session);
                 }
             }
             Command::HangUp { failure, .. } => {
@@ -594,17 +681,29 @@ impl Active {
             if let Some(state) = state {
                 self.entry.recorded(&state);
             }
-            self.call.handle_recording(now, fact);
+            self.call.handle(now, Input::Recording(fact));
         }
     }
 
     /// Lets go of everything and waits, step by step, until the record is durable.
     fn close(&mut self, now: CallTime) -> bool {
         self.carry_out(now);
-        self.listening.close_all(&self.place);
-        self.speaking.close_all(&self.place);
-        for (_, _, session) in self.thinking.drain(..).chain(self.tools.drain(..)) {
-            session.close(&self.place);
+        if let Some((provider, session)) = self.listening.close_all() {
+            self.part_with(ProviderKind::Asr, provider, session);
+        }
+        for (provider, session) in self.speaking.close_all() {
+            self.part_with(ProviderKind::Tts, provider, session);
+        }
+        for (_, provider, session) in std::mem::take(&mut self.thinking) {
+            self.part_with(ProviderKind::Llm, provider, session);
+        }
+        for (_, plugin, session) in std::mem::take(&mut self.tools) {
+            self.part_with(ProviderKind::Tool, plugin, session);
+        }
+        self.settle_up();
+        let patience = *self.last_usage_by.get_or_insert(CallTime(now.0 + LAST_USAGE_US));
+        if !self.parting.is_empty() && now < patience {
+            return false;
         }
         if !self.leg_over {
             self.handle.end(EndCause::Local);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use trunkline_api::object::{MediaSource, Ringing as RingingPolicy};
 use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, EndReason};
 use trunkline_api::{Failure, Id, Prefix};
-use trunkline_call::{Call, CallSetup, RecordingFact};
+use trunkline_call::{Call, CallSetup, Input, RecordingFact};
 use trunkline_edge_store::{Completion, Write};
 use trunkline_leg::{AgentEnd, Anchor, CallTime, EndCause, RingSizes, TapEnd};
 use trunkline_media::{AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy};
@@ -415,7 +415,7 @@ impl Intake {
         let mut machine = Call::new(setup.clone());
         if let Some(began) = recording_began {
             // It begins with the answer, as the tap does; the call's time with the INVITE.
-            machine.handle_recording(CallTime::from_ms(ringing.ms.into()), began);
+            machine.handle(CallTime::from_ms(ringing.ms.into()), Input::Recording(began));
         }
         let worker = handle.worker();
         let info = CallInfo {

@@ -6,7 +6,7 @@
 use trunkline_call::{AsrEvent, VoiceEdge};
 use trunkline_leg::{CallTime, UpFrame};
 
-use crate::session::{Input, Output, Place, Session, Sound};
+use crate::session::{Input, Output, Session, Sound};
 
 /// Frames kept for a replay after fail-over: five seconds.
 const KEPT_FRAMES: usize = 250;
@@ -77,26 +77,22 @@ impl Listening {
         }
     }
 
-    /// The caller stopped speaking.
-    pub(crate) fn finalize(&mut self, id: u32) {
+    /// The caller's turn is over, whether or not the caller speaks on.
+    pub(crate) fn finalize(&mut self, id: u32, goes_on: bool) {
         if let Some(open) = self.open.as_mut().filter(|open| open.id == id) {
-            open.gate = false;
+            open.gate = goes_on;
             open.session.push(Input::Finalize);
         }
     }
 
-    /// Lets go of the session.
-    pub(crate) fn close(&mut self, id: u32, place: &Place) {
-        if let Some(open) = self.open.take_if(|open| open.id == id) {
-            open.session.close(place);
-        }
+    /// Gives up the session, with its provider.
+    pub(crate) fn close(&mut self, id: u32) -> Option<(String, Session)> {
+        self.open.take_if(|open| open.id == id).map(|open| (open.provider, open.session))
     }
 
-    /// Lets go of whatever is open.
-    pub(crate) fn close_all(&mut self, place: &Place) {
-        if let Some(open) = self.open.take() {
-            open.session.close(place);
-        }
+    /// Gives up whatever is open.
+    pub(crate) fn close_all(&mut self) -> Option<(String, Session)> {
+        self.open.take().map(|open| (open.provider, open.session))
     }
 
     /// The open session.
@@ -245,7 +241,7 @@ mod tests {
         for n in 0..100 {
             listening.frame(&frame(n), (n == 50).then_some(speech));
         }
-        listening.finalize(1);
+        listening.finalize(1, false);
         listening.frame(&frame(100), None);
         run(&seat);
         let positions: Vec<u64> = heard.lock().unwrap().iter().map(|(ms, _)| *ms / 20).collect();

@@ -246,7 +246,7 @@ impl CallRecordings {
         let path = told(config, name);
         self.current = Some(Current { path: path.clone(), rate: plan.rate, control, status });
         let format = plan.container.extension();
-        Ok((tap, RecordingFact::Started { path, format, sealed: plan.key.is_some() }))
+        Ok((tap, RecordingFact::Started { path, format: format.into(), sealed: plan.key.is_some() }))
     }
 }
 
@@ -258,7 +258,7 @@ impl Current {
         let muted = self.status.muted().iter().map(|span| span.to - span.from).sum();
         RecordingFact::Ended {
             path: self.path.clone(),
-            reason: fault.map_or("stopped", Fault::name),
+            reason: fault.map_or("stopped", Fault::name).into(),
             duration_ms: ms(self.status.samples()),
             muted_ms: ms(muted),
             failure,

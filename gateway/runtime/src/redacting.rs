@@ -2,8 +2,9 @@
 
 use trunkline_api::agent::Redaction as Policy;
 use trunkline_api::usage::Units;
-use trunkline_call::{Channel, Redacted};
-use trunkline_plugin_host::{RedactionChannel, RedactionPolicy, RedactorSession, SessionStart};
+use trunkline_api::words::RedactionChannel;
+use trunkline_call::Redacted;
+use trunkline_plugin_host::{RedactionPolicy, RedactorSession, SessionStart};
 
 use crate::shared::Shared;
 
@@ -29,13 +30,13 @@ impl Redacting {
         &mut self,
         shared: &Shared,
         now_us: u64,
-        channel: Channel,
+        channel: RedactionChannel,
         text: &str,
     ) -> (Result<Redacted, String>, Units) {
         let mut units = Units::default();
         let result = self.session(shared, now_us).and_then(|session| {
             let before = session.plugin_us();
-            let redaction = session.redact(now_us, host_channel(channel), text).map_err(|error| error.to_string());
+            let redaction = session.redact(now_us, channel, text).map_err(|error| error.to_string());
             units.plugin_us = session.plugin_us().saturating_sub(before);
             redaction
         });
@@ -54,13 +55,5 @@ impl Redacting {
             self.session = Some(session);
         }
         self.session.as_mut().ok_or_else(|| "no redactor".to_owned())
-    }
-}
-
-const fn host_channel(channel: Channel) -> RedactionChannel {
-    match channel {
-        Channel::LlmInput => RedactionChannel::LlmInput,
-        Channel::LlmOutput => RedactionChannel::LlmOutput,
-        Channel::Transcript => RedactionChannel::Transcript,
     }
 }

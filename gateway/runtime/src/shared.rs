@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use trunkline_api::agent::{AgentSpec, ProviderRef};
 use trunkline_api::{Failure, Id};
-use trunkline_call::{ToolBinding, ToolDefinition};
+use trunkline_call::ToolBinding;
 use trunkline_edge_store::EdgeStore;
 use trunkline_plugin_host::{Plugin, PluginRegistry};
 use trunkline_recording::Recorder;
@@ -73,11 +73,7 @@ impl Shared {
                 bindings.push(ToolBinding {
                     plugin: resolved.plugin.clone(),
                     settings: resolved.settings.as_object().cloned().unwrap_or_default(),
-                    definition: ToolDefinition {
-                        name: definition.name.clone(),
-                        description: definition.description.clone(),
-                        parameters: definition.parameters.clone(),
-                    },
+                    definition: definition.clone(),
                 });
             }
         }

@@ -2,13 +2,10 @@
 
 use std::collections::VecDeque;
 
-use trunkline_call::TtsEvent;
+use trunkline_call::{AHEAD_MS, TtsEvent};
 use trunkline_leg::{AgentEnd, CallTime, DownFrame, DownHead, LegFact, MAX_FRAME_SAMPLES, Utterance};
 
-use crate::session::{Input, Output, Place, Session};
-
-/// Sound kept ahead of playback; beyond it the synthesiser's credit is used up.
-const AHEAD_MS: u64 = 2000;
+use crate::session::{Input, Output, Session};
 
 struct Voice {
     index: usize,
@@ -20,10 +17,16 @@ struct Part {
     part: u32,
     index: usize,
     context: u32,
+    /// Sound that was not queued yet, a stretch for each rate it comes at.
+    sound: VecDeque<Stretch>,
+    made_us: u64,
+    done: bool,
+}
+
+/// Sound of one rate.
+struct Stretch {
     rate: u32,
     pcm: VecDeque<i16>,
-    made: u64,
-    done: bool,
 }
 
 struct Speech {
@@ -90,19 +93,23 @@ impl Speaking {
                 ended: false,
             }),
         };
-        match speech.parts.iter_mut().find(|known| known.part == part) {
-            // Another provider says the part again: what was queued stays, the rest comes from the new context.
-            Some(known) => (known.index, known.context, known.done) = (index, context, false),
-            None => speech.parts.push_back(Part {
-                part,
-                index,
-                context,
-                rate: 0,
-                pcm: VecDeque::new(),
-                made: 0,
-                done: false,
-            }),
+        let sound = VecDeque::new();
+        speech.parts.push_back(Part { part, index, context, sound, made_us: 0, done: false });
+    }
+
+    /// Drops parts from that one on; the part before it gets no more sound when it is `cut`.
+    pub(crate) fn drop_parts(&mut self, utterance: Utterance, from: u32, cut: bool) {
+        let Some(speech) = self.speech.as_mut().filter(|speech| speech.utterance == utterance) else { return };
+        for part in &mut speech.parts {
+            if !part.done && (part.part >= from || cut) {
+                if let Some(voice) = self.voices.iter().find(|voice| voice.index == part.index) {
+                    voice.session.push(Input::CancelContext { context: part.context });
+                }
+                // Contexts count from 1, so nothing that still comes of it finds a part.
+                (part.context, part.done) = (0, true);
+            }
         }
+        speech.parts.retain(|part| part.part < from);
     }
 
     /// No part follows.
@@ -174,9 +181,7 @@ impl Speaking {
             Output::Sound { context, pcm, rate } => {
                 let speech = self.speech.as_mut()?;
                 let part = speech.parts.iter_mut().find(|part| part.context == context)?;
-                part.set_rate(rate);
-                part.made += pcm.len() as u64;
-                part.pcm.extend(pcm);
+                part.add(rate, pcm);
                 let event = TtsEvent::Audio { part: part.part, audio_ms: part.made_ms() };
                 Some(Spoken::Report(Report { utterance: speech.utterance, index, event }))
             }
@@ -215,62 +220,65 @@ impl Speaking {
         }
     }
 
-    /// Lets go of every session.
-    pub(crate) fn close_all(&mut self, place: &Place) {
+    /// Gives up every session, with its provider.
+    pub(crate) fn close_all(&mut self) -> Vec<(String, Session)> {
         self.speech = None;
-        for voice in self.voices.drain(..) {
-            voice.session.close(place);
-        }
+        self.voices.drain(..).map(|voice| (voice.provider, voice.session)).collect()
     }
 }
 
 impl Part {
-    fn set_rate(&mut self, rate: u32) {
-        if self.rate != 0 && self.rate != rate {
-            // The part goes on at another rate: sound still queued of the old one would play at the wrong pitch.
-            self.made = self.made * u64::from(rate) / u64::from(self.rate);
-            self.pcm.clear();
+    fn add(&mut self, rate: u32, pcm: Vec<i16>) {
+        if rate == 0 {
+            return;
         }
-        self.rate = rate;
+        self.made_us += pcm.len() as u64 * 1_000_000 / u64::from(rate);
+        match self.sound.back_mut() {
+            Some(last) if last.rate == rate => last.pcm.extend(pcm),
+            _ => self.sound.push_back(Stretch { rate, pcm: pcm.into() }),
+        }
     }
 
     fn made_ms(&self) -> u32 {
-        if self.rate == 0 {
-            return 0;
-        }
-        u32::try_from(self.made * 1000 / u64::from(self.rate)).unwrap_or(u32::MAX)
+        u32::try_from(self.made_us / 1000).unwrap_or(u32::MAX)
+    }
+
+    /// The next 20 ms, and their rate; less when no more comes at that rate.
+    fn next(&self) -> Option<(u32, usize)> {
+        let first = self.sound.front()?;
+        let whole = (first.rate as usize / 50).min(MAX_FRAME_SAMPLES);
+        let ends = self.done || self.sound.len() > 1;
+        (first.pcm.len() >= whole || (ends && !first.pcm.is_empty())).then(|| (first.rate, whole.min(first.pcm.len())))
     }
 }
 
 impl Speech {
     fn ahead_ms(&self) -> u64 {
-        self.parts
-            .iter()
-            .filter(|part| part.rate != 0)
-            .map(|part| part.pcm.len() as u64 * 1000 / u64::from(part.rate))
-            .sum()
+        let stretches = self.parts.iter().flat_map(|part| &part.sound);
+        stretches.map(|stretch| stretch.pcm.len() as u64 * 1000 / u64::from(stretch.rate)).sum()
     }
 
     /// Samples of the next frame at most.
     fn next_samples(&self) -> usize {
-        self.parts.iter().map(|part| part.rate as usize / 50).max().unwrap_or(0).min(MAX_FRAME_SAMPLES)
+        let rates = self.parts.iter().flat_map(|part| &part.sound).map(|stretch| stretch.rate as usize / 50);
+        rates.max().unwrap_or(0).min(MAX_FRAME_SAMPLES)
     }
 
     /// 20 ms of the first part that has them, less at a part's end, and an empty last frame at the utterance's.
     fn next_frame(&mut self) -> Option<DownFrame> {
         while let Some(part) = self.parts.front_mut() {
-            let whole = (part.rate as usize / 50).min(MAX_FRAME_SAMPLES);
-            if part.rate != 0 && (part.pcm.len() >= whole || (part.done && !part.pcm.is_empty())) {
-                let (rate, samples) = (part.rate, whole.min(part.pcm.len()));
+            if let Some((rate, samples)) = part.next() {
                 let offset = self.offset_us * u64::from(rate) / 1_000_000;
                 self.offset_us += samples as u64 * 1_000_000 / u64::from(rate);
                 let (utterance, generation) = (self.utterance, self.generation);
-                let mut frame =
-                    DownFrame::silence(DownHead { rate, utterance, offset, generation, last: false, mark: 0 }, samples)
-                        .ok()?;
-                for (place, sample) in frame.pcm_mut().iter_mut().zip(part.pcm.drain(..samples)) {
-                    *place = sample;
+                let head = DownHead { rate, utterance, offset, generation, last: false, mark: 0 };
+                let mut frame = DownFrame::silence(head, samples).ok()?;
+                if let Some(first) = part.sound.front_mut() {
+                    for (place, sample) in frame.pcm_mut().iter_mut().zip(first.pcm.drain(..samples)) {
+                        *place = sample;
+                    }
                 }
+                part.sound.pop_front_if(|first| first.pcm.is_empty());
                 return Some(frame);
             }
             if !part.done {
@@ -296,8 +304,19 @@ mod tests {
     }
 
     fn part(part: u32, samples: usize, done: bool) -> Part {
-        let pcm = vec![1; samples].into();
-        Part { part, index: 0, context: part + 1, rate: 8000, pcm, made: samples as u64, done }
+        let sound = VecDeque::from([Stretch { rate: 8000, pcm: vec![1; samples].into() }]);
+        Part { part, index: 0, context: part + 1, sound, made_us: samples as u64 * 125, done }
+    }
+
+    #[test]
+    fn a_rate_that_changes_in_mid_part_loses_no_sound() {
+        let mut both = part(0, 200, true);
+        both.add(16_000, vec![2; 320]);
+        let mut speech = speech(vec![both]);
+        let frames: Vec<(u32, usize, u64)> = std::iter::from_fn(|| speech.next_frame())
+            .map(|frame| (frame.rate, frame.pcm().len(), frame.offset * 1000 / u64::from(frame.rate)))
+            .collect();
+        assert_eq!(frames, [(8000, 160, 0), (8000, 40, 20), (16_000, 320, 25)]);
     }
 
     #[test]

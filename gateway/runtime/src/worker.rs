@@ -154,7 +154,7 @@ impl Calls {
         }
     }
 
-    /// A panic ends its own call: its record stays in the journal and is closed as crashed at the next start.
+    /// A panic ends its own call.
     fn step(&mut self, number: usize) {
         let Some(Some(call)) = self.calls.get_mut(number) else { return };
         match catch_unwind(AssertUnwindSafe(|| call.step())) {
@@ -163,12 +163,20 @@ impl Calls {
                 self.agenda.arm(number, due_us.unwrap_or_default());
             }
             Ok(true) => self.forget(number),
-            Err(_) => {
-                tracing::error!(call = %call.id, "a call failed; see the panic above");
+            Err(_) => self.crashed(number),
+        }
+    }
+
+    /// A call panicked: it ends, and nobody else notices.
+    fn crashed(&mut self, number: usize) {
+        if let Some(Some(call)) = self.calls.get_mut(number) {
+            tracing::error!(call = %call.id, "a call failed; see the panic above");
+            if catch_unwind(AssertUnwindSafe(|| call.crashed())).is_err() {
+                tracing::error!(call = %call.id, "a call that failed could not be ended in order");
                 self.shared.directory.ended(&call.id);
-                self.forget(number);
             }
         }
+        self.forget(number);
     }
 
     /// False when the worker is to end.
@@ -184,10 +192,7 @@ impl Calls {
             }),
             Order::Drain => {
                 for number in 0..self.calls.len() {
-                    if let Some(call) = &mut self.calls[number] {
-                        call.drain();
-                        self.step(number);
-                    }
+                    self.act(number, Active::drain);
                 }
             }
             Order::Stop => return false,
@@ -217,9 +222,14 @@ impl Calls {
 
     fn with(&mut self, id: &Id, act: impl FnOnce(&mut Active)) {
         let Some(number) = self.numbers.get(id).copied() else { return };
-        if let Some(Some(call)) = self.calls.get_mut(number) {
-            act(call);
-            self.step(number);
+        self.act(number, act);
+    }
+
+    fn act(&mut self, number: usize, act: impl FnOnce(&mut Active)) {
+        let Some(Some(call)) = self.calls.get_mut(number) else { return };
+        match catch_unwind(AssertUnwindSafe(|| act(call))) {
+            Ok(()) => self.step(number),
+            Err(_) => self.crashed(number),
         }
     }
 

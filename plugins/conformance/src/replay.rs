@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use trunkline_plugin_host::{
-    AsrConfig, AsrEvent, AsrSession, AudioFormat, AudioFrame, Capability, ChatMessage, Content, ErrorCode, HostConfig,
-    LlmEvent, LlmRequest, LlmSession, Plugin, PluginHost, RedactionChannel, RedactionPolicy, RedactorSession, Role,
+    AsrConfig, AsrEvent, AsrSession, AudioFormat, AudioFrame, Capability, Content, ErrorCode, HostConfig, LlmEvent,
+    LlmRequest, LlmSession, Message, Plugin, PluginHost, RedactionChannel, RedactionPolicy, RedactorSession, Role,
     SecretSource, SessionError, SessionStart, ToolContext, ToolDefinition, ToolSession, TrustedKeys, TtsConfig,
     TtsEvent, TtsSession,
 };
@@ -172,7 +172,7 @@ impl Live {
                 Self::Asr(plugin.asr(settings, &config, start)?, AsrGrammar::default(), format, 0)
             }
             Capability::Llm => {
-                let message = ChatMessage { role: Role::User, content: vec![Content::Text(header.ask.clone())] };
+                let message = Message { role: Role::User, content: vec![Content::Text(header.ask.clone())] };
                 let tool = |name: &String| ToolDefinition {
                     name: name.clone(),
                     description: String::new(),

@@ -11,7 +11,7 @@ use trunkline_api::Failure;
 use trunkline_plugin_conformance::recording::Header;
 use trunkline_plugin_conformance::{Fault, HostSetup, Recording, Report, Stage, replay};
 use trunkline_plugin_host::{
-    Capability, ChatMessage, Content, LlmEvent, LlmRequest, Plugin, Role, SessionError, SessionStart, TrustedKeys,
+    Capability, Content, LlmEvent, LlmRequest, Message, Plugin, Role, SessionError, SessionStart, TrustedKeys,
 };
 
 /// Where the build puts the plugins; these tests are about them, so without them they fail.
@@ -109,7 +109,7 @@ fn a_recording_whose_expectation_does_not_hold_fails() {
 }
 
 fn request() -> LlmRequest {
-    let message = ChatMessage { role: Role::User, content: vec![Content::Text("hello".to_owned())] };
+    let message = Message { role: Role::User, content: vec![Content::Text("hello".to_owned())] };
     LlmRequest { messages: vec![message], tools: Vec::new(), max_tokens: None, temperature: None }
 }
 

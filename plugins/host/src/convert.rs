@@ -155,8 +155,8 @@ impl From<&own::LlmRequest> for wit_llm::Request {
     }
 }
 
-impl From<&own::ChatMessage> for wit_llm::Message {
-    fn from(message: &own::ChatMessage) -> Self {
+impl From<&own::Message> for wit_llm::Message {
+    fn from(message: &own::Message) -> Self {
         let role = match message.role {
             own::Role::System => wit_llm::Role::System,
             own::Role::User => wit_llm::Role::User,

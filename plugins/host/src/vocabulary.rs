@@ -2,6 +2,9 @@
 //! that a caller never sees a generated type and a later contract can be mapped onto the same words.
 
 use trunkline_api::failure::Failure;
+pub use trunkline_api::words::{
+    Content, FinishReason, Message, RedactionChannel, Role, ToolAction, ToolCall, ToolDefinition,
+};
 
 /// What a plugin is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -265,92 +268,17 @@ pub enum AsrEvent {
     Ended,
 }
 
-/// Who said something to a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The prompt.
-    System,
-    /// The caller.
-    User,
-    /// The agent.
-    Assistant,
-    /// A tool.
-    Tool,
-}
-
-/// A tool the model wants called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolCall {
-    /// The model's id of it.
-    pub id: String,
-    /// Tool name.
-    pub name: String,
-    /// JSON text.
-    pub arguments: String,
-}
-
-/// Part of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// Words.
-    Text(String),
-    /// A tool call the assistant made.
-    ToolCall(ToolCall),
-    /// What a tool answered.
-    ToolResult {
-        /// The call it answers.
-        call_id: String,
-        /// What the model reads.
-        output: String,
-    },
-}
-
-/// A message of the conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChatMessage {
-    /// Who.
-    pub role: Role,
-    /// What.
-    pub content: Vec<Content>,
-}
-
-/// A tool as the model sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolDefinition {
-    /// Name.
-    pub name: String,
-    /// For the model.
-    pub description: String,
-    /// JSON Schema as text.
-    pub parameters: String,
-}
-
 /// One generation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LlmRequest {
     /// The conversation.
-    pub messages: Vec<ChatMessage>,
+    pub messages: Vec<Message>,
     /// What the model may call.
     pub tools: Vec<ToolDefinition>,
     /// Longest answer, tokens.
     pub max_tokens: Option<u32>,
     /// Sampling temperature.
     pub temperature: Option<f32>,
-}
-
-/// Why a generation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FinishReason {
-    /// The answer is whole.
-    Stop,
-    /// It reached its longest length.
-    Length,
-    /// Tools are to be called.
-    ToolCalls,
-    /// The vendor's filter cut it.
-    ContentFilter,
-    /// The host cancelled it.
-    Cancelled,
 }
 
 /// What a model says.
@@ -422,35 +350,6 @@ pub struct ToolContext {
     pub deadline_ms: u32,
 }
 
-/// What a tool asks of the call; only actions of the manifest get through.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ToolAction {
-    /// Speak.
-    Say(String),
-    /// Transfer to a target.
-    Transfer(String),
-    /// End the call, with a reason.
-    HangUp(String),
-    /// Send digits.
-    SendDtmf(String),
-    /// Set a variable of the call.
-    SetVariable(String, String),
-}
-
-impl ToolAction {
-    /// Its name in the manifest's `capabilities.actions`.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Say(_) => "say",
-            Self::Transfer(_) => "transfer",
-            Self::HangUp(_) => "hang-up",
-            Self::SendDtmf(_) => "send-dtmf",
-            Self::SetVariable(..) => "set-variable",
-        }
-    }
-}
-
 /// A tool's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolOutcome {
@@ -460,27 +359,6 @@ pub struct ToolOutcome {
     pub is_error: bool,
     /// What it asks of the call.
     pub actions: Vec<ToolAction>,
-}
-
-/// Where a text is about to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RedactionChannel {
-    /// Recogniser output.
-    AsrInput,
-    /// Into the model.
-    LlmInput,
-    /// Out of the model.
-    LlmOutput,
-    /// The stored transcript.
-    Transcript,
-    /// To a tool.
-    Tool,
-    /// The log.
-    Log,
-    /// A webhook.
-    Webhook,
-    /// The recording.
-    Recording,
 }
 
 /// What to redact.

@@ -8,8 +8,13 @@ use crate::rig::{Rig, agent, reply};
 
 const STORY: &str = "The first point is price. The second point is time. The third point is quality.";
 
+/// An agent that stops for good at once.
+fn aborting() -> trunkline_api::AgentSpec {
+    agent(1, 1, 1, json!({ "interruption": { "mode": "abort" } }))
+}
+
 fn interrupted() -> Rig {
-    let mut rig = Rig::new(agent(1, 1, 1, json!({})), &[]).scripts(vec![reply(STORY), reply("Fine.")]);
+    let mut rig = Rig::new(aborting(), &[]).scripts(vec![reply(STORY), reply("Fine.")]);
     rig.caller_says(1000, 500, "tell me");
     // The reply plays from 2450; its first sentence is 25 characters long, 1250 ms.
     rig.caller_says(4500, 800, "stop please");
@@ -40,11 +45,14 @@ fn stops_at_once_and_remembers_what_was_sent() {
 fn a_model_still_talking_is_cancelled() {
     use trunkline_call::LlmEvent;
     let endless = (0..50).map(|_| (200, LlmEvent::TextDelta("More and more words. ".to_owned()))).collect();
-    let mut rig = Rig::new(agent(1, 1, 1, json!({})), &[]).scripts(vec![endless, reply("Fine.")]);
+    let mut rig = Rig::new(aborting(), &[]).scripts(vec![endless, reply("Fine.")]);
     rig.caller_says(1000, 500, "go");
     rig.caller_says(5000, 500, "stop");
     rig.run_until(10_000);
-    assert!(rig.commands.iter().any(|(at, c)| *c == Command::CancelLlm { request: 1 } && at.as_ms() == 5080));
+    // Stopped at once, and dropped once it is clear that the caller has something to say.
+    let at = |wanted: &Command| rig.commands.iter().find(|(_, command)| command == wanted).unwrap().0.as_ms();
+    assert_eq!(at(&Command::ClearPlayback), 5080);
+    assert_eq!(at(&Command::CancelLlm { request: 1 }), 5500 + 600 + 80);
     assert_eq!(*rig.said().last().unwrap(), "Fine.");
 }
 
@@ -79,7 +87,10 @@ fn an_agent_that_may_not_be_interrupted_is_not() {
 
 #[test]
 fn a_cut_that_comes_too_late_is_a_whole_playback() {
-    let mut rig = Rig::new(agent(1, 1, 1, json!({ "greeting": "Good morning." })), &["Fine."]);
+    let mut rig = Rig::new(
+        agent(1, 1, 1, json!({ "greeting": "Good morning.", "interruption": { "mode": "abort" } })),
+        &["Fine."],
+    );
     // The greeting plays from 60 to 710 ms; speech has lasted at 700, the clear would reach the leg at 720.
     rig.caller_says(620, 600, "hello");
     rig.run_until(6000);

@@ -2,13 +2,32 @@
 
 use serde_json::json;
 use trunkline_api::EventType;
+use trunkline_call::Command;
 
-use crate::rig::{Rig, agent};
+use crate::rig::{MS_PER_CHAR, Rig, agent};
+
+const GREETING: &str = "Welcome to the shop. We sell tea and coffee. What would you like?";
 
 #[test]
-fn goes_on_with_what_was_not_heard() {
-    let greeting = "Welcome to the shop. We sell tea and coffee. What would you like?";
-    let mut rig = Rig::new(agent(1, 1, 1, json!({ "greeting": greeting })), &["Good choice."]);
+fn one_that_was_paused_goes_on_where_it_stopped() {
+    let mut rig = Rig::new(agent(1, 1, 1, json!({ "greeting": GREETING })), &["Good choice."]);
+    rig.caller_says(1500, 300, "");
+    rig.run_until(10_000);
+    let at = |wanted: &Command| rig.commands.iter().find(|(_, command)| command == wanted).unwrap().0.as_ms();
+    assert_eq!((at(&Command::PausePlayback), at(&Command::ResumePlayback)), (1580, 1800 + 600 + 80));
+    assert!(rig.all(EventType::PlaybackCut).is_empty() && rig.all(EventType::TurnStarted).is_empty());
+    assert_eq!(rig.only(EventType::PlaybackFinished)["text"], GREETING);
+    assert_eq!(rig.said(), [GREETING]);
+    let finished = rig.events.iter().find(|event| event.kind == "playback.finished").unwrap();
+    let length = GREETING.chars().count() as u64 * u64::from(MS_PER_CHAR);
+    assert_eq!(finished.at.call_us / 1000, 60 + length + (2480 - 1580), "nothing is lost and nothing said twice");
+}
+
+#[test]
+fn one_that_was_stopped_says_again_what_was_not_heard() {
+    let greeting = GREETING;
+    let spec = agent(1, 1, 1, json!({ "greeting": greeting, "interruption": { "mode": "abort" } }));
+    let mut rig = Rig::new(spec, &["Good choice."]);
     rig.caller_says(1500, 300, "");
     rig.run_until(10_000);
     let heard = rig.only(EventType::PlaybackCut)["heard"].as_str().unwrap().to_owned();

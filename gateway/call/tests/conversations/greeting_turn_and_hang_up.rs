@@ -3,7 +3,8 @@
 use serde_json::json;
 use trunkline_api::EventType;
 use trunkline_api::usage::{EndReason, Units};
-use trunkline_call::ProviderKind;
+use trunkline_api::words::{FinishReason, ProviderKind};
+use trunkline_call::{Input, LlmEvent};
 
 use crate::rig::{MS_PER_CHAR, Rig, agent};
 
@@ -12,7 +13,8 @@ fn greets_answers_and_closes_the_record() {
     let mut rig = Rig::new(agent(1, 1, 1, json!({})), &["Yes. We are open."]);
     rig.caller_says(1000, 900, "are you open");
     rig.run_until(6000);
-    rig.call.handle_usage(ProviderKind::Tts, "tts-0", &Units { tts_chars: 23, ..Units::default() });
+    let units = Units { tts_chars: 23, ..Units::default() };
+    rig.tell(6000, Input::Usage { kind: ProviderKind::Tts, provider: "tts-0".to_owned(), units });
     rig.caller_hangs_up(7000);
     rig.run_to_end();
 
@@ -78,7 +80,6 @@ fn the_second_request_remembers_the_first_turn() {
 
 #[test]
 fn a_sentence_is_spoken_before_the_reply_is_complete() {
-    use trunkline_call::{FinishReason, LlmEvent};
     let script = vec![
         (200, LlmEvent::TextDelta("First sentence. Sec".to_owned())),
         (2000, LlmEvent::TextDelta("ond one.".to_owned())),

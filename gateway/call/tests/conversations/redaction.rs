@@ -7,7 +7,8 @@ use crate::rig::{Redactor, Rig, agent};
 
 fn rig(channels: Value, reply: &str) -> Rig {
     let redaction = json!({ "redactor": "pii", "channels": channels });
-    let mut rig = Rig::new(agent(1, 1, 1, json!({ "redaction": redaction })), &[reply]);
+    let spec = agent(1, 1, 1, json!({ "redaction": redaction, "turn": { "speculate": false } }));
+    let mut rig = Rig::new(spec, &[reply]);
     rig.caller_says(1000, 900, "card 4111");
     rig
 }

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use trunkline_api::agent::AgentSpec;
 use trunkline_api::id::{Id, Prefix};
 use trunkline_api::usage::CallDirection;
+use trunkline_api::words::{Content, FinishReason, Message, ToolCall, ToolDefinition};
 use trunkline_api::{Event, EventType, Failure};
 use trunkline_call::{
-    AsrEvent, Call, CallSetup, Command, FinishReason, LlmEvent, Message, Redacted, ToolBinding, ToolCall,
-    ToolDefinition, ToolOutcome, TtsEvent, VoiceEdge,
+    AsrEvent, Call, CallSetup, Command, Input, LlmEvent, Redacted, ToolBinding, ToolOutcome, TtsEvent, VoiceEdge,
 };
-use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, PlayoutPosition};
+use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, PlayoutPosition};
 
 /// Milliseconds of sound a character takes in this world.
 pub(crate) const MS_PER_CHAR: u32 = 50;
@@ -47,6 +47,8 @@ pub(crate) enum Tts {
     Speaks(u64),
     /// Never says anything.
     Stalls,
+    /// Stops after that many milliseconds of sound, and says nothing of it.
+    BreaksOff(u32),
     /// Ends every part without sound.
     Mute,
     /// Fails at once.
@@ -64,44 +66,68 @@ pub(crate) enum Redactor {
     Stalls,
 }
 
-/// An input on its way.
+/// What happens in the world at some time.
 #[derive(Debug, Clone)]
-enum Input {
-    Answered,
+enum Due {
+    Tell(Input),
     Voice(bool),
     /// Speech that began then has lasted.
     Lasted(CallTime),
     Direction(Direction),
-    Fact(LegFact),
-    Asr(u32, AsrEvent),
-    Llm(u32, LlmEvent),
-    Tts(u32, usize, TtsEvent),
-    Sound(u32, u32),
-    PlaybackEnd(u32),
-    Cut,
-    Tool(u32, ToolOutcome),
-    Redacted(u64, Result<Redacted, String>),
+    /// A synthesiser made this much of a part, and nothing more when it is done.
+    Sound {
+        utterance: u32,
+        part: u32,
+        index: usize,
+        audio_ms: u32,
+        done: bool,
+    },
+    /// The leg looks whether the utterance is over.
+    Look,
+    Cleared,
+    Ends(EndCause),
 }
 
 /// What the leg plays.
 #[derive(Debug, Default)]
 struct Leg {
     utterance: u32,
-    queued_ms: u64,
-    until: CallTime,
-    parts: u32,
-    parts_done: u32,
+    /// Milliseconds of sound of each part, and whether there is no more.
+    parts: BTreeMap<u32, (u32, bool)>,
+    /// Of each part, whether its synthesiser still counts.
+    voices: BTreeMap<u32, usize>,
+    played_ms: u64,
+    since: CallTime,
+    started: bool,
     ended: bool,
-    playing: bool,
-    /// Since when nothing may be sent.
-    held: Option<CallTime>,
-    /// What comes once something may be.
-    waiting: Vec<Input>,
+    over: bool,
+    paused: bool,
+    held: bool,
 }
 
 impl Leg {
-    fn sent_ms(&self, now: CallTime) -> u32 {
-        (self.queued_ms - self.until.since_ms(now)) as u32
+    /// Milliseconds that can be played one after the other.
+    fn ready_ms(&self) -> u64 {
+        let mut ready = 0;
+        for (audio_ms, done) in self.parts.values() {
+            ready += u64::from(*audio_ms);
+            if !done {
+                break;
+            }
+        }
+        ready
+    }
+
+    /// Time passes.
+    fn play(&mut self, now: CallTime) {
+        if self.started && !self.paused && !self.held && !self.over {
+            self.played_ms = (self.played_ms + now.since_ms(self.since)).min(self.ready_ms());
+        }
+        self.since = now;
+    }
+
+    fn is_complete(&self) -> bool {
+        self.ended && self.parts.values().all(|(_, done)| *done) && self.played_ms == self.ready_ms()
     }
 }
 
@@ -121,7 +147,7 @@ pub(crate) struct Rig {
     pub(crate) tts: Vec<Tts>,
     pub(crate) redactor: Redactor,
     pub(crate) tools: BTreeMap<String, Option<(u64, ToolOutcome)>>,
-    queue: BTreeMap<(CallTime, u64), Input>,
+    queue: BTreeMap<(CallTime, u64), Due>,
     order: u64,
     leg: Leg,
     sessions: BTreeMap<u32, Session>,
@@ -131,6 +157,9 @@ pub(crate) struct Rig {
     speaking: Option<u32>,
     speaks_since: Option<CallTime>,
     min_speech_ms: u64,
+    position: PlayoutPosition,
+    /// Everything the call was told.
+    pub(crate) log: Vec<(CallTime, Input)>,
 }
 
 /// An agent whose lists have the given lengths; `more` is merged over it.
@@ -221,8 +250,10 @@ impl Rig {
             speaking: None,
             speaks_since: None,
             min_speech_ms,
+            position: PlayoutPosition::default(),
+            log: Vec::new(),
         };
-        rig.push(0, Input::Answered);
+        rig.push(0, Due::Tell(Input::Answered));
         rig
     }
 
@@ -232,23 +263,28 @@ impl Rig {
         self
     }
 
+    /// Tells the call something.
+    pub(crate) fn tell(&mut self, at_ms: u64, input: Input) {
+        self.push(at_ms, Due::Tell(input));
+    }
+
     /// The caller speaks from `at_ms` for `for_ms`; empty words are noise.
     pub(crate) fn caller_says(&mut self, at_ms: u64, for_ms: u64, words: &str) {
-        self.push(at_ms, Input::Voice(true));
-        self.push(at_ms + for_ms, Input::Voice(false));
+        self.push(at_ms, Due::Voice(true));
+        self.push(at_ms + for_ms, Due::Voice(false));
         let (begin, end) = (CallTime::from_ms(at_ms), CallTime::from_ms(at_ms + for_ms));
         self.spoken.push((begin, end, words.to_owned()));
     }
 
     /// The far end changes what it sends and hears; the direction is the gateway's.
     pub(crate) fn far_end_wants(&mut self, at_ms: u64, direction: Direction) {
-        self.push(at_ms, Input::Direction(direction));
+        self.push(at_ms, Due::Direction(direction));
     }
 
     /// The caller presses a key.
     pub(crate) fn caller_presses(&mut self, at_ms: u64, key: char) {
         let digit = DtmfDigit::from_char(key).unwrap();
-        self.push(at_ms, Input::Fact(LegFact::Dtmf { digit, at: CallTime::from_ms(at_ms) }));
+        self.push(at_ms, Due::Tell(fact(LegFact::Dtmf { digit, at: CallTime::from_ms(at_ms) })));
     }
 
     /// The caller hangs up.
@@ -258,12 +294,12 @@ impl Rig {
 
     /// The leg ends.
     pub(crate) fn leg_ends(&mut self, at_ms: u64, cause: EndCause) {
-        self.push(at_ms, Input::Fact(LegFact::Ended { cause, at: CallTime::from_ms(at_ms) }));
+        self.push(at_ms, Due::Ends(cause));
     }
 
     /// A recogniser reports something on its current session.
     pub(crate) fn asr_says(&mut self, at_ms: u64, session: u32, event: AsrEvent) {
-        self.push(at_ms, Input::Asr(session, event));
+        self.push(at_ms, Due::Tell(Input::Asr { session, event }));
     }
 
     /// Runs until `ms`.
@@ -290,7 +326,7 @@ impl Rig {
                 }
                 _ => {
                     let before = self.call.poll_timeout();
-                    self.call.handle_timeout(self.now);
+                    self.handle(Input::Timeout);
                     assert_ne!(self.call.poll_timeout(), before, "a deadline did not move");
                 }
             }
@@ -363,120 +399,121 @@ impl Rig {
         self.last_messages().iter().map(|message| format!("{:?}: {}", message.role, text(message))).collect()
     }
 
-    fn push(&mut self, at_ms: u64, input: Input) {
-        self.push_at(CallTime::from_ms(at_ms), input);
+    fn push(&mut self, at_ms: u64, due: Due) {
+        self.push_at(CallTime::from_ms(at_ms), due);
     }
 
-    fn push_at(&mut self, at: CallTime, input: Input) {
+    fn push_at(&mut self, at: CallTime, due: Due) {
         self.order += 1;
-        self.queue.insert((at.max(self.now), self.order), input);
+        self.queue.insert((at.max(self.now), self.order), due);
     }
 
-    fn push_in(&mut self, ms: u64, input: Input) {
-        self.push_at(self.now.plus_ms(ms), input);
+    fn push_in(&mut self, ms: u64, due: Due) {
+        self.push_at(self.now.plus_ms(ms), due);
     }
 
-    fn deliver(&mut self, input: Input) {
+    fn tell_in(&mut self, ms: u64, input: Input) {
+        self.push_in(ms, Due::Tell(input));
+    }
+
+    /// Tells the call of playback and of what happened.
+    fn handle(&mut self, input: Input) {
+        self.position();
+        self.log.push((self.now, input.clone()));
+        self.call.handle(self.now, input);
+    }
+
+    fn deliver(&mut self, due: Due) {
         let now = self.now;
-        match input {
-            // The leg keeps what it has, and with its ring full a synthesiser gets no further.
-            Input::Tts(_, _, TtsEvent::PartDone { .. }) | Input::Sound(..) | Input::PlaybackEnd(_)
-                if self.leg.held.is_some() =>
-            {
-                self.leg.waiting.push(input);
+        match due {
+            Due::Tell(Input::Llm { request, .. }) if self.cancelled.contains(&request) => {}
+            Due::Tell(input) => self.handle(input),
+            Due::Direction(direction) => {
+                self.leg.play(now);
+                self.leg.held = !matches!(direction, Direction::SendRecv | Direction::SendOnly);
+                self.handle(fact(LegFact::Direction { direction, at: now }));
+                self.look();
             }
-            Input::Answered => self.call.handle_answered(now),
-            Input::Direction(direction) => self.direction(direction),
-            Input::Voice(speech) => {
-                self.call.handle_voice(now, VoiceEdge { speech, at: now, level_dbfs: -20.0 });
+            Due::Voice(speech) => {
+                self.handle(Input::Voice(VoiceEdge { speech, at: now, level_dbfs: -20.0 }));
                 // What signal processing does: speech that lasts interrupts.
                 self.speaks_since = speech.then_some(now);
                 if speech {
-                    self.push_in(self.min_speech_ms, Input::Lasted(now));
+                    self.push_in(self.min_speech_ms, Due::Lasted(now));
                 }
             }
-            Input::Lasted(since) => {
+            Due::Lasted(since) => {
                 if self.speaks_since == Some(since) {
-                    self.call.handle_interruption(now);
+                    self.handle(Input::Interrupts);
                 }
             }
-            Input::Fact(fact) => {
-                if let LegFact::Ended { .. } = fact {
-                    if self.ended {
-                        return;
-                    }
+            Due::Ends(cause) => {
+                if !self.ended {
+                    self.position();
                     self.ended = true;
-                    self.position();
-                }
-                self.call.handle_leg_fact(now, fact);
-            }
-            Input::Asr(session, event) => self.call.handle_asr(now, session, event),
-            Input::Llm(request, event) => {
-                if !self.cancelled.contains(&request) {
-                    self.call.handle_llm(now, request, event);
+                    self.handle(fact(LegFact::Ended { cause, at: now }));
                 }
             }
-            Input::Tts(utterance, index, event) => self.call.handle_tts(now, utterance, index, event),
-            Input::Sound(utterance, ms) => self.play(utterance, ms),
-            Input::PlaybackEnd(utterance) => {
-                let leg = &mut self.leg;
-                let over = leg.playing && leg.utterance == utterance && leg.ended;
-                if over && leg.parts == leg.parts_done && leg.until <= now {
-                    leg.playing = false;
-                    self.position();
-                    self.call.handle_leg_fact(now, LegFact::PlaybackFinished { utterance, at: now });
+            Due::Sound { utterance, part, index, audio_ms, done } => self.sound(utterance, part, index, audio_ms, done),
+            Due::Look => self.look_now(),
+            Due::Cleared => {
+                self.leg.play(now);
+                if !self.leg.over && self.leg.utterance > 0 {
+                    (self.leg.over, self.speaking) = (true, None);
+                    let (utterance, sent_ms) = (self.leg.utterance, self.leg.played_ms as u32);
+                    self.handle(fact(LegFact::PlaybackCut { utterance, sent_ms, at: now }));
                 }
             }
-            Input::Cut => {
-                if self.leg.playing {
-                    self.leg.playing = false;
-                    self.leg.until = self.leg.until.min(self.leg.until);
-                    let (utterance, sent_ms) = (self.leg.utterance, self.leg.sent_ms(now));
-                    self.call.handle_leg_fact(now, LegFact::PlaybackCut { utterance, sent_ms, at: now });
-                }
-            }
-            Input::Tool(invocation, outcome) => self.call.handle_tool(now, invocation, outcome),
-            Input::Redacted(ticket, result) => self.call.handle_redacted(now, ticket, result),
         }
-    }
-
-    fn direction(&mut self, direction: Direction) {
-        let sends = matches!(direction, Direction::SendRecv | Direction::SendOnly);
-        match (sends, self.leg.held) {
-            (false, None) => self.leg.held = Some(self.now),
-            (true, Some(since)) => {
-                self.leg.held = None;
-                self.leg.until = self.leg.until + self.now.since_us(since);
-                for input in std::mem::take(&mut self.leg.waiting) {
-                    let due = if let Input::PlaybackEnd(_) = input { self.leg.until } else { self.now };
-                    self.push_at(due, input);
-                }
-            }
-            _ => {}
-        }
-        self.call.handle_direction(self.now, direction);
     }
 
     fn position(&mut self) {
-        let position = PlayoutPosition { utterance: self.leg.utterance, sent_ms: self.leg.sent_ms(self.now) };
-        self.call.handle_playout(self.now, position);
-    }
-
-    fn play(&mut self, utterance: u32, ms: u32) {
-        if self.leg.utterance != utterance || (!self.leg.playing && self.leg.queued_ms > 0) {
+        if self.ended {
             return;
         }
-        let begin = self.leg.until.max(self.now);
-        let first = self.leg.queued_ms == 0;
-        self.leg.queued_ms += u64::from(ms);
-        self.leg.until = begin.plus_ms(u64::from(ms));
-        self.leg.parts_done += 1;
-        if first {
-            self.leg.playing = true;
-            let at = self.now;
-            self.push_at(at, Input::Fact(LegFact::PlaybackStarted { utterance, at }));
+        self.leg.play(self.now);
+        let position = PlayoutPosition { utterance: self.leg.utterance, sent_ms: self.leg.played_ms as u32 };
+        if position != self.position {
+            self.position = position;
+            self.log.push((self.now, Input::Playout(position)));
+            self.call.handle(self.now, Input::Playout(position));
         }
-        self.push_at(self.leg.until, Input::PlaybackEnd(utterance));
+    }
+
+    fn sound(&mut self, utterance: u32, part: u32, index: usize, audio_ms: u32, done: bool) {
+        let leg = &mut self.leg;
+        leg.play(self.now);
+        if leg.utterance != utterance || leg.over || leg.voices.get(&part) != Some(&index) {
+            return;
+        }
+        leg.parts.insert(part, (audio_ms, done));
+        let event = if done { TtsEvent::PartDone { part, audio_ms } } else { TtsEvent::Audio { part, audio_ms } };
+        self.handle(Input::Tts { utterance, index, event });
+        self.look();
+    }
+
+    /// Looks again when what there is will have been played.
+    fn look(&mut self) {
+        self.leg.play(self.now);
+        let may = !self.leg.paused && !self.leg.held && !self.leg.over;
+        if may && !self.leg.started && self.leg.ready_ms() > 0 {
+            self.leg.started = true;
+            let (utterance, at) = (self.leg.utterance, self.now);
+            self.tell_in(0, fact(LegFact::PlaybackStarted { utterance, at }));
+        }
+        let left = self.leg.ready_ms() - self.leg.played_ms;
+        if may && (self.leg.started || self.leg.is_complete()) {
+            self.push_in(left, Due::Look);
+        }
+    }
+
+    fn look_now(&mut self) {
+        self.leg.play(self.now);
+        if !self.leg.over && !self.leg.paused && !self.leg.held && self.leg.utterance > 0 && self.leg.is_complete() {
+            (self.leg.over, self.speaking) = (true, None);
+            let (utterance, at) = (self.leg.utterance, self.now);
+            self.handle(fact(LegFact::PlaybackFinished { utterance, at }));
+        }
     }
 
     fn drain(&mut self) {
@@ -494,10 +531,6 @@ impl Rig {
             assert_eq!(event.seq, before + u64::from(kind.is_kept()), "a gap before {}", event.kind);
             assert_eq!(kind.violations(&event.data), Vec::<String>::new());
             assert_ne!(self.names().last(), Some(&"call.ended"), "an event after the last: {}", event.kind);
-            match kind {
-                EventType::PlaybackFinished | EventType::PlaybackCut => self.speaking = None,
-                _ => {}
-            }
             self.events.push(event);
         }
     }
@@ -507,11 +540,11 @@ impl Rig {
             Command::OpenAsr { session, index, replay_from, .. } => {
                 self.sessions.insert(session, Session { index, hears_from: replay_from.unwrap_or(self.now) });
                 if self.asr[index] == Asr::Fails {
-                    let detail = "refused".to_owned();
-                    self.push_in(5, Input::Asr(session, AsrEvent::Failed { failure: Failure::AsrUnavailable, detail }));
+                    let event = AsrEvent::Failed { failure: Failure::AsrUnavailable, detail: "refused".to_owned() };
+                    self.tell_in(5, Input::Asr { session, event });
                 }
             }
-            Command::FinalizeAsr { session } => {
+            Command::FinalizeAsr { session, .. } => {
                 let Session { index, hears_from } = self.sessions[&session];
                 if let Asr::Hears(ms) = self.asr[index] {
                     let (now, mut words) = (self.now, Vec::new());
@@ -524,7 +557,7 @@ impl Rig {
                     });
                     let text = words.join(" ");
                     let event = AsrEvent::Final { text, confidence: Some(0.9), finalized: true };
-                    self.push_in(ms, Input::Asr(session, event));
+                    self.tell_in(ms, Input::Asr { session, event });
                 }
             }
             Command::StartLlm { request, index, .. } => match &mut self.llm[index] {
@@ -532,13 +565,13 @@ impl Rig {
                     let mut ms = 0;
                     for (wait, event) in scripts.pop_front().expect("the script has no further reply") {
                         ms += wait;
-                        self.push_in(ms, Input::Llm(request, event));
+                        self.tell_in(ms, Input::Llm { request, event });
                     }
                 }
                 Llm::Stalls => {}
                 Llm::Fails => {
                     let event = LlmEvent::Failed { failure: Failure::LlmUnavailable, detail: "refused".to_owned() };
-                    self.push_in(5, Input::Llm(request, event));
+                    self.tell_in(5, Input::Llm { request, event });
                 }
             },
             Command::CancelLlm { request } => self.cancelled.push(request),
@@ -546,58 +579,89 @@ impl Rig {
                 assert!(self.speaking.is_none_or(|now| now == utterance), "two utterances at once");
                 self.speaking = Some(utterance);
                 if self.leg.utterance != utterance {
-                    let (held, waiting) = (self.leg.held, std::mem::take(&mut self.leg.waiting));
-                    self.leg = Leg { utterance, held, waiting, ..Leg::default() };
+                    let (held, paused) = (self.leg.held, self.leg.paused);
+                    self.leg = Leg { utterance, held, paused, since: self.now, ..Leg::default() };
                 }
-                self.leg.parts = part + 1;
-                let audio_ms = text.chars().count() as u32 * MS_PER_CHAR;
+                assert!(self.leg.voices.insert(part, index).is_none(), "a part was used twice");
+                self.leg.parts.insert(part, (0, false));
+                let whole = text.chars().count() as u32 * MS_PER_CHAR;
+                let sound = |audio_ms, done| Due::Sound { utterance, part, index, audio_ms, done };
                 match self.tts[index] {
                     Tts::Speaks(ms) => {
-                        self.push_in(ms, Input::Tts(utterance, index, TtsEvent::Audio { part, audio_ms: 20 }));
-                        self.push_in(ms, Input::Tts(utterance, index, TtsEvent::PartDone { part, audio_ms }));
-                        self.push_in(ms, Input::Sound(utterance, audio_ms));
+                        self.push_in(ms, sound(20.min(whole), false));
+                        self.push_in(ms, sound(whole, true));
                     }
+                    Tts::BreaksOff(after_ms) => self.push_in(60, sound(after_ms.min(whole), false)),
                     Tts::Stalls => {}
-                    Tts::Mute => {
-                        self.push_in(20, Input::Tts(utterance, index, TtsEvent::PartDone { part, audio_ms: 0 }));
-                    }
+                    Tts::Mute => self.push_in(20, sound(0, true)),
                     Tts::Fails => {
-                        let (failure, detail) = (Failure::TtsUnavailable, "refused".to_owned());
-                        self.push_in(5, Input::Tts(utterance, index, TtsEvent::Failed { failure, detail }));
+                        let event = TtsEvent::Failed { failure: Failure::TtsUnavailable, detail: "refused".to_owned() };
+                        self.tell_in(5, Input::Tts { utterance, index, event });
                     }
+                }
+            }
+            Command::DropParts { utterance, from, cut } => {
+                self.leg.play(self.now);
+                if self.leg.utterance == utterance {
+                    self.leg.parts.retain(|part, _| *part < from);
+                    self.leg.voices.retain(|part, _| *part < from);
+                    if let (true, Some(mut last)) = (cut, self.leg.parts.last_entry()) {
+                        last.get_mut().1 = true;
+                    }
+                    self.look();
                 }
             }
             Command::EndUtterance { utterance } => {
-                self.leg.ended = true;
-                self.push_at(self.leg.until, Input::PlaybackEnd(utterance));
+                if self.leg.utterance == utterance {
+                    self.leg.ended = true;
+                }
+                self.look();
             }
-            Command::ClearPlayback => self.push_in(20, Input::Cut),
+            Command::StopSpeaking { utterance, index } => {
+                if self.leg.utterance == utterance {
+                    let done: Vec<u32> =
+                        self.leg.parts.iter().filter(|(_, (_, done))| *done).map(|(part, _)| *part).collect();
+                    self.leg.voices.retain(|part, voice| *voice != index || done.contains(part));
+                }
+            }
+            Command::PausePlayback => {
+                self.leg.play(self.now);
+                self.leg.paused = true;
+            }
+            Command::ResumePlayback => {
+                self.leg.play(self.now);
+                self.leg.paused = false;
+                self.look();
+            }
+            Command::ClearPlayback => self.push_in(20, Due::Cleared),
             Command::Redact { ticket, text, .. } => {
                 let count = text.chars().filter(char::is_ascii_digit).count() as u32;
                 let counts = if count > 0 { vec![("digit".to_owned(), count)] } else { Vec::new() };
                 let text = text.chars().map(|c| if c.is_ascii_digit() { '*' } else { c }).collect();
+                let redacted = |result| Input::Redacted { ticket, result };
                 match self.redactor {
-                    Redactor::Works => self.push_in(0, Input::Redacted(ticket, Ok(Redacted { text, counts }))),
-                    Redactor::Fails => self.push_in(0, Input::Redacted(ticket, Err("trapped".to_owned()))),
+                    Redactor::Works => self.tell_in(0, redacted(Ok(Redacted { text, counts }))),
+                    Redactor::Fails => self.tell_in(0, redacted(Err("trapped".to_owned()))),
                     Redactor::Stalls => {}
                 }
             }
             Command::StartTool { invocation, name, .. } => {
                 if let Some((ms, outcome)) = self.tools.get(&name).cloned().flatten() {
-                    self.push_in(ms, Input::Tool(invocation, outcome));
+                    self.tell_in(ms, Input::Tool { invocation, outcome });
                 }
             }
-            Command::HangUp { .. } => {
-                let at = self.now.plus_ms(30);
-                self.push_at(at, Input::Fact(LegFact::Ended { cause: EndCause::Local, at }));
-            }
-            Command::CloseAsr { .. } | Command::StopSpeaking { .. } | Command::CancelTool { .. } => {}
+            Command::HangUp { .. } => self.push_in(30, Due::Ends(EndCause::Local)),
+            Command::CloseAsr { .. } | Command::CancelTool { .. } => {}
         }
     }
 }
 
+/// What the caller's leg tells.
+fn fact(fact: LegFact) -> Input {
+    Input::Leg { leg: LegId::FIRST, fact }
+}
+
 fn text(message: &Message) -> String {
-    use trunkline_call::Content;
     let piece = |content: &Content| match content {
         Content::Text(text) => text.clone(),
         Content::ToolCall(call) => format!("{}({})", call.name, call.arguments),

@@ -3,8 +3,8 @@
 use serde_json::json;
 use trunkline_api::EventType;
 use trunkline_api::usage::EndReason;
-use trunkline_call::{Command, Operator};
-use trunkline_leg::CallTime;
+use trunkline_call::{Command, Input, Operator};
+use trunkline_leg::{CallTime, LegId};
 
 use crate::rig::{Rig, agent};
 
@@ -19,7 +19,7 @@ fn rig() -> Rig {
 #[test]
 fn a_drain_lets_the_sentence_end() {
     let mut rig = rig();
-    rig.call.handle_drain(CallTime::from_ms(1000));
+    rig.tell(1000, Input::Drain);
     rig.run_to_end();
     assert_eq!(rig.only(EventType::PlaybackFinished)["text"], GREETING);
     assert_eq!(rig.call.record().end, Some(EndReason::Drained));
@@ -28,9 +28,9 @@ fn a_drain_lets_the_sentence_end() {
 #[test]
 fn an_operator_does_not_wait() {
     let mut rig = rig();
-    rig.call.handle_operator(CallTime::from_ms(1000), Operator::HangUp);
+    rig.tell(1000, Input::Operator(Operator::HangUp));
     rig.run_to_end();
-    let hang_up = Command::HangUp { reason: EndReason::OperatorHungUp, failure: None };
+    let hang_up = Command::HangUp { leg: LegId::FIRST, reason: EndReason::OperatorHungUp, failure: None };
     assert!(rig.commands.contains(&(CallTime::from_ms(1000), hang_up)));
     assert!(!rig.only(EventType::PlaybackCut)["heard"].as_str().unwrap().is_empty());
     assert_eq!(rig.only(EventType::CallEnded)["reason"], "operator_hung_up");
@@ -39,7 +39,7 @@ fn an_operator_does_not_wait() {
 #[test]
 fn a_call_can_be_ended_before_it_is_answered() {
     let mut rig = Rig::new(agent(1, 1, 1, json!({})), &[]);
-    rig.call.handle_operator(CallTime::ZERO, Operator::HangUp);
+    rig.call.handle(CallTime::ZERO, Input::Operator(Operator::HangUp));
     rig.run_to_end();
     assert_eq!(rig.names(), ["call.started", "call.ended"]);
     assert_eq!(rig.call.record().total().call_ms, 0);

@@ -1,8 +1,9 @@
 //! The model calls a tool, reads its answer and goes on in the same breath.
 
 use serde_json::json;
+use trunkline_api::words::ToolAction;
 use trunkline_api::{EventType, Failure};
-use trunkline_call::{Command, ToolAction, ToolOutcome};
+use trunkline_call::{Command, ToolOutcome};
 
 use crate::rig::{Rig, agent, reply, tool_reply};
 

@@ -95,6 +95,13 @@ pub(crate) enum Output {
     },
 }
 
+impl Output {
+    /// Whether it says what was used.
+    pub(crate) const fn is_usage(&self) -> bool {
+        matches!(self, Self::Usage(_))
+    }
+}
+
 /// Where sessions of one call run.
 #[derive(Clone)]
 pub(crate) struct Place {
@@ -170,13 +177,23 @@ impl Session {
         self.seat.poll()
     }
 
+    /// Whether nothing more comes of it but what waits already.
+    pub(crate) fn is_over(&self) -> bool {
+        self.seat.is_over()
+    }
+
+    /// Since when it has waited for a thread of the side pool, in call time.
+    pub(crate) fn waits_since_us(&self) -> Option<u64> {
+        self.seat.waits_since_us()
+    }
+
     /// Inputs it lost because it was too slow.
     pub(crate) fn dropped_inputs(&self) -> u64 {
         self.seat.dropped_inputs()
     }
 
-    /// Lets go of it; a heavy session's body is dropped on the pool.
-    pub(crate) fn close(self, place: &Place) {
+    /// Cancels and ends it; a heavy session's body is dropped on the pool. What it used may still be polled.
+    pub(crate) fn close(&self, place: &Place) {
         self.seat.close();
         if self.heavy {
             place.pool.submit(&self.seat, &place.bell);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -89,10 +90,17 @@ impl Shared {
                 }
             };
             drop(queue);
-            seat.return_queue_ticket();
-            let left = seat.run(SLICE);
+            seat.has_its_turn();
+            let left = catch_unwind(AssertUnwindSafe(|| seat.run(SLICE))).unwrap_or_else(|_| {
+                tracing::error!("a plugin session failed; see the panic above");
+                seat.panicked();
+                Left::Nothing
+            });
+            let woken = seat.return_queue_ticket();
             bell.ring();
-            if left == Left::More && seat.take_queue_ticket() {
+            // One whose outputs are full is run again when somebody has taken of them.
+            let again = left == Left::More || (left == Left::Nothing && woken);
+            if again && seat.take_queue_ticket() {
                 self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back((seat, bell));
                 self.available.notify_one();
             }

@@ -103,6 +103,9 @@ pub(crate) struct Seat {
     woken: AtomicBool,
     queued: AtomicBool,
     closed: AtomicBool,
+    over: AtomicBool,
+    /// Since when it has waited for a thread, in call time.
+    waits_since_us: AtomicU64,
     timeout_us: AtomicU64,
     dropped_inputs: AtomicU64,
 }
@@ -129,6 +132,8 @@ impl Seat {
             woken: AtomicBool::new(true),
             queued: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            waits_since_us: AtomicU64::new(NEVER),
             timeout_us: AtomicU64::new(NEVER),
             dropped_inputs: AtomicU64::new(0),
         })
@@ -192,21 +197,50 @@ impl Seat {
         self.queued.load(Ordering::Acquire)
     }
 
-    /// Ends the session; its body is dropped by whichever thread serves it.
+    /// Ends the session: its body is told so and dropped by whichever thread serves it. What it reports of what it used
+    /// may still be polled.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         held(&self.inputs).clear();
         self.wake();
     }
 
-    /// Marks it queued; true when it was not.
-    pub(super) fn take_queue_ticket(&self) -> bool {
-        !self.queued.swap(true, Ordering::AcqRel)
+    /// Whether nothing more comes of it but what waits already.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
-    /// Takes it off the queue, just before it is run.
-    pub(super) fn return_queue_ticket(&self) {
+    /// Since when it has waited for a thread, in call time.
+    pub(crate) fn waits_since_us(&self) -> Option<u64> {
+        Some(self.waits_since_us.load(Ordering::Acquire)).filter(|since_us| *since_us != NEVER)
+    }
+
+    /// Marks it queued; true when it was not.
+    pub(super) fn take_queue_ticket(&self) -> bool {
+        let taken = !self.queued.swap(true, Ordering::AcqRel);
+        if taken {
+            self.waits_since_us.store(self.now_us(), Ordering::Release);
+        }
+        taken
+    }
+
+    /// A thread has come to it.
+    pub(super) fn has_its_turn(&self) {
+        self.waits_since_us.store(NEVER, Ordering::Release);
+    }
+
+    /// It may be queued again; true when it was woken meanwhile. Until then no other thread waits for it.
+    pub(super) fn return_queue_ticket(&self) -> bool {
         self.queued.store(false, Ordering::Release);
+        self.woken.load(Ordering::Acquire)
+    }
+
+    /// Running it panicked: whoever waits for it is told, and it is never run again.
+    pub(super) fn panicked(&self) {
+        held(&self.state).state = State::Over;
+        let detail = "a session failed inside the gateway; the log has the panic".to_owned();
+        held(&self.outputs).push_back(Output::Failed { failure: Failure::Internal, detail });
+        self.over.store(true, Ordering::Release);
     }
 
     /// Inputs dropped because the session was too slow.
@@ -223,7 +257,13 @@ impl Seat {
         // Nobody runs it for a timer that this run serves.
         self.timeout_us.store(NEVER, Ordering::Release);
         if self.closed.load(Ordering::Acquire) {
+            if let State::Open(body) = state {
+                body.handle(self.now_us(), Input::Cancel);
+                let mut outputs = held(&self.outputs);
+                outputs.extend(std::iter::from_fn(|| body.poll()).take(MAX_OUTPUTS).filter(|output| output.is_usage()));
+            }
             *state = State::Over;
+            self.over.store(true, Ordering::Release);
             return Left::Nothing;
         }
         if let State::Opening(open) = state {
@@ -239,7 +279,10 @@ impl Seat {
                 }
             };
         }
-        let State::Open(body) = state else { return Left::Nothing };
+        let State::Open(body) = state else {
+            self.over.store(true, Ordering::Release);
+            return Left::Nothing;
+        };
         body.wake(self.now_us());
         let left = loop {
             if !self.drain(body.as_mut()) {
@@ -268,6 +311,7 @@ impl Seat {
         self.timeout_us.store(body.timeout_us().unwrap_or(NEVER), Ordering::Release);
         if body.is_over() {
             *state = State::Over;
+            self.over.store(true, Ordering::Release);
         }
         if left != Left::Nothing {
             self.wake();

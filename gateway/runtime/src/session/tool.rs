@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use trunkline_call::{ToolAction, ToolOutcome};
-use trunkline_plugin_host::{
-    Capability, Plugin, SessionError, SessionStart, ToolAction as HostAction, ToolContext, ToolSession,
-};
+use trunkline_call::ToolOutcome;
+use trunkline_plugin_host::{Capability, Plugin, SessionError, SessionStart, ToolContext, ToolSession};
 
 use super::body::{Said, World, WorldBody};
 use super::seat::{Body, Opener};
@@ -45,18 +43,8 @@ impl World<ToolSession> for Invocation {
         said.end(Output::Tool(ToolOutcome {
             output: outcome.output,
             is_error: outcome.is_error,
-            actions: outcome.actions.into_iter().map(action).collect(),
+            actions: outcome.actions,
             failure: None,
         }));
-    }
-}
-
-fn action(action: HostAction) -> ToolAction {
-    match action {
-        HostAction::Say(text) => ToolAction::Say(text),
-        HostAction::Transfer(to) => ToolAction::Transfer(to),
-        HostAction::HangUp(reason) => ToolAction::HangUp(reason),
-        HostAction::SendDtmf(digits) => ToolAction::SendDtmf(digits),
-        HostAction::SetVariable(name, value) => ToolAction::SetVariable(name, value),
     }
 }

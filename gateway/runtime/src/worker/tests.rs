@@ -9,7 +9,7 @@ use serde_json::json;
 use trunkline_api::agent::Recording;
 use trunkline_api::usage::CallDirection;
 use trunkline_api::{AgentSpec, Prefix};
-use trunkline_call::{Call, CallSetup};
+use trunkline_call::{Call, CallSetup, Input};
 use trunkline_leg::{Anchor, CallTime};
 use trunkline_media::{LegStart, MediaPlane};
 use trunkline_recording::{Disk, Recorder, RecorderConfig, Track};
@@ -190,7 +190,7 @@ fn a_recording_that_ends_has_its_call_looked_at_though_nothing_else_happens() {
     recorded.recordings = CallRecordings::new(recorded.id.clone(), policy, None);
     let (tap, began) = recorded.recordings.begin_with_call(&recorder, &shared.config, 8000).unwrap().unwrap();
     recorded.handle.tap(tap).unwrap();
-    recorded.call.handle_recording(CallTime::ZERO, began);
+    recorded.call.handle(CallTime::ZERO, Input::Recording(began));
     let id = recorded.id.clone();
     assert!(worker.order(Order::Begin(recorded)));
     let told = |kind: &str| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
-use trunkline_api::agent::{InterruptionPolicy, Limits, Recording, Survival, TurnPolicy};
+use trunkline_api::agent::{InterruptionPolicy, Limits, Recording, SpeechPolicy, Survival, TurnPolicy};
 use trunkline_api::object::Kind;
 use trunkline_api::{Id, Prefix};
 use trunkline_plugin_host::Capability;
@@ -197,13 +197,30 @@ fn policies(file: &mut File) {
     file.default(about, "final_wait_ms", &turn.final_wait_ms.to_string());
     let about = "Silence after which pressed keys make a turn, 100 to 10000 ms; `#` ends it at once.";
     file.default(about, "dtmf_gap_ms", &turn.dtmf_gap_ms.to_string());
+    let about = "Less silence after a whole question or answer, more after digits, a hesitation or half a sentence.";
+    file.default(about, "adaptive", &turn.adaptive.to_string());
+    let about = "The model is asked before the silence is over, and heard if nothing else was said.";
+    file.default(about, "speculate", &turn.speculate.to_string());
+    let about = "Speech after which a turn is over although the caller goes on, 5000 to 600000 ms.";
+    file.default(about, "max_speech_ms", &turn.max_speech_ms.to_string());
+    file.default("Push to talk: a key that begins the caller's turn and ends it.", "push_to_talk", "\"\"");
 
     let interruption = InterruptionPolicy::default();
     file.section("What may interrupt the agent.", "object.body.interruption");
     file.default("Whether speech stops it.", "barge_in", &interruption.barge_in.to_string());
     let about = "Speech needed to interrupt, 20 to 2000 ms.";
     file.default(about, "min_speech_ms", &interruption.min_speech_ms.to_string());
+    file.default("pause_then_resume, ignore_backchannel, finish_sentence or abort.", "mode", "\"pause_then_resume\"");
+    file.default("Words that it takes, 1 to 10.", "min_words", &interruption.min_words.to_string());
+    file.default("Words that do not interrupt, beside those of the language.", "backchannels", "[]");
+    file.default("Sentences with one of these are said to the end.", "protected", "[]");
     file.default("Whether a pressed key stops it.", "dtmf", &interruption.dtmf.to_string());
+
+    let speech = SpeechPolicy::default();
+    file.section("What is said while the caller waits.", "object.body.speech");
+    let about = "Silence after which a line is said meanwhile, 500 to 10000 ms, or 0 for never.";
+    file.default(about, "filler_after_ms", &speech.filler_after_ms.to_string());
+    file.default("The lines; without any it is `survival.bridge`.", "fillers", "[]");
 
     sound::write(file, "The sound of its calls; what is not said here its trunk says.");
 
@@ -229,6 +246,8 @@ fn policies(file: &mut File) {
     file.default("Longest call, 1 to 86400 seconds.", "max_call_s", &limits.max_call_s.to_string());
     let about = "Longest wait for the model's first word before the next entry of the list, ms.";
     file.default(about, "llm_first_token_ms", &limits.llm_first_token_ms.to_string());
+    let about = "Wait for it after which the next entry is asked, too, 100 to 10000 ms, or 0 for never.";
+    file.default(about, "llm_hedge_ms", &limits.llm_hedge_ms.to_string());
     let about = "Longest wait for the first sound before the next entry of the list, ms.";
     file.default(about, "tts_first_byte_ms", &limits.tts_first_byte_ms.to_string());
     file.default(

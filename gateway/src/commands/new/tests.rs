@@ -90,7 +90,17 @@ fn an_agents_file_shows_every_key_there_is() {
             missing.push(key.clone());
         }
     }
-    for table in ["SoundPolicy", "TurnPolicy", "InterruptionPolicy", "Redaction", "Recording", "Limits", "Survival"] {
+    let tables = [
+        "SoundPolicy",
+        "TurnPolicy",
+        "InterruptionPolicy",
+        "SpeechPolicy",
+        "Redaction",
+        "Recording",
+        "Limits",
+        "Survival",
+    ];
+    for table in tables {
         let keys = schema["$defs"][table]["properties"].as_object().unwrap_or_else(|| panic!("no {table}")).keys();
         missing.extend(keys.filter(|key| !shows(key)).map(|key| format!("{table}.{key}")));
     }

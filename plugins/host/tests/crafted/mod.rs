@@ -202,7 +202,7 @@ impl Bench {
 
 pub fn request() -> LlmRequest {
     LlmRequest {
-        messages: vec![ChatMessage { role: Role::User, content: vec![Content::Text("hi".to_owned())] }],
+        messages: vec![Message { role: Role::User, content: vec![Content::Text("hi".to_owned())] }],
         tools: Vec::new(),
         max_tokens: None,
         temperature: None,

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use trunkline_api::agent::AgentSpec;
 use trunkline_api::id::{Id, Prefix};
 use trunkline_api::usage::CallDirection;
+use trunkline_api::words::{Content, FinishReason, Message, ProviderKind, Role, ToolAction, ToolCall, ToolDefinition};
 use trunkline_api::{EventType, Failure};
 use trunkline_call::{
-    AsrEvent, Call, CallSetup, Command, Content, FinishReason, LlmEvent, Message, Operator, Redacted, Role, ToolAction,
-    ToolBinding, ToolCall, ToolDefinition, ToolOutcome, TtsEvent, VoiceEdge,
+    AsrEvent, Call, CallSetup, Command, Input, LlmEvent, Operator, Redacted, ToolBinding, ToolOutcome, TtsEvent,
+    VoiceEdge,
 };
-use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, PlayoutPosition};
+use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, PlayoutPosition};
 
 const SEEDS: u64 = 5000;
 const STEPS: u64 = 250;
@@ -78,8 +79,15 @@ fn spec(random: &mut Random) -> AgentSpec {
         } },
         "tools": [{ "name": "hang_up" }, { "name": "transfer" }, { "name": "weather" }],
         "redaction": { "redactor": redactor, "channels": channels },
-        "interruption": { "barge_in": random.below(4) > 0, "dtmf": random.coin() },
-        "limits": { "max_call_s": 30 + random.below(600), "caller_silence_ms": 2000 + random.below(9000) },
+        "interruption": {
+            "barge_in": random.below(4) > 0, "dtmf": random.coin(),
+            "mode": random.pick(&["pause_then_resume", "ignore_backchannel", "finish_sentence", "abort"]),
+            "protected": if random.below(4) == 0 { vec!["four"] } else { Vec::new() },
+        },
+        "turn": { "speculate": random.coin(), "push_to_talk": if random.below(12) == 0 { "5" } else { "" } },
+        "speech": { "filler_after_ms": 2000 * random.below(2) },
+        "limits": { "max_call_s": 30 + random.below(600), "caller_silence_ms": 2000 + random.below(9000), "llm_hedge_ms": 500 * random.below(3),
+        },
     }))
     .unwrap()
 }
@@ -147,7 +155,7 @@ impl World {
             ended: false,
             raised: BTreeSet::new(),
         };
-        world.call.handle_answered(CallTime::ZERO);
+        world.tell(Input::Answered);
         world.check();
         world
     }
@@ -160,39 +168,60 @@ impl World {
         let failure = *random.pick(Failure::ALL);
         // Now and then an input is meant for something long gone, or yet to come.
         let stray = |random: &mut Random, id: u32| if random.below(12) == 0 { random.below(9) as u32 } else { id };
-        match random.below(31) {
+        match random.below(32) {
             0..=3 => {
                 self.speech = !self.speech;
                 let at = CallTime(now.as_us().saturating_sub(random.below(50_000)));
-                self.call.handle_voice(now, VoiceEdge { speech: self.speech, at, level_dbfs: -30.0 });
+                self.tell(Input::Voice(VoiceEdge { speech: self.speech, at, level_dbfs: -30.0 }));
                 if random.coin() {
-                    self.call.handle_interruption(now);
+                    self.tell(Input::Interrupts);
                 }
             }
-            4 => self.call.handle_asr(now, stray(random, self.session), AsrEvent::Partial { text: any }),
+            4 => {
+                let session = stray(random, self.session);
+                self.tell(Input::Asr { session, event: AsrEvent::Partial { text: any } })
+            }
             5..=8 => {
                 let finalized = random.below(4) > 0;
                 let event = AsrEvent::Final { text: any, confidence: None, finalized };
-                self.call.handle_asr(now, stray(random, self.session), event);
+                {
+                    let session = stray(random, self.session);
+                    self.tell(Input::Asr { session, event })
+                };
             }
             9 => {
                 let event = if random.coin() { AsrEvent::Ended } else { AsrEvent::Failed { failure, detail: text() } };
-                self.call.handle_asr(now, stray(random, self.session), event);
+                {
+                    let session = stray(random, self.session);
+                    self.tell(Input::Asr { session, event })
+                };
             }
-            10..=12 => self.call.handle_llm(now, stray(random, self.request), LlmEvent::TextDelta(any)),
+            10..=12 => {
+                let request = stray(random, self.request);
+                self.tell(Input::Llm { request, event: LlmEvent::TextDelta(any) })
+            }
             13 => {
                 let name = (*random.pick(&["hang_up", "transfer", "weather", "weather", "unknown"])).to_owned();
                 let call = ToolCall { id: format!("c{}", random.below(99)), name, arguments: any };
-                self.call.handle_llm(now, stray(random, self.request), LlmEvent::ToolCall(call));
+                {
+                    let request = stray(random, self.request);
+                    self.tell(Input::Llm { request, event: LlmEvent::ToolCall(call) })
+                };
             }
             14..=15 => {
                 let reasons = [FinishReason::Stop, FinishReason::ToolCalls, FinishReason::Length];
                 let event = LlmEvent::Finished(*random.pick(&reasons));
-                self.call.handle_llm(now, stray(random, self.request), event);
+                {
+                    let request = stray(random, self.request);
+                    self.tell(Input::Llm { request, event })
+                };
             }
             16 => {
                 let event = LlmEvent::Failed { failure, detail: text() };
-                self.call.handle_llm(now, stray(random, self.request), event);
+                {
+                    let request = stray(random, self.request);
+                    self.tell(Input::Llm { request, event })
+                };
             }
             17..=19 => {
                 let part = random.below(u64::from(self.part) + 2) as u32;
@@ -200,11 +229,13 @@ impl World {
                 let done = random.below(3) > 0;
                 let event =
                     if done { TtsEvent::PartDone { part, audio_ms } } else { TtsEvent::Audio { part, audio_ms } };
-                self.call.handle_tts(now, stray(random, self.utterance), self.index, event);
+                let (utterance, index) = (stray(random, self.utterance), self.index);
+                self.tell(Input::Tts { utterance, index, event });
             }
             20 => {
                 let event = TtsEvent::Failed { failure, detail: text() };
-                self.call.handle_tts(now, stray(random, self.utterance), self.index, event);
+                let (utterance, index) = (stray(random, self.utterance), self.index);
+                self.tell(Input::Tts { utterance, index, event });
             }
             21..=23 => {
                 let utterance = stray(random, self.utterance);
@@ -214,12 +245,12 @@ impl World {
                     2..=3 => LegFact::PlaybackFinished { utterance, at: now },
                     _ => LegFact::PlaybackCut { utterance, sent_ms, at: now },
                 };
-                self.call.handle_leg_fact(now, fact);
-                self.call.handle_playout(now, PlayoutPosition { utterance, sent_ms });
+                self.tell(Input::Leg { leg: LegId::FIRST, fact });
+                self.tell(Input::Playout(PlayoutPosition { utterance, sent_ms }));
             }
             24 => {
                 let digit = DtmfDigit::from_event(random.below(16) as u8).unwrap();
-                self.call.handle_leg_fact(now, LegFact::Dtmf { digit, at: now });
+                self.tell(Input::Leg { leg: LegId::FIRST, fact: LegFact::Dtmf { digit, at: now } });
             }
             25 => {
                 let actions = [
@@ -234,28 +265,45 @@ impl World {
                     actions: vec![random.pick(&actions).clone()],
                     failure: random.coin().then_some(failure),
                 };
-                self.call.handle_tool(now, stray(random, self.invocation), outcome);
+                let invocation = stray(random, self.invocation);
+                self.tell(Input::Tool { invocation, outcome });
             }
             26..=28 if !self.tickets.is_empty() => {
                 let at = random.below(self.tickets.len() as u64) as usize;
                 let ticket = self.tickets.remove(at);
                 let counts = vec![("card-number".to_owned(), 1)];
                 let result = if random.below(6) == 0 { Err(text()) } else { Ok(Redacted { text: any, counts }) };
-                self.call.handle_redacted(now, ticket, result);
+                self.tell(Input::Redacted { ticket, result });
             }
             29 if random.below(4) == 0 => {
                 let directions = [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive];
-                self.call.handle_direction(now, *random.pick(&directions));
+                let direction = *random.pick(&directions);
+                self.tell(Input::Leg { leg: LegId::FIRST, fact: LegFact::Direction { direction, at: now } });
+            }
+            30 if random.below(3) == 0 => {
+                let kinds = [ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tts, ProviderKind::Tool];
+                let (kind, yes) = (*random.pick(&kinds), random.coin());
+                let provider = format!("{}-{}", kind.name(), random.below(3));
+                self.tell(if random.coin() {
+                    Input::Health { kind, provider, up: yes }
+                } else {
+                    Input::Behind { kind, behind: yes }
+                });
             }
             _ => match random.below(300) {
-                0 => self.call.handle_operator(now, Operator::HangUp),
-                1 => self.call.handle_drain(now),
+                0 => self.tell(Input::Operator(Operator::HangUp)),
+                1 => self.tell(Input::Drain),
                 2 => self.end_leg(random),
                 _ => {}
             },
         }
         self.check();
         self.wake(self.now);
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.trace.push(format!("{:?} {input:?}", self.now));
+        self.call.handle(self.now, input);
     }
 
     /// Handles every deadline up to `end`, one by one.
@@ -266,7 +314,7 @@ impl World {
             }
             self.trace.push(format!("{at:?} {reason:?}"));
             self.now = self.now.max(at);
-            self.call.handle_timeout(self.now);
+            self.tell(Input::Timeout);
             if let Some((next, again)) = self.call.poll_timeout() {
                 assert!(next > self.now, "{again:?} did not move on at {:?}", self.now);
             }
@@ -278,7 +326,8 @@ impl World {
         let causes = [EndCause::RemoteHangUp, EndCause::MediaTimeout, EndCause::Failed, EndCause::Local];
         let cause = *random.pick(&causes);
         self.leg_over = true;
-        self.call.handle_leg_fact(self.now, LegFact::Ended { cause, at: self.now });
+        let at = self.now;
+        self.tell(Input::Leg { leg: LegId::FIRST, fact: LegFact::Ended { cause, at } });
     }
 
     fn check(&mut self) {
@@ -418,7 +467,7 @@ fn a_call_that_nobody_answers_to_ends_by_itself() {
     for seed in 0..200 {
         let mut random = Random(seed);
         let mut world = World::new(&mut random);
-        world.call.handle_voice(CallTime::ZERO, VoiceEdge { speech: true, at: CallTime::ZERO, level_dbfs: -30.0 });
+        world.tell(Input::Voice(VoiceEdge { speech: true, at: CallTime::ZERO, level_dbfs: -30.0 }));
         world.wake(CallTime::from_ms(3_600_000));
         assert!(world.call.is_over(), "seed {seed}: {:#?}", world.trace);
         assert_eq!(world.open_utterance, None);

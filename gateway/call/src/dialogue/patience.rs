@@ -1,0 +1,145 @@
+//! How long a silence must be to end a turn: by what was just said, by what was asked, and by how this caller speaks.
+
+use trunkline_api::agent::TurnPolicy;
+
+/// Shares of `turn.end_silence_ms`, in percent: after a whole question or answer, after a whole sentence, after words that
+/// say nothing of what follows, after digits, and in the middle of a thought.
+const ANSWERED: u64 = 50;
+const WHOLE_SENTENCE: u64 = 70;
+const DIGITS: u64 = 170;
+const UNFINISHED: u64 = 200;
+/// Least and most, in milliseconds.
+const LEAST_MS: u64 = 250;
+const MOST_MS: u64 = 3000;
+/// A caller's pauses are believed up to this many times the agent's own silence.
+const MOST_PACE: u64 = 2;
+
+/// Words after which more follows, in the languages that agents are written in most.
+const OPEN_ENDS: [&str; 64] = [
+    "um", "uh", "er", "erm", "hmm", "and", "but", "or", "so", "because", "the", "a", "an", "my", "your", "is", "are",
+    "to", "of", "for", "with", "in", "on", "at", "from", "i", "äh", "ähm", "öh", "und", "oder", "aber", "weil", "der",
+    "die", "das", "ein", "eine", "mein", "meine", "ist", "mit", "für", "von", "zu", "euh", "et", "ou", "mais", "le",
+    "la", "un", "une", "de", "pour", "eh", "este", "y", "o", "pero", "el", "los", "con", "para",
+];
+
+/// Words that are a whole answer.
+const ANSWERS: [&str; 30] = [
+    "yes", "no", "yeah", "yep", "nope", "sure", "okay", "ok", "correct", "right", "exactly", "please", "thanks", "ja",
+    "nein", "genau", "richtig", "doch", "gerne", "danke", "oui", "non", "sí", "si", "claro", "gracias", "sì", "certo",
+    "nee", "klopt",
+];
+
+/// How a caller paces words.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pace {
+    /// Pauses after which the caller went on, in milliseconds; the long ones count.
+    pause_ms: u64,
+}
+
+impl Pace {
+    /// The caller went on after a pause.
+    pub(crate) const fn paused(&mut self, ms: u64) {
+        self.pause_ms = if ms > self.pause_ms { (self.pause_ms + 3 * ms) / 4 } else { (7 * self.pause_ms + ms) / 8 };
+    }
+}
+
+/// The silence that ends a turn with these words, in milliseconds.
+pub(crate) fn silence_ms(policy: &TurnPolicy, words: &str, asked: bool, pace: &Pace) -> u64 {
+    let base = u64::from(policy.end_silence_ms);
+    if !policy.adaptive || words.is_empty() {
+        return base;
+    }
+    let by_words = base * share(words, asked) / 100;
+    // Whoever pauses long in the middle of things gets a little more than that.
+    let by_pace = (pace.pause_ms * 5 / 4).min(MOST_PACE * base);
+    by_words.max(by_pace).clamp(LEAST_MS.min(base), MOST_MS.max(base))
+}
+
+/// Percent of the usual silence.
+fn share(words: &str, asked: bool) -> u64 {
+    let words = words.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+    if words.ends_with(',') || words.ends_with('…') || words.ends_with("...") || words.ends_with('-') {
+        return UNFINISHED;
+    }
+    let bare = words.trim_end_matches(['.', '!', '?', '。', '？', '！']);
+    let last = bare.rsplit(|c: char| !c.is_alphanumeric() && c != '\'').find(|word| !word.is_empty()).unwrap_or("");
+    let last = last.to_lowercase();
+    if last.chars().all(|c| c.is_ascii_digit()) || is_spelled(bare) || is_number_word(&last) {
+        return DIGITS;
+    }
+    if OPEN_ENDS.contains(&last.as_str()) {
+        return UNFINISHED;
+    }
+    if words.ends_with(['?', '？'])
+        || (asked && bare.split_whitespace().count() <= 3 && ANSWERS.contains(&last.as_str()))
+    {
+        return ANSWERED;
+    }
+    if words.len() > bare.len() { WHOLE_SENTENCE } else { 100 }
+}
+
+/// Whether the text ends in single letters: a name that is being spelled.
+fn is_spelled(text: &str) -> bool {
+    let mut last = text.rsplit(|c: char| c.is_whitespace() || c == '-').filter(|word| !word.is_empty());
+    let single =
+        |word: Option<&str>| word.is_some_and(|word| word.chars().count() == 1 && !word.starts_with(['I', 'a']));
+    single(last.next()) && single(last.next())
+}
+
+fn is_number_word(word: &str) -> bool {
+    const DIGITS: [&str; 44] = [
+        "zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "null", "eins", "zwei",
+        "zwo", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zéro", "deux", "trois", "quatre", "cinq",
+        "sept", "huit", "neuf", "cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve",
+        "dix", "dieci", "due", "quattro",
+    ];
+    DIGITS.contains(&word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn silence(words: &str, asked: bool) -> u64 {
+        silence_ms(&TurnPolicy::default(), words, asked, &Pace::default())
+    }
+
+    #[test]
+    fn a_question_is_answered_sooner_than_half_a_sentence() {
+        assert_eq!(silence("", false), 600);
+        assert_eq!(silence("Are you open?", false), 300);
+        assert_eq!(silence("I would like to order.", false), 420);
+        assert_eq!(silence("I would like to order", false), 600);
+        assert_eq!(silence("I would like to order the", false), 1200);
+        assert_eq!(silence("it was, um", false), 1200);
+        assert_eq!(silence("Well,", false), 1200);
+        assert_eq!(silence("Ich hätte gerne eine", false), 1200);
+    }
+
+    #[test]
+    fn digits_and_letters_come_in_groups() {
+        assert_eq!(silence("my number is 0 4 2", false), 1020);
+        assert_eq!(silence("four two seven", false), 1020);
+        assert_eq!(silence("That is M U L", false), 1020);
+        assert_eq!(silence("You know what I mean", false), 600);
+    }
+
+    #[test]
+    fn a_word_is_a_whole_answer_only_where_something_was_asked() {
+        assert_eq!(silence("Yes", true), 300);
+        assert_eq!(silence("Yes", false), 600);
+        assert_eq!(silence("it is the one on the right", true), 600);
+    }
+
+    #[test]
+    fn whoever_pauses_long_is_given_time() {
+        let mut pace = Pace::default();
+        (0..3).for_each(|_| pace.paused(700));
+        let policy = TurnPolicy::default();
+        assert!((800..=900).contains(&silence_ms(&policy, "I want tea", false, &pace)), "{pace:?}");
+        (0..20).for_each(|_| pace.paused(100));
+        assert_eq!(silence_ms(&policy, "I want tea", false, &pace), 600);
+        let fixed = TurnPolicy { adaptive: false, ..policy };
+        assert_eq!(silence_ms(&fixed, "Are you open?", false, &pace), 600);
+    }
+}

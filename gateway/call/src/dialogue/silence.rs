@@ -1,0 +1,79 @@
+//! Silence: of an agent that owes an answer, which is bridged, and of a caller, who is asked a few times and then
+//! politely left.
+
+use serde_json::json;
+use trunkline_api::{EventType, Failure};
+
+use super::ears::Hearing;
+use super::failure::action_name;
+use super::{Dialogue, Effects};
+use crate::timers::Reason;
+
+/// Fillers of one turn, and the least silence between them: someone who is told to wait every two seconds hangs up.
+const MOST_FILLERS: usize = 4;
+const BETWEEN_MS: u64 = 4000;
+/// The last filler's silence grows by this factor each time.
+const PATIENCE: u64 = 2;
+
+impl Dialogue {
+    /// Arms or disarms what watches over silence, after every input.
+    pub(crate) fn settle(&mut self, fx: &mut Effects, live: bool) {
+        let waits = live && !self.closing && self.is_idle(fx);
+        if !waits {
+            fx.clear(Reason::CallerSilence);
+        } else if !fx.timers().is_set(Reason::CallerSilence) {
+            let wait_ms = u64::from(self.spec.limits.caller_silence_ms).max(1000);
+            fx.set_in(Reason::CallerSilence, wait_ms);
+        }
+        let after_ms = u64::from(self.spec.speech.filler_after_ms);
+        if live && after_ms > 0 && self.owes() && self.fillers_said < MOST_FILLERS {
+            let wait_ms = match self.fillers_said {
+                0 => after_ms,
+                said => BETWEEN_MS.max(after_ms) * PATIENCE.pow(u32::try_from(said).unwrap_or(u32::MAX) - 1),
+            };
+            let since = self.quiet_since.max(self.mouth.sounds_until());
+            let due = since.plus_ms(wait_ms).max(fx.now().plus_ms(1));
+            fx.timers().set(Reason::DeadAir, due);
+        } else {
+            fx.clear(Reason::DeadAir);
+        }
+    }
+
+    /// Whether the caller waits for the agent, and hears nothing that is on its way.
+    fn owes(&self) -> bool {
+        let hears = matches!(self.ears.hearing(), Hearing::Speaking | Hearing::Trailing);
+        let thinks = self.mind.is_thinking() && !self.mind.is_held();
+        let quiet = self.mouth.is_silent() || self.mouth.waits_for_more();
+        let listens = self.ears.hearing() == Hearing::Finalizing && self.overlap.is_none();
+        !self.closing && !hears && !self.ears.speech_on() && quiet && (thinks || listens)
+    }
+
+    /// The caller has waited for so long that something should be said meanwhile.
+    pub(super) fn dead_air(&mut self, fx: &mut Effects) {
+        let fillers = &self.spec.speech.fillers;
+        let line = match fillers.len() {
+            0 => self.spec.survival.bridge.clone(),
+            count => fillers[self.fillers_said % count].clone(),
+        };
+        self.fillers_said += 1;
+        self.say(fx, &line, true);
+    }
+
+    pub(super) fn caller_silent(&mut self, fx: &mut Effects) {
+        if self.silence_prompts < self.spec.limits.silence_prompts {
+            self.silence_prompts += 1;
+            fx.turn_event(EventType::CallerSilent, json!({ "prompt": self.silence_prompts }));
+            let line = self.spec.survival.still_there.clone();
+            self.say(fx, &line, false);
+            self.mouth.finish(fx);
+            return;
+        }
+        let failure = Failure::CallerSilent;
+        let action = self.action_without_next(failure);
+        let detail = format!("asked {} times", self.silence_prompts);
+        fx.raise(failure, "", &detail, action_name(&action));
+        // An action that lets the call go on begins the count anew.
+        self.silence_prompts = 0;
+        self.act(fx, failure, action);
+    }
+}

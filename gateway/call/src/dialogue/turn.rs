@@ -1,0 +1,105 @@
+//! A turn: from the caller's words to the moment nobody speaks or thinks any more.
+
+use serde_json::json;
+use trunkline_api::EventType;
+use trunkline_api::words::{Message, Role};
+
+use super::ears::{Hearing, truncate};
+use super::{Dialogue, Effects};
+use crate::spoken::{self, WHOLE};
+use crate::waterfall::Waterfall;
+
+impl Dialogue {
+    /// The caller said or pressed something. It is answered as soon as the agent is not speaking.
+    pub(super) fn input(&mut self, fx: &mut Effects, text: &str) {
+        self.silence_prompts = 0;
+        self.fillers_said = 0;
+        self.overheard = false;
+        spoken::join(&mut self.pending, text);
+        truncate(&mut self.pending);
+        if self.mouth.is_cutting() {
+            // Resolving the cut ends the interrupted turn and begins the next.
+            let spoken = self.mouth.cut_unanswered(fx);
+            self.spoken(fx, spoken);
+            return;
+        }
+        if self.mouth.is_speaking() && (self.mouth.has_ended() || self.mind.is_thinking()) {
+            return;
+        }
+        if !self.pending_is_guessed() {
+            self.stop_thinking(fx);
+        }
+        self.begin_pending(fx);
+    }
+
+    /// Whatever was being said or thought has ended: the next thing, if there is one.
+    pub(super) fn turn_over(&mut self, fx: &mut Effects) {
+        self.mouth.say_later(fx);
+        if self.mind.is_thinking() || !self.mouth.is_silent() {
+            return;
+        }
+        self.waterfall_done(fx);
+        if self.closing || self.begin_pending(fx) {
+            return;
+        }
+        if self.ears.hearing() == Hearing::Quiet
+            && self.ears.speech_on()
+            && self.listens()
+            && !self.ears.pushes_to_talk()
+        {
+            self.ears.listen(fx);
+        }
+        self.ears.return_to_first(fx);
+    }
+
+    /// Writes the turn's waterfall, once.
+    pub(super) fn waterfall_done(&mut self, fx: &mut Effects) {
+        if let Some(waterfall) = self.waterfall.take() {
+            fx.turn_event(EventType::TurnWaterfall, waterfall.data());
+        }
+    }
+
+    /// Begins the turn that the pending input makes; false when there is none.
+    fn begin_pending(&mut self, fx: &mut Effects) -> bool {
+        if self.pending.is_empty() {
+            return false;
+        }
+        let guessed = self.pending_is_guessed();
+        let mut text = std::mem::take(&mut self.pending);
+        if let Some(rejoin) = self.rejoin.take() {
+            if rejoin.written {
+                self.memory.take_back();
+            }
+            let mut whole = rejoin.text;
+            spoken::join(&mut whole, &text);
+            truncate(&mut whole);
+            text = whole;
+            self.ears.was_not_over();
+        }
+        fx.next_turn();
+        let (timing, now) = (self.ears.timing(), fx.now());
+        self.waterfall = Some(Waterfall {
+            first_packet: timing.first,
+            speech_end: timing.end,
+            endpoint: Some(timing.endpoint),
+            asr: timing.first.map(|_| now),
+            ..Waterfall::default()
+        });
+        fx.words_event(EventType::TurnStarted, json!({}), "input", vec![(text.clone(), WHOLE)]);
+        if guessed {
+            self.guess_was_right(fx)
+        } else {
+            self.think(fx, text, false)
+        }
+        true
+    }
+
+    /// Writes the caller's words into the conversation.
+    pub(super) fn write_input(&mut self) {
+        if let Some(reply) = self.mind.reply_mut().filter(|reply| !reply.written && !reply.speculative) {
+            reply.written = true;
+            let message = Message::text(Role::User, reply.shown.clone());
+            self.memory.push(message);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Whole calls on virtual time, by the ten thousand: seeded callers who interrupt, mumble, go silent, hold, press keys and
+//! hang up, over seeded providers that stall, fail, lie, say things twice and come late. What happens follows from what
+//! the call does, so that its promises can be kept or broken; a call that breaks one prints its seed and how it went.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod caller;
+mod leg;
+mod promises;
+mod providers;
+mod random;
+mod world;
+
+use world::World;
+
+/// Calls of every run, and of the slow one.
+const EVERY_RUN: u64 = 50_000;
+const SLOW: u64 = 1_000_000;
+/// Seeds that broke a promise once.
+const ONCE_BROKEN: [u64; 3] = [988, 2703, 13_171];
+
+fn run(seeds: impl Iterator<Item = u64>) -> (u64, u64, u64) {
+    let (mut calls, mut turns, mut cuts) = (0, 0, 0);
+    for seed in seeds {
+        let outcome = std::panic::catch_unwind(|| World::new(seed, false).run());
+        let Ok((said, cut)) = outcome else {
+            let _ = std::panic::catch_unwind(|| World::new(seed, true).run());
+            panic!("seed {seed} broke a promise");
+        };
+        (calls, turns, cuts) = (calls + 1, turns + said, cuts + cut);
+    }
+    (calls, turns, cuts)
+}
+
+#[test]
+fn fifty_thousand_calls_keep_every_promise() {
+    let begun = std::time::Instant::now();
+    let (calls, turns, cuts) = run(0..EVERY_RUN);
+    println!("{calls} calls, {turns} turns, {cuts} interruptions in {:?}", begun.elapsed());
+    assert!(turns > calls && cuts > calls / 20, "the callers hardly ever said anything: {turns} turns, {cuts} cuts");
+}
+
+#[test]
+fn calls_that_once_broke_a_promise_keep_it() {
+    run(ONCE_BROKEN.into_iter());
+}
+
+#[test]
+#[ignore = "slow: a million other calls"]
+fn a_million_calls_keep_every_promise() {
+    println!("{:?}", run(EVERY_RUN..EVERY_RUN + SLOW));
+}

@@ -1,0 +1,196 @@
+//! What a call promises, checked against what really happened: one utterance at a time, no more remembered than was heard,
+//! no silence that nobody bridges, nothing left open or paused, events in order and a record that balances.
+
+use trunkline_api::usage::{CallRecord, Units};
+use trunkline_api::words::{Content, Message, Role};
+use trunkline_api::{AgentSpec, Event, EventType};
+use trunkline_call::{Command, Input};
+use trunkline_leg::CallTime;
+
+use crate::leg::Leg;
+use crate::world::MS_PER_CHAR;
+
+/// Longest silence in a turn that the caller waits through: the filler's time, or the growing ones after it, and what it
+/// takes to make the sound of one when the first synthesisers fail.
+const LONGEST_SILENCE_MS: u64 = 22_000;
+/// The same when nobody thinks about an answer any more: the caller's own turn may go on meanwhile.
+const LOST_ANSWER_MS: u64 = 8000;
+/// A word or two, in milliseconds of sound: to that the agent knows what was heard.
+const TWO_WORDS_MS: u64 = 1200;
+
+pub(crate) struct Promises {
+    redacts: bool,
+    seq: u64,
+    ended: bool,
+    turns: u64,
+    cuts: u64,
+    said: Option<u64>,
+    used: Units,
+    /// What the timeline says was heard, in order.
+    heard: String,
+    /// What really was, of the utterance that ended last.
+    truth: Option<(u32, u64, bool)>,
+    paused: bool,
+    /// When there was something to be heard last.
+    waits: CallTime,
+    /// A turn has begun that nothing was said to yet.
+    owes: bool,
+    closing: bool,
+}
+
+impl Promises {
+    pub(crate) fn new(spec: &AgentSpec) -> Self {
+        Self {
+            redacts: !spec.redaction.redactor.is_empty(),
+            seq: 0,
+            ended: false,
+            turns: 0,
+            cuts: 0,
+            said: None,
+            used: Units::default(),
+            heard: String::new(),
+            truth: None,
+            paused: false,
+            waits: CallTime::ZERO,
+            owes: false,
+            closing: false,
+        }
+    }
+
+    pub(crate) fn told(&mut self, _: CallTime, input: &Input) {
+        if let Input::Usage { units, .. } = input {
+            self.used.add(units);
+        }
+    }
+
+    /// The leg is done with an utterance.
+    pub(crate) fn utterance_over(&mut self, leg: &Leg) {
+        let whole = leg.sounds.iter().all(|sound| sound.done) && leg.played_ms >= leg.ready_ms();
+        self.truth = Some((leg.utterance, leg.played_ms, whole));
+    }
+
+    pub(crate) fn asked(&mut self, _: CallTime, command: &Command, leg: &Leg) {
+        match command {
+            Command::Speak { utterance, text, .. } => {
+                assert!(!text.trim().is_empty(), "nothing is to be said");
+                assert!(leg.utterance == *utterance || !leg.is_busy() || leg.clearing, "two utterances at once");
+                assert!(!leg.paused || leg.utterance == *utterance, "an utterance begins in a pause");
+            }
+            Command::PausePlayback => {
+                assert!(!self.paused, "paused twice");
+                self.paused = true;
+            }
+            Command::ResumePlayback => {
+                assert!(self.paused, "resumed without a pause");
+                self.paused = false;
+            }
+            Command::StartLlm { messages, .. } => self.conversation(messages, leg),
+            Command::HangUp { .. } => self.closing = true,
+            _ => {}
+        }
+    }
+
+    /// What the model is told is well-formed, and what it is told to have said was heard.
+    fn conversation(&self, messages: &[Message], leg: &Leg) {
+        let mut owed: Vec<&str> = Vec::new();
+        let mut said = String::new();
+        for message in messages {
+            let mut calls = Vec::new();
+            for content in &message.content {
+                match content {
+                    Content::Text(text) if message.role == Role::Assistant => {
+                        said.push_str(text);
+                    }
+                    Content::Text(_) => {}
+                    Content::ToolCall(call) => calls.push(call.id.as_str()),
+                    Content::ToolResult { call_id, .. } => {
+                        let at = owed.iter().position(|id| id == call_id).expect("a result nobody asked for");
+                        owed.remove(at);
+                    }
+                }
+            }
+            assert!(owed.is_empty(), "a call without a result");
+            assert!(!message.content.is_empty(), "an empty message");
+            owed = calls;
+        }
+        assert!(owed.is_empty(), "a call without a result at the end");
+        // What is being said may stand there already, and so may what another model has given.
+        let goes_on = messages.last().is_some_and(|message| message.role == Role::System) && messages.len() > 1;
+        if !self.redacts && !leg.is_busy() && !goes_on && messages.len() < 190 {
+            assert_eq!(bare(&said), bare(&self.heard), "the memory is not what was heard");
+        }
+    }
+
+    pub(crate) fn happened(&mut self, event: &Event) {
+        assert!(!self.ended, "{} after the last event", event.kind);
+        let kind = EventType::from_name(&event.kind).unwrap();
+        self.seq += u64::from(kind.is_kept());
+        assert_eq!(event.seq, self.seq, "a gap before {}", event.kind);
+        let utterance = event.data.get("utterance").and_then(serde_json::Value::as_u64);
+        match kind {
+            EventType::AgentSaid => {
+                assert!(self.said.is_none_or(|open| Some(open) == utterance), "two utterances at once");
+                self.said = utterance;
+                self.owes &= event.data["text"] == "One moment, please.";
+            }
+            EventType::FailureRaised => self.owes &= event.data["action"] == "next_provider",
+            EventType::PlaybackFinished | EventType::PlaybackCut => {
+                assert_eq!(self.said.take(), utterance, "an utterance ended that was not being said");
+                let field = if kind == EventType::PlaybackCut { "heard" } else { "text" };
+                let text = event.data[field].as_str().unwrap_or_default();
+                self.heard.push_str(text);
+                self.heard.push(' ');
+                self.check_heard(kind, utterance.unwrap_or_default(), text);
+                self.cuts += u64::from(kind == EventType::PlaybackCut);
+            }
+            EventType::TurnStarted => {
+                self.turns += 1;
+                self.owes = true;
+            }
+            EventType::CallEnded => self.ended = true,
+            _ => {}
+        }
+    }
+
+    /// The timeline claims no more than was heard, give or take a word or two.
+    fn check_heard(&self, kind: EventType, utterance: u64, text: &str) {
+        let Some((ended, played_ms, _)) = self.truth else { return };
+        if u64::from(ended) != utterance || self.redacts {
+            return;
+        }
+        let claimed_ms = text.chars().count() as u64 * MS_PER_CHAR;
+        assert!(
+            claimed_ms <= played_ms + TWO_WORDS_MS,
+            "{} claims {claimed_ms} ms of {played_ms} ms that were heard: {text}",
+            kind.name()
+        );
+    }
+
+    /// Whoever waits for an answer hears something now and then, and gets it in the end.
+    pub(crate) fn silence(&mut self, now: CallTime, leg: &Leg, caller_speaks: bool, thinks: bool) {
+        let quiet = !caller_speaks && !leg.held && !leg.paused && !leg.sounds_now();
+        if self.closing || self.ended || !quiet || !(self.owes || thinks) {
+            self.waits = now.max(leg.sounded);
+            return;
+        }
+        let silent_ms = now.since_ms(self.waits.max(leg.sounded));
+        let longest = if thinks || leg.is_busy() { LONGEST_SILENCE_MS } else { LOST_ANSWER_MS };
+        assert!(silent_ms <= longest, "silence for {silent_ms} ms since {:?}, thinks {thinks}", self.waits);
+    }
+
+    pub(crate) fn at_the_end(&self, record: &CallRecord) -> (u64, u64) {
+        assert!(self.ended, "there was no last event");
+        assert_eq!(self.said, None, "an utterance never ended");
+        assert!(!self.paused || record.end.is_some(), "playback was left paused");
+        assert!(record.end.is_some() && record.ended_us.is_some(), "the record is open");
+        let total = record.total();
+        assert_eq!((total.tokens_out, total.tts_chars), (self.used.tokens_out, self.used.tts_chars), "usage is lost");
+        assert_eq!(u64::from(record.turns), self.turns);
+        (self.turns, self.cuts)
+    }
+}
+
+/// A text without spaces.
+fn bare(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
+}

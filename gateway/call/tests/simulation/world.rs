@@ -1,0 +1,631 @@
+//! The world around a call: what is due when, what the call asks for and what comes of it.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
+
+use serde_json::json;
+use trunkline_api::AgentSpec;
+use trunkline_api::id::{Id, Prefix};
+use trunkline_api::usage::{CallDirection, Units};
+use trunkline_api::words::{ProviderKind, ToolAction, ToolDefinition};
+use trunkline_call::{
+    AsrEvent, Call, CallSetup, Command, Input, LlmEvent, Redacted, ToolBinding, ToolOutcome, TtsEvent, VoiceEdge,
+};
+use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId};
+
+use crate::caller::{Act, Temper};
+use crate::leg::{Leg, Sound};
+use crate::promises::Promises;
+use crate::providers::{Ear, Voice, reply};
+use crate::random::Random;
+
+/// Milliseconds of sound a character takes.
+pub(crate) const MS_PER_CHAR: u64 = 55;
+/// Longest time a leg takes to carry out a clear.
+const CLEAR_MS: u64 = 20;
+/// Specs that calls take turns with.
+const SPECS: u64 = 96;
+
+/// What happens at some time.
+#[derive(Debug, Clone)]
+enum Due {
+    Tell(Input),
+    Act,
+    VoiceEnds,
+    /// Speech that began then has lasted.
+    Lasted(CallTime),
+    Unhold,
+    Sound {
+        utterance: u32,
+        part: u32,
+        index: usize,
+        made_ms: u64,
+        done: bool,
+    },
+    Look,
+    Cleared(u32),
+    Ends(EndCause),
+}
+
+/// A recogniser session.
+struct Session {
+    ear: Ear,
+    hears_from: CallTime,
+    open: bool,
+}
+
+pub(crate) struct World {
+    call: Call,
+    spec: Arc<AgentSpec>,
+    random: Random,
+    now: CallTime,
+    due: BinaryHeap<Reverse<(CallTime, u64, usize)>>,
+    dues: Vec<Option<Due>>,
+    order: u64,
+    leg: Leg,
+    told: trunkline_leg::PlayoutPosition,
+    temper: Temper,
+    /// Providers of each kind that are ill, by their position.
+    ill: [Vec<bool>; 3],
+    sessions: BTreeMap<u32, Session>,
+    requests: BTreeSet<u32>,
+    tools: BTreeSet<u32>,
+    /// What was said when, and is in no final yet.
+    spoken: Vec<(CallTime, CallTime, &'static str)>,
+    speaks_since: Option<CallTime>,
+    says: &'static str,
+    promises: Promises,
+    leg_over: bool,
+    trace: bool,
+    steps: u32,
+}
+
+fn spec(seed: u64) -> AgentSpec {
+    let mut random = Random::new(seed);
+    let list = |kind: &str, count: u64| {
+        (0..count).map(|index| json!({ "provider": format!("{kind}-{index}") })).collect::<Vec<_>>()
+    };
+    let channels: Vec<&str> =
+        ["transcript", "llm-input", "llm-output"].into_iter().filter(|_| random.percent(30)).collect();
+    let spec = json!({
+        "name": "simulated", "prompt": "Be brief.",
+        "greeting": random.pick(&["Hello, how may I help you?", "", "Welcome. This call is recorded. What can I do for you?"]),
+        "pipeline": { "cascade": {
+            "asr": list("asr", random.between(1, 3)), "llm": list("llm", random.between(1, 3)),
+            "tts": list("tts", random.between(1, 3)),
+        } },
+        "tools": [{ "name": "hang_up" }, { "name": "weather" }, { "name": "booking" }],
+        "redaction": { "redactor": if random.percent(30) { "pii" } else { "" }, "channels": channels },
+        "interruption": {
+            "barge_in": random.percent(90), "dtmf": random.percent(70),
+            "mode": random.pick(&["pause_then_resume", "pause_then_resume", "ignore_backchannel", "finish_sentence", "abort"]),
+            "protected": if random.percent(15) { vec!["recorded", "four euros"] } else { Vec::new() },
+            "min_words": random.between(1, 2),
+        },
+        "turn": {
+            "speculate": random.percent(70), "adaptive": random.percent(80),
+            "push_to_talk": if random.percent(4) { "*" } else { "" }, "max_speech_ms": 5000 + random.below(60_000),
+        },
+        "limits": {
+            "max_call_s": random.between(20, 300), "caller_silence_ms": random.between(3000, 12_000),
+            "llm_hedge_ms": 600 * random.below(2),
+        },
+    });
+    serde_json::from_value(spec).unwrap()
+}
+
+fn specs(seed: u64) -> Arc<AgentSpec> {
+    thread_local! {
+        static ALL: RefCell<BTreeMap<u64, Arc<AgentSpec>>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    ALL.with_borrow_mut(|all| Arc::clone(all.entry(seed % SPECS).or_insert_with(|| Arc::new(spec(seed % SPECS)))))
+}
+
+fn setup(spec: &Arc<AgentSpec>, seed: u64) -> CallSetup {
+    let id = |prefix| Id::mint(prefix, 1_700_000_000_000, [1; 10]);
+    let tool = |name: &str| ToolBinding {
+        plugin: name.to_owned(),
+        settings: Default::default(),
+        definition: ToolDefinition {
+            name: name.to_owned(),
+            description: "a tool".to_owned(),
+            parameters: "{}".to_owned(),
+        },
+    };
+    CallSetup {
+        call: id(Prefix::Call),
+        tenant: id(Prefix::Tenant),
+        agent: id(Prefix::Agent),
+        agent_version: 1,
+        spec: Arc::clone(spec),
+        tools: vec![tool("weather"), tool("booking")],
+        trunk: None,
+        gateway: None,
+        direction: CallDirection::Inbound,
+        from: "1".to_owned(),
+        to: "2".to_owned(),
+        anchor: Anchor { wall_us: 1_700_000_000_000_000, call_us: 0 },
+        seed,
+        codec: "PCMA".to_owned(),
+        sip_call_id: None,
+    }
+}
+
+fn fact(fact: LegFact) -> Input {
+    Input::Leg { leg: LegId::FIRST, fact }
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, trace: bool) -> Self {
+        let mut random = Random::new(seed);
+        let spec = specs(seed);
+        // One call in three meets providers that are ill, and of each kind one is well.
+        let sick = random.percent(35);
+        let mut ill = [8, 8, 8].map(|count| (0..count).map(|_| sick && random.percent(40)).collect::<Vec<bool>>());
+        let lists = spec_lists(&spec);
+        for (kind, ill) in ill.iter_mut().enumerate() {
+            ill[random.below(lists[kind]) as usize] = false;
+        }
+        let temper = Temper::of(&mut random);
+        let mut world = Self {
+            call: Call::new(setup(&spec, seed)),
+            promises: Promises::new(&spec),
+            spec,
+            random,
+            now: CallTime::ZERO,
+            due: BinaryHeap::new(),
+            dues: Vec::new(),
+            order: 0,
+            leg: Leg::default(),
+            told: Default::default(),
+            temper,
+            ill,
+            sessions: BTreeMap::new(),
+            requests: BTreeSet::new(),
+            tools: BTreeSet::new(),
+            spoken: Vec::new(),
+            speaks_since: None,
+            says: "",
+            leg_over: false,
+            trace,
+            steps: 0,
+        };
+        world.tell_in(0, Input::Answered);
+        let first = world.random.between(200, 4000);
+        world.push_in(first, Due::Act);
+        world
+    }
+
+    /// Runs the call to its end; turns and interruptions of it.
+    pub(crate) fn run(mut self) -> (u64, u64) {
+        while !self.call.is_over() {
+            self.steps += 1;
+            assert!(self.steps < 20_000 && self.now.as_ms() < 400_000, "the call never ended");
+            self.step();
+        }
+        // Whatever still comes changes nothing.
+        for _ in 0..20 {
+            if self.due.is_empty() {
+                break;
+            }
+            self.step();
+        }
+        assert!(self.leg_over, "the call is over and its leg is not");
+        assert_eq!(self.call.poll_timeout(), None, "a deadline of a call that is over");
+        let open = self.sessions.values().filter(|session| session.open).count();
+        assert_eq!(open, 0, "a recogniser was left open");
+        assert!(self.requests.is_empty(), "requests were left open: {:?}", self.requests);
+        assert!(self.tools.is_empty(), "tools were neither answered nor cancelled: {:?}", self.tools);
+        self.promises.at_the_end(self.call.record())
+    }
+
+    fn step(&mut self) {
+        let due = self.due.peek().map(|Reverse((at, ..))| *at);
+        let timer = self.call.poll_timeout().map(|(at, _)| at);
+        let next = match (due, timer) {
+            (Some(due), Some(timer)) => due.min(timer),
+            (due, timer) => due.or(timer).expect("a call that waits for nothing is not over"),
+        };
+        self.now = self.now.max(next);
+        if due.is_some_and(|due| due <= next)
+            && let Some(Reverse((_, _, slot))) = self.due.pop()
+        {
+            if let Some(due) = self.dues[slot].take() {
+                self.deliver(due);
+            }
+        } else {
+            let before = self.call.poll_timeout();
+            self.tell(Input::Timeout);
+            assert_ne!(self.call.poll_timeout(), before, "a deadline did not move on");
+        }
+    }
+
+    fn push_in(&mut self, ms: u64, due: Due) {
+        self.order += 1;
+        self.due.push(Reverse((self.now.plus_ms(ms), self.order, self.dues.len())));
+        self.dues.push(Some(due));
+    }
+
+    fn tell_in(&mut self, ms: u64, input: Input) {
+        self.push_in(ms, Due::Tell(input));
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.leg.play(self.now);
+        let position = self.leg.position();
+        if position != self.told && !self.leg_over {
+            self.told = position;
+            self.call.handle(self.now, Input::Playout(position));
+        }
+        if self.trace {
+            eprintln!("{:>7} {input:?}", self.now.as_ms());
+        }
+        self.promises.told(self.now, &input);
+        self.call.handle(self.now, input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(event) = self.call.poll_event() {
+            if self.trace {
+                eprintln!("{:>7}      {} {}", self.now.as_ms(), event.kind, event.data);
+            }
+            self.promises.happened(&event);
+        }
+        let mut count = 0;
+        while let Some(command) = self.call.poll_transmit() {
+            count += 1;
+            assert!(count < 500, "one input made too many commands");
+            assert!(!self.leg_over || command.closes(), "after the end: {command:?}");
+            if self.trace {
+                eprintln!("{:>7}   -> {command:?}", self.now.as_ms());
+            }
+            self.promises.asked(self.now, &command, &self.leg);
+            self.carry_out(command);
+        }
+        let thinks = !self.requests.is_empty() || !self.tools.is_empty();
+        self.promises.silence(self.now, &self.leg, self.speaks_since.is_some(), thinks);
+    }
+
+    fn deliver(&mut self, due: Due) {
+        let now = self.now;
+        match due {
+            Due::Tell(Input::Asr { session, event }) => {
+                if self.sessions.get(&session).is_some_and(|session| session.open) {
+                    if matches!(event, AsrEvent::Failed { .. } | AsrEvent::Ended) {
+                        self.sessions.get_mut(&session).unwrap().open = false;
+                    }
+                    self.tell(Input::Asr { session, event });
+                }
+            }
+            Due::Tell(Input::Llm { request, event }) => {
+                if self.requests.contains(&request) {
+                    if matches!(event, LlmEvent::Finished(_) | LlmEvent::Failed { .. }) {
+                        self.requests.remove(&request);
+                        let units = Units { tokens_out: 7, ..Units::default() };
+                        self.tell(Input::Usage { kind: ProviderKind::Llm, provider: "llm".to_owned(), units });
+                    }
+                    self.tell(Input::Llm { request, event });
+                } else if matches!(event, LlmEvent::Finished(_)) {
+                    // Said twice, or too late.
+                    self.tell(Input::Llm { request, event });
+                }
+            }
+            Due::Tell(Input::Tool { invocation, outcome }) => {
+                if self.tools.remove(&invocation) {
+                    self.tell(Input::Tool { invocation, outcome });
+                }
+            }
+            Due::Tell(input) => {
+                if !self.leg_over || matches!(input, Input::Redacted { .. }) {
+                    self.tell(input);
+                }
+            }
+            Due::Act => self.act(),
+            Due::VoiceEnds => self.voice_ends(),
+            Due::Lasted(since) => {
+                if self.speaks_since == Some(since) {
+                    self.tell(Input::Interrupts);
+                }
+            }
+            Due::Unhold => self.direction(Direction::SendRecv),
+            Due::Sound { utterance, part, index, made_ms, done } => self.sound(utterance, part, index, made_ms, done),
+            Due::Look => self.look_now(),
+            Due::Cleared(utterance) => {
+                self.leg.play(now);
+                if self.leg.is_busy() && self.leg.utterance == utterance {
+                    self.leg.over = true;
+                    let sent_ms = self.leg.played_ms as u32;
+                    self.promises.utterance_over(&self.leg);
+                    self.tell(fact(LegFact::PlaybackCut { utterance, sent_ms, at: now }));
+                }
+            }
+            Due::Ends(cause) => {
+                if !self.leg_over {
+                    self.leg.play(now);
+                    self.tell(Input::Playout(self.leg.position()));
+                    self.leg_over = true;
+                    self.promises.utterance_over(&self.leg);
+                    self.tell(fact(LegFact::Ended { cause, at: now }));
+                }
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        if self.leg_over {
+            return;
+        }
+        self.leg.play(self.now);
+        if self.temper.acts == 0 {
+            self.push_in(0, Due::Ends(EndCause::RemoteHangUp));
+            return;
+        }
+        let (act, next_ms) = self.temper.act(&mut self.random, self.leg.sounds_now());
+        if !matches!(act, Act::Waits) {
+            self.temper.acts -= 1;
+        }
+        self.push_in(next_ms, Due::Act);
+        match act {
+            Act::Says { words, for_ms } => self.voice_begins(words, for_ms),
+            Act::Mumbles { for_ms } => self.voice_begins("", for_ms),
+            Act::Presses(key) => {
+                let digit = DtmfDigit::from_char(key).unwrap();
+                self.tell(fact(LegFact::Dtmf { digit, at: self.now }));
+            }
+            Act::Holds { for_ms } => {
+                let ways = [Direction::Inactive, Direction::RecvOnly, Direction::SendOnly];
+                let direction = *self.random.pick(&ways);
+                self.direction(direction);
+                self.push_in(for_ms, Due::Unhold);
+            }
+            Act::Waits => {}
+            Act::HangsUp => self.push_in(0, Due::Ends(EndCause::RemoteHangUp)),
+        }
+    }
+
+    fn direction(&mut self, direction: Direction) {
+        if self.leg_over {
+            return;
+        }
+        self.leg.play(self.now);
+        self.leg.held = !matches!(direction, Direction::SendRecv | Direction::SendOnly);
+        self.tell(fact(LegFact::Direction { direction, at: self.now }));
+        self.look();
+    }
+
+    fn voice_begins(&mut self, words: &'static str, for_ms: u64) {
+        if self.speaks_since.is_some() {
+            return;
+        }
+        (self.speaks_since, self.says) = (Some(self.now), words);
+        self.tell(Input::Voice(VoiceEdge { speech: true, at: self.now, level_dbfs: -25.0 }));
+        let least = u64::from(self.spec.interruption.min_speech_ms);
+        self.push_in(least, Due::Lasted(self.now));
+        self.push_in(for_ms, Due::VoiceEnds);
+        if words.is_empty() {
+            return;
+        }
+        // Words so far, as the recogniser in service makes them out.
+        let open = self.sessions.iter().rev().find(|(_, session)| session.open);
+        if let Some((id, Session { ear: Ear::Hears { late_ms, partials: true }, .. })) = open {
+            let (session, late_ms) = (*id, *late_ms);
+            let first = words.split(' ').next().unwrap_or(words);
+            let part = AsrEvent::Partial { text: first.to_owned() };
+            self.tell_in(for_ms / 2 + late_ms, Input::Asr { session, event: part });
+            let lie = if self.random.percent(10) { "something else" } else { words };
+            let whole = AsrEvent::Partial { text: lie.to_owned() };
+            self.tell_in(for_ms + late_ms, Input::Asr { session, event: whole });
+        }
+    }
+
+    fn voice_ends(&mut self) {
+        if let Some(since) = self.speaks_since.take() {
+            self.spoken.push((since, self.now, self.says));
+            if !self.leg_over {
+                self.tell(Input::Voice(VoiceEdge { speech: false, at: self.now, level_dbfs: -60.0 }));
+            }
+        }
+    }
+
+    fn sound(&mut self, utterance: u32, part: u32, index: usize, made_ms: u64, done: bool) {
+        self.leg.play(self.now);
+        if self.leg.utterance != utterance || self.leg.over || self.leg_over {
+            return;
+        }
+        let Some(sound) =
+            self.leg.sounds.iter_mut().find(|sound| sound.part == part && sound.index == index && !sound.done)
+        else {
+            return;
+        };
+        sound.made_ms = sound.made_ms.max(made_ms);
+        sound.done = done;
+        let (made, audio_ms) = (sound.made_ms, made_ms as u32);
+        let event = if done { TtsEvent::PartDone { part, audio_ms } } else { TtsEvent::Audio { part, audio_ms } };
+        if done && made > 0 {
+            let units = Units { tts_chars: 11, ..Units::default() };
+            self.tell(Input::Usage { kind: ProviderKind::Tts, provider: "tts".to_owned(), units });
+        }
+        self.tell(Input::Tts { utterance, index, event });
+        self.look();
+    }
+
+    /// Looks again when what there is will have been played.
+    fn look(&mut self) {
+        self.leg.play(self.now);
+        if self.leg.may_play() && !self.leg.started && self.leg.ready_ms() > 0 {
+            self.leg.started = true;
+            let (utterance, at) = (self.leg.utterance, self.now);
+            self.tell_in(0, fact(LegFact::PlaybackStarted { utterance, at }));
+        }
+        if self.leg.is_busy() && self.leg.may_play() && (self.leg.started || self.leg.is_complete()) {
+            self.push_in(self.leg.ready_ms() - self.leg.played_ms, Due::Look);
+        }
+    }
+
+    fn look_now(&mut self) {
+        self.leg.play(self.now);
+        if self.leg.is_busy() && self.leg.may_play() && self.leg.is_complete() && !self.leg_over {
+            self.leg.over = true;
+            let (utterance, at) = (self.leg.utterance, self.now);
+            self.promises.utterance_over(&self.leg);
+            self.tell(fact(LegFact::PlaybackFinished { utterance, at }));
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::OpenAsr { session, index, replay_from, .. } => {
+                let ear = Ear::of(&mut self.random, self.ill[0][index]);
+                self.sessions.insert(session, Session { ear, hears_from: replay_from.unwrap_or(self.now), open: true });
+                if let Ear::Fails(ms) = ear {
+                    self.tell_in(ms, Input::Asr { session, event: Ear::failure() });
+                }
+            }
+            Command::FinalizeAsr { session, .. } => self.finalize(session),
+            Command::CloseAsr { session } => self.sessions.get_mut(&session).unwrap().open = false,
+            Command::StartLlm { request, index, tools, .. } => {
+                self.requests.insert(request);
+                let ill = self.ill[1][index];
+                let mut at = 0;
+                for (wait, event) in reply(&mut self.random, ill, !tools.is_empty()) {
+                    at += wait;
+                    self.tell_in(at, Input::Llm { request, event });
+                }
+            }
+            Command::CancelLlm { request } => {
+                self.requests.remove(&request);
+            }
+            Command::Speak { utterance, part, index, text, .. } => {
+                if self.leg.utterance != utterance {
+                    self.leg.begin(self.now, utterance);
+                }
+                let whole_ms = text.chars().count() as u64 * MS_PER_CHAR;
+                self.leg.sounds.push_back(Sound { part, index, made_ms: 0, done: false });
+                self.synthesise(utterance, part, index, whole_ms);
+            }
+            Command::DropParts { utterance, from, cut } => {
+                self.leg.play(self.now);
+                if self.leg.utterance == utterance {
+                    self.leg.sounds.retain(|sound| sound.part < from);
+                    if let (true, Some(last)) = (cut, self.leg.sounds.back_mut()) {
+                        last.done = true;
+                    }
+                    self.look();
+                }
+            }
+            Command::EndUtterance { utterance } => {
+                if self.leg.utterance == utterance {
+                    self.leg.ended = true;
+                }
+                self.look();
+            }
+            Command::StopSpeaking { utterance, index } => {
+                if self.leg.utterance == utterance {
+                    for sound in self.leg.sounds.iter_mut().filter(|sound| sound.index == index && !sound.done) {
+                        sound.index = usize::MAX;
+                    }
+                }
+            }
+            Command::PausePlayback => {
+                self.leg.play(self.now);
+                self.leg.paused = true;
+            }
+            Command::ResumePlayback => {
+                self.leg.play(self.now);
+                self.leg.paused = false;
+                self.look();
+            }
+            Command::ClearPlayback => {
+                let ms = self.random.below(CLEAR_MS);
+                self.leg.clearing = true;
+                self.push_in(ms, Due::Cleared(self.leg.utterance));
+            }
+            Command::Redact { ticket, text, .. } => {
+                let result = if self.random.percent(3) { Err("trapped".to_owned()) } else { Ok(()) };
+                let result = result.map(|()| Redacted { text, counts: Vec::new() });
+                if !self.random.percent(1) {
+                    let ms = self.random.below(20);
+                    self.tell_in(ms, Input::Redacted { ticket, result });
+                }
+            }
+            Command::StartTool { invocation, .. } => {
+                self.tools.insert(invocation);
+                let actions = match self.random.below(12) {
+                    0 => vec![ToolAction::Say("I have found it.".to_owned())],
+                    1 => vec![ToolAction::SetVariable("x".to_owned(), "y".to_owned())],
+                    2 => vec![ToolAction::HangUp(String::new())],
+                    _ => Vec::new(),
+                };
+                let is_error = self.random.percent(10);
+                let outcome = ToolOutcome { output: "rain".to_owned(), is_error, actions, failure: None };
+                if !self.random.percent(6) {
+                    let ms = self.random.between(5, 4000);
+                    self.tell_in(ms, Input::Tool { invocation, outcome });
+                }
+            }
+            Command::CancelTool { invocation } => {
+                self.tools.remove(&invocation);
+            }
+            Command::HangUp { .. } => {
+                self.tools.clear();
+                self.push_in(20, Due::Ends(EndCause::Local));
+            }
+        }
+    }
+
+    fn synthesise(&mut self, utterance: u32, part: u32, index: usize, whole_ms: u64) {
+        let sound = |made_ms, done| Due::Sound { utterance, part, index, made_ms, done };
+        match Voice::of(&mut self.random, self.ill[2][index]) {
+            Voice::Speaks { first_ms, rest_ms } => {
+                self.push_in(first_ms, sound(whole_ms.min(100), false));
+                // A vendor is at most half as quick again as a voice.
+                self.push_in(first_ms + rest_ms.min(whole_ms / 2), sound(whole_ms, true));
+            }
+            Voice::BreaksOff { first_ms, percent } => {
+                self.push_in(first_ms, sound((whole_ms * percent / 100).max(1), false));
+            }
+            Voice::Stalls => {}
+            Voice::Mute => self.push_in(50, sound(0, true)),
+            Voice::Fails => {
+                let event =
+                    TtsEvent::Failed { failure: trunkline_api::Failure::TtsUnavailable, detail: "no".to_owned() };
+                self.tell_in(10, Input::Tts { utterance, index, event });
+            }
+        }
+    }
+
+    fn finalize(&mut self, session: u32) {
+        let now = self.now;
+        let Session { ear, hears_from, .. } = self.sessions[&session];
+        let (late_ms, twice) = match ear {
+            Ear::Hears { late_ms, .. } => (late_ms, false),
+            Ear::Late => (1700, true),
+            Ear::Stalls | Ear::Fails(_) => return,
+        };
+        let mut words = Vec::new();
+        self.spoken.retain(|(begin, end, text)| {
+            let heard = *begin >= hears_from && *end <= now;
+            if heard && !text.is_empty() {
+                words.push(*text);
+            }
+            !heard
+        });
+        let event = AsrEvent::Final { text: words.join(" "), confidence: Some(0.8), finalized: true };
+        self.tell_in(late_ms, Input::Asr { session, event: event.clone() });
+        if twice {
+            self.tell_in(late_ms + 40, Input::Asr { session, event });
+        }
+    }
+}
+
+fn spec_lists(spec: &AgentSpec) -> [u64; 3] {
+    match &spec.pipeline {
+        trunkline_api::agent::Pipeline::Cascade { asr, llm, tts } => {
+            [asr.len() as u64, llm.len() as u64, tts.len() as u64]
+        }
+        trunkline_api::agent::Pipeline::Realtime { .. } => [1, 1, 1],
+    }
+}
