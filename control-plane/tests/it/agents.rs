@@ -18,7 +18,9 @@ async fn a_patch_makes_the_next_version_and_old_ones_never_change() {
     assert_eq!(patched.status, 200, "{}", patched.body);
     let data = &patched.body["data"];
     assert_eq!((&data["name"], &data["version"], &data["published_version"]), (&json!("two"), &json!(2), &json!(2)));
-    assert_eq!(data["spec"]["turn"], json!({ "end_silence_ms": 900, "final_wait_ms": 1500, "dtmf_gap_ms": 1200 }));
+    let mut turn = first["turn"].clone();
+    turn["end_silence_ms"] = json!(900);
+    assert_eq!(data["spec"]["turn"], turn, "what the patch does not name stays");
 
     let draft = plane.http.patch(&format!("{path}?publish=false"), &json!({ "greeting": "hello" })).await;
     assert_eq!(draft.body["data"]["version"], 3);
