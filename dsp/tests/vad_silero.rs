@@ -98,7 +98,7 @@ fn judge(bank: &mut SileroBank, slot: Slot, pcm: &[i16], frame: usize) -> Vec<f3
 
 #[test]
 fn calls_in_a_batch_are_judged_as_if_alone_on_every_instruction_set() {
-    let calls = 20;
+    let calls = 21;
     let rates: Vec<u32> = (0..calls).map(|n| if n % 4 == 3 { 16_000 } else { 8000 }).collect();
     let sounds: Vec<Vec<i16>> = (0..calls).map(|n| voice(n as u64, rates[n], 0.82)).collect();
     let expected: Vec<Vec<f32>> = (0..calls)
