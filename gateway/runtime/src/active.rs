@@ -1,16 +1,15 @@
 //! A call in progress: its state machine, its leg and its plugin sessions, stepped by one agent worker.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use trunkline_api::agent::Pipeline;
 use trunkline_api::event::EventType;
 use trunkline_api::usage::EndReason;
 use trunkline_api::words::ProviderKind;
-use trunkline_api::{Event, Failure, Id};
+use trunkline_api::{AgentSpec, Event, Failure, Id};
 use trunkline_call::{AsrEvent, Call, CallSetup, Command, Input, LlmEvent, Operator, ToolOutcome, TtsEvent, VoiceEdge};
-use trunkline_edge_store::{Completion, StoreError, Write};
 use trunkline_leg::{AgentEnd, CallTime, Codec, Direction, EndCause, LegFact, LegId, MediaSpec, PlayoutPosition};
 use trunkline_media::LegHandle;
 use trunkline_sip::ByeReason;
@@ -21,6 +20,7 @@ use crate::directory::Entry;
 use crate::echo::Echo;
 use crate::line::Line;
 use crate::listening::Listening;
+use crate::outbox::Outbox;
 use crate::recording::{CallRecordings, RecordingOrder, RecordingRefused, RecordingState};
 use crate::redacting::Redacting;
 use crate::serving::Serving;
@@ -30,6 +30,8 @@ use crate::speaking::{Report, Speaking, Spoken};
 
 /// How soon a call that waits for the disk or for its session's next turn is looked at again.
 const GRID_US: u64 = 5_000;
+/// How long a call that waits for nothing is left alone at most.
+const LOOKS_US: u64 = 60_000_000;
 /// The same for one whose sound waits for room in a full ring, of which two frames are played meanwhile.
 const ROOM_US: u64 = 40_000;
 /// How long a call that is over waits for its recordings' last writes before its record is closed without their end.
@@ -89,12 +91,12 @@ pub(crate) struct Active {
     parting: Vec<(ProviderKind, String, Session)>,
     /// Kinds of sessions that wait for this host, as the call was told.
     behind: [bool; 4],
+    /// Providers that the call was told are dead, and as of when.
+    down: Vec<(ProviderKind, String)>,
+    health_seen: u64,
     redacting: Redacting,
     echo: Option<Echo>,
-    backlog: VecDeque<Arc<Event>>,
-    checkpoint: Option<Completion>,
-    checkpoint_due: CallTime,
-    closing: Option<Completion>,
+    outbox: Outbox,
     /// How long the record waits for the files of its recordings, once the call is over.
     last_recording_by: Option<CallTime>,
     /// How long it waits for what its sessions have used.
@@ -109,11 +111,12 @@ pub(crate) struct Active {
 }
 
 impl Active {
-    /// Begins the conversation.
-    pub(crate) fn begin(mut new: NewCall, shared: Arc<Shared>, place: Place) -> Self {
+    /// A call whose conversation has not begun.
+    pub(crate) fn new(mut new: NewCall, shared: Arc<Shared>, place: Place) -> Self {
         new.recordings.wake(place.bell.waker());
         let redacting = Redacting::new(&new.setup.spec.redaction);
-        let mut active = Self {
+        let id = new.id.clone();
+        Self {
             id: new.id,
             call: new.call,
             setup: new.setup,
@@ -131,12 +134,11 @@ impl Active {
             tools: Vec::new(),
             parting: Vec::new(),
             behind: [false; 4],
+            down: Vec::new(),
+            health_seen: 0,
             redacting,
             echo: shared.config.echo.then(Echo::default),
-            backlog: VecDeque::new(),
-            checkpoint: None,
-            checkpoint_due: CallTime(shared.config.checkpoint_us),
-            closing: None,
+            outbox: Outbox::new(id, &shared),
             last_recording_by: None,
             last_usage_by: None,
             bye_sent: false,
@@ -145,11 +147,14 @@ impl Active {
             due: CallTime::ZERO,
             _ticket: new.ticket,
             shared,
-        };
-        let now = active.now();
-        active.call.handle(now, Input::Answered);
-        active.carry_out(now);
-        active
+        }
+    }
+
+    /// Begins the conversation.
+    pub(crate) fn begin(&mut self) {
+        let now = self.now();
+        self.call.handle(now, Input::Answered);
+        self.carry_out(now);
     }
 
     /// An operator's order.
@@ -206,10 +211,7 @@ impl Active {
         record.end = Some(EndReason::Failed);
         record.failure = Some(Failure::Internal);
         record.ended_us.get_or_insert(self.setup.anchor.wall_us(now));
-        // When it cannot be stored now, the journal has it, and it is closed as crashed at the next start.
-        if let Err(error) = self.shared.store.submit(Write::CloseCall(Box::new(record))) {
-            tracing::warn!(call = %self.id, %error, "the record of a call that failed was not stored");
-        }
+        self.outbox.crashed(&self.setup, &record, now);
         self.shared.counters.failed(Failure::Internal);
         self.shared.directory.ended(&self.id);
     }
@@ -228,13 +230,15 @@ impl Active {
     pub(crate) fn step(&mut self) -> bool {
         count(&self.shared.counters.steps);
         let now = self.now();
-        if self.closing.is_some() || self.call.is_over() {
+        if self.call.is_over() {
             self.due = CallTime(now.0 + GRID_US);
             return self.close(now);
         }
         self.recorded(now);
         self.settle_up();
+        self.hear_of_providers(now);
         self.tell_who_waits(now);
+        self.redacted(now);
         self.hear(now);
         self.serve(now);
         self.listen(now);
@@ -266,13 +270,14 @@ impl Active {
         }
         let soon = CallTime(now.0 + GRID_US);
         let room = self.speaking.waits_for_room().then_some(CallTime(now.0 + ROOM_US));
-        let disk = (!self.backlog.is_empty()).then_some(soon);
+        let disk = self.outbox.due().map(|due| due.max(soon));
         let call = self.call.poll_timeout().map(|(due, _)| due);
         // A session that had its slice and wants more waits for its turn; a voice that is ahead waits for room.
         let voices = spoken.filter_map(|voice| if ahead { voice.timer_us() } else { voice.due_us(now.0) });
         let sessions = heard.filter_map(|session| session.due_us(now.0)).chain(voices);
         let sessions = sessions.map(|due_us| soon.max(CallTime(due_us)));
-        [call, room, disk].into_iter().flatten().chain(sessions).fold(self.checkpoint_due, CallTime::min)
+        let all = [call, room, disk].into_iter().flatten().chain(sessions);
+        all.fold(CallTime(now.0 + LOOKS_US), CallTime::min)
     }
 
     fn thinking_and_tools(&self) -> impl Iterator<Item = &Session> + Clone {
@@ -325,6 +330,7 @@ impl Active {
 
     fn serve(&self, now: CallTime) {
         let sessions = self.listening.session().into_iter().chain(self.speaking.sessions());
+        let sessions = sessions.chain(self.redacting.session_elsewhere());
         for session in sessions.chain(self.thinking_and_tools()) {
             session.serve(&self.place, now.0);
         }
@@ -333,13 +339,22 @@ impl Active {
     fn listen(&mut self, now: CallTime) {
         while let Some((session, provider, output)) = self.listening.poll() {
             match output {
-                Output::Asr(event) => self.call.handle(now, Input::Asr { session, event }),
+                Output::Asr(event) => {
+                    if matches!(event, AsrEvent::Final { .. }) {
+                        self.shared.health.worked(&self.setup.tenant, ProviderKind::Asr, &provider);
+                    }
+                    self.call.handle(now, Input::Asr { session, event });
+                }
                 Output::Usage(units) => self.used(ProviderKind::Asr, &provider, &units),
                 Output::Failed { failure, detail } => {
                     let event = AsrEvent::Failed { failure, detail };
                     self.call.handle(now, Input::Asr { session, event });
                 }
-                Output::Llm(_) | Output::Sound { .. } | Output::ContextDone { .. } | Output::Tool(_) => {}
+                Output::Llm(_)
+                | Output::Sound { .. }
+                | Output::ContextDone { .. }
+                | Output::Tool(_)
+                | Output::Redacted { .. } => {}
             }
             self.carry_out(now);
         }
@@ -365,13 +380,22 @@ impl Active {
                 self.part_with(ProviderKind::Llm, provider, session);
             }
             match output {
-                Output::Llm(event) => self.call.handle(now, Input::Llm { request, event }),
+                Output::Llm(event) => {
+                    if matches!(event, LlmEvent::Finished(_)) {
+                        self.shared.health.worked(&self.setup.tenant, ProviderKind::Llm, &provider);
+                    }
+                    self.call.handle(now, Input::Llm { request, event });
+                }
                 Output::Usage(units) => self.used(ProviderKind::Llm, &provider, &units),
                 Output::Failed { failure, detail } => {
                     let event = LlmEvent::Failed { failure, detail };
                     self.call.handle(now, Input::Llm { request, event });
                 }
-                Output::Asr(_) | Output::Sound { .. } | Output::ContextDone { .. } | Output::Tool(_) => {}
+                Output::Asr(_)
+                | Output::Sound { .. }
+                | Output::ContextDone { .. }
+                | Output::Tool(_)
+                | Output::Redacted { .. } => {}
             }
             self.carry_out(now);
         }
@@ -394,7 +418,11 @@ impl Active {
                 Output::Failed { failure, detail } => {
                     ToolOutcome { output: detail, is_error: true, actions: Vec::new(), failure: Some(failure) }
                 }
-                Output::Asr(_) | Output::Llm(_) | Output::Sound { .. } | Output::ContextDone { .. } => continue,
+                Output::Asr(_)
+                | Output::Llm(_)
+                | Output::Sound { .. }
+                | Output::ContextDone { .. }
+                | Output::Redacted { .. } => continue,
             };
             let (_, plugin, session) = self.tools.remove(position);
             self.part_with(ProviderKind::Tool, plugin, session);
@@ -408,6 +436,11 @@ impl Active {
             match spoken {
                 Spoken::Report(report) => {
                     let Report { utterance, index, event } = report;
+                    if matches!(event, TtsEvent::PartDone { audio_ms: 1.., .. })
+                        && let Some(provider) = self.speaking.provider(index)
+                    {
+                        self.shared.health.worked(&self.setup.tenant, ProviderKind::Tts, provider);
+                    }
                     self.call.handle(now, Input::Tts { utterance, index, event });
                 }
                 Spoken::Usage(provider, units) => self.used(ProviderKind::Tts, &provider, &units),
@@ -441,6 +474,46 @@ impl Active {
             if !over {
                 self.parting.push((kind, provider, session));
             }
+        }
+    }
+
+    /// Takes what a redactor has that works elsewhere.
+    fn redacted(&mut self, now: CallTime) {
+        while let Some(output) = self.redacting.session_elsewhere().and_then(Session::poll) {
+            match output {
+                Output::Redacted { ticket, result } => self.call.handle(now, Input::Redacted { ticket, result }),
+                Output::Usage(units) => {
+                    let redactor = self.redacting.plugin().to_owned();
+                    self.used(ProviderKind::Redactor, &redactor, &units);
+                }
+                // Its texts are overdue in a moment; the next one gets another.
+                Output::Failed { .. } => drop(self.redacting.close()),
+                Output::Asr(_)
+                | Output::Llm(_)
+                | Output::Sound { .. }
+                | Output::ContextDone { .. }
+                | Output::Tool(_) => {}
+            }
+            self.carry_out(now);
+        }
+    }
+
+    /// Tells the call which of its providers other calls hold for dead, and which no more.
+    fn hear_of_providers(&mut self, now: CallTime) {
+        let version = self.shared.health.version();
+        if version == self.health_seen {
+            return;
+        }
+        self.health_seen = version;
+        for (kind, provider) in providers(&self.setup.spec) {
+            let up = self.shared.health.is_up(&self.setup.tenant, kind, provider);
+            let known = self.down.iter().position(|(other, name)| *other == kind && name == provider);
+            match (up, known) {
+                (false, None) => self.down.push((kind, provider.to_owned())),
+                (true, Some(at)) => drop(self.down.remove(at)),
+                (true, None) | (false, Some(_)) => continue,
+            }
+            self.call.handle(now, Input::Health { kind, provider: provider.to_owned(), up });
         }
     }
 
@@ -482,7 +555,7 @@ impl Active {
     fn command(&mut self, now: CallTime, command: Command) {
         match command {
             Command::OpenAsr { session, provider, language, replay_from, .. } => {
-                let resolved = self.serving.resolve(&provider);
+                let resolved = self.serving.resolve(&self.setup.tenant, &provider);
                 match self.shared.plugin(&resolved.plugin) {
                     Ok(plugin) => {
                         let continuous = is_online(&plugin);
@@ -504,7 +577,7 @@ impl Active {
                 }
             }
             Command::StartLlm { request, provider, messages, tools, max_tokens, .. } => {
-                let resolved = self.serving.resolve(&provider);
+                let resolved = self.serving.resolve(&self.setup.tenant, &provider);
                 match self.shared.plugin(&resolved.plugin) {
                     Ok(plugin) => {
                         let session = Session::open(&self.place, plugin.is_heavy(), |wake| {
@@ -526,7 +599,7 @@ impl Active {
             }
             Command::Speak { utterance, part, index, provider, text } => {
                 if !self.speaking.has_voice(index) {
-                    let resolved = self.serving.resolve(&provider);
+                    let resolved = self.serving.resolve(&self.setup.tenant, &provider);
                     match self.shared.plugin(&resolved.plugin) {
                         Ok(plugin) => {
                             let language = self.setup.spec.language.clone();
@@ -558,6 +631,8 @@ impl Active {
                     self.fact(now, fact);
                 }
             }
+            Command::Redact { ticket, channel, text }
+                if self.redacting.hand_over(&self.shared, &self.place, ticket, channel, &text) => {}
             Command::Redact { ticket, channel, text } => {
                 let (result, units) = self.redacting.redact(&self.shared, now.0, channel, &text);
                 let redactor = self.setup.spec.redaction.redactor.clone();
@@ -629,50 +704,25 @@ impl Active {
                 if let Some(Ok(failure)) = event.data["failure"].as_str().map(str::parse) {
                     self.shared.counters.failed(failure);
                 }
+                let provider = event.data["provider"].as_str().unwrap_or_default();
+                for (kind, _) in providers(&self.setup.spec).filter(|(_, name)| *name == provider) {
+                    self.shared.health.failed(&self.setup.tenant, kind, provider);
+                }
             }
             _ => {}
         }
         let event = Arc::new(event);
         self.entry.happened(&event);
         if kind.is_none_or(EventType::is_kept) {
-            self.backlog.push_back(event);
-            self.flush();
-        }
-    }
-
-    /// Hands events to the store in order; what it has no room for waits here.
-    fn flush(&mut self) {
-        while let Some(event) = self.backlog.pop_front() {
-            match self.shared.store.submit(Write::Event(Arc::clone(&event))) {
-                // Durable before the close that follows it, so nobody waits for it.
-                Ok(_completion) => {}
-                Err(StoreError::Busy { .. }) => {
-                    self.backlog.push_front(event);
-                    return;
-                }
-                Err(error) => {
-                    count(&self.shared.counters.lost_events);
-                    tracing::warn!(call = %self.id, %error, "an event was not stored");
-                }
-            }
+            self.outbox.event(self.now(), event);
         }
     }
 
     /// Journals usage now and then.
     fn journal(&mut self, now: CallTime) {
-        self.flush();
-        if let Some(done) = self.checkpoint.as_ref().and_then(Completion::poll) {
-            if let Err(error) = done {
-                tracing::warn!(call = %self.id, %error, "a checkpoint was not stored");
-            }
-            self.checkpoint = None;
-        }
-        if now >= self.checkpoint_due && self.checkpoint.is_none() {
-            self.checkpoint_due = CallTime(now.0 + self.shared.config.checkpoint_us);
-            let record = Box::new(self.call.checkpoint(now).clone());
-            let at_us = self.setup.anchor.wall_us(now);
-            self.checkpoint = self.shared.store.submit(Write::Checkpoint { record, at_us }).ok();
-        }
+        let (call, wall_us) = (&mut self.call, self.setup.anchor.wall_us(now));
+        self.outbox.checkpoint(now, wall_us, || call.checkpoint(now).clone());
+        self.outbox.flush(now);
     }
 
     /// Tells of recordings that have ended.
@@ -697,6 +747,10 @@ impl Active {
         for (_, provider, session) in std::mem::take(&mut self.thinking) {
             self.part_with(ProviderKind::Llm, provider, session);
         }
+        if let Some(session) = self.redacting.close() {
+            let redactor = self.redacting.plugin().to_owned();
+            self.part_with(ProviderKind::Redactor, redactor, session);
+        }
         for (_, plugin, session) in std::mem::take(&mut self.tools) {
             self.part_with(ProviderKind::Tool, plugin, session);
         }
@@ -715,34 +769,33 @@ impl Active {
         if !self.recordings.is_settled() && now < patience {
             return false;
         }
-        self.flush();
-        if !self.backlog.is_empty() {
+        if !self.outbox.close(now, self.call.record()) {
+            self.due = self.outbox.due().unwrap_or(self.due).max(CallTime(now.0 + GRID_US));
             return false;
         }
-        match self.closing.as_ref().map(Completion::poll) {
-            Some(Some(Ok(()) | Err(StoreError::AlreadyClosed { .. }))) => {
-                count(&self.shared.counters.finished);
-                self.shared.directory.ended(&self.id);
-                let record = self.call.record();
-                tracing::info!(
-                    call = %self.id,
-                    seconds = record.total().call_ms / 1000,
-                    turns = record.turns,
-                    end = ?record.end.unwrap_or(EndReason::Failed),
-                    failure = record.failure.map(Failure::name),
-                    "call ended"
-                );
-                true
-            }
-            Some(None) => false,
-            // Not tried yet, or refused: the journal still has the call, so it is tried again until it is durable.
-            Some(Some(Err(_))) | None => {
-                let write = Write::CloseCall(Box::new(self.call.record().clone()));
-                self.closing = self.shared.store.submit(write).ok();
-                false
-            }
-        }
+        count(&self.shared.counters.finished);
+        self.shared.directory.ended(&self.id);
+        let record = self.call.record();
+        tracing::info!(
+            call = %self.id,
+            seconds = record.total().call_ms / 1000,
+            turns = record.turns,
+            end = ?record.end.unwrap_or(EndReason::Failed),
+            failure = record.failure.map(Failure::name),
+            "call ended"
+        );
+        true
     }
+}
+
+/// The providers of an agent's lists.
+fn providers(spec: &AgentSpec) -> impl Iterator<Item = (ProviderKind, &str)> {
+    let (asr, llm, tts) = match &spec.pipeline {
+        Pipeline::Cascade { asr, llm, tts } => (asr.as_slice(), llm.as_slice(), tts.as_slice()),
+        Pipeline::Realtime { .. } => Default::default(),
+    };
+    let kinds = [(ProviderKind::Asr, asr), (ProviderKind::Llm, llm), (ProviderKind::Tts, tts)];
+    kinds.into_iter().flat_map(|(kind, list)| list.iter().map(move |entry| (kind, entry.provider.as_str())))
 }
 
 /// Which ways sound goes: hold as before RFC 3264 leaves no address to send to.

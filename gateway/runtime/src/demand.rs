@@ -1,10 +1,10 @@
 //! What one call of an agent takes: sockets and files, memory, and a plugin session for each thing it does at a time.
 
-use trunkline_api::agent::{AgentSpec, Pipeline, ProviderRef};
+use trunkline_api::agent::{Pipeline, ProviderRef};
 use trunkline_plugin_host::{Plugin, PluginRegistry};
 
 use crate::capacity::{Amounts, Pool};
-use crate::serving::Serving;
+use crate::serving::{ServedAgent, Serving};
 use crate::session::is_online;
 use crate::shared::BUILT_IN_TOOLS;
 
@@ -25,10 +25,11 @@ pub(crate) fn without_plugins() -> Amounts {
     demand
 }
 
-/// What a call of `spec` takes with the plugins in service. Of each list one entry works at a time, whichever it is.
-pub(crate) fn of(serving: &Serving, spec: &AgentSpec, plugins: &PluginRegistry) -> Amounts {
+/// What a call of an agent takes with the plugins in service. Of each list one entry works at a time, whichever it is.
+pub(crate) fn of(serving: &Serving, agent: &ServedAgent, plugins: &PluginRegistry) -> Amounts {
     let mut demand = without_plugins();
-    let plugin = |entry: &ProviderRef| plugins.get(&serving.resolve(entry).plugin);
+    let spec = &agent.spec;
+    let plugin = |entry: &ProviderRef| plugins.get(&serving.resolve(&agent.tenant, entry).plugin);
     if let Pipeline::Cascade { asr, llm, tts } = &spec.pipeline {
         for list in [asr, llm, tts] {
             add(&mut demand, list.iter().filter_map(plugin).map(|plugin| session(&plugin)));

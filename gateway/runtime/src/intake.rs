@@ -100,6 +100,8 @@ pub(crate) struct Intake {
     openings: Openings<Opening>,
     ringing: Ringing<Rung>,
     unanswered: Vec<Unanswered>,
+    /// Orders that a worker was too busy to take, in order: at most two a call.
+    late: Vec<(usize, Order)>,
     /// Looked up by key only.
     dialogs: HashMap<CallKey, Dialog>,
 }
@@ -117,8 +119,8 @@ impl Intake {
     /// An intake without calls.
     pub(crate) fn new(shared: Arc<Shared>, plane: MediaPlane, workers: Vec<Worker>, draining: Arc<AtomicBool>) -> Self {
         let (openings, ringing) = (Openings::default(), Ringing::default());
-        let (doorway, unanswered, dialogs) = (Arc::default(), Vec::new(), HashMap::new());
-        Self { shared, plane, workers, draining, doorway, openings, ringing, unanswered, dialogs }
+        let (doorway, unanswered, late, dialogs) = (Arc::default(), Vec::new(), Vec::new(), HashMap::new());
+        Self { shared, plane, workers, draining, doorway, openings, ringing, unanswered, late, dialogs }
     }
 
     /// Where calls that come over streams are handed in.
@@ -199,8 +201,10 @@ impl Intake {
         for rung in self.ringing.take_due(now) {
             self.answer(rung);
         }
+        self.give_late_orders();
         self.unanswered.retain_mut(|left| !left.is_done(&self.shared, waker));
-        let patience = if self.unanswered.iter().any(Unanswered::waits_for_room) { AGAIN } else { IDLE };
+        let waits = !self.late.is_empty() || self.unanswered.iter().any(Unanswered::waits_for_room);
+        let patience = if waits { AGAIN } else { IDLE };
         self.ringing.patience(now).map_or(patience, |due| patience.min(due))
     }
 
@@ -399,7 +403,7 @@ impl Intake {
             tenant: target.tenant.clone(),
             agent: target.agent.clone(),
             agent_version: agent.version,
-            tools: self.shared.tool_bindings(&agent.spec, &serving),
+            tools: self.shared.tool_bindings(&agent, &serving),
             spec: agent.spec,
             trunk: Some(target.trunk.clone()),
             gateway: self.shared.config.gateway.clone(),
@@ -478,7 +482,9 @@ impl Intake {
         let offer = reoffer.offer.as_deref().unwrap_or_default();
         match dialog.sdp.answer(offer) {
             Ok(answer) => {
-                self.workers[dialog.worker].order(Order::MediaChanged(dialog.call.clone(), Box::new(answer.media)));
+                let order = Order::MediaChanged(dialog.call.clone(), Box::new(answer.media));
+                let worker = dialog.worker;
+                self.order(worker, order);
                 reoffer.handle.answer(answer.sdp);
             }
             Err(error) => reoffer.handle.refuse(error.sip_status()),
@@ -495,7 +501,29 @@ impl Intake {
             tracing::info!(call = %opening.record.call, ?cause, "the caller was gone before the answer");
             self.close_unanswered(opening.record, opening.ticket, unanswered_end(cause));
         } else if let Some(dialog) = self.dialogs.remove(&key) {
-            self.workers[dialog.worker].order(Order::DialogEnded(dialog.call, cause));
+            self.order(dialog.worker, Order::DialogEnded(dialog.call, cause));
+        }
+    }
+
+    /// Gives an order that must not be lost: the far end was told already that it is carried out.
+    fn order(&mut self, worker: usize, order: Order) {
+        // Of two changes of a call's media only the last counts.
+        if let Order::MediaChanged(call, _) = &order {
+            self.late.retain(|(_, late)| !matches!(late, Order::MediaChanged(other, _) if other == call));
+        }
+        self.late.push((worker, order));
+        self.give_late_orders();
+    }
+
+    fn give_late_orders(&mut self) {
+        for (worker, order) in std::mem::take(&mut self.late) {
+            let swamped = self.late.iter().any(|(other, _)| *other == worker);
+            let left = if swamped { Err(order) } else { self.workers[worker].give(order) };
+            if let Err(order) = left
+                && !self.workers[worker].is_gone()
+            {
+                self.late.push((worker, order));
+            }
         }
     }
 }

@@ -14,11 +14,13 @@ mod counters;
 mod demand;
 mod directory;
 mod echo;
+mod health;
 mod intake;
 mod line;
 mod listening;
 mod offer;
 mod openings;
+mod outbox;
 mod readiness;
 mod recording;
 mod redacting;
@@ -124,6 +126,7 @@ impl Runtime {
             admission,
             directory: directory::Directory::default(),
             counters: Counters::default(),
+            health: health::Health::default(),
             recorder: parts.recorder,
         });
         let pool = SidePool::start(heavy_workers)?;

@@ -58,11 +58,19 @@ impl Serving {
     pub fn against(mut self, plugins: &PluginRegistry, lacking: &Lacking) -> (Self, Vec<AgentFault>) {
         let mut faults = Vec::new();
         for (id, agent) in self.iter() {
-            let mut found = Look { serving: &self, plugins, lacking, id, spec: &agent.spec, faults: Vec::new() };
+            let mut found = Look {
+                serving: &self,
+                plugins,
+                lacking,
+                id,
+                tenant: &agent.tenant,
+                spec: &agent.spec,
+                faults: Vec::new(),
+            };
             found.agent();
             faults.append(&mut found.faults);
         }
-        let demands = self.iter().map(|(id, agent)| (id.clone(), demand::of(&self, &agent.spec, plugins)));
+        let demands = self.iter().map(|(id, agent)| (id.clone(), demand::of(&self, agent, plugins)));
         let demands = demands.collect();
         self.set_demands(demands);
         self.set_unready(faults.iter().filter(|fault| fault.refuses_calls).map(|fault| fault.agent.clone()).collect());
@@ -75,6 +83,7 @@ struct Look<'a> {
     plugins: &'a PluginRegistry,
     lacking: &'a Lacking,
     id: &'a Id,
+    tenant: &'a Id,
     spec: &'a AgentSpec,
     faults: Vec<AgentFault>,
 }
@@ -121,7 +130,7 @@ impl Look<'_> {
     }
 
     fn entry(&mut self, pointer: String, capability: Capability, entry: &ProviderRef) {
-        let resolved = self.serving.resolve(entry);
+        let resolved = self.serving.resolve(self.tenant, entry);
         if let Err(why) = self.usable(&resolved.plugin, capability, &resolved.settings) {
             self.fault(pointer, resolved.plugin, why);
         }

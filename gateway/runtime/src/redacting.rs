@@ -6,6 +6,7 @@ use trunkline_api::words::RedactionChannel;
 use trunkline_call::Redacted;
 use trunkline_plugin_host::{RedactionPolicy, RedactorSession, SessionStart};
 
+use crate::session::{Input, Place, Session, open_redactor};
 use crate::shared::Shared;
 
 /// The redactor of one call.
@@ -13,6 +14,8 @@ pub(crate) struct Redacting {
     plugin: String,
     policy: RedactionPolicy,
     session: Option<RedactorSession>,
+    /// One that is heavy by nature, which works elsewhere.
+    heavy: Option<Session>,
 }
 
 impl Redacting {
@@ -22,7 +25,41 @@ impl Redacting {
             plugin: policy.redactor.clone(),
             policy: RedactionPolicy { entity_types: policy.entity_types.clone(), languages: Vec::new() },
             session: None,
+            heavy: None,
         }
+    }
+
+    /// Its name.
+    pub(crate) fn plugin(&self) -> &str {
+        &self.plugin
+    }
+
+    /// Hands a text to a redactor that works elsewhere; false when it works here.
+    pub(crate) fn hand_over(
+        &mut self,
+        shared: &Shared,
+        place: &Place,
+        ticket: u64,
+        channel: RedactionChannel,
+        text: &str,
+    ) -> bool {
+        let Some(plugin) = shared.plugin(&self.plugin).ok().filter(|plugin| plugin.is_heavy()) else { return false };
+        let policy = &self.policy;
+        let session = self
+            .heavy
+            .get_or_insert_with(|| Session::open(place, true, |wake| open_redactor(plugin, policy.clone(), wake)));
+        session.push(Input::Redact { ticket, channel, text: text.to_owned() });
+        true
+    }
+
+    /// The session of a redactor that works elsewhere.
+    pub(crate) const fn session_elsewhere(&self) -> Option<&Session> {
+        self.heavy.as_ref()
+    }
+
+    /// Gives it up.
+    pub(crate) const fn close(&mut self) -> Option<Session> {
+        self.heavy.take()
     }
 
     /// Redacts a text; an error says why it must be withheld. With it comes what the plugin used.

@@ -38,6 +38,10 @@ pub(crate) struct SlowStore {
     pub(crate) durable: Mutex<BTreeMap<String, u32>>,
     /// The next writes are refused as by a queue that is full.
     pub(crate) busy: AtomicBool,
+    /// An event of that type makes whoever stores it panic.
+    pub(crate) trap: Mutex<Option<&'static str>>,
+    /// Types of the events that were stored, by call.
+    pub(crate) events: Mutex<BTreeMap<Id, Vec<(u64, String)>>>,
 }
 
 impl SlowStore {
@@ -69,7 +73,17 @@ impl EdgeStore for SlowStore {
             Write::CloseCall(record) => {
                 *self.durable.lock().unwrap().get_mut(&record.from).expect("a record that was never opened") += 1;
             }
-            Write::Checkpoint { .. } | Write::Event(_) => {}
+            Write::Event(event) => {
+                let mut trap = self.trap.lock().unwrap();
+                if trap.is_some_and(|kind| kind == event.kind) {
+                    *trap = None;
+                    drop(trap);
+                    panic!("the test says so");
+                }
+                let stored = (event.seq, event.kind.clone());
+                self.events.lock().unwrap().entry(event.call.clone()).or_default().push(stored);
+            }
+            Write::Checkpoint { .. } => {}
         }
         completer.finish(Ok(()));
         Ok(completion)
@@ -282,5 +296,6 @@ pub(crate) fn shared_over(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: V
         admission: Admission::new(capacity, Arc::new(|| None)),
         directory: Directory::default(),
         counters: Counters::default(),
+        health: crate::health::Health::default(),
     })
 }

@@ -15,6 +15,8 @@ use crate::demand;
 /// An agent version in service.
 #[derive(Debug, Clone)]
 pub struct ServedAgent {
+    /// Whose it is.
+    pub tenant: Id,
     /// Its version.
     pub version: u32,
     /// What it is.
@@ -29,7 +31,8 @@ pub struct Serving {
     /// Trunks, numbers and routes.
     pub table: Table,
     agents: BTreeMap<Id, ServedAgent>,
-    providers: BTreeMap<String, ProviderBody>,
+    /// By tenant and name: two tenants may call two things the same.
+    providers: BTreeMap<(Id, String), ProviderBody>,
     /// Whom tenants' recordings are sealed to.
     recording_keys: BTreeMap<Id, PublicKey>,
     /// Agents whose plugins are missing or do not take their settings.
@@ -57,10 +60,11 @@ impl Serving {
                 Ok(Body::Agent(spec)) => {
                     let (version, spec) = (object.version, Arc::from(spec));
                     let demand = demand::without_plugins();
-                    agents.insert(object.id.clone(), ServedAgent { version, spec, demand });
+                    let tenant = object.tenant.clone();
+                    agents.insert(object.id.clone(), ServedAgent { tenant, version, spec, demand });
                 }
                 Ok(Body::Provider(provider)) => {
-                    providers.insert(provider.name.clone(), provider);
+                    providers.insert((object.tenant.clone(), provider.name.clone()), provider);
                 }
                 Ok(Body::Tenant(tenant)) if !tenant.recording_key.is_empty() => {
                     match tenant.recording_key.parse::<PublicKey>() {
@@ -128,11 +132,11 @@ impl Serving {
         self.unready = agents;
     }
 
-    /// The plugin and settings behind an entry of an agent's pipeline: a configured provider of that name, else a
-    /// plugin of that name.
+    /// The plugin and settings behind an entry of an agent's pipeline: a provider that its tenant has configured under
+    /// that name, else a plugin of that name.
     #[must_use]
-    pub fn resolve(&self, entry: &ProviderRef) -> ResolvedProvider {
-        let Some(provider) = self.providers.get(&entry.provider) else {
+    pub fn resolve(&self, tenant: &Id, entry: &ProviderRef) -> ResolvedProvider {
+        let Some(provider) = self.providers.get(&(tenant.clone(), entry.provider.clone())) else {
             return ResolvedProvider { plugin: entry.provider.clone(), settings: entry.settings.clone().into() };
         };
         let mut settings = provider.settings.clone();
@@ -154,6 +158,27 @@ mod tests {
         let id: Id = format!("ten_{}", "0".repeat(26)).parse().unwrap();
         let body = serde_json::json!({ "name": "a", "recording_key": recording_key });
         Object { kind: Kind::Tenant, id: id.clone(), tenant: id, version: 1, sha256: String::new(), body }
+    }
+
+    #[test]
+    fn two_tenants_may_call_two_providers_the_same() {
+        let id = |kind: &str, n: char| -> Id { format!("{kind}_{}", n.to_string().repeat(26)).parse().unwrap() };
+        let provider = |tenant: char, key: &str| Object {
+            kind: Kind::Provider,
+            id: id("prv", tenant),
+            tenant: id("ten", tenant),
+            version: 1,
+            sha256: String::new(),
+            body: serde_json::json!({ "name": "voice", "plugin": "openai", "settings": { "account": key } }),
+        };
+        let (serving, problems) = Serving::build(&[provider('1', "one"), provider('2', "two")]);
+        assert_eq!(problems, Vec::<String>::new());
+        let entry = ProviderRef { provider: "voice".to_owned(), settings: Default::default() };
+        for (tenant, account) in [('1', "one"), ('2', "two")] {
+            assert_eq!(serving.resolve(&id("ten", tenant), &entry).settings["account"], account);
+        }
+        let stranger = serving.resolve(&id("ten", '3'), &entry);
+        assert_eq!((stranger.plugin.as_str(), stranger.settings), ("voice", serde_json::json!({})));
     }
 
     #[test]

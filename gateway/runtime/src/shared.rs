@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use trunkline_api::agent::{AgentSpec, ProviderRef};
+use trunkline_api::agent::ProviderRef;
 use trunkline_api::{Failure, Id};
 use trunkline_call::ToolBinding;
 use trunkline_edge_store::EdgeStore;
@@ -14,7 +14,8 @@ use trunkline_recording::Recorder;
 use crate::capacity::{Admission, Amounts};
 use crate::counters::Counters;
 use crate::directory::Directory;
-use crate::serving::Serving;
+use crate::health::Health;
+use crate::serving::{ServedAgent, Serving};
 
 /// How calls are taken.
 #[derive(Debug, Clone)]
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<Admission>,
     pub(crate) directory: Directory,
     pub(crate) counters: Counters,
+    pub(crate) health: Health,
     pub(crate) recorder: Recorder,
 }
 
@@ -60,11 +62,12 @@ impl Shared {
     }
 
     /// The tools of an agent's tool plugins, as a model is told of them. A plugin that is not loaded has none.
-    pub(crate) fn tool_bindings(&self, spec: &AgentSpec, serving: &Serving) -> Vec<ToolBinding> {
+    pub(crate) fn tool_bindings(&self, agent: &ServedAgent, serving: &Serving) -> Vec<ToolBinding> {
         let mut bindings = Vec::new();
+        let ServedAgent { tenant, spec, .. } = agent;
         for tool in spec.tools.iter().filter(|tool| !BUILT_IN_TOOLS.contains(&tool.name.as_str())) {
             let entry = ProviderRef { provider: tool.name.clone(), settings: tool.settings.clone() };
-            let resolved = serving.resolve(&entry);
+            let resolved = serving.resolve(tenant, &entry);
             let Ok(plugin) = self.plugin(&resolved.plugin) else {
                 tracing::warn!(tool = %tool.name, "no tool plugin of that name is loaded");
                 continue;

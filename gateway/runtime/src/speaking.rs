@@ -71,6 +71,11 @@ impl Speaking {
         self.voices.iter().any(|voice| voice.index == index)
     }
 
+    /// Name of the provider at `index`.
+    pub(crate) fn provider(&self, index: usize) -> Option<&str> {
+        self.voices.iter().find(|voice| voice.index == index).map(|voice| voice.provider.as_str())
+    }
+
     /// Adds the session of the provider at `index`.
     pub(crate) fn add_voice(&mut self, index: usize, provider: String, session: Session) {
         self.voices.push(Voice { index, provider, session });
@@ -198,7 +203,7 @@ impl Speaking {
                 let utterance = self.speech.as_ref().map_or(0, |speech| speech.utterance);
                 Some(Spoken::Report(Report { utterance, index, event: TtsEvent::Failed { failure, detail } }))
             }
-            Output::Asr(_) | Output::Llm(_) | Output::Tool(_) => None,
+            Output::Asr(_) | Output::Llm(_) | Output::Tool(_) | Output::Redacted { .. } => None,
         }
     }
 

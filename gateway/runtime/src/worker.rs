@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -53,6 +53,7 @@ pub(crate) struct Worker {
     signal: PhaseSignal,
     /// Rounds of its loop, at least five a second.
     rounds: Arc<AtomicU64>,
+    gone: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -75,7 +76,12 @@ impl Worker {
     /// An address, and where its orders arrive.
     pub(crate) fn new(signal: PhaseSignal) -> (Self, Receiver<Order>) {
         let (orders, inbox) = sync_channel(MAX_ORDERS);
-        (Self { orders, signal, rounds: Arc::default() }, inbox)
+        (Self { orders, signal, rounds: Arc::default(), gone: Arc::default() }, inbox)
+    }
+
+    /// Whether its thread is gone, so that no order will ever be taken.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
     }
 
     /// How often its loop has run.
@@ -92,7 +98,13 @@ impl Worker {
     pub(crate) fn give(&self, order: Order) -> Result<(), Order> {
         let given = self.orders.try_send(order);
         self.signal.raise();
-        given.map_err(|(TrySendError::Full(order) | TrySendError::Disconnected(order))| order)
+        given.map_err(|error| match error {
+            TrySendError::Full(order) => order,
+            TrySendError::Disconnected(order) => {
+                self.gone.store(true, Ordering::Release);
+                order
+            }
+        })
     }
 }
 
@@ -204,20 +216,11 @@ impl Calls {
         let number = new.leg.slot.index();
         let bell = Bell::new(new.leg.slot.mark(), self.signal.clone());
         let place = Place { pool: self.pool.clone(), bell, began: new.began };
-        let (id, shared) = (new.id.clone(), Arc::clone(&self.shared));
-        match catch_unwind(AssertUnwindSafe(|| Active::begin(new, shared, place))) {
-            Ok(active) => {
-                self.numbers.insert(id, number);
-                if let Some(place) = self.calls.get_mut(number) {
-                    *place = Some(Box::new(active));
-                }
-                self.step(number);
-            }
-            Err(_) => {
-                tracing::error!(call = %id, "a call could not begin; see the panic above");
-                self.shared.directory.ended(&id);
-            }
+        self.numbers.insert(new.id.clone(), number);
+        if let Some(place_of_it) = self.calls.get_mut(number) {
+            *place_of_it = Some(Box::new(Active::new(new, Arc::clone(&self.shared), place)));
         }
+        self.act(number, Active::begin);
     }
 
     fn with(&mut self, id: &Id, act: impl FnOnce(&mut Active)) {

@@ -57,6 +57,8 @@ struct Speech {
     watched: Option<u32>,
     /// Until when there is sound to be heard.
     until: CallTime,
+    /// When its synthesiser was asked.
+    asked: CallTime,
 }
 
 #[derive(Debug, Default)]
@@ -169,6 +171,13 @@ impl Mouth {
     pub(crate) fn waits_for_more(&self) -> bool {
         let done = |speech: &Speech| !speech.ended && speech.parts.iter().all(|part| part.synthesis == Synthesis::Done);
         matches!(&self.state, State::Speaking(speech) if done(speech))
+    }
+
+    /// Since when the first sound of all has been waited for, when another synthesiser could give it.
+    pub(crate) fn waits_for_sound(&self, now: CallTime) -> Option<CallTime> {
+        let State::Speaking(speech) = &self.state else { return None };
+        let silent = speech.parts.iter().all(|part| part.audio_ms == 0);
+        (silent && self.voices.next(now).is_some()).then_some(speech.asked)
     }
 
     /// Until when there is sound to be heard, as far as is known.
@@ -462,7 +471,7 @@ impl Mouth {
         };
         let Some(texts) = self.break_off(fx) else { return };
         let Some(speech) = self.speech_mut() else { return };
-        speech.index = index;
+        (speech.index, speech.asked) = (index, fx.now());
         for Missing { text, aside, message } in texts {
             let (utterance, part) = (speech.utterance, speech.next_part);
             speech.next_part += 1;
@@ -537,7 +546,8 @@ impl Mouth {
                 started: None,
                 turn: fx.turn(),
                 watched: None,
-                until: fx.now(),
+                until: CallTime::ZERO,
+                asked: fx.now(),
             });
         }
         let (State::Speaking(speech) | State::Paused(speech, _)) = &mut self.state else { return };
@@ -654,10 +664,12 @@ impl Mouth {
         if first && !aside { Voiced::FirstSound { turn } } else { Voiced::Nothing }
     }
 
-    /// Until when what there is sound of will be heard. What is sent is not always known to the millisecond, so this is
-    /// late rather than early.
+    /// Until when what there is sound of will be heard: up to the first part that is not complete, which holds back those
+    /// behind it. What is sent is not always known to the millisecond, so this is late rather than early.
     fn sound_until(&self, speech: &Speech, now: CallTime) -> CallTime {
-        let made: u64 = speech.parts.iter().map(|part| u64::from(part.audio_ms)).sum();
+        let open = speech.parts.iter().position(|part| part.synthesis != Synthesis::Done);
+        let heard = open.map_or(speech.parts.len(), |open| open + 1);
+        let made: u64 = speech.parts.iter().take(heard).map(|part| u64::from(part.audio_ms)).sum();
         now.plus_ms(made.saturating_sub(u64::from(self.sent_ms(speech.utterance))))
     }
 

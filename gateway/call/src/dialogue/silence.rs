@@ -12,6 +12,8 @@ use crate::timers::Reason;
 /// Fillers of one turn, and the least silence between them: someone who is told to wait every two seconds hangs up.
 const MOST_FILLERS: usize = 4;
 const BETWEEN_MS: u64 = 4000;
+/// What a synthesiser has for its first sound when the caller has waited for long and another could give it.
+const VOICE_MS: u64 = 800;
 /// The last filler's silence grows by this factor each time.
 const PATIENCE: u64 = 2;
 
@@ -26,13 +28,16 @@ impl Dialogue {
             fx.set_in(Reason::CallerSilence, wait_ms);
         }
         let after_ms = u64::from(self.spec.speech.filler_after_ms);
-        if live && after_ms > 0 && self.owes() && self.fillers_said < MOST_FILLERS {
+        if live && after_ms > 0 && self.owes(fx) && self.fillers_said < MOST_FILLERS {
             let wait_ms = match self.fillers_said {
                 0 => after_ms,
                 said => BETWEEN_MS.max(after_ms) * PATIENCE.pow(u32::try_from(said).unwrap_or(u32::MAX) - 1),
             };
             let since = self.quiet_since.max(self.mouth.sounds_until());
-            let due = since.plus_ms(wait_ms).max(fx.now().plus_ms(1));
+            let mut due = since.plus_ms(wait_ms).max(fx.now().plus_ms(1));
+            if let Some(asked) = self.mouth.waits_for_sound(fx.now()) {
+                due = due.max(asked.plus_ms(VOICE_MS));
+            }
             fx.timers().set(Reason::DeadAir, due);
         } else {
             fx.clear(Reason::DeadAir);
@@ -40,9 +45,12 @@ impl Dialogue {
     }
 
     /// Whether the caller waits for the agent, and hears nothing that is on its way.
-    fn owes(&self) -> bool {
+    fn owes(&self, fx: &Effects) -> bool {
         let hears = matches!(self.ears.hearing(), Hearing::Speaking | Hearing::Trailing);
         let thinks = self.mind.is_thinking() && !self.mind.is_held();
+        if !self.closing && !hears && !self.ears.speech_on() && self.mouth.waits_for_sound(fx.now()).is_some() {
+            return true;
+        }
         let quiet = self.mouth.is_silent() || self.mouth.waits_for_more();
         let listens = self.ears.hearing() == Hearing::Finalizing && self.overlap.is_none();
         !self.closing && !hears && !self.ears.speech_on() && quiet && (thinks || listens)
@@ -50,6 +58,12 @@ impl Dialogue {
 
     /// The caller has waited for so long that something should be said meanwhile.
     pub(super) fn dead_air(&mut self, fx: &mut Effects) {
+        if self.mouth.waits_for_sound(fx.now()).is_some() {
+            // A line said meanwhile would be as late: another synthesiser says what there is to say.
+            let voiced = self.mouth.overdue("no sound while the caller waits");
+            self.voiced(fx, voiced);
+            return;
+        }
         let fillers = &self.spec.speech.fillers;
         let line = match fillers.len() {
             0 => self.spec.survival.bridge.clone(),

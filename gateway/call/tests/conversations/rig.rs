@@ -103,6 +103,8 @@ struct Leg {
     over: bool,
     paused: bool,
     held: bool,
+    /// When there was something to be heard, from and to, in milliseconds.
+    audible: Vec<(u64, u64)>,
 }
 
 impl Leg {
@@ -121,7 +123,14 @@ impl Leg {
     /// Time passes.
     fn play(&mut self, now: CallTime) {
         if self.started && !self.paused && !self.held && !self.over {
-            self.played_ms = (self.played_ms + now.since_ms(self.since)).min(self.ready_ms());
+            let before = self.played_ms;
+            self.played_ms = (before + now.since_ms(self.since)).min(self.ready_ms());
+            let (from, to) = (self.since.as_ms(), self.since.as_ms() + self.played_ms - before);
+            match self.audible.last_mut() {
+                Some(last) if last.1 == from => last.1 = to,
+                _ if to > from => self.audible.push((from, to)),
+                _ => {}
+            }
         }
         self.since = now;
     }
@@ -344,6 +353,16 @@ impl Rig {
             self.run_until(second * 1000);
         }
         panic!("the call never ended: {:#?}", self.names());
+    }
+
+    /// The longest silence of the agent's between two moments, in milliseconds, and when it begins.
+    pub(crate) fn longest_silence(&self, from_ms: u64, to_ms: u64) -> (u64, u64) {
+        let (mut longest, mut quiet_since) = ((0, from_ms), from_ms);
+        for (from, to) in self.leg.audible.iter().filter(|(_, to)| *to > from_ms).chain(&[(to_ms, to_ms)]) {
+            longest = longest.max((from.min(&to_ms).saturating_sub(quiet_since), quiet_since));
+            quiet_since = quiet_since.max(*to);
+        }
+        longest
     }
 
     /// Names of the events so far.
@@ -579,8 +598,8 @@ impl Rig {
                 assert!(self.speaking.is_none_or(|now| now == utterance), "two utterances at once");
                 self.speaking = Some(utterance);
                 if self.leg.utterance != utterance {
-                    let (held, paused) = (self.leg.held, self.leg.paused);
-                    self.leg = Leg { utterance, held, paused, since: self.now, ..Leg::default() };
+                    let Leg { held, paused, audible, .. } = std::mem::take(&mut self.leg);
+                    self.leg = Leg { utterance, held, paused, audible, since: self.now, ..Leg::default() };
                 }
                 assert!(self.leg.voices.insert(part, index).is_none(), "a part was used twice");
                 self.leg.parts.insert(part, (0, false));

@@ -85,7 +85,7 @@ impl World<AsrSession> for Recogniser {
                 session.finalize(now_us)
             }
             Input::Cancel => session.close(now_us),
-            Input::Synthesize { .. } | Input::CancelContext { .. } => Ok(()),
+            Input::Synthesize { .. } | Input::CancelContext { .. } | Input::Redact { .. } => Ok(()),
         }
     }
 

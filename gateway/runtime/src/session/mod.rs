@@ -4,6 +4,7 @@ mod asr;
 mod body;
 mod llm;
 pub(crate) mod pool;
+mod redactor;
 pub(crate) mod seat;
 mod tool;
 mod tts;
@@ -14,10 +15,12 @@ use std::time::{Duration, Instant};
 
 use trunkline_api::Failure;
 use trunkline_api::usage::Units;
-use trunkline_call::{AsrEvent, LlmEvent, ToolOutcome};
+use trunkline_api::words::RedactionChannel;
+use trunkline_call::{AsrEvent, LlmEvent, Redacted, ToolOutcome};
 
 pub(crate) use asr::{is_online, open_asr, takes_our_sound};
 pub(crate) use llm::open_llm;
+pub(crate) use redactor::open_redactor;
 pub(crate) use tool::open_tool;
 pub(crate) use trunkline_plugin_host::ToolContext;
 pub(crate) use tts::open_tts;
@@ -57,6 +60,15 @@ pub(crate) enum Input {
         /// The context.
         context: u32,
     },
+    /// Redact a text.
+    Redact {
+        /// Names it.
+        ticket: u64,
+        /// Where it is going.
+        channel: RedactionChannel,
+        /// The text.
+        text: String,
+    },
     /// Stop a generation or invocation.
     Cancel,
 }
@@ -84,6 +96,13 @@ pub(crate) enum Output {
     },
     /// A tool's answer.
     Tool(ToolOutcome),
+    /// A redacted text, or why there is none.
+    Redacted {
+        /// Names it.
+        ticket: u64,
+        /// The text.
+        result: Result<Redacted, String>,
+    },
     /// Units used since the last report.
     Usage(Units),
     /// The session is over.

@@ -45,7 +45,7 @@ impl World<TtsSession> for Voice {
             Input::Synthesize { context, text } => session.synthesize(now_us, context, &text, true),
             Input::CancelContext { context } => session.cancel(now_us, context),
             Input::Cancel => session.close(now_us),
-            Input::Finalize => Ok(()),
+            Input::Finalize | Input::Redact { .. } => Ok(()),
         }
     }
 

@@ -211,3 +211,49 @@ fn a_recording_that_ends_has_its_call_looked_at_though_nothing_else_happens() {
     assert!(worker.order(Order::Stop));
     thread.join().unwrap();
 }
+
+/// Both calls of a worker, of which the first panics when it stores an event of that type.
+fn one_panics(kind: &'static str, then: impl Fn(&Worker, &NewCallIds)) {
+    let store = Arc::new(SlowStore::default());
+    let shared = shared(Arc::clone(&store) as _, Amounts::all(u32::MAX), silent_agent());
+    let plane = plane(2);
+    let pool = SidePool::start(1).unwrap();
+    let (worker, thread) =
+        Worker::start(0, plane.signal(0), plane.ready(0), Arc::clone(&shared), pool.queue()).unwrap();
+    let phones = [0, 1].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let lines = [0, 1].map(|n: usize| {
+        let from = format!("caller-{n}");
+        store.durable.lock().unwrap().insert(from.clone(), 0);
+        FakeLine::new(&from, &store)
+    });
+    let calls = [0, 1].map(|n| call(n, &shared, &plane, &phones[n], Arc::clone(&lines[n]), 3_600_000));
+    let ids = [0, 1].map(|n| calls[n].id.clone());
+    let [fails, lives] = calls;
+    assert!(worker.order(Order::Begin(lives)));
+    let began = |id: &Id| store.events.lock().unwrap().get(id).is_some_and(|events| events.len() > 1);
+    until("the other call to begin", || began(&ids[1]));
+    *store.trap.lock().unwrap() = Some(kind);
+    assert!(worker.order(Order::Begin(fails)));
+    then(&worker, &ids);
+    until("the far end to be told", || lines[0].told.lock().unwrap().contains(&Told::Bye));
+    until("its record to be closed", || store.durable.lock().unwrap()["caller-0"] == 1);
+    until("its share to come back", || shared.admission.calls() == 1);
+    let events = store.events.lock().unwrap()[&ids[0]].clone();
+    assert_eq!(events.last().unwrap().1, "call.ended", "{events:?}");
+    assert!(events.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1), "{events:?}");
+    assert!(lines[1].told.lock().unwrap().is_empty(), "the other call notices nothing");
+    assert!(worker.order(Order::Operator(ids[1].clone(), Operator::HangUp)));
+    until("the other call to be served still", || lines[1].told.lock().unwrap().contains(&Told::Bye));
+    assert!(worker.order(Order::Stop));
+    thread.join().unwrap();
+}
+
+type NewCallIds = [Id; 2];
+
+#[test]
+fn a_call_that_panics_in_a_step_or_an_order_ends_alone_and_in_order() {
+    one_panics("call.answered", |_, _| {});
+    one_panics("call.ended", |worker, ids| {
+        assert!(worker.order(Order::Operator(ids[0].clone(), Operator::HangUp)));
+    });
+}

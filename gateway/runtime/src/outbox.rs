@@ -1,0 +1,191 @@
+//! What a call leaves on the disk: its events without a gap, its usage now and then, its record once. The disk may be
+//! slow, full or gone: what it does not take waits here and is offered again, less often each time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use trunkline_api::event::EventTime;
+use trunkline_api::usage::CallRecord;
+use trunkline_api::{Event, EventType, Failure, Id, Prefix};
+use trunkline_call::CallSetup;
+use trunkline_edge_store::{Completion, StoreError, Write};
+use trunkline_leg::CallTime;
+
+use crate::counters::count;
+use crate::shared::Shared;
+
+/// Most events that wait for the disk, a megabyte or so: an hour of a lively call.
+const MOST_EVENTS: usize = 4096;
+/// When something that was refused is offered again: at first, and at last.
+const AGAIN_US: u64 = 5_000;
+const LAST_AGAIN_US: u64 = 2_000_000;
+/// When usage is journalled first; the distance doubles up to the configured one, so that a crash early in a call costs
+/// as small a part of it as a late one.
+const FIRST_CHECKPOINT_US: u64 = 4_000_000;
+
+/// The way from a call to the disk.
+pub(crate) struct Outbox {
+    call: Id,
+    shared: Arc<Shared>,
+    /// Number of the last event.
+    seq: u64,
+    events: VecDeque<Arc<Event>>,
+    checkpoint: Option<Completion>,
+    checkpoint_due: CallTime,
+    checkpoint_every_us: u64,
+    closing: Option<Completion>,
+    /// When what was refused is offered again, and how long it waits after that.
+    again: CallTime,
+    again_us: u64,
+}
+
+impl Outbox {
+    /// The way of a call that begins.
+    pub(crate) fn new(call: Id, shared: &Arc<Shared>) -> Self {
+        let first = FIRST_CHECKPOINT_US.min(shared.config.checkpoint_us);
+        Self {
+            call,
+            shared: Arc::clone(shared),
+            seq: 0,
+            events: VecDeque::new(),
+            checkpoint: None,
+            checkpoint_due: CallTime(first),
+            checkpoint_every_us: first,
+            closing: None,
+            again: CallTime::ZERO,
+            again_us: AGAIN_US,
+        }
+    }
+
+    /// Stores an event behind those before it.
+    pub(crate) fn event(&mut self, now: CallTime, event: Arc<Event>) {
+        if self.events.len() >= MOST_EVENTS {
+            // The disk has been gone for long. What follows is not told, so that what is told has no hole in it.
+            count(&self.shared.counters.lost_events);
+            return;
+        }
+        self.seq = event.seq;
+        self.events.push_back(event);
+        self.flush(now);
+    }
+
+    /// Writes the end of a call that failed in a way that leaves nobody to tell of it. What cannot be stored now the
+    /// journal has, and it is closed as crashed at the next start.
+    pub(crate) fn crashed(&mut self, setup: &CallSetup, record: &CallRecord, now: CallTime) {
+        let wall_us = setup.anchor.wall_us(now);
+        let random = crate::shared::random().unwrap_or_default();
+        let ended = Event {
+            id: Id::mint(Prefix::Event, wall_us / 1000, random),
+            v: 1,
+            tenant: setup.tenant.clone(),
+            call: setup.call.clone(),
+            seq: self.seq + 1,
+            kind: EventType::CallEnded.name().to_owned(),
+            at: EventTime { wall_us, call_us: now.as_us() },
+            leg: None,
+            turn: None,
+            data: serde_json::json!({
+                "reason": "failed", "failure": Failure::Internal.name(), "duration_ms": record.total().call_ms,
+            }),
+        };
+        self.again = CallTime::ZERO;
+        self.flush(now);
+        if self.events.is_empty() {
+            let _stored = self.shared.store.submit(Write::Event(Arc::new(ended)));
+        }
+        if let Err(error) = self.shared.store.submit(Write::CloseCall(Box::new(record.clone()))) {
+            tracing::warn!(call = %self.call, %error, "the record of a call that failed was not stored");
+        }
+    }
+
+    /// Hands events to the store in order; what it does not take waits.
+    pub(crate) fn flush(&mut self, now: CallTime) {
+        if now < self.again {
+            return;
+        }
+        while let Some(event) = self.events.front() {
+            match self.shared.store.submit(Write::Event(Arc::clone(event))) {
+                // Durable before the close that follows it, so nobody waits for it.
+                Ok(_completion) => {
+                    self.events.pop_front();
+                    self.again_us = AGAIN_US;
+                }
+                Err(StoreError::TooLarge { bytes, .. }) => {
+                    // Its number is taken: what is stored in its place says so.
+                    tracing::warn!(call = %self.call, bytes, kind = %event.kind, "an event was too large for the disk");
+                    let told = Event { data: serde_json::json!({ "too_large": bytes }), ..(**event).clone() };
+                    if event.data == told.data {
+                        self.events.pop_front();
+                    } else if let Some(first) = self.events.front_mut() {
+                        *first = Arc::new(told);
+                    }
+                    count(&self.shared.counters.lost_events);
+                }
+                Err(error) => return self.refused(now, &error),
+            }
+        }
+    }
+
+    /// Journals usage when it is time to.
+    pub(crate) fn checkpoint(&mut self, now: CallTime, at_us: u64, record: impl FnOnce() -> CallRecord) {
+        if let Some(done) = self.checkpoint.as_ref().and_then(Completion::poll) {
+            if let Err(error) = done {
+                tracing::warn!(call = %self.call, %error, "a checkpoint was not stored");
+            }
+            self.checkpoint = None;
+        }
+        if now >= self.checkpoint_due && self.checkpoint.is_none() {
+            self.checkpoint_every_us = (2 * self.checkpoint_every_us).min(self.shared.config.checkpoint_us);
+            self.checkpoint_due = CallTime(now.0 + self.checkpoint_every_us);
+            let record = Box::new(record());
+            self.checkpoint = self.shared.store.submit(Write::Checkpoint { record, at_us }).ok();
+        }
+    }
+
+    /// Closes the record behind the last event; true once it is durable. The journal has the call until then, so that it
+    /// is offered for as long as it takes.
+    pub(crate) fn close(&mut self, now: CallTime, record: &CallRecord) -> bool {
+        self.flush(now);
+        if !self.events.is_empty() || now < self.again {
+            return false;
+        }
+        match self.closing.as_ref().map(Completion::poll) {
+            Some(None) => return false,
+            Some(Some(outcome)) => {
+                self.closing = None;
+                match outcome {
+                    Ok(()) => return true,
+                    Err(error) if is_final(&error) => return true,
+                    Err(error) => self.refused(now, &error),
+                }
+            }
+            None => match self.shared.store.submit(Write::CloseCall(Box::new(record.clone()))) {
+                Ok(completion) => self.closing = Some(completion),
+                Err(error) if is_final(&error) => return true,
+                Err(error) => self.refused(now, &error),
+            },
+        }
+        false
+    }
+
+    /// When it wants to be looked at again.
+    pub(crate) fn due(&self) -> Option<CallTime> {
+        let waits = !self.events.is_empty() || self.closing.is_some();
+        let again = waits.then_some(self.again);
+        [Some(self.checkpoint_due), again].into_iter().flatten().min()
+    }
+
+    /// Counts what the disk did not take, and lets it rest.
+    fn refused(&mut self, now: CallTime, error: &StoreError) {
+        if !matches!(error, StoreError::Busy { .. }) && self.again_us == AGAIN_US {
+            tracing::warn!(call = %self.call, %error, "the disk does not take what a call tells; it waits");
+        }
+        self.again = CallTime(now.0 + self.again_us);
+        self.again_us = (2 * self.again_us).min(LAST_AGAIN_US);
+    }
+}
+
+/// Whether the disk will never say anything else of a record.
+const fn is_final(error: &StoreError) -> bool {
+    matches!(error, StoreError::AlreadyClosed { .. } | StoreError::NotOpen { .. } | StoreError::TooLarge { .. })
+}
