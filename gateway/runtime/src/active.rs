@@ -260,7 +260,8 @@ impl Active {
 
     fn next_due(&self, now: CallTime) -> CallTime {
         let ahead = self.speaking.is_ahead();
-        let heard = self.listening.session().into_iter().chain(self.thinking_and_tools());
+        let heard = self.listening.session().into_iter().chain(self.redacting.session_elsewhere());
+        let heard = heard.chain(self.thinking_and_tools());
         let spoken = self.speaking.sessions();
         if self.call.is_over()
             || heard.clone().any(Session::has_output)
@@ -462,6 +463,13 @@ impl Active {
         self.settle_up();
     }
 
+    fn part_with_redactor(&mut self) {
+        if let Some(session) = self.redacting.close() {
+            let redactor = self.redacting.plugin().to_owned();
+            self.part_with(ProviderKind::Redactor, redactor, session);
+        }
+    }
+
     /// Takes what sessions that were let go of have used.
     fn settle_up(&mut self) {
         for (kind, provider, session) in std::mem::take(&mut self.parting) {
@@ -487,7 +495,7 @@ impl Active {
                     self.used(ProviderKind::Redactor, &redactor, &units);
                 }
                 // Its texts are overdue in a moment; the next one gets another.
-                Output::Failed { .. } => drop(self.redacting.close()),
+                Output::Failed { .. } => self.part_with_redactor(),
                 Output::Asr(_)
                 | Output::Llm(_)
                 | Output::Sound { .. }
@@ -747,10 +755,7 @@ impl Active {
         for (_, provider, session) in std::mem::take(&mut self.thinking) {
             self.part_with(ProviderKind::Llm, provider, session);
         }
-        if let Some(session) = self.redacting.close() {
-            let redactor = self.redacting.plugin().to_owned();
-            self.part_with(ProviderKind::Redactor, redactor, session);
-        }
+        self.part_with_redactor();
         for (_, plugin, session) in std::mem::take(&mut self.tools) {
             self.part_with(ProviderKind::Tool, plugin, session);
         }

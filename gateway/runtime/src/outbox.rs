@@ -34,6 +34,10 @@ pub(crate) struct Outbox {
     checkpoint_due: CallTime,
     checkpoint_every_us: u64,
     closing: Option<Completion>,
+    /// The call is over, and its record is to be closed.
+    ends: bool,
+    /// More waited than can; what followed is not told.
+    cut_short: bool,
     /// When what was refused is offered again, and how long it waits after that.
     again: CallTime,
     again_us: u64,
@@ -52,17 +56,24 @@ impl Outbox {
             checkpoint_due: CallTime(first),
             checkpoint_every_us: first,
             closing: None,
+            ends: false,
+            cut_short: false,
             again: CallTime::ZERO,
             again_us: AGAIN_US,
         }
     }
 
     /// Stores an event behind those before it.
-    pub(crate) fn event(&mut self, now: CallTime, event: Arc<Event>) {
-        if self.events.len() >= MOST_EVENTS {
-            // The disk has been gone for long. What follows is not told, so that what is told has no hole in it.
-            count(&self.shared.counters.lost_events);
-            return;
+    pub(crate) fn event(&mut self, now: CallTime, mut event: Arc<Event>) {
+        self.cut_short |= self.events.len() >= MOST_EVENTS;
+        if self.cut_short {
+            // The disk has been gone for long. What follows is not told, although it may be back by then, so that what
+            // is told has no hole in it; only the end is, as the next.
+            if event.kind != EventType::CallEnded.name() {
+                count(&self.shared.counters.lost_events);
+                return;
+            }
+            event = Arc::new(Event { seq: self.seq + 1, ..(*event).clone() });
         }
         self.seq = event.seq;
         self.events.push_back(event);
@@ -145,6 +156,7 @@ impl Outbox {
     /// Closes the record behind the last event; true once it is durable. The journal has the call until then, so that it
     /// is offered for as long as it takes.
     pub(crate) fn close(&mut self, now: CallTime, record: &CallRecord) -> bool {
+        self.ends = true;
         self.flush(now);
         if !self.events.is_empty() || now < self.again {
             return false;
@@ -170,9 +182,9 @@ impl Outbox {
 
     /// When it wants to be looked at again.
     pub(crate) fn due(&self) -> Option<CallTime> {
-        let waits = !self.events.is_empty() || self.closing.is_some();
-        let again = waits.then_some(self.again);
-        [Some(self.checkpoint_due), again].into_iter().flatten().min()
+        let again = (self.ends || !self.events.is_empty()).then_some(self.again);
+        let checkpoint = self.checkpoint.is_none().then_some(self.checkpoint_due);
+        [checkpoint, again].into_iter().flatten().min()
     }
 
     /// Counts what the disk did not take, and lets it rest.

@@ -3,17 +3,20 @@
 
 use serde_json::json;
 use trunkline_api::usage::EndReason;
-use trunkline_api::words::{Content, Message, ProviderKind, RedactionChannel, Role};
+use trunkline_api::words::{Content, Message, ProviderKind, RedactionChannel, Role, ToolDefinition};
 use trunkline_api::{EventType, Failure};
 
 use super::failure::Verdict;
-use super::mind::{Stage, Thought};
+use super::mind::{Mind, Stage, Thought};
 use super::{Dialogue, Effects};
 use crate::spoken::WHOLE;
 use crate::timers::Reason;
 
 /// Told to the model that goes on with another's reply.
 const GO_ON: &str = "Your reply broke off there. Go on with it and repeat nothing of it.";
+
+/// A way to ask a model, which gives the name of the one that was asked.
+type Asking = fn(&mut Mind, &mut Effects, Vec<Message>, Vec<ToolDefinition>) -> Option<String>;
 
 impl Dialogue {
     /// Has the model answer `text`; a guess is thought and not said.
@@ -86,24 +89,21 @@ impl Dialogue {
 
     /// Asks the model in service, with the conversation as it is.
     pub(super) fn ask(&mut self, fx: &mut Effects) {
-        let (messages, tools) = (self.messages(), self.tool_definitions());
-        let input = messages.iter().rev().find(|message| message.role == Role::User).map_or("", first_text).to_owned();
-        let count = messages.len();
-        if let Some(provider) = self.mind.ask(fx, messages, tools) {
-            let data = json!({ "provider": provider, "messages": count });
-            fx.words_event(EventType::LlmRequest, data, "input", vec![(input, WHOLE)]);
-        }
+        self.ask_as(fx, Mind::ask);
     }
 
     /// The model in service is slow: the next one is asked, too.
     pub(super) fn hedge(&mut self, fx: &mut Effects) {
-        if !self.mind.waits_for_token() {
-            return;
+        if self.mind.waits_for_token() {
+            self.ask_as(fx, Mind::hedge);
         }
+    }
+
+    fn ask_as(&mut self, fx: &mut Effects, ask: Asking) {
         let (messages, tools) = (self.messages(), self.tool_definitions());
         let input = messages.iter().rev().find(|message| message.role == Role::User).map_or("", first_text).to_owned();
         let count = messages.len();
-        if let Some(provider) = self.mind.hedge(fx, messages, tools) {
+        if let Some(provider) = ask(&mut self.mind, fx, messages, tools) {
             let data = json!({ "provider": provider, "messages": count });
             fx.words_event(EventType::LlmRequest, data, "input", vec![(input, WHOLE)]);
         }
@@ -113,11 +113,7 @@ impl Dialogue {
     pub(super) fn thought(&mut self, fx: &mut Effects, thought: Thought) {
         match thought {
             Thought::Nothing => {}
-            Thought::Sentences(sentences) => {
-                self.model_is_alive(fx);
-                self.sentences(fx, sentences);
-            }
-            Thought::Finished(sentences) => {
+            Thought::Sentences(sentences) | Thought::Finished(sentences) => {
                 self.model_is_alive(fx);
                 self.sentences(fx, sentences);
             }
