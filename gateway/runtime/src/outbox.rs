@@ -201,3 +201,91 @@ impl Outbox {
 const fn is_final(error: &StoreError) -> bool {
     matches!(error, StoreError::AlreadyClosed { .. } | StoreError::NotOpen { .. } | StoreError::TooLarge { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use trunkline_api::usage::CallDirection;
+
+    use super::*;
+    use crate::capacity::Amounts;
+    use crate::rig::{self, SlowStore};
+
+    fn id(prefix: Prefix) -> Id {
+        Id::mint(prefix, 1, [1; 10])
+    }
+
+    fn event(call: &Id, seq: u64, kind: EventType) -> Arc<Event> {
+        Arc::new(Event {
+            id: id(Prefix::Event),
+            v: 1,
+            tenant: id(Prefix::Tenant),
+            call: call.clone(),
+            seq,
+            kind: kind.name().to_owned(),
+            at: EventTime { wall_us: 0, call_us: 0 },
+            leg: None,
+            turn: None,
+            data: serde_json::Value::Null,
+        })
+    }
+
+    fn outbox() -> (Outbox, Id, Arc<SlowStore>) {
+        let store = Arc::new(SlowStore::default());
+        let shared = rig::shared(store.clone(), Amounts::all(u32::MAX), rig::silent_agent());
+        let call = id(Prefix::Call);
+        (Outbox::new(call.clone(), &shared), call, store)
+    }
+
+    #[test]
+    fn a_refused_close_is_offered_again_long_before_the_next_checkpoint() {
+        let (mut outbox, call, store) = outbox();
+        let record = CallRecord {
+            format: trunkline_api::usage::CALL_RECORD_FORMAT,
+            call,
+            tenant: id(Prefix::Tenant),
+            agent: id(Prefix::Agent),
+            agent_version: 1,
+            trunk: None,
+            direction: CallDirection::Inbound,
+            from: "100".to_owned(),
+            to: "200".to_owned(),
+            answered_us: 0,
+            ended_us: None,
+            end: None,
+            failure: None,
+            usage: Vec::new(),
+            recording: None,
+            turns: 0,
+        };
+        store.durable.lock().unwrap().insert("100".to_owned(), 0);
+        store.busy.store(true, Ordering::Relaxed);
+        assert!(!outbox.close(CallTime(1000), &record));
+        assert_eq!(outbox.due(), Some(CallTime(1000 + AGAIN_US)));
+        store.busy.store(false, Ordering::Relaxed);
+        let due = CallTime(1000 + AGAIN_US);
+        assert!(!outbox.close(due, &record), "it is submitted, and looked at with the next step");
+        assert!(outbox.close(due, &record));
+        assert_eq!(store.durable.lock().unwrap()["100"], 1);
+    }
+
+    #[test]
+    fn what_a_disk_that_was_gone_for_long_is_told_has_no_hole() {
+        let (mut outbox, call, store) = outbox();
+        store.busy.store(true, Ordering::Relaxed);
+        let most = u64::try_from(MOST_EVENTS).unwrap();
+        for seq in 1..=most + 9 {
+            outbox.event(CallTime(seq), event(&call, seq, EventType::TurnStarted));
+        }
+        store.busy.store(false, Ordering::Relaxed);
+        let back = CallTime(10_000_000);
+        outbox.flush(back);
+        outbox.event(back, event(&call, most + 10, EventType::TurnStarted));
+        outbox.event(back, event(&call, most + 11, EventType::CallEnded));
+        let events = store.events.lock().unwrap();
+        let numbers: Vec<u64> = events[&call].iter().map(|(seq, _)| *seq).collect();
+        assert_eq!(numbers, (1..=most + 1).collect::<Vec<_>>());
+        assert_eq!(events[&call].last().unwrap().1, EventType::CallEnded.name());
+    }
+}
