@@ -9,6 +9,7 @@
 //! in one go, so that a later engine can put one call in each lane of a vector register.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
+pub mod ambience;
 mod bank;
 pub mod chain;
 pub mod codec;

@@ -4,13 +4,17 @@
 //! | Route | Answers |
 //! |---|---|
 //! | `GET /healthz`, `/health` | 200 while the process lives |
-//! | `GET /readyz` | 200 while calls are taken, 503 while draining or without a disk |
+//! | `GET /readyz` | 200 while calls are taken, 503 while draining or without a disk; `full` names the parts that new calls |
+//! | | are refused for by load |
 //! | `GET /metrics` | OpenMetrics text |
 //! | `GET /v1/status` | what `trunkline doctor` looks at |
 //! | `GET /v1/calls?ended=true` | calls |
 //! | `GET /v1/calls/{id}` | a call, its events and its SIP ladder; an older one as the edge store has it |
 //! | `GET /v1/usage?since_us=0&after=...&limit=1000` | usage records that are still here, and the sums of older ones |
 //! | `DELETE /v1/calls/{id}` | hangs up |
+//! | `POST /v1/captures?calls=1&agent=...&for_s=600` | has the next calls captured that fit |
+//! | `GET /v1/captures`, `DELETE /v1/captures` | orders and captures; ends all of them |
+//! | `GET /v1/captures/{id}` | the capture of a call, as it lies on the disk |
 //! | `POST /v1/calls/{id}/recording/{order}` | `start`, `pause`, `resume` or `stop`; 409 when that is not possible now |
 
 use std::path::Path;
@@ -29,6 +33,8 @@ use trunkline_edge_store::EdgeStore;
 use trunkline_runtime::{RecordingOrder, RecordingRefused, Runtime};
 
 use crate::{history, metrics};
+
+mod captures;
 
 /// File in the state folder that holds the token.
 const TOKEN_FILE: &str = "admin.token";
@@ -78,6 +84,8 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/usage", get(usage))
         .route("/v1/calls/{id}", get(call).delete(hang_up))
         .route("/v1/calls/{id}/recording/{order}", post(record))
+        .route("/v1/captures", get(captures::list).post(captures::order).delete(captures::stop))
+        .route("/v1/captures/{id}", get(captures::fetch))
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorise));
     Router::new()
         .route("/healthz", get(healthy))
@@ -116,7 +124,11 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
         let detail = health.detail.unwrap_or_else(|| "the edge store cannot write".to_owned());
         return problem(StatusCode::SERVICE_UNAVAILABLE, &detail);
     }
-    Json(json!({ "data": { "status": "ok" } })).into_response()
+    // A gateway that is as busy as it may be is well: who is refused is told when to come again.
+    let full: Vec<&str> =
+        admin.runtime.load().iter().filter(|load| load.refuses).map(|load| load.part.name()).collect();
+    let data = if full.is_empty() { json!({ "status": "ok" }) } else { json!({ "status": "ok", "full": full }) };
+    Json(json!({ "data": data })).into_response()
 }
 
 async fn metrics_page(State(admin): State<Arc<Admin>>) -> Response {

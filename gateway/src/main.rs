@@ -100,6 +100,14 @@ enum Command {
         #[command(subcommand)]
         recording: commands::recording::Recording,
     },
+    /// Capture calls, so that they can be lived again.
+    Capture {
+        /// What to do.
+        #[command(subcommand)]
+        capture: commands::capture::Capture,
+    },
+    /// Live a captured call again in this build, and find the first place where it goes another way.
+    Replay(commands::replay::Replay),
     /// Show what happened on a call, with its SIP ladder.
     Trace {
         /// The call's id.
@@ -142,6 +150,8 @@ fn main() -> ExitCode {
         Command::Calls { ended, json } => commands::calls::list(&cli.configuration, ended, json),
         Command::Hangup { call } => commands::calls::hang_up(&cli.configuration, &call),
         Command::Recording { recording } => commands::recording::run(&cli.configuration, &recording),
+        Command::Capture { capture } => commands::capture::run(&cli.configuration, &capture),
+        Command::Replay(replay) => commands::replay::run(&replay),
         Command::Trace { call } => commands::calls::trace(&cli.configuration, &call),
         Command::New { new } => commands::new::run(&cli.configuration, &new),
         Command::Usage { since, last, json } => commands::usage::run(&cli.configuration, since.as_deref(), last, json),

@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use trunkline_edge_store::EdgeStore;
 use trunkline_media::{LegTotals, MediaPlane, OPINION_BOUNDS, WorkerStats};
-use trunkline_runtime::Runtime;
+use trunkline_runtime::{PartLoad, Runtime, STAGE_BOUNDS_MS, StageCounts};
 
 /// One label set.
 type Labels = Vec<(&'static str, String)>;
@@ -34,6 +35,7 @@ struct Snapshot {
     counters: Vec<(Cow<'static, str>, &'static str, u64)>,
     gauges: Vec<(&'static str, &'static str, i64)>,
     families: Vec<(Cow<'static, str>, &'static str, Family<Labels, Gauge>)>,
+    turn_stages: Vec<StageCounts>,
 }
 
 impl Snapshot {
@@ -105,6 +107,7 @@ impl Snapshot {
             ("capacity".into(), "What there is of each pool that calls use up; 4294967295 without a limit", most),
             ("capacity_used".into(), "What calls have taken of each pool", used),
         ];
+        families.extend(load(runtime));
         families.extend(workers(runtime.plane()));
         families.push((
             "media_legs_by_engine".into(),
@@ -134,8 +137,36 @@ impl Snapshot {
             "Calls that have ended, by the mean opinion score of each direction, cumulative",
             opinions(&media),
         ));
-        Self { counters, gauges, families }
+        Self { counters, gauges, families, turn_stages: calls.turn_stages.each().collect() }
     }
+}
+
+/// How busy the parts are that calls wait for, a family a figure.
+fn load(runtime: &Runtime) -> impl Iterator<Item = (Cow<'static, str>, &'static str, Family<Labels, Gauge>)> {
+    type Figure = fn(&PartLoad) -> u64;
+    let figures: [(&str, &str, Figure); 6] = [
+        ("load_busy_permille", "Share of its time a part worked over the last two seconds", |load| {
+            load.busy_permille.into()
+        }),
+        ("load_expected_permille", "Share of its time that calls which are up are expected to need", |load| {
+            load.expected_permille.into()
+        }),
+        ("load_late_us", "The latest round or turn of the last quarter of a second", |load| load.late_us),
+        ("load_cost_ppm", "What a call, or a session of the side pool, costs a thread, in millionths", |load| {
+            load.cost_ppm.into()
+        }),
+        ("load_refusing", "1 while new calls are refused for it", |load| load.refuses.into()),
+        ("load_refused", "Calls refused for it since the start", |load| load.refused),
+    ];
+    let parts = runtime.load();
+    figures.into_iter().map(move |(name, says, figure)| {
+        let family = Family::<Labels, Gauge>::default();
+        for load in &parts {
+            let labels = vec![("part", load.part.name().to_owned())];
+            family.get_or_create(&labels).set(i64::try_from(figure(load)).unwrap_or(i64::MAX));
+        }
+        (name.into(), says, family)
+    })
 }
 
 /// What each media worker counts, a family a figure. Legs by engine have a family of their own.
@@ -193,6 +224,21 @@ fn opinions(totals: &LegTotals) -> Family<Labels, Gauge> {
     opinions
 }
 
+/// A histogram of each stage of a turn, by the names of the timeline.
+fn turn_stages(stages: &[StageCounts], mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    let help = "Time from the end of the caller's speech until a stage of the turn was reached, as in turn.waterfall";
+    let mut family = encoder.encode_descriptor("turn_stage", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    for StageCounts { stage, classes, sum_ms } in stages {
+        let bounds = STAGE_BOUNDS_MS.iter().map(|ms| *ms as f64 / 1000.0).chain([f64::INFINITY]);
+        let classes: Vec<(f64, u64)> = bounds.zip(*classes).collect();
+        let turns: u64 = classes.iter().map(|(_, turns)| turns).sum();
+        let labels: Labels = vec![("stage", stage.name().to_owned())];
+        let mut stage = family.encode_family(&labels)?;
+        stage.encode_histogram::<NoLabelSet>(*sum_ms as f64 / 1000.0, turns, &classes, None)?;
+    }
+    Ok(())
+}
+
 /// A description without the space before it and the full stop that the page adds.
 fn sentence(says: &'static str) -> &'static str {
     says.trim().trim_end_matches('.')
@@ -211,6 +257,36 @@ impl Collector for Snapshot {
         for (name, help, family) in &self.families {
             family.encode(encoder.encode_descriptor(name, help, None, family.metric_type())?)?;
         }
-        Ok(())
+        turn_stages(&self.turn_stages, encoder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_api::stages::Stage;
+
+    use super::*;
+
+    #[test]
+    fn every_stage_of_a_turn_has_its_histogram_by_its_name() {
+        let mut classes = [0; STAGE_BOUNDS_MS.len() + 1];
+        (classes[0], classes[STAGE_BOUNDS_MS.len()]) = (2, 1);
+        let turn_stages = Stage::ALL.map(|stage| StageCounts { stage, classes, sum_ms: 12_500 }).into();
+        let mut registry = Registry::with_prefix("trunkline");
+        let snapshot = Snapshot { counters: Vec::new(), gauges: Vec::new(), families: Vec::new(), turn_stages };
+        registry.register_collector(Box::new(snapshot));
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+        for stage in Stage::ALL {
+            let name = stage.name();
+            let bucket = |bound: &str| {
+                let labels = [format!("stage=\"{name}\""), format!("le=\"{bound}\"")];
+                let mut lines = page.lines().filter(|line| line.starts_with("trunkline_turn_stage_seconds_bucket{"));
+                let line = lines.rfind(|line| labels.iter().all(|label| line.contains(label)));
+                line.and_then(|line| line.rsplit(' ').next()).map(str::to_owned)
+            };
+            assert_eq!((bucket("0.02"), bucket("+Inf")), (Some("2".to_owned()), Some("3".to_owned())), "{page}");
+            assert!(page.contains(&format!("trunkline_turn_stage_seconds_sum{{stage=\"{name}\"}} 12.5")), "{page}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use trunkline_edge_store::{DurableStore, EdgeStore, StoreOptions};
 use trunkline_media::{MediaConfig, MediaPlane};
 use trunkline_plugin_host::{PluginHost, PluginRegistry};
 use trunkline_recording::{FolderDisk, Recorder, RecorderConfig};
-use trunkline_runtime::{AgentFault, Lacking, Parts, Pool, Runtime, RuntimeConfig, Serving};
+use trunkline_runtime::{AgentFault, Lacking, Library, PartLoad, Parts, Pool, Runtime, RuntimeConfig, Serving};
 use trunkline_sip::{Rate, SipConfig, UnknownPeer as SipUnknownPeer};
 use trunkline_sync::{DesiredState, SyncClient, SyncConfig, SyncHandle};
 
@@ -92,6 +92,7 @@ pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow
         serving: Arc::clone(&serving),
         faults: Arc::clone(&faults),
         left_out: Arc::clone(&left_out),
+        library: ArcSwap::default(),
     };
     service.serve(sync.as_ref().map(|sync| sync.state().borrow().clone()).as_deref());
 
@@ -141,6 +142,8 @@ struct Service {
     serving: Arc<ArcSwap<Serving>>,
     faults: Arc<ArcSwap<Vec<AgentFault>>>,
     left_out: Arc<ArcSwap<Vec<String>>>,
+    /// Knowledge bases as they were read last.
+    library: ArcSwap<Library>,
 }
 
 impl Service {
@@ -151,7 +154,12 @@ impl Service {
         if let Some(state) = state {
             objects.extend(state.objects().cloned());
         }
-        let (next, problems) = Serving::build(&objects);
+        let (next, mut problems) = Serving::build(&objects);
+        let folder = self.loaded.objects_dir.join("knowledge");
+        let (library, lacking) = Library::load(&folder, Some(&*self.library.load()));
+        self.library.store(Arc::clone(&library));
+        problems.extend(lacking);
+        let next = next.knowing(library);
         for problem in &problems {
             tracing::error!("not in service: {problem}");
         }
@@ -221,6 +229,7 @@ fn runtime_config(config: &Config, gateway: Option<trunkline_api::Id>) -> Runtim
         media_addr: config.rtp.advertise.unwrap_or(config.rtp.bind),
         media_timeout_ms: config.rtp.timeout_ms,
         heavy_workers: if config.media.heavy_workers == 0 { spare_cores() } else { config.media.heavy_workers },
+        load: config.admission.policy(),
         echo: config.testing.echo,
     }
 }
@@ -285,6 +294,18 @@ impl Gateway {
                 "capacity": runtime.upgrade().map(|runtime| {
                     let pool = |(pool, most, used): (Pool, u32, u32)| (pool.name(), json!({ "most": most, "used": used }));
                     runtime.pools().map(pool).into_iter().collect::<BTreeMap<_, _>>()
+                }),
+                "load": runtime.upgrade().map(|runtime| {
+                    let part = |load: PartLoad| {
+                        let figures = json!({
+                            "busy_permille": load.busy_permille,
+                            "expected_permille": load.expected_permille,
+                            "late_us": load.late_us,
+                            "refuses": load.refuses,
+                        });
+                        (load.part.name(), figures)
+                    };
+                    runtime.load().map(part).into_iter().collect::<BTreeMap<_, _>>()
                 }),
                 "draining": runtime.upgrade().is_none_or(|runtime| runtime.is_draining()),
                 "agents": serving.agents(),

@@ -92,7 +92,7 @@ pub(crate) fn all(found: &Findings<'_>) -> anyhow::Result<Vec<String>> {
     let turns = waterfall::adds_up(found.timeline, found.report, found.steps)?;
     let turns: Vec<String> = turns.iter().map(|turn| format!("{}/{}", turn.total_ms, turn.heard_ms)).collect();
     claims.push(format!(
-        "the waterfalls add up, and with voice activity's hang-over to what the caller waited (gateway/caller): {} ms",
+        "the waterfalls add up, and to what the caller waited (gateway/caller): {} ms",
         turns.join(", ")
     ));
 

@@ -48,13 +48,13 @@ fn good() -> Found {
     event(4010, "llm.request", json!({ "input": format!("{request} please") }));
     event(4060, "agent.said", json!({ "text": reply, "utterance": 2 }));
     event(4120, "playback.started", json!({ "utterance": 2 }));
-    event(4120, "turn.waterfall", waterfall(420));
+    event(4120, "turn.waterfall", waterfall(620));
     event(7010, "playback.cut", json!({ "utterance": 2, "decided_ms": 7000, "heard": &reply[..20] }));
     event(7800, "transcript.final", json!({ "text": digits }));
     event(7810, "llm.request", json!({ "input": digits }));
     event(7860, "agent.said", json!({ "text": format!("I heard {digits}. Please press a key now."), "utterance": 3 }));
     event(7920, "playback.started", json!({ "utterance": 3 }));
-    event(7920, "turn.waterfall", waterfall(420));
+    event(7920, "turn.waterfall", waterfall(620));
     event(10_000, "dtmf.received", json!({ "digit": "x" }));
     event(10_010, "llm.request", json!({ "input": key.to_string() }));
     event(10_100, "agent.said", json!({ "text": format!("You pressed {key}. Goodbye."), "utterance": 4 }));
@@ -209,7 +209,7 @@ fn sound_without_the_words_is_refused() {
 
 #[test]
 fn a_waterfall_that_does_not_add_up_or_that_the_caller_did_not_wait_is_refused() {
-    assert!(refused(|found| found.event("turn.waterfall", 1)["data"]["total_ms"] = json!(900)).contains("sum to 420"));
+    assert!(refused(|found| found.event("turn.waterfall", 1)["data"]["total_ms"] = json!(900)).contains("sum to 620"));
     let quicker = json!({ "endpoint_ms": 100, "llm_first_token_ms": 150, "tts_first_byte_ms": 180,
         "first_packet_out_ms": 200, "total_ms": 200 });
     let why = refused(|found| found.event("turn.waterfall", 0)["data"] = quicker);

@@ -6,10 +6,7 @@ use trunkline_caller::{Arrival, Happened, Report, Step};
 
 /// A frame louder than this is speech.
 const AUDIBLE_DBFS: f64 = -45.0;
-/// Voice activity holds on for this long after the last voiced frame, so the gateway's "end of speech" is that much later
-/// than the caller's; keys have no such thing.
-const HANG_OVER_MS: u64 = 200;
-/// How far the gateway's total and the caller's measurement may lie apart beyond that: the two disagree about which frame
+/// How far the gateway's total and the caller's measurement may lie apart: the two disagree about which frame
 /// of a word that dies away is its last, and a synthesiser's first frames are nearly silent.
 const TOLERANCE_MS: u64 = 150;
 
@@ -59,8 +56,6 @@ pub(crate) struct Measured {
 struct Input {
     /// When the last audible frame ended, or the key was pressed, in microseconds since the INVITE.
     ended_us: u64,
-    /// How much later the gateway notices.
-    hang_over_ms: u64,
 }
 
 /// Checks every answered turn of a call.
@@ -91,9 +86,8 @@ fn turn(data: &Value, input: Input, arrivals: &[Arrival]) -> anyhow::Result<Meas
     let reply = arrivals.iter().find(audible).context("nothing was heard of the agent after the caller's words")?;
     let heard_ms = (reply.at_us - input.ended_us) / 1000;
     ensure!(
-        heard_ms.abs_diff(total_ms + input.hang_over_ms) <= TOLERANCE_MS,
-        "the waterfall's total is {total_ms} ms, the caller waited {heard_ms} ms, of which voice activity holds {} ms",
-        input.hang_over_ms
+        heard_ms.abs_diff(total_ms) <= TOLERANCE_MS,
+        "the waterfall's total is {total_ms} ms, the caller waited {heard_ms} ms"
     );
     Ok(Measured { total_ms, heard_ms })
 }
@@ -114,12 +108,12 @@ fn inputs(report: &Report, steps: &[Step]) -> Vec<Input> {
         match event.what {
             Happened::SayStarted { .. } => {
                 let frames = utterances.next().map_or(0, |pcm| audible_frames(pcm));
-                inputs.push(Input { ended_us: event.at_ms * 1000 + frames * 20_000, hang_over_ms: HANG_OVER_MS });
+                inputs.push(Input { ended_us: event.at_ms * 1000 + frames * 20_000 });
             }
             Happened::KeySent { .. } => {
                 // The event comes with the last of the three packets that end a key (RFC 4733 2.5.1.4).
                 let lasted_ms = keys.next().unwrap_or_default() + 20;
-                inputs.push(Input { ended_us: event.at_ms.saturating_sub(lasted_ms) * 1000, hang_over_ms: 0 });
+                inputs.push(Input { ended_us: event.at_ms.saturating_sub(lasted_ms) * 1000 });
             }
             _ => {}
         }
@@ -170,8 +164,8 @@ mod tests {
 
     #[test]
     fn a_waterfall_that_agrees_with_itself_and_the_caller_adds_up() {
-        let measured = adds_up(&waterfall(|_| {}), &report(2320), &steps()).unwrap();
-        assert_eq!(measured, [Measured { total_ms: 620, heard_ms: 820 }]);
+        let measured = adds_up(&waterfall(|_| {}), &report(2140), &steps()).unwrap();
+        assert_eq!(measured, [Measured { total_ms: 620, heard_ms: 640 }]);
     }
 
     #[test]
@@ -190,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_counts_from_its_first_packet_and_without_hang_over() {
+    fn a_key_counts_from_its_first_packet() {
         let mut report = report(2320);
         report.events = vec![Event { at_ms: 1820, what: Happened::KeySent { key: '5' } }];
         let steps = [Step::Dtmf { key: '5', duration_ms: 100 }];

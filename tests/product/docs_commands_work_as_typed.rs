@@ -15,8 +15,9 @@ use crate::documents::{self, Document};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where the README is typed, in its order, and what is typed elsewhere.
-const TYPED: [(&str, &[&str]); 4] = [
+const TYPED: [(&str, &[&str]); 5] = [
     ("README.md", &["install-it", "without-a-control-plane"]),
+    ("docs/how-to/capture-and-replay.md", &["order-it", "live-it-again", "give-it-to-others"]),
     ("docs/how-to/jambonz-trunk.md", &["on-the-gateway"]),
     ("docs/how-to/pbx-trunk.md", &["on-the-gateway"]),
     ("docs/how-to/two-hosts.md", &["on-the-control-planes-host", "on-the-gateways-host"]),
@@ -106,6 +107,13 @@ fn a_gateway_serves_without_a_control_plane_as_the_readme_says() {
     a_call_is_greeted(&machine, scratch.path());
     let usage = machine.run("trunkline usage").unwrap().text;
     assert!(usage.contains("call_"), "{usage}");
+
+    let guide = "docs/how-to/capture-and-replay.md";
+    typed(&machine, "", &blocks(guide, "order-it"));
+    a_call_is_greeted(&machine, scratch.path());
+    let shown = typed(&machine, "", &blocks(guide, "live-it-again"));
+    assert!(shown.contains("call.answered") && shown.contains("identical"), "{shown}");
+    assert!(typed(&machine, "", &blocks(guide, "give-it-to-others")).contains("identical"));
 
     // The guides begin where the README ends: each finds a gateway that has no objects yet.
     for guide in ["docs/how-to/pbx-trunk.md", "docs/how-to/jambonz-trunk.md"] {

@@ -1,6 +1,8 @@
 //! Whole-product tests: real binaries, real peers, one behaviour a file, named `<area>_<behaviour>`.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod call_beyond_what_can_be_carried_is_refused;
+mod call_captures_replay_identically;
 mod call_commands_survive_a_full_standard_output;
 mod call_configuration_faults_have_file_line_and_key;
 mod call_first_objects_are_written_by_commands;

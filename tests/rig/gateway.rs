@@ -199,6 +199,9 @@ fn command(dir: &Path, options: &Options) -> anyhow::Result<Command> {
         .env("TRUNKLINE_GATEWAY__DRAIN_S", "2")
         .env("TRUNKLINE_SIP__LISTEN", "127.0.0.1:0")
         .env("TRUNKLINE_ADMIN__LISTEN", "127.0.0.1:0")
+        // Tests share a machine that may be busy; what is refused for load is shown where that is asked for.
+        .env("TRUNKLINE_ADMISSION__BUSY_PERCENT", "0")
+        .env("TRUNKLINE_ADMISSION__LATE_MS", "0")
         .env("TRUNKLINE_PLUGINS__DIR", plugins)
         .env("TRUNKLINE_PLUGINS__CACHE_DIR", cache)
         .env("TRUNKLINE_PLUGINS__TRUSTED_KEYS_DIR", from_environment("TRUNKLINE_TRUSTED_KEYS")?)

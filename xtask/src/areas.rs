@@ -46,7 +46,7 @@ impl Area {
                 "trunkline-egress",
                 "trunkline-grammar-check",
             ],
-            Self::Call => &["trunkline-call", "trunkline-runtime", "trunkline"],
+            Self::Call => &["trunkline-call", "trunkline-runtime", "trunkline", "trunkline-bench-conversation"],
             Self::Packaging => &[],
             Self::Docs => &["xtask"],
             Self::ControlPlane => &[

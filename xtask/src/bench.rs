@@ -68,6 +68,12 @@ const BENCHES: &[Bench] = &[
         packages: packages::BENCH_QUALITY,
         builds: Builds::Crate { package: "trunkline-bench-quality", release: false },
     },
+    Bench {
+        name: "conversation",
+        what: "how turns are taken, on real sound: cuts, misses, interruptions, beside a time-out of 700 ms",
+        packages: packages::BENCH_CONVERSATION,
+        builds: Builds::Crate { package: "trunkline-bench-conversation", release: false },
+    },
 ];
 
 /// Runs the benchmark of this name; without one, lists them.
@@ -94,7 +100,7 @@ pub(crate) fn run(name: Option<&str>, json: Option<&Path>, options: &[OsString])
 
 /// The options with their files as seen from where the command was typed.
 fn where_the_caller_meant(options: &[OsString]) -> anyhow::Result<Vec<OsString>> {
-    const FILES: [&str; 3] = ["--json", "--plot", "--gateway"];
+    const FILES: [&str; 4] = ["--json", "--plot", "--gateway", "--results"];
     let mut meant = Vec::new();
     let mut file = false;
     for option in options {

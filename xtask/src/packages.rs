@@ -119,6 +119,23 @@ const SOUND_PEERS: &[Package] =
 /// For judging the sound: people and machines that speak, something to compare with, and what scores it.
 pub(crate) const BENCH_QUALITY: &[&[Package]] = &[BUILD, VOICE, SPEECH];
 
+/// For judging how turns are taken: people and machines that speak, and noise.
+pub(crate) const BENCH_CONVERSATION: &[&[Package]] = &[BUILD, VOICE, TALKERS];
+
+const TALKERS: &[Package] = &[
+    ("asterisk-core-sounds-en-wav", Proof::Installed),
+    ("asterisk-core-sounds-es-wav", Proof::Installed),
+    ("asterisk-core-sounds-fr-wav", Proof::Installed),
+    ("asterisk-core-sounds-it-wav", Proof::Installed),
+    ("asterisk-core-sounds-ru-wav", Proof::Installed),
+    ("asterisk-moh-opsound-wav", Proof::Installed),
+    ("asterisk-prompt-it-menardi-wav", Proof::Installed),
+    ("espeak-ng", Proof::Program("espeak-ng")),
+    ("ktuberling-data", Proof::Installed),
+    ("lincity-ng-data", Proof::Installed),
+    ("sox", Proof::Program("sox")),
+];
+
 const SPEECH: &[Package] = &[
     ("asterisk-core-sounds-en-wav", Proof::Installed),
     ("asterisk-core-sounds-en-g722", Proof::Installed),

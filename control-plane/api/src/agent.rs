@@ -8,16 +8,40 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::analysis::{AfterCall, Analysis};
+use crate::answering::AnsweringPolicy;
 pub use crate::dialogue::{InterruptionMode, InterruptionPolicy, SpeechPolicy, TurnPolicy};
 use crate::failure::Failure;
+pub use crate::guardrails::{GuardAction, GuardRule, Guardrails};
+use crate::menu::Menu;
+pub use crate::pattern::{Pattern, Phrase};
+use crate::slots::Slot;
 use crate::sound::SoundPolicy;
-use crate::words::RedactionChannel;
+pub use crate::survival::{Survival, SurvivalEngines};
+pub use crate::thinking::{
+    Carry, ContextPolicy, Handoff, HandoffTarget, LookupMode, LookupPolicy, OnInterrupt, ToolPolicy, ToolRef, ToolUse,
+};
+use crate::transfer::TransferPolicy;
+use crate::words::{ProviderKind, RedactionChannel};
 
 /// The schema name every spec carries.
 pub const SCHEMA: &str = "trunkline.agent/v1";
 
 /// Features a spec may `require` of this build.
-pub const FEATURES: &[&str] = &["cascade", "barge_in", "dtmf", "recording", "redaction", "sound"];
+pub const FEATURES: &[&str] = &[
+    "cascade",
+    "barge_in",
+    "dtmf",
+    "recording",
+    "redaction",
+    "sound",
+    "slots",
+    "menus",
+    "survival",
+    "handoff",
+    "knowledge",
+    "guardrails",
+];
 
 type Extra = BTreeMap<String, Value>;
 
@@ -41,33 +65,59 @@ pub struct AgentSpec {
     pub language: String,
     /// What hears, thinks and speaks.
     pub pipeline: Pipeline,
-    /// System prompt; `{name}` is replaced by the variable of that name.
+    /// IANA name of the time zone that `{now}` is told in, such as `Europe/Berlin`; UTC when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub time_zone: String,
+    /// System prompt; `{name}` is replaced by the variable of that name, `{name|there}` by it or, when it is unset or
+    /// empty, by `there`; `{{name}}` stands for `{name}` itself. Built in are `call.from`, `call.to`, `call.id`, `now`,
+    /// `now.date`, `now.time` and `now.weekday`.
     #[serde(default)]
     pub prompt: String,
-    /// First line spoken, when not empty.
+    /// First line spoken, when not empty; filled in as the prompt is.
     #[serde(default)]
     pub greeting: String,
     /// Variables for prompt and greeting.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
+    /// How much of the conversation a model is given.
+    #[serde(default, skip_serializing_if = "ContextPolicy::is_default")]
+    pub context: ContextPolicy,
     /// Tools the model may call, by name.
     #[serde(default)]
     pub tools: Vec<ToolRef>,
-    /// Knowledge bases by name.
+    /// How often and in what order tools are called.
+    #[serde(default, skip_serializing_if = "ToolUse::is_default")]
+    pub tool_use: ToolUse,
+    /// To whom a call may be handed.
+    #[serde(default, skip_serializing_if = "Handoff::is_default")]
+    pub handoff: Handoff,
+    /// Knowledge bases by name: folders of texts on the gateway.
     #[serde(default)]
     pub knowledge: Vec<String>,
+    /// How they are asked.
+    #[serde(default, skip_serializing_if = "LookupPolicy::is_default")]
+    pub lookup: LookupPolicy,
+    /// What is checked before the model sees it and before the caller hears it.
+    #[serde(default, skip_serializing_if = "Guardrails::is_default")]
+    pub guardrails: Guardrails,
     /// End-of-turn policy.
     #[serde(default)]
     pub turn: TurnPolicy,
     /// Interruption policy.
     #[serde(default)]
     pub interruption: InterruptionPolicy,
-    /// What is said while the caller waits.
+    /// How it speaks, and what is said while the caller waits.
     #[serde(default, skip_serializing_if = "SpeechPolicy::is_default")]
     pub speech: SpeechPolicy,
     /// What is done to the call's sound.
     #[serde(default, skip_serializing_if = "SoundPolicy::is_empty")]
     pub sound: SoundPolicy,
+    /// To whom callers may be passed on.
+    #[serde(default, skip_serializing_if = "TransferPolicy::is_default")]
+    pub transfer: TransferPolicy,
+    /// What is done about whoever answers a call that the agent places; left out, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answering: Option<AnsweringPolicy>,
     /// What to do about a failure, by failure name.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -81,12 +131,24 @@ pub struct AgentSpec {
     /// Limits.
     #[serde(default)]
     pub limits: Limits,
-    /// What to say when every provider is gone.
+    /// What a caller gets when every provider is gone.
     #[serde(default)]
     pub survival: Survival,
-    /// Analyses after the call, by name.
+    /// What the agent collects of a caller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slots: Vec<Slot>,
+    /// Choices by keys, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub menus: BTreeMap<String, Menu>,
+    /// What a call begins with behind the greeting: `menu:` and the name of a menu, or nothing for the conversation.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub start: String,
+    /// What is found out about a call once it is over: `summary`, `disposition`, `topics`, `sentiment`, `emotion`.
     #[serde(default)]
     pub analysis: Vec<String>,
+    /// How that is done.
+    #[serde(default, skip_serializing_if = "AfterCall::is_default")]
+    pub after_call: AfterCall,
     /// Fields this build does not know.
     #[serde(flatten)]
     #[schemars(skip)]
@@ -120,6 +182,19 @@ pub enum Pipeline {
     },
 }
 
+impl Pipeline {
+    /// The providers of a kind in fail-over order; none of a kind that the pipeline does not list.
+    #[must_use]
+    pub fn providers(&self, kind: ProviderKind) -> &[ProviderRef] {
+        match (self, kind) {
+            (Self::Cascade { asr, .. }, ProviderKind::Asr) => asr,
+            (Self::Cascade { llm, .. }, ProviderKind::Llm) => llm,
+            (Self::Cascade { tts, .. }, ProviderKind::Tts) => tts,
+            _ => &[],
+        }
+    }
+}
+
 /// A provider of a list with its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -127,18 +202,6 @@ pub struct ProviderRef {
     /// Name of a configured provider, else of an installed plugin.
     pub provider: String,
     /// Settings merged over the provider's own and checked against the plugin's schema.
-    #[serde(default)]
-    #[schema(value_type = Object)]
-    pub settings: serde_json::Map<String, Value>,
-}
-
-/// A tool the model may call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ToolRef {
-    /// `hang_up`, `transfer` (built in), or a tool plugin's name.
-    pub name: String,
-    /// Settings of the tool plugin.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub settings: serde_json::Map<String, Value>,
@@ -293,31 +356,6 @@ impl Default for Limits {
     }
 }
 
-/// Lines for when things fail, in the agent's language.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Survival {
-    /// Said while the next provider is tried.
-    pub bridge: String,
-    /// Asked of a silent caller.
-    pub still_there: String,
-    /// Said before hanging up on a silent caller.
-    pub goodbye: String,
-    /// Said when every provider failed, before the hang-up or transfer.
-    pub unavailable: String,
-}
-
-impl Default for Survival {
-    fn default() -> Self {
-        Self {
-            bridge: "One moment, please.".to_owned(),
-            still_there: "Are you still there?".to_owned(),
-            goodbye: "I cannot hear you, so I will end the call. Goodbye.".to_owned(),
-            unavailable: "I am sorry, our service is not available right now. Please call again later.".to_owned(),
-        }
-    }
-}
-
 /// A fault in a spec, at an RFC 6901 pointer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecProblem {
@@ -350,8 +388,26 @@ impl AgentSpec {
         for (pointer, message) in crate::dialogue::problems(&self.turn, &self.interruption, &self.speech) {
             expect(false, pointer, message);
         }
+        for (pointer, message) in self.after_call.problems() {
+            expect(false, pointer, message);
+        }
+        for (pointer, message) in crate::thinking::problems(self) {
+            expect(false, &pointer, &message);
+        }
         for (pointer, message) in self.sound.problems() {
             expect(false, pointer, message);
+        }
+        let menu = Some(self.survival.menu.as_str());
+        let collecting = crate::menu::problems(&self.menus, &self.start, menu, &self.slots);
+        let collecting = collecting.into_iter().chain(crate::slots::problems(&self.slots));
+        for (pointer, message) in collecting.chain(crate::survival::problems(&self.survival)) {
+            expect(false, &pointer, &message);
+        }
+        for (pointer, message) in self.transfer.problems() {
+            expect(false, &pointer, message);
+        }
+        for (pointer, message) in self.answering.iter().flat_map(AnsweringPolicy::problems) {
+            expect(false, &pointer, message);
         }
         expect((1..=86_400).contains(&self.recording.max_s), "/recording/max_s", "expected 1 to 86400");
         expect((1..=4095).contains(&self.recording.max_mib), "/recording/max_mib", "expected 1 to 4095");
@@ -385,6 +441,18 @@ impl AgentSpec {
         problems
     }
 
+    /// Every provider of a kind that a call of the agent may ask.
+    pub fn providers(&self, kind: ProviderKind) -> impl Iterator<Item = &ProviderRef> {
+        let voices = self.speech.voices.values().filter(move |_| kind == ProviderKind::Tts);
+        let (engines, others): (&[ProviderRef], &[ProviderRef]) = match kind {
+            ProviderKind::Asr => (&self.survival.engines.asr, &[]),
+            ProviderKind::Llm => (&self.survival.engines.llm, &self.after_call.llm),
+            ProviderKind::Tts => (&self.survival.engines.tts, &[]),
+            ProviderKind::Tool | ProviderKind::Redactor => (&[], &[]),
+        };
+        self.pipeline.providers(kind).iter().chain(engines).chain(others).chain(voices)
+    }
+
     /// Names of what this build parses and keeps but cannot do: unknown `requires`, and parts not built yet.
     #[must_use]
     pub fn unsupported(&self) -> Vec<String> {
@@ -397,12 +465,8 @@ impl AgentSpec {
         if matches!(self.pipeline, Pipeline::Realtime { .. }) {
             names.push("pipeline `realtime`".to_owned());
         }
-        if !self.knowledge.is_empty() {
-            names.push("`knowledge`".to_owned());
-        }
-        if !self.analysis.is_empty() {
-            names.push("`analysis`".to_owned());
-        }
+        let unknown = self.analysis.iter().filter(|name| Analysis::from_name(name).is_none());
+        names.extend(unknown.map(|name| format!("analysis `{name}`")));
         let unserved = self.redaction.channels.iter().filter(|channel| !channel.is_served());
         names.extend(unserved.map(|channel| format!("redaction channel `{}`", channel.name())));
         names
@@ -445,8 +509,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_yet_is_refused_by_name() {
-        let text = SMALL.replace("\"name\"", "\"requires\":[\"teleport\"],\"knowledge\":[\"kb\"],\"name\"");
-        assert_eq!(spec(&text).unsupported(), ["requires `teleport`", "`knowledge`"]);
+        let text = SMALL.replace("\"name\"", "\"requires\":[\"teleport\"],\"analysis\":[\"mood\"],\"name\"");
+        assert_eq!(spec(&text).unsupported(), ["requires `teleport`", "analysis `mood`"]);
         let text =
             SMALL.replace("\"name\"", r#""redaction":{"redactor":"pii","channels":["transcript","log"]},"name""#);
         assert_eq!(spec(&text).unsupported(), ["redaction channel `log`"]);

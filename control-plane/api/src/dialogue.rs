@@ -1,6 +1,11 @@
 //! How an agent talks with a caller: when a turn is over, what interrupts, and what is said meanwhile.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::agent::ProviderRef;
+use crate::speech::{MAX_DICTIONARY, MAX_VOICES, Normalization, Pronunciation, is_language_tag};
 
 /// When the caller's turn is over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
@@ -90,7 +95,7 @@ impl Default for InterruptionPolicy {
     }
 }
 
-/// What is said while the caller waits.
+/// How the agent speaks, and what is said while the caller waits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpeechPolicy {
@@ -98,11 +103,31 @@ pub struct SpeechPolicy {
     pub filler_after_ms: u32,
     /// The lines, one after the other; without any it is `survival.bridge`.
     pub fillers: Vec<String>,
+    /// What is put into words before a synthesiser gets it.
+    pub normalize: Normalization,
+    /// Whether the first clause of a reply is spoken before its sentence is whole: the answer begins sooner, and its melody
+    /// is that of two sentences.
+    pub first_clause: bool,
+    /// How words are pronounced, 500 entries at most; of several that fit the longest counts.
+    pub dictionary: Vec<Pronunciation>,
+    /// Voices by the BCP 47 language they speak, 16 at most: each comes before the pipeline's synthesisers, for what is in
+    /// its language, whichever region.
+    pub voices: BTreeMap<String, ProviderRef>,
+    /// Names of the synthesisers that take SSML, 8 at most. The others get plain text and real pauses.
+    pub ssml: Vec<String>,
 }
 
 impl Default for SpeechPolicy {
     fn default() -> Self {
-        Self { filler_after_ms: 1800, fillers: Vec::new() }
+        Self {
+            filler_after_ms: 1800,
+            fillers: Vec::new(),
+            normalize: Normalization::default(),
+            first_clause: false,
+            dictionary: Vec::new(),
+            voices: BTreeMap::new(),
+            ssml: Vec::new(),
+        }
     }
 }
 
@@ -142,5 +167,23 @@ pub(crate) fn problems(
     let after = speech.filler_after_ms;
     expect(after == 0 || (500..=10_000).contains(&after), "/speech/filler_after_ms", "expected 500 to 10000, or 0");
     expect(few(&speech.fillers), "/speech/fillers", "expected at most 100 of 1 to 500 bytes");
+    let entries = &speech.dictionary;
+    expect(
+        entries.len() <= MAX_DICTIONARY && entries.iter().all(Pronunciation::is_valid),
+        "/speech/dictionary",
+        "expected at most 500 entries, each with `written` of 1 to 100 characters and `spoken` or `ipa` of at most 200",
+    );
+    expect(
+        speech.voices.len() <= MAX_VOICES && speech.voices.keys().all(|tag| is_language_tag(tag)),
+        "/speech/voices",
+        "expected at most 16 voices by BCP 47 language",
+    );
+    let named = |name: &String| (1..=100).contains(&name.len());
+    expect(
+        speech.voices.values().all(|voice| named(&voice.provider)),
+        "/speech/voices",
+        "expected a provider of 1 to 100 characters for each language",
+    );
+    expect(speech.ssml.len() <= 8 && speech.ssml.iter().all(named), "/speech/ssml", "expected at most 8 names");
     found
 }

@@ -6,16 +6,29 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 pub mod agent;
+pub mod ambience;
+pub mod analysis;
+pub mod answering;
 pub mod cidr;
 pub mod dialogue;
 pub mod enrolment;
 pub mod event;
 pub mod failure;
+mod guardrails;
 pub mod id;
+pub mod menu;
 pub mod object;
+mod pattern;
 pub mod signature;
+pub mod slots;
 pub mod sound;
+pub mod speech;
+pub mod stages;
+pub mod survival;
 pub mod sync;
+mod thinking;
+pub mod time_zone;
+pub mod transfer;
 pub mod usage;
 pub mod words;
 

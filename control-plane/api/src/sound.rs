@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ambience::Ambience;
+
 /// What takes the noise out of what the caller says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -70,6 +72,9 @@ pub struct SoundPolicy {
     /// By how many decibels the agent is turned down while somebody may be interrupting it, 0..=40; 18.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duck_db: Option<u8>,
+    /// Background sound that the caller hears all through the call, under the agent; none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ambience: Option<Ambience>,
 }
 
 impl SoundPolicy {
@@ -89,6 +94,7 @@ impl SoundPolicy {
             suspicion_percent: self.suspicion_percent.or(other.suspicion_percent),
             interruption_percent: self.interruption_percent.or(other.interruption_percent),
             duck_db: self.duck_db.or(other.duck_db),
+            ambience: self.ambience.clone().or_else(|| other.ambience.clone()),
         }
     }
 
@@ -115,7 +121,8 @@ impl SoundPolicy {
             (self.duck_db.is_none_or(|db| db <= 40), "/sound/duck_db", "expected 0 to 40"),
             (self.hang_over_ms.is_none_or(|ms| ms <= 1000), "/sound/hang_over_ms", "expected 0 to 1000"),
         ];
-        checks.into_iter().filter(|(holds, ..)| !holds).map(|(_, pointer, message)| (pointer, message)).collect()
+        let found = checks.into_iter().filter(|(holds, ..)| !holds).map(|(_, pointer, message)| (pointer, message));
+        found.chain(self.ambience.iter().flat_map(Ambience::problems)).collect()
     }
 }
 

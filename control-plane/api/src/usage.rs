@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::id::Id;
+use crate::stages::StageTimes;
 
 /// Format number of [`CallRecord`]; readers take this and the one before.
 pub const CALL_RECORD_FORMAT: u32 = 1;
@@ -74,6 +75,8 @@ pub enum EndReason {
     AgentHungUp,
     /// An operator hung up (`trunkline hangup`, REST).
     OperatorHungUp,
+    /// The call was passed on to somebody else, and ended without the agent.
+    Transferred,
     /// The gateway drained.
     Drained,
     /// A named failure ended it.
@@ -120,6 +123,9 @@ pub struct CallRecord {
     pub recording: Option<String>,
     /// Number of turns.
     pub turns: u32,
+    /// Where the time of its turns went, a row a stage; of the last 256 turns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageTimes>,
 }
 
 impl CallRecord {

@@ -164,7 +164,7 @@ fn accepted(value: &Value) -> Result<AgentSpec> {
     for what in unsupported {
         let pointer = match what.as_str() {
             "`knowledge`" => "/knowledge",
-            "`analysis`" => "/analysis",
+            name if name.starts_with("analysis ") => "/analysis",
             "pipeline `realtime`" => "/pipeline/realtime",
             _ => "/requires",
         };

@@ -54,6 +54,11 @@ pub(crate) struct CallView {
     recording: Option<String>,
     /// What it cost; absent until its usage arrived. Components are listed with the single call only.
     cost: Option<CostView>,
+    /// What was found out about it once it was over, for agents that ask for `analysis`: `summary`, `disposition`, `topics`,
+    /// `sentiment`, `turns`; with the single call only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    analysis: Option<Value>,
 }
 
 /// What a call cost.
@@ -138,6 +143,7 @@ fn view(call: Call, components: Option<Vec<Cost>>) -> CallView {
         turns: call.turns,
         recording: call.recording,
         cost,
+        analysis: None,
     }
 }
 
@@ -206,7 +212,8 @@ async fn present(app: &Shared, caller: &Caller, id: &str) -> Result<(Id, Call)> 
 pub(crate) async fn get(State(app): State<Shared>, caller: Caller, Path(id): Path<String>) -> Result<Answer<CallView>> {
     let (id, call) = present(&app, &caller, &id).await?;
     let costs = calls::costs(&app.db, &caller.tenant, &id).await?;
-    Ok(Answer::ok(view(call, Some(costs))))
+    let analysis = calls::analysis(&app.db, &caller.tenant, &id).await?;
+    Ok(Answer::ok(CallView { analysis, ..view(call, Some(costs)) }))
 }
 
 /// A call's events, in the order in which they happened.

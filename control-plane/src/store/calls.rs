@@ -1,7 +1,7 @@
 //! Calls, their costs and timelines, as derived from what gateways uploaded.
 
 use serde_json::Value;
-use trunkline_api::Id;
+use trunkline_api::{EventType, Id};
 
 use super::{Arg, Db, Result, Row, args};
 
@@ -121,6 +121,23 @@ pub(crate) async fn costs(db: &Db, tenant: &Id, id: &Id) -> Result<Vec<Cost>> {
             })
         })
         .collect()
+}
+
+/// What was found out about a call once it was over: data of its `call.analysed`. It is among the last events of a call,
+/// so that only those are looked at.
+pub(crate) async fn analysis(db: &Db, tenant: &Id, id: &Id) -> Result<Option<Value>> {
+    let rows = db
+        .rows(
+            "SELECT type, data FROM call_events WHERE tenant_id = $1 AND call_id = $2 ORDER BY seq DESC LIMIT 8",
+            args![tenant, id],
+        )
+        .await?;
+    for row in &rows {
+        if row.text("type")? == EventType::CallAnalysed.name() {
+            return row.json("data").map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// One event of a timeline.

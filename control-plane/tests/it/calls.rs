@@ -35,6 +35,24 @@ async fn a_call_is_active_from_its_start_and_completed_at_its_end() {
 }
 
 #[tokio::test]
+async fn what_was_found_out_about_a_call_is_shown_with_it() {
+    let plane = Plane::start().await;
+    let agent = plane.agent().await;
+    let gateway = plane.enrol().await;
+    let tenant = gateway.tenant().await;
+    let found = json!({ "summary": "A table for two.", "topics": ["booking"], "took_ms": 900 });
+    let events = [
+        started(&tenant, &agent, 1),
+        event(&tenant, 1, 2, EventType::CallEnded, None, json!({ "reason": "caller_hung_up", "duration_ms": 1 })),
+        event(&tenant, 1, 3, EventType::CallAnalysed, None, found.clone()),
+        started(&tenant, &agent, 2),
+    ];
+    gateway.accepted(&events_batch(9, 1, &events)).await;
+    assert_eq!(plane.http.get(&format!("/v1/calls/{}", call_id(1))).await.body["data"]["analysis"], found);
+    assert_eq!(plane.http.get(&format!("/v1/calls/{}", call_id(2))).await.body["data"].get("analysis"), None);
+}
+
+#[tokio::test]
 async fn usage_that_arrives_before_the_events_is_not_undone_by_them() {
     let plane = Plane::start().await;
     let agent = plane.agent().await;

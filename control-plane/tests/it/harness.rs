@@ -323,6 +323,7 @@ pub(crate) fn record(tenant: &Id, agent: &Id, n: u64) -> CallRecord {
         ],
         recording: None,
         turns: 2,
+        stages: Vec::new(),
     }
 }
 

@@ -6,8 +6,9 @@ use trunkline_api::agent::FailureAction;
 use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, EndReason, ProviderUsage, Units};
 use trunkline_api::words::RedactionChannel;
 use trunkline_api::{Event, EventType, Failure};
-use trunkline_leg::{CallTime, LegFact};
+use trunkline_leg::{CallTime, LegFact, LegId};
 
+use crate::analysis::CallAnalysis;
 use crate::command::Command;
 use crate::dialogue::Dialogue;
 use crate::effects::Effects;
@@ -35,6 +36,8 @@ pub struct Call {
     pub(crate) record: CallRecord,
     pub(crate) answered: Option<CallTime>,
     pub(crate) dialogue: Dialogue,
+    /// What is being found out about the call, once it is over.
+    pub(crate) analysis: Option<CallAnalysis>,
 }
 
 impl Call {
@@ -58,11 +61,13 @@ impl Call {
             usage: vec![ProviderUsage { provider: String::new(), kind: "call".to_owned(), units: Units::default() }],
             recording: None,
             turns: 0,
+            stages: Vec::new(),
         };
         let timeline = Timeline::new(setup.call.clone(), setup.tenant.clone(), setup.anchor, setup.seed);
         let fx = Effects::new(timeline, Redactions::new(&setup.spec.redaction));
-        let dialogue = Dialogue::new(std::sync::Arc::clone(&setup.spec), setup.tools.clone());
-        let mut call = Self { life: Life::Ringing, fx, record, answered: None, dialogue, setup };
+        let mut dialogue = Dialogue::new(&setup);
+        dialogue.is_of(&setup);
+        let mut call = Self { life: Life::Ringing, fx, record, answered: None, dialogue, analysis: None, setup };
         let direction = match call.setup.direction {
             CallDirection::Inbound => "inbound",
             CallDirection::Outbound => "outbound",
@@ -83,7 +88,7 @@ impl Call {
         self.fx.at(now);
         match input {
             Input::Answered => self.was_answered(),
-            Input::Leg { fact, .. } => self.leg_fact(fact),
+            Input::Leg { leg, fact } => self.leg_fact(leg, fact),
             Input::Voice(edge) if self.life.is_live() => self.dialogue.voice(&mut self.fx, edge),
             Input::Interrupts if self.life.is_live() => self.dialogue.interrupts(&mut self.fx),
             Input::Voice(_) | Input::Interrupts => {}
@@ -98,12 +103,29 @@ impl Call {
                 self.dialogue.tool(&mut self.fx, invocation, outcome);
             }
             Input::Behind { kind, behind } if self.life.speaks() => self.dialogue.behind(&mut self.fx, kind, behind),
+            Input::Llm { request, event } if self.life.is_over() => {
+                self.analysed(|analysis, fx| analysis.llm(fx, request, event))
+            }
             Input::Asr { .. } | Input::Llm { .. } | Input::Tts { .. } | Input::Tool { .. } | Input::Behind { .. } => {}
             Input::Redacted { ticket, result } => self.redacted(ticket, &result),
-            Input::Usage { kind, provider, units } => self.record.add_usage(&provider, kind.name(), &units),
-            Input::Health { kind, provider, up } => self.dialogue.heard_of(kind, &provider, up),
+            Input::Found { ticket, result } => {
+                if self.life.is_live() {
+                    self.dialogue.found(&mut self.fx, ticket, result);
+                }
+            }
+            Input::Usage { kind, provider, units } => {
+                self.dialogue.used(kind, &units);
+                self.record.add_usage(&provider, kind.name(), &units);
+            }
+            Input::Health { kind, provider, up } => {
+                let live = self.life.is_live();
+                self.dialogue.heard_of(&mut self.fx, kind, &provider, up, live);
+            }
+            Input::Prompts { texts } => self.dialogue.has_prompts(texts),
             Input::Recording(fact) => self.recording(fact),
             Input::Operator(Operator::HangUp) => self.hang_up_now(EndReason::OperatorHungUp, None),
+            Input::Operator(order) if self.life.is_live() => self.dialogue.operator(&mut self.fx, order),
+            Input::Operator(_) => {}
             Input::Drain => self.drain(),
             Input::Timeout => self.timeout(),
         }
@@ -143,7 +165,21 @@ impl Call {
     /// Whether the call is over and its last event has been made.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.life.is_over() && self.fx.is_settled()
+        self.life.is_over() && self.analysis.is_none() && self.fx.is_settled()
+    }
+
+    /// Arguments of a tool as it is to get them: secrets that the agent's policy lets it have are put in the place of what
+    /// stands for them in [`Command::StartTool`]. What comes of this belongs to the tool alone.
+    #[must_use]
+    pub fn tool_arguments(&self, tool: &str, arguments: &str) -> String {
+        self.dialogue.with_secrets(tool, arguments)
+    }
+
+    /// Whether an input holds what nobody may see: a key of a secret. A log holds [`Input::without_key`] in its place, and
+    /// must ask before the input is handled.
+    #[must_use]
+    pub fn hides(&self, input: &Input) -> bool {
+        matches!(input, Input::Leg { fact: LegFact::Dtmf { at, .. }, .. } if self.dialogue.conceals(*at))
     }
 
     fn was_answered(&mut self) {
@@ -167,33 +203,76 @@ impl Call {
         self.dialogue.begin(&mut self.fx);
     }
 
-    fn leg_fact(&mut self, fact: LegFact) {
+    fn leg_fact(&mut self, leg: LegId, fact: LegFact) {
         if self.life.is_over() {
             return;
         }
         let speaks = self.life.speaks();
+        let first = leg == LegId::FIRST;
+        let attached = self.fx.legs().attached() == Some(leg);
         match fact {
-            LegFact::Dtmf { digit, at } => self.dialogue.digit(&mut self.fx, digit, at),
-            LegFact::MediaStarted { at } => self.fx.event_at(at, EventType::MediaStarted, None, json!({})),
-            LegFact::SoundApplied { denoiser, detector, shed, at } => {
+            LegFact::Dtmf { digit, at } if attached => self.dialogue.digit(&mut self.fx, digit, at),
+            LegFact::MediaStarted { at } if first => {
+                self.fx.event_at(at, EventType::MediaStarted, None, json!({}));
+            }
+            LegFact::SoundApplied { denoiser, detector, shed, at } if first => {
                 let data = json!({ "denoiser": denoiser, "detector": detector, "shed": shed });
                 self.fx.event_at(at, EventType::SoundApplied, None, data);
             }
-            LegFact::Quality { quality, at } => self.fx.event_at(at, EventType::MediaQuality, None, told(&quality)),
-            LegFact::SsrcChanged { .. } | LegFact::MarkReached { .. } => {}
-            LegFact::PlaybackStarted { utterance, at } => self.dialogue.playback_started(&mut self.fx, utterance, at),
-            LegFact::PlaybackFinished { utterance, at } if speaks => {
+            LegFact::Quality { quality, at } => {
+                let mut data = told(&quality);
+                if !first {
+                    data["leg"] = leg.0.into();
+                }
+                self.fx.event_at(at, EventType::MediaQuality, None, data);
+            }
+            LegFact::Dtmf { .. }
+            | LegFact::MediaStarted { .. }
+            | LegFact::SoundApplied { .. }
+            | LegFact::SsrcChanged { .. }
+            | LegFact::MarkReached { .. } => {}
+            LegFact::PlaybackStarted { utterance, at } if attached => {
+                self.dialogue.playback_started(&mut self.fx, utterance, at);
+            }
+            LegFact::PlaybackFinished { utterance, at } if speaks && attached => {
                 self.dialogue.playback_finished(&mut self.fx, utterance, at);
             }
-            LegFact::PlaybackCut { utterance, sent_ms, at } if speaks => {
+            LegFact::PlaybackCut { utterance, sent_ms, at } if speaks && attached => {
                 self.dialogue.playback_cut(&mut self.fx, utterance, sent_ms, at);
             }
-            LegFact::PlaybackCut { utterance, sent_ms, .. } => {
+            LegFact::PlaybackCut { utterance, sent_ms, .. } if attached => {
                 self.dialogue.played(trunkline_leg::PlayoutPosition { utterance, sent_ms });
             }
-            LegFact::PlaybackFinished { .. } => {}
-            LegFact::Direction { direction, .. } => self.dialogue.direction(&mut self.fx, direction),
-            LegFact::Ended { cause, at } => self.leg_ended(cause, at),
+            LegFact::PlaybackStarted { .. } | LegFact::PlaybackFinished { .. } | LegFact::PlaybackCut { .. } => {}
+            LegFact::Direction { direction, .. } => self.dialogue.direction(&mut self.fx, leg, direction),
+            LegFact::Held { at } => self.fx.event_at(at, EventType::LegHeld, None, json!({ "leg": leg.0 })),
+            LegFact::Resumed { at } => self.fx.event_at(at, EventType::LegResumed, None, json!({ "leg": leg.0 })),
+            LegFact::Referral { progress, .. } if first && self.life.is_live() => {
+                self.dialogue.referral(&mut self.fx, progress);
+            }
+            LegFact::Tone { kind, at, duration_ms, hz } => {
+                let mut data = json!({ "leg": leg.0, "tone": kind.name() });
+                if duration_ms > 0 {
+                    data["duration_ms"] = duration_ms.into();
+                }
+                if hz > 0 {
+                    data["hz"] = hz.into();
+                }
+                self.fx.event_at(at, EventType::ToneDetected, None, data);
+                if self.life.is_live() {
+                    self.dialogue.tone(&mut self.fx, leg, kind);
+                }
+            }
+            LegFact::Ended { cause, at } if first => self.leg_ended(cause, at),
+            LegFact::Ringing { .. }
+            | LegFact::Answered { .. }
+            | LegFact::Refused { .. }
+            | LegFact::Ended { .. }
+            | LegFact::Referral { .. } => {
+                if !first {
+                    self.other_leg(leg, &fact);
+                }
+            }
         }
     }
 
@@ -256,8 +335,11 @@ impl Call {
             let Some(reason) = self.fx.timers().take_due(now) else { break };
             match reason {
                 Reason::MaxCall => self.too_long(),
-                Reason::LegEnd => self.over(now, None),
+                Reason::LegEnd => self.never_ended(now),
+                Reason::OtherLegEnd => self.fx.forget_legs(),
+                Reason::LegMax => self.leg_too_long(),
                 Reason::Closing => self.closing_too_long(),
+                Reason::Analysis => self.analysed(CallAnalysis::overdue),
                 Reason::Redactor => {
                     while let Some(ticket) = self.fx.redactions().overdue(now) {
                         self.redacted(ticket, &Err(format!("no answer within {WAIT_MS} ms")));
@@ -275,12 +357,21 @@ impl Call {
                 | Reason::Hedge
                 | Reason::LlmStall
                 | Reason::ToolDeadline
+                | Reason::ToolSay
+                | Reason::Lookup
+                | Reason::Summary
                 | Reason::TtsFirstByte
                 | Reason::TtsStall
                 | Reason::Playback
+                | Reason::Transfer
+                | Reason::HoldLine
+                | Reason::Answering
                 | Reason::DeadAir
                 | Reason::HostBehind
-                | Reason::CallerSilence => self.dialogue.due(&mut self.fx, reason),
+                | Reason::CallerSilence
+                | Reason::KeysWait
+                | Reason::Reveal
+                | Reason::Survival => self.dialogue.due(&mut self.fx, reason),
             }
             self.see_to_the_end();
         }
@@ -290,9 +381,13 @@ impl Call {
     fn settle(&mut self) {
         self.see_to_the_end();
         self.record.turns = self.fx.turn();
+        if let Some(stages) = self.dialogue.new_stages() {
+            self.record.stages = stages;
+        }
         if !self.life.is_over() {
             let live = self.life.is_live();
             self.dialogue.settle(&mut self.fx, live);
+            self.see_to_the_end();
         }
     }
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use trunkline_api::Failure;
-use trunkline_api::agent::ProviderRef;
+use trunkline_api::agent::{ProviderRef, ToolPolicy};
+use trunkline_api::transfer::HoldSound;
 use trunkline_api::usage::EndReason;
 use trunkline_api::words::{Message, RedactionChannel, ToolDefinition};
 use trunkline_leg::{CallTime, LegId, Utterance};
@@ -66,12 +67,34 @@ pub enum Command {
         utterance: Utterance,
         /// Part of the utterance.
         part: u32,
-        /// Position in the agent's list.
+        /// Names the synthesiser's session: its position in the agent's list, and from 32 on in the lists of further
+        /// languages.
         index: usize,
         /// Which, with its settings.
         provider: ProviderRef,
-        /// The text; never empty.
+        /// BCP 47 language of the session.
+        language: String,
+        /// The text as it is to be spoken; never empty. SSML for a synthesiser of which the agent says that it takes it.
         text: String,
+    },
+    /// Play a line that was rendered beforehand as a part of an utterance, behind the parts before it. It is reported as a
+    /// synthesiser's sound is, with [`crate::PRERENDERED`] for the provider; no sound at all says that there is none.
+    Play {
+        /// The utterance.
+        utterance: Utterance,
+        /// Part of the utterance.
+        part: u32,
+        /// The line, as [`crate::Input::Prompts`] has it.
+        text: String,
+    },
+    /// Queue silence behind the parts before it, as a part of its own that is complete.
+    Silence {
+        /// The utterance, which may begin with it.
+        utterance: Utterance,
+        /// Part of the utterance; counted with those that are synthesised.
+        part: u32,
+        /// Its length in milliseconds, 1..=10000.
+        ms: u32,
     },
     /// Parts of an utterance from this one on are not to be heard after all: sound of them that was not played is dropped.
     /// Of the part before it what was queued stays, and it is complete when `cut` says so.
@@ -92,7 +115,7 @@ pub enum Command {
     StopSpeaking {
         /// The utterance.
         utterance: Utterance,
-        /// Position in the agent's list.
+        /// Names the synthesiser's session.
         index: usize,
     },
     /// Stop sending within a frame and keep all that is queued.
@@ -111,6 +134,22 @@ pub enum Command {
         /// The text.
         text: String,
     },
+    /// While it is on nobody is told what the caller says or presses: no provider hears it, and silence takes the caller's
+    /// place in every recording and tap. An operator's order about a recording does not change that. It is on for good
+    /// when the call ends before it is off.
+    Conceal {
+        /// Which.
+        leg: LegId,
+        /// Whether it begins.
+        on: bool,
+    },
+    /// Record the call, where it is not recorded already, or end that again.
+    Record {
+        /// Which.
+        leg: LegId,
+        /// Whether it begins.
+        on: bool,
+    },
     /// Run a tool of a plugin; answered by [`crate::Input::Tool`].
     StartTool {
         /// Names the invocation; never used twice in a call.
@@ -121,7 +160,7 @@ pub enum Command {
         settings: Map<String, Value>,
         /// The tool.
         name: String,
-        /// JSON text from the model.
+        /// JSON text from the model; [`crate::Call::tool_arguments`] makes of it what the tool gets.
         arguments: String,
         /// Milliseconds it has; the call gives up on it by itself.
         deadline_ms: u32,
@@ -130,6 +169,26 @@ pub enum Command {
     CancelTool {
         /// The invocation.
         invocation: u32,
+    },
+    /// Search knowledge bases; answered by [`crate::Input::Found`].
+    Lookup {
+        /// Names it; never used twice in a call.
+        ticket: u64,
+        /// The bases, by name.
+        bases: Vec<String>,
+        /// What to look for, in somebody's words.
+        query: String,
+        /// Most passages.
+        top: u32,
+        /// Milliseconds it has; the call goes on without it by itself.
+        deadline_ms: u32,
+    },
+    /// The conversation goes on with another agent: positions in lists, language and settings are its own from now on.
+    HandOff {
+        /// Its name in [`crate::CallSetup::others`].
+        agent: String,
+        /// Its synthesisers are those of the agent before, in that order, and its language is: sessions may go on.
+        keeps_voices: bool,
     },
     /// Hang up a leg (SIP BYE); answered by the fact `Ended`.
     HangUp {
@@ -140,11 +199,85 @@ pub enum Command {
         /// The failure behind it; its Q.850 cause goes into the BYE.
         failure: Option<Failure>,
     },
+    /// Dial somebody, as a leg of this call. Answered by the facts `Ringing`, then `Answered` or `Refused`.
+    Dial {
+        /// Names the leg; never used twice in a call.
+        leg: LegId,
+        /// Number or SIP URI.
+        to: String,
+        /// Calling number to show; `None` for that of the trunk.
+        from: Option<String>,
+        /// Milliseconds after which the driver gives up by itself (`Refused` with `NoAnswer`).
+        timeout_ms: u32,
+        /// SIP headers to add, by name and value.
+        headers: Vec<(String, String)>,
+    },
+    /// Give up on a leg that has not answered; answered by `Refused`, or by `Answered` when it was too late.
+    CancelDial {
+        /// Which.
+        leg: LegId,
+    },
+    /// Have a leg's far end dial somebody else itself (SIP REFER); answered by the facts `Referral`.
+    Refer {
+        /// Which.
+        leg: LegId,
+        /// Number or SIP URI.
+        to: String,
+        /// Whose call it takes over (RFC 3891), after a briefing.
+        replaces: Option<LegId>,
+    },
+    /// The conversation is with that leg from now on: playback goes to it, voice, sound for the recogniser and keys come
+    /// from it. With `None` it is with nobody. Nothing is being said when it changes.
+    Attach {
+        /// Which; the first at the beginning of a call.
+        leg: Option<LegId>,
+    },
+    /// Two legs hear each other.
+    Bridge {
+        /// The one.
+        a: LegId,
+        /// The other.
+        b: LegId,
+    },
+    /// Two legs hear each other no more.
+    Unbridge {
+        /// The one.
+        a: LegId,
+        /// The other.
+        b: LegId,
+    },
+    /// Put a leg on hold: it hears `sound`, nobody hears it, and what is said to it waits where it is.
+    Hold {
+        /// Which.
+        leg: LegId,
+        /// What it hears.
+        sound: HoldSound,
+    },
+    /// Take a leg back from hold.
+    Resume {
+        /// Which.
+        leg: LegId,
+    },
+    /// Send keys to a leg's far end, one after the other; playback waits meanwhile.
+    SendDtmf {
+        /// Which.
+        leg: LegId,
+        /// At most 32 of `0`-`9`, `*`, `#`, `A`-`D`.
+        digits: String,
+    },
+    /// Tell of tones of networks and machines on a leg (`Tone`), or no more.
+    ListenForTones {
+        /// Which.
+        leg: LegId,
+        /// Whose tones the network has, as in `answering.region`; `None` to stop listening.
+        region: Option<String>,
+    },
 }
 
 impl Command {
     /// Whether it only lets go of something: what may still come after the leg ended. Redactions may, too, so that
-    /// the last words reach the timeline redacted rather than withheld.
+    /// the last words reach the timeline redacted rather than withheld; and so may the requests of an analysis, whose
+    /// numbers are [`crate::ANALYSIS`] and above.
     #[must_use]
     pub const fn closes(&self) -> bool {
         matches!(
@@ -154,7 +287,9 @@ impl Command {
                 | Self::StopSpeaking { .. }
                 | Self::CancelTool { .. }
                 | Self::Redact { .. }
-        )
+                | Self::CancelDial { .. }
+        ) || matches!(self, Self::StartLlm { request, .. } if *request >= crate::ANALYSIS)
+            || matches!(self, Self::HangUp { leg, .. } if leg.0 != LegId::FIRST.0)
     }
 }
 
@@ -167,4 +302,7 @@ pub struct ToolBinding {
     pub settings: Map<String, Value>,
     /// What the model is told.
     pub definition: ToolDefinition,
+    /// How it is run.
+    #[serde(default)]
+    pub policy: ToolPolicy,
 }

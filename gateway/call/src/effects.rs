@@ -10,6 +10,7 @@ use trunkline_api::{Event, EventType, Failure};
 use trunkline_leg::CallTime;
 
 use crate::command::Command;
+use crate::legs::Legs;
 use crate::redaction::Redactions;
 use crate::timeline::{Entry, Timeline, Words};
 use crate::timers::{Reason, Timers};
@@ -34,6 +35,7 @@ pub(crate) struct Effects {
     timeline: Timeline,
     timers: Timers,
     redactions: Redactions,
+    legs: Legs,
     close: Option<Close>,
 }
 
@@ -46,6 +48,7 @@ impl Effects {
             timeline,
             timers: Timers::default(),
             redactions,
+            legs: Legs::default(),
             close: None,
         }
     }
@@ -58,6 +61,11 @@ impl Effects {
 
     pub(crate) const fn now(&self) -> CallTime {
         self.now
+    }
+
+    /// The wall clock now, in microseconds since the Unix epoch.
+    pub(crate) const fn wall_us(&self) -> u64 {
+        self.timeline.wall_us(self.now)
     }
 
     /// The turn that events belong to, counted from 1; 0 is the greeting.
@@ -86,6 +94,11 @@ impl Effects {
     /// Whether no event is held back.
     pub(crate) fn is_settled(&self) -> bool {
         self.timeline.is_settled()
+    }
+
+    /// The legs beside the first.
+    pub(crate) const fn legs(&mut self) -> &mut Legs {
+        &mut self.legs
     }
 
     pub(crate) const fn timers(&mut self) -> &mut Timers {
@@ -124,7 +137,10 @@ impl Effects {
         self.event_at(self.now, kind, Some(self.turn), data);
     }
 
-    pub(crate) fn event_at(&mut self, at: CallTime, kind: EventType, turn: Option<u32>, data: Value) {
+    pub(crate) fn event_at(&mut self, at: CallTime, kind: EventType, turn: Option<u32>, mut data: Value) {
+        if turn.is_some() {
+            self.name_leg(&mut data);
+        }
         self.timeline.push(Entry { at: at.min(self.now), kind, turn, data });
     }
 
@@ -138,10 +154,11 @@ impl Effects {
         at: CallTime,
         turn: u32,
         kind: EventType,
-        data: Value,
+        mut data: Value,
         field: &'static str,
         words: Words,
     ) {
+        self.name_leg(&mut data);
         let entry = Entry { at: at.min(self.now), kind, turn: Some(turn), data };
         let (redactions, commands, now) = (&mut self.redactions, &mut self.commands, self.now);
         let mut ask = |text: &str| {
@@ -155,6 +172,13 @@ impl Effects {
         };
         self.timeline.push_words(entry, field, words, &mut ask);
         self.watch_redactor();
+    }
+
+    /// What happens on a leg beside the first carries its number.
+    fn name_leg(&self, data: &mut Value) {
+        if let Some(leg) = self.legs.told_as() {
+            data["leg"] = leg.into();
+        }
     }
 
     /// Writes a failure into the timeline, with what is done about it.
@@ -197,10 +221,16 @@ impl Effects {
         }
     }
 
+    /// The redactor waits for this host, or waits no more.
+    pub(crate) fn redactor_behind(&mut self, behind: bool) {
+        self.redactions.stand_still(self.now, behind);
+        self.watch_redactor();
+    }
+
     /// Forgets every deadline but those of texts that are still being redacted for the timeline.
     pub(crate) fn clear_timers(&mut self) {
         self.timers.clear_all();
-        self.redactions.for_the_timeline_only();
+        self.redactions.for_the_timeline_only(self.now);
         self.watch_redactor();
     }
 }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use trunkline_api::Failure;
+use trunkline_api::transfer::TransferMode;
 use trunkline_api::usage::Units;
 use trunkline_api::words::{FinishReason, ProviderKind, ToolAction, ToolCall};
-use trunkline_leg::{CallTime, LegFact, LegId, PlayoutPosition, Utterance};
+use trunkline_leg::{CallTime, DtmfDigit, LegFact, LegId, PlayoutPosition, Utterance};
 
 /// Something that happened. A log of these, each with its time, replays the call bit for bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ pub enum Input {
     Tts {
         /// The utterance.
         utterance: Utterance,
-        /// Position of the provider in the agent's list.
+        /// The number it was given in [`crate::Command::Speak`].
         index: usize,
         /// What.
         event: TtsEvent,
@@ -65,6 +66,13 @@ pub enum Input {
         ticket: u64,
         /// The text, or why there is none.
         result: Result<Redacted, String>,
+    },
+    /// Knowledge bases were searched, or could not be; the error says why, for operators.
+    Found {
+        /// The ticket of [`crate::Command::Lookup`].
+        ticket: u64,
+        /// Passages, best first.
+        result: Result<Vec<Passage>, String>,
     },
     /// A provider used something; also after the end.
     Usage {
@@ -91,6 +99,12 @@ pub enum Input {
         /// Whether they wait.
         behind: bool,
     },
+    /// Lines that were rendered beforehand in the agent's voice: [`crate::Command::Play`] plays them. Told before
+    /// [`Self::Answered`] where they are there by then.
+    Prompts {
+        /// The lines, as the agent says them.
+        texts: Vec<String>,
+    },
     /// Something happened to the call's recording. The call's record names the first one.
     Recording(RecordingFact),
     /// An operator's order.
@@ -99,6 +113,20 @@ pub enum Input {
     Drain,
     /// The deadline of [`crate::Call::poll_timeout`] has passed.
     Timeout,
+}
+
+impl Input {
+    /// The input as a log may hold it: a key is any other of its kind, `#` and `*` are as they were.
+    #[must_use]
+    pub fn without_key(&self) -> Self {
+        let mut input = self.clone();
+        if let Self::Leg { fact: LegFact::Dtmf { digit, .. }, .. } = &mut input
+            && let (true, Some(any)) = (digit.as_char().is_ascii_alphanumeric(), DtmfDigit::from_event(0))
+        {
+            *digit = any;
+        }
+        input
+    }
 }
 
 /// The caller began or stopped speaking.
@@ -205,6 +233,15 @@ pub struct ToolOutcome {
     pub failure: Option<Failure>,
 }
 
+/// A passage of a knowledge base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passage {
+    /// The base, the document and its heading, for example `faq/opening.md: Holidays`.
+    pub name: String,
+    /// The text.
+    pub text: String,
+}
+
 /// A redacted text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Redacted {
@@ -215,11 +252,29 @@ pub struct Redacted {
 }
 
 /// What an operator orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operator {
     /// End the call now.
     HangUp,
+    /// Pass the caller on. Whom an operator names needs to be on nobody's list.
+    Transfer {
+        /// Name of a target, number or SIP URI.
+        to: String,
+        /// How; what the agent says when it is left out.
+        mode: Option<TransferMode>,
+        /// What whoever answers is told.
+        briefing: String,
+    },
+    /// Put the caller on hold.
+    Hold,
+    /// Take the caller back from hold.
+    Resume,
+    /// Send keys to the far end, at most 32.
+    SendDtmf {
+        /// Which.
+        digits: String,
+    },
 }
 
 /// What happens to a call's recording. Paths are relative to the gateway's state folder.

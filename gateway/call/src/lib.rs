@@ -8,29 +8,47 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod analysis;
 mod call;
 mod command;
 mod dialogue;
 mod effects;
 mod input;
+pub mod knowledge;
+mod legs;
 mod life;
 mod memory;
+mod minutes;
 mod providers;
 mod quality;
 mod redaction;
+mod secret;
 mod sentence;
 mod setup;
+mod slot;
+pub mod speech;
 mod spoken;
+pub mod tape;
+mod template;
 mod timeline;
 mod timers;
+mod tokens;
 mod waterfall;
 
 pub use call::Call;
 pub use command::{Command, ToolBinding};
-pub use input::{AsrEvent, Input, LlmEvent, Operator, RecordingFact, Redacted, ToolOutcome, TtsEvent, VoiceEdge};
-pub use setup::CallSetup;
+pub use input::{
+    AsrEvent, Input, LlmEvent, Operator, Passage, RecordingFact, Redacted, ToolOutcome, TtsEvent, VoiceEdge,
+};
+pub use setup::{CallSetup, OtherAgent};
 pub use timers::Reason;
+
+/// Number of the first request to a model that belongs to the analysis of a call that is over.
+pub const ANALYSIS: u32 = 1 << 31;
 
 /// Sound that a driver keeps ahead of playback, in milliseconds: a synthesiser that is further ahead is not asked for
 /// more.
 pub const AHEAD_MS: u64 = 2000;
+
+/// Stands for a provider's position in reports of lines that were rendered beforehand: no list is that long.
+pub const PRERENDERED: usize = 1 << 20;

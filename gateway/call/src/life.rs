@@ -4,18 +4,22 @@ use serde_json::json;
 use trunkline_api::agent::FailureAction;
 use trunkline_api::usage::EndReason;
 use trunkline_api::{EventType, Failure};
-use trunkline_leg::{CallTime, EndCause, LegId};
+use trunkline_leg::{CallTime, EndCause, LegFact, LegId};
 
+use crate::analysis::CallAnalysis;
 use crate::call::{Call, set_some};
 use crate::command::Command;
 use crate::dialogue::action_for;
-use crate::effects::Close;
+use crate::effects::{Close, Effects};
+use crate::legs::LegNews;
 use crate::timers::Reason;
 
 /// Longest time for the last words before a hang-up.
 const LAST_WORDS_MS: u64 = 30_000;
 /// Longest time a draining gateway lets an utterance go on.
 const DRAIN_MS: u64 = 5000;
+/// Longest word to whoever was dialled for a caller who has hung up.
+const LAST_WORD_MS: u64 = 10_000;
 /// Longest wait for the leg to end after it was hung up.
 const LEG_END_MS: u64 = 5000;
 
@@ -30,6 +34,8 @@ pub(crate) enum Life {
     Closing(Closing),
     /// A hang-up was ordered.
     Ending,
+    /// The first leg has ended; others have not.
+    Parting(Parting),
     /// The leg has ended.
     Over,
 }
@@ -43,6 +49,15 @@ pub(crate) struct Closing {
     line: String,
 }
 
+/// What is left of a call whose first leg has ended.
+#[derive(Debug)]
+pub(crate) struct Parting {
+    cause: EndCause,
+    at: CallTime,
+    /// Whoever was dialled is told.
+    speaks: bool,
+}
+
 impl Life {
     /// Whether the caller hears the agent and the agent the caller.
     pub(crate) const fn is_live(&self) -> bool {
@@ -51,7 +66,7 @@ impl Life {
 
     /// Whether there is still something to be said.
     pub(crate) const fn speaks(&self) -> bool {
-        matches!(self, Self::Live | Self::Closing(_))
+        matches!(self, Self::Live | Self::Closing(_) | Self::Parting(Parting { speaks: true, .. }))
     }
 
     pub(crate) const fn is_over(&self) -> bool {
@@ -65,6 +80,7 @@ impl Call {
         if let Some(Close { line, reason, failure, at_once }) = self.fx.take_close() {
             if at_once { self.hang_up_now(reason, failure) } else { self.close(&line, reason, failure) }
         }
+        self.part();
         if let Life::Closing(closing) = &mut self.life
             && self.dialogue.is_silent()
         {
@@ -79,6 +95,11 @@ impl Call {
     /// Says `line` behind what is being said, then hangs up.
     pub(crate) fn close(&mut self, line: &str, reason: EndReason, failure: Option<Failure>) {
         if !self.life.is_live() {
+            return;
+        }
+        if !self.dialogue.call_off_transfer(&mut self.fx) {
+            // The caller would not hear the last words.
+            self.hang_up_now(reason, failure);
             return;
         }
         let now = self.dialogue.can_append();
@@ -97,7 +118,8 @@ impl Call {
             }
             Life::Closing(_) => self.fx.set_in(Reason::Closing, DRAIN_MS),
             Life::Ringing => self.hang_up_now(EndReason::Drained, None),
-            Life::Ending | Life::Over => {}
+            Life::Over => self.analysed(CallAnalysis::give_up),
+            Life::Ending | Life::Parting(_) => {}
         }
     }
 
@@ -125,10 +147,12 @@ impl Call {
 
     /// Orders the leg to end.
     pub(crate) fn hang_up_now(&mut self, reason: EndReason, failure: Option<Failure>) {
-        if matches!(self.life, Life::Ending | Life::Over) {
+        if matches!(self.life, Life::Ending | Life::Parting(_) | Life::Over) {
             return;
         }
+        self.dialogue.call_off_transfer(&mut self.fx);
         self.dialogue.release(&mut self.fx);
+        self.fx.release_all(reason);
         self.fx.clear_timers();
         self.life = Life::Ending;
         self.record.end = Some(reason);
@@ -140,6 +164,7 @@ impl Call {
     pub(crate) fn leg_ended(&mut self, cause: EndCause, at: CallTime) {
         if !matches!(self.life, Life::Ending) {
             let (reason, failure) = match cause {
+                EndCause::RemoteHangUp if self.dialogue.has_passed_on() => (EndReason::Transferred, None),
                 EndCause::RemoteHangUp | EndCause::Cancelled => (EndReason::CallerHungUp, None),
                 EndCause::NoAck => (EndReason::Failed, Some((Failure::NotAcknowledged, ""))),
                 EndCause::MediaTimeout => (EndReason::Failed, Some((Failure::MediaTimeout, ""))),
@@ -151,9 +176,89 @@ impl Call {
             }
             self.record.end = Some(reason);
             self.record.failure = failure.map(|(failure, _)| failure);
+        }
+        let ended = matches!(self.life, Life::Ending);
+        let speaks = !ended && self.life.is_live() && self.dialogue.caller_is_gone(&mut self.fx);
+        if !ended && !speaks {
             self.dialogue.release(&mut self.fx);
         }
-        self.over(at, Some(cause));
+        if !self.fx.legs().are_open() {
+            self.over(at, Some(cause));
+            return;
+        }
+        let at = at.min(self.fx.now());
+        self.count_time(at);
+        self.life = Life::Parting(Parting { cause, at, speaks });
+        if speaks {
+            self.fx.set_in(Reason::LegEnd, LAST_WORD_MS);
+        } else {
+            self.leave_others();
+        }
+    }
+
+    /// A leg beside the first tells a fact.
+    pub(crate) fn other_leg(&mut self, leg: LegId, fact: &LegFact) {
+        let live = self.life.is_live();
+        if let Some(news) = self.fx.leg_told(leg, fact)
+            && live
+        {
+            self.dialogue.other_leg(&mut self.fx, leg, news);
+        }
+    }
+
+    /// A leg that was dialled has lasted for as long as it may.
+    pub(crate) fn leg_too_long(&mut self) {
+        if let Some(leg) = self.fx.longest_leg() {
+            let detail = format!("transfer.leg_max_s is {}", self.setup.spec.transfer.leg_max_s);
+            self.fx.raise(Failure::CallTooLong, "", &detail, "record");
+            self.fx.release(leg, EndReason::AgentHungUp);
+            if self.life.is_live() {
+                self.dialogue.other_leg(&mut self.fx, leg, LegNews::Ended(EndCause::Local));
+            }
+        }
+    }
+
+    /// A leg that was to end has not.
+    pub(crate) fn never_ended(&mut self, now: CallTime) {
+        match &self.life {
+            Life::Parting(Parting { speaks: true, .. }) => self.leave_others(),
+            Life::Parting(Parting { cause, at, .. }) => {
+                let (cause, at) = (*cause, *at);
+                self.fx.forget_legs();
+                self.over(at, Some(cause));
+            }
+            Life::Ringing | Life::Live | Life::Closing(_) | Life::Ending | Life::Over => {
+                self.fx.forget_legs();
+                self.over(now, None);
+            }
+        }
+    }
+
+    /// The last word was said, or the last leg has ended.
+    fn part(&mut self) {
+        let Life::Parting(Parting { cause, at, speaks }) = &self.life else { return };
+        let (cause, at, speaks) = (*cause, *at, *speaks);
+        if !self.fx.legs().are_open() {
+            if speaks {
+                self.dialogue.release(&mut self.fx);
+            }
+            self.over(at, Some(cause));
+        } else if speaks && self.dialogue.is_silent() {
+            self.leave_others();
+        }
+    }
+
+    /// Lets go of whoever was dialled.
+    fn leave_others(&mut self) {
+        if let Life::Parting(parting) = &mut self.life
+            && std::mem::take(&mut parting.speaks)
+        {
+            self.dialogue.release(&mut self.fx);
+        }
+        let reason = self.record.end.unwrap_or(EndReason::CallerHungUp);
+        self.fx.release_all(reason);
+        self.fx.clear_timers();
+        self.fx.set_in(Reason::LegEnd, LEG_END_MS);
     }
 
     /// The last event, and the closed record.
@@ -174,6 +279,16 @@ impl Call {
         let mut data = json!({ "reason": reason, "duration_ms": duration_ms });
         set_some(&mut data, "failure", self.record.failure.map(|failure| failure.name().to_owned()));
         self.fx.event_at(at, EventType::CallEnded, None, data);
+        self.analysis = CallAnalysis::begin(&mut self.fx, &self.setup.spec, self.dialogue.minutes());
+    }
+
+    /// Goes on with what is being found out about a call that is over.
+    pub(crate) fn analysed(&mut self, step: impl FnOnce(&mut CallAnalysis, &mut Effects) -> bool) {
+        if let Some(analysis) = &mut self.analysis
+            && step(analysis, &mut self.fx)
+        {
+            self.analysis = None;
+        }
     }
 
     /// Connected time up to `at`, in milliseconds.

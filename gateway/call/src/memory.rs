@@ -4,17 +4,35 @@ use std::collections::VecDeque;
 
 use trunkline_api::words::{Content, Message, Role};
 
-/// Most messages remembered.
+use crate::tokens;
+
+/// Most messages remembered, whatever the agent's budget.
 const MAX_MESSAGES: usize = 200;
 /// Most bytes of text remembered.
 const MAX_BYTES: usize = 64 * 1024;
+/// Stands before a summary that a model is given in place of what was said.
+const BEFORE: &str = "What was said before, in short:";
 
 /// The conversation so far. Messages have serial numbers, so that a reply can be cut after it was written down.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
+    /// What was said before the first message.
+    summary: String,
     messages: VecDeque<(u64, Message)>,
     bytes: usize,
     serial: u64,
+}
+
+/// The oldest exchanges, to be summed up.
+#[derive(Debug)]
+pub(crate) struct Oldest {
+    /// The last message of them.
+    pub(crate) until: u64,
+    pub(crate) messages: usize,
+    /// Their estimate.
+    pub(crate) tokens: u64,
+    /// What was said, a line each.
+    pub(crate) transcript: String,
 }
 
 impl Memory {
@@ -24,7 +42,7 @@ impl Memory {
         self.bytes += size(&message);
         self.messages.push_back((self.serial, message));
         while self.messages.len() > MAX_MESSAGES || self.bytes > MAX_BYTES {
-            if !self.forget_oldest_exchange() {
+            if self.forget_oldest_exchange().is_none() {
                 break;
             }
         }
@@ -75,20 +93,135 @@ impl Memory {
         }
     }
 
+    /// Replaces what stands for the result of a call of a tool; false when that is forgotten. Names of calls are the
+    /// model's and may come again: it is the newest before `until` that counts.
+    pub(crate) fn answer(&mut self, until: u64, call: &str, answer: &str) -> bool {
+        let results = self.messages.iter_mut().rev().skip_while(|(serial, _)| *serial > until);
+        for content in results.flat_map(|(_, message)| message.content.iter_mut().rev()) {
+            if let Content::ToolResult { call_id, output } = content
+                && call_id == call
+            {
+                self.bytes = self.bytes + answer.len() - output.len();
+                answer.clone_into(output);
+                return true;
+            }
+        }
+        false
+    }
+
     /// The messages, oldest first.
     pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
         self.messages.iter().map(|(_, message)| message)
     }
 
-    /// Forgets from the oldest message up to the next of the caller, so that no tool result loses its call. False
-    /// when only one exchange is left.
-    fn forget_oldest_exchange(&mut self) -> bool {
-        let next = self.messages.iter().skip(1).position(|(_, message)| message.role == Role::User);
-        let Some(next) = next else { return false };
-        for (_, message) in self.messages.drain(..=next) {
+    /// What a model is told of what was said before the first message; empty when it is all there.
+    pub(crate) fn preface(&self) -> String {
+        if self.summary.is_empty() { String::new() } else { format!("{BEFORE} {}", self.summary) }
+    }
+
+    /// Tokens of all that, estimated.
+    pub(crate) fn tokens(&self) -> u64 {
+        tokens::of_text(&self.preface()) + self.messages().map(tokens::of_message).sum::<u64>()
+    }
+
+    /// Forgets the oldest exchanges until the rest takes no more than `tokens`; never the newest. Then the summary.
+    pub(crate) fn fit(&mut self, tokens: u64) {
+        let mut have = self.tokens();
+        while have > tokens
+            && let Some(forgotten) = self.forget_oldest_exchange()
+        {
+            have = have.saturating_sub(forgotten);
+        }
+        if have > tokens {
+            self.summary.clear();
+        }
+    }
+
+    /// The oldest exchanges but `keep`, enough of them that the rest takes no more than `left` tokens, and no more than
+    /// `most` together; `None` when there are none.
+    pub(crate) fn oldest(&self, keep: usize, left: u64, most: u64) -> Option<Oldest> {
+        let begins: Vec<usize> =
+            (0..self.messages.len()).filter(|&at| self.messages[at].1.role == Role::User).collect();
+        let end = begins.len().checked_sub(keep).and_then(|at| begins.get(at)).copied()?;
+        let mut rest = self.tokens();
+        let (mut oldest, mut taken) = (Oldest { until: 0, messages: 0, tokens: 0, transcript: String::new() }, 0);
+        let mut exchange = String::new();
+        for (at, (serial, message)) in self.messages.iter().enumerate().take(end) {
+            taken += tokens::of_message(message);
+            transcribe(&mut exchange, message);
+            let last = at + 1 == end || self.messages[at + 1].1.role == Role::User;
+            if !last {
+                continue;
+            }
+            if oldest.messages > 0 && (oldest.tokens + taken > most || rest <= left) {
+                break;
+            }
+            rest = rest.saturating_sub(taken);
+            oldest.transcript.push_str(&std::mem::take(&mut exchange));
+            oldest = Oldest { until: *serial, messages: at + 1, tokens: oldest.tokens + taken, ..oldest };
+            taken = 0;
+        }
+        (oldest.messages > 0).then_some(oldest)
+    }
+
+    /// What is known of what was said before the first message.
+    pub(crate) fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// A summary takes the place of every message up to that one.
+    pub(crate) fn summed_up(&mut self, until: u64, summary: String) {
+        while self.messages.front().is_some_and(|(serial, _)| *serial <= until)
+            && let Some((_, message)) = self.messages.pop_front()
+        {
             self.bytes -= size(&message);
         }
-        true
+        self.summary = summary;
+    }
+
+    /// The last words of the agent.
+    pub(crate) fn last_said(&self) -> &str {
+        let said = self.messages.iter().rev().find(|(_, message)| message.role == Role::Assistant);
+        said.map_or("", |(_, message)| match message.content.first() {
+            Some(Content::Text(text)) => text,
+            Some(Content::ToolCall(_) | Content::ToolResult { .. }) | None => "",
+        })
+    }
+
+    /// Another agent goes on: it knows only what it is told.
+    pub(crate) fn begin_anew(&mut self, summary: &str) {
+        let serial = self.serial;
+        *self = Self { summary: summary.to_owned(), serial, ..Self::default() };
+    }
+
+    /// Forgets from the oldest message up to the next of the caller, so that no tool result loses its call; the tokens of
+    /// that. `None` when only one exchange is left.
+    fn forget_oldest_exchange(&mut self) -> Option<u64> {
+        let next = self.messages.iter().skip(1).position(|(_, message)| message.role == Role::User)?;
+        let mut tokens = 0;
+        for (_, message) in self.messages.drain(..=next) {
+            self.bytes -= size(&message);
+            tokens += tokens::of_message(&message);
+        }
+        Some(tokens)
+    }
+}
+
+/// Writes a message down as a line or more of a transcript.
+fn transcribe(transcript: &mut String, message: &Message) {
+    let who = match message.role {
+        Role::User => "Caller",
+        Role::Assistant => "Agent",
+        Role::Tool => "Tool",
+        Role::System => "Note",
+    };
+    for content in &message.content {
+        let line = match content {
+            Content::Text(text) => format!("{who}: {text}\n"),
+            Content::ToolCall(call) => format!("Agent uses {}: {}\n", call.name, call.arguments),
+            Content::ToolResult { output, .. } => format!("Tool answers: {output}\n"),
+        };
+        transcript.push_str(&line);
     }
 }
 
@@ -112,11 +245,11 @@ mod tests {
             memory.push(Message::text(Role::User, format!("question {turn}")));
             memory.push_said("answer");
         }
-        let messages: Vec<_> = memory.messages().collect();
+        let messages: Vec<_> = memory.messages().cloned().collect();
         assert!(messages.len() <= MAX_MESSAGES);
         assert_eq!(messages[0].role, Role::User);
         assert_eq!(messages.last().unwrap().content, [Content::Text("answer".to_owned())]);
-        let bytes: usize = messages.into_iter().map(size).sum();
+        let bytes: usize = messages.iter().map(size).sum();
         assert_eq!(bytes, memory.bytes);
     }
 
@@ -137,5 +270,64 @@ mod tests {
         memory.push_said("four");
         let messages: Vec<_> = memory.messages().cloned().collect();
         assert_eq!(messages, [Message::text(Role::Assistant, "one four")]);
+    }
+
+    #[test]
+    fn what_fits_the_budget_is_kept_in_whole_exchanges() {
+        let mut memory = Memory::default();
+        for turn in 0..20 {
+            memory.push(Message::text(Role::User, format!("question number {turn}, and some more words")));
+            let calls = vec![Content::ToolCall(trunkline_api::words::ToolCall {
+                id: "c".to_owned(),
+                name: "look".to_owned(),
+                arguments: "{}".to_owned(),
+            })];
+            memory.push(Message { role: Role::Assistant, content: calls });
+            let result = Content::ToolResult { call_id: "c".to_owned(), output: "found".to_owned() };
+            memory.push(Message { role: Role::Tool, content: vec![result] });
+            memory.push_said("answer");
+        }
+        memory.fit(200);
+        assert!(memory.tokens() <= 200 && memory.messages.len() % 4 == 0, "{memory:?}");
+        memory.fit(1);
+        assert_eq!(memory.messages.len(), 4, "the newest exchange stays whatever the budget");
+        assert_eq!(memory.bytes, memory.messages().map(size).sum::<usize>());
+    }
+
+    #[test]
+    fn the_oldest_exchanges_make_a_transcript_and_a_summary_takes_their_place() {
+        let mut memory = Memory::default();
+        memory.push_said("Hello.");
+        for turn in 0..6 {
+            memory.push(Message::text(Role::User, format!("question {turn}")));
+            memory.push_said("answer");
+        }
+        assert!(memory.oldest(6, 0, 1000).is_some_and(|oldest| oldest.transcript == "Agent: Hello.\n"));
+        assert!(memory.oldest(7, 0, 1000).is_none());
+        let oldest = memory.oldest(2, 0, 1000).unwrap();
+        assert_eq!(oldest.messages, 9);
+        assert!(oldest.transcript.ends_with("Caller: question 3\nAgent: answer\n"), "{oldest:?}");
+        let few = memory.oldest(2, 0, 25).unwrap();
+        assert!(few.tokens <= 25 && few.messages < 9, "{few:?}");
+        memory.summed_up(oldest.until, "They spoke of four questions.".to_owned());
+        let left: Vec<_> = memory.messages().collect();
+        assert_eq!((left.len(), left[0]), (4, &Message::text(Role::User, "question 4")));
+        assert_eq!(memory.preface(), "What was said before, in short: They spoke of four questions.");
+    }
+
+    #[test]
+    fn the_result_of_a_call_is_replaced_where_it_stands() {
+        let mut memory = Memory::default();
+        let result = |output: &str| Message {
+            role: Role::Tool,
+            content: vec![Content::ToolResult { call_id: "c".to_owned(), output: output.to_owned() }],
+        };
+        memory.push(result("old"));
+        let serial = memory.push(result("running"));
+        memory.push(result("newer"));
+        assert!(memory.answer(serial, "c", "booked"));
+        let told: Vec<_> = memory.messages().cloned().collect();
+        assert_eq!(told, [result("old"), result("booked"), result("newer")]);
+        assert!(!memory.answer(serial, "d", "x"));
     }
 }

@@ -4,7 +4,7 @@ use trunkline_api::agent::ProviderRef;
 use trunkline_leg::CallTime;
 
 /// Longest list.
-const MOST: usize = 32;
+pub(crate) const MOST: usize = 32;
 /// How long a provider that failed is passed over; twice as long after every further failure, up to the last.
 const REST_MS: u64 = 15_000;
 const LONGEST_REST_MS: u64 = 240_000;
@@ -15,6 +15,8 @@ const LONGEST_REST_MS: u64 = 240_000;
 pub(crate) struct Providers {
     list: Vec<Entry>,
     current: usize,
+    /// Entries of the agent's own list; those behind are asked when all of these have failed.
+    own: usize,
     /// Those that failed since the last success: each is tried once before the list is exhausted.
     failed: u32,
 }
@@ -38,7 +40,24 @@ impl Providers {
             rests_until: CallTime::ZERO,
             rest_ms: REST_MS,
         };
-        Self { list: list.iter().take(MOST).map(entry).collect(), current: 0, failed: 0 }
+        let list: Vec<Entry> = list.iter().take(MOST).map(entry).collect();
+        Self { own: list.len(), list, current: 0, failed: 0 }
+    }
+
+    /// Adds providers that are asked when all of the list have failed.
+    pub(crate) fn and_engines(&mut self, engines: &[ProviderRef]) {
+        let room = MOST - self.list.len();
+        self.list.extend(Self::new(engines.get(..room.min(engines.len())).unwrap_or_default()).list);
+    }
+
+    /// Whether the provider in service is one behind the agent's own list.
+    pub(crate) const fn is_beyond(&self) -> bool {
+        self.current >= self.own && self.current < self.list.len() && self.own > 0
+    }
+
+    /// Whether any is worth asking.
+    pub(crate) fn any_up(&self, now: CallTime) -> bool {
+        self.list.iter().any(|entry| entry.up && entry.rests_until <= now)
     }
 
     /// Whether the agent has none.

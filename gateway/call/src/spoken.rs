@@ -2,7 +2,11 @@
 //!
 //! The leg knows how many milliseconds of an utterance were sent. Whole parts are counted by the length of their
 //! sound; inside a part the position is proportional to its characters and moved back to the end of the last whole
-//! word. A part whose sound is still being made is taken to be at least as long as its text usually is.
+//! word. Where what is spoken is another text than what is written ("1234567" is seven words), the position is found in
+//! what is spoken, and what is written ends behind the last word of it that was spoken whole. A part whose sound is still
+//! being made is taken to be at least as long as its text usually is.
+
+use crate::speech::Spoken;
 
 /// Milliseconds a character usually takes to say: 150 words a minute.
 const MS_PER_CHARACTER: u32 = 66;
@@ -25,8 +29,19 @@ pub(crate) enum Synthesis {
 pub(crate) struct Part {
     /// Its number in the utterance.
     pub(crate) number: u32,
-    /// Its text; empty for the sound of half a word.
+    /// Its text as it is written; empty for silence, and for the sound of half a word.
     pub(crate) text: String,
+    /// The same as it is spoken, where that is another text.
+    pub(crate) spoken: Option<Box<Spoken>>,
+    /// It is silence that nobody synthesises.
+    pub(crate) pause: bool,
+    /// Which list of voices it is spoken by, and the number of its voice.
+    pub(crate) list: usize,
+    pub(crate) index: usize,
+    /// By which it was rendered beforehand, if it was.
+    pub(crate) prompt: Option<String>,
+    /// Its sentence goes on in the next part.
+    pub(crate) goes_on: bool,
     /// Whether the agent should not remember it (a bridge line).
     pub(crate) aside: bool,
     /// How far it has come.
@@ -40,31 +55,80 @@ pub(crate) struct Part {
 impl Part {
     /// A part just handed over.
     pub(crate) const fn new(number: u32, text: String, aside: bool) -> Self {
-        Self { number, text, aside, synthesis: Synthesis::Waiting, audio_ms: 0, message: None }
+        Self {
+            number,
+            text,
+            spoken: None,
+            pause: false,
+            list: 0,
+            index: 0,
+            prompt: None,
+            goes_on: false,
+            aside,
+            synthesis: Synthesis::Waiting,
+            audio_ms: 0,
+            message: None,
+        }
     }
 
-    /// Ends a part with the sound there is of it; returns the text that is missing.
-    pub(crate) fn break_off(&mut self) -> String {
+    /// Silence of that many milliseconds.
+    pub(crate) fn pause(number: u32, ms: u32, aside: bool) -> Self {
+        Self { pause: true, audio_ms: ms, synthesis: Synthesis::Done, ..Self::new(number, String::new(), aside) }
+    }
+
+    /// Whether the agent should remember it.
+    pub(crate) const fn is_remembered(&self) -> bool {
+        !self.aside && !self.pause
+    }
+
+    /// What is said of it, without the marks of SSML.
+    pub(crate) fn words(&self) -> &str {
+        self.spoken.as_ref().map_or(&self.text, |spoken| &spoken.text)
+    }
+
+    /// Ends a part with the sound there is of it; returns the part that is missing.
+    pub(crate) fn break_off(&mut self) -> Self {
         let thousandths = u64::from(self.audio_ms) * u64::from(WHOLE) / u64::from(self.expected_ms().max(1));
         let share = u32::try_from(thousandths).unwrap_or(WHOLE).min(WHOLE - 1);
-        let (said, rest) = cut(&self.text, share);
-        let (said, rest) = (said.to_owned(), rest.to_owned());
-        (self.text, self.synthesis) = (said, Synthesis::Done);
-        rest
+        let mut missing = Self { audio_ms: 0, synthesis: Synthesis::Waiting, prompt: None, ..self.clone() };
+        if let Some(spoken) = self.spoken.take() {
+            let (written, said) = spoken.cut(share);
+            let end = word_end(&self.text, written);
+            let rest = self.text[end..].trim_start();
+            let mut left = spoken.rest((written, said));
+            left.skip_written(self.text.len() - rest.len() - written);
+            (missing.text, missing.spoken) = (rest.to_owned(), Some(Box::new(left)));
+            self.text.truncate(end);
+        } else {
+            let (said, rest) = cut(&self.text, share);
+            let (said, rest) = (said.to_owned(), rest.to_owned());
+            (self.text, missing.text) = (said, rest);
+        }
+        (self.synthesis, self.goes_on) = (Synthesis::Done, true);
+        missing
+    }
+
+    /// Turns a share of its sound into one of its written text.
+    fn written_share(&self, share: u32) -> u32 {
+        let Some(spoken) = self.spoken.as_ref().filter(|_| share < WHOLE) else { return share };
+        let end = word_end(&self.text, spoken.cut(share).0);
+        let (all, said) = (self.text.chars().count(), self.text[..end].chars().count());
+        // Rounded up, so that the same cut comes out.
+        u32::try_from((said * WHOLE as usize).div_ceil(all.max(1))).unwrap_or(WHOLE).min(WHOLE - 1)
     }
 
     fn expected_ms(&self) -> u32 {
         match self.synthesis {
             Synthesis::Done => self.audio_ms,
             Synthesis::Waiting | Synthesis::Sounding => {
-                let usual = u32::try_from(self.text.chars().count()).unwrap_or(u32::MAX);
+                let usual = u32::try_from(self.words().chars().count()).unwrap_or(u32::MAX);
                 self.audio_ms.max(usual.saturating_mul(MS_PER_CHARACTER))
             }
         }
     }
 }
 
-/// How much of each part was heard, in thousandths; parts beyond the end were not heard at all.
+/// How much of each part was heard, in thousandths of its written text; parts beyond the end were not heard at all.
 pub(crate) fn heard(parts: &[Part], sent_ms: u32) -> Vec<u32> {
     let mut begin: u32 = 0;
     parts
@@ -77,10 +141,18 @@ pub(crate) fn heard(parts: &[Part], sent_ms: u32) -> Vec<u32> {
                 WHOLE
             } else {
                 let thousandths = u64::from(played) * u64::from(WHOLE) / u64::from(length.max(1));
-                u32::try_from(thousandths).unwrap_or(WHOLE).min(WHOLE - 1)
+                part.written_share(u32::try_from(thousandths).unwrap_or(WHOLE).min(WHOLE - 1))
             }
         })
         .collect()
+}
+
+/// Where the word ends that byte `at` is in or behind.
+fn word_end(text: &str, at: usize) -> usize {
+    if at == 0 {
+        return 0;
+    }
+    text.get(at..).and_then(|rest| rest.find(char::is_whitespace)).map_or(text.len(), |more| at + more)
 }
 
 /// Cuts `text` where `thousandths` of it were said, behind the last whole word: what was said, and the rest.
@@ -111,8 +183,10 @@ pub(crate) fn join(text: &mut String, more: &str) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use trunkline_api::agent::SpeechPolicy;
 
     use super::*;
+    use crate::speech::{Piece, Rules};
 
     fn done(text: &str, audio_ms: u32) -> Part {
         Part { synthesis: Synthesis::Done, audio_ms, ..Part::new(0, text.to_owned(), false) }
@@ -140,14 +214,53 @@ mod tests {
     fn a_part_that_breaks_off_keeps_what_there_is_sound_of() {
         let mut part = Part::new(0, "One two three four five.".to_owned(), false);
         (part.audio_ms, part.synthesis) = (800, Synthesis::Sounding);
-        assert_eq!(part.break_off(), "three four five.");
+        assert_eq!(part.break_off().text, "three four five.");
         assert_eq!((part.text.as_str(), part.synthesis), ("One two", Synthesis::Done));
         assert_eq!(heard(&[part], 800), [WHOLE]);
         let mut silent = Part::new(0, "One two.".to_owned(), false);
-        assert_eq!((silent.break_off().as_str(), silent.text.as_str()), ("One two.", ""));
+        assert_eq!((silent.break_off().text.as_str(), silent.text.as_str()), ("One two.", ""));
+    }
+
+    #[test]
+    fn what_was_heard_is_found_by_what_is_spoken() {
+        let rules = Rules::new(&SpeechPolicy::default());
+        let Some(Piece::Words(words)) = rules.render("Your code is 1234567 my friend", "en").pop() else { panic!() };
+        let spoken = words.spoken.unwrap();
+        assert_eq!(spoken.text, "Your code is one two three four five six seven my friend");
+        let mut part = Part { spoken: Some(Box::new(spoken)), ..Part::new(0, words.written, false) };
+        (part.synthesis, part.audio_ms) = (Synthesis::Done, 5600);
+        let heard_at = |ms| {
+            let share = heard(&[part.clone()], ms)[0];
+            cut(&part.text, share).0.to_owned()
+        };
+        // 100 ms a character: half of the sound is in the middle of the digits.
+        assert_eq!(heard_at(1250), "Your code is");
+        assert_eq!(heard_at(2800), "Your code is");
+        assert_eq!(heard_at(4750), "Your code is 1234567");
+        assert_eq!(heard_at(5599), "Your code is 1234567 my");
+        assert_eq!(heard_at(5600), "Your code is 1234567 my friend");
+        (part.synthesis, part.audio_ms) = (Synthesis::Sounding, 3100);
+        let rest = part.break_off();
+        assert_eq!((part.text.as_str(), rest.text.as_str()), ("Your code is 1234567", "my friend"));
+        assert_eq!(rest.words(), "my friend");
     }
 
     proptest! {
+        #[test]
+        fn what_breaks_off_keeps_every_word_once(text in "[a-z0-9@*_. ]{1,80}", made_ms in 1_u32..6000) {
+            let rules = Rules::new(&SpeechPolicy::default());
+            for piece in rules.render(&text, "en") {
+                let Piece::Words(words) = piece else { continue };
+                let mut part = Part { spoken: words.spoken.map(Box::new), ..Part::new(0, words.written.clone(), false) };
+                (part.synthesis, part.audio_ms) = (Synthesis::Sounding, made_ms);
+                let before = part.words().to_owned();
+                let rest = part.break_off();
+                let both = format!("{} {}", part.text, rest.text);
+                prop_assert!(both.split_whitespace().eq(words.written.split_whitespace()), "{both} of {}", words.written);
+                prop_assert!(before.ends_with(rest.words()));
+            }
+        }
+
         #[test]
         fn a_cut_keeps_every_word_once(text in "[a-zé ,.]{0,80}", thousandths in 0_u32..=1000) {
             let (said, rest) = cut(&text, thousandths);

@@ -66,6 +66,11 @@ impl Timeline {
         Self { call, tenant, anchor, random: seed, seq: 0, ready: VecDeque::new(), held: VecDeque::new() }
     }
 
+    /// The wall clock at a moment of the call.
+    pub(crate) const fn wall_us(&self, at: CallTime) -> u64 {
+        self.anchor.wall_us(at)
+    }
+
     /// Adds an event that holds nobody's words.
     pub(crate) fn push(&mut self, entry: Entry) {
         self.hold(Held { entry, field: "", pieces: Vec::new(), counts: Vec::new() });

@@ -16,6 +16,8 @@ macro_rules! reasons {
 reasons! {
     MaxCall "The call reached its longest duration.",
     LegEnd "A hang-up was ordered and the leg has not ended.",
+    OtherLegEnd "A leg beside the first was let go of and has not ended.",
+    LegMax "A leg beside the first has lasted for as long as it may.",
     Closing "The last words before a hang-up take too long.",
     Cut "The leg has not said what it cut.",
     GoesOn "Speech has lasted long enough to be more of the turn that is being answered.",
@@ -29,21 +31,38 @@ reasons! {
     Hedge "The model is slow, and the next one is asked, too.",
     LlmStall "The model stopped in the middle.",
     ToolDeadline "A tool's time is up.",
+    ToolSay "A tool has run for so long that its line is said.",
+    Lookup "The knowledge bases owe what they have.",
+    Summary "The model owes a summary of what was said.",
     TtsFirstByte "The synthesiser owes its first sound.",
     TtsStall "The synthesiser stopped in the middle.",
     Playback "The leg owes the end of an utterance.",
+    Transfer "A step of passing the caller on takes too long.",
+    HoldLine "A caller on hold is to hear a word.",
+    Answering "Something about whoever answered is decided by time.",
     DeadAir "The caller has waited for so long that something should be said meanwhile.",
+    Analysis "The analysis of a call that is over takes too long.",
     HostBehind "Sessions have waited for this host for as long as may be.",
     CallerSilence "The caller has said nothing for long.",
+    KeysWait "A caller who is to press keys has pressed none for long.",
+    Reveal "What was entered in secret is over.",
+    Survival "Providers that were gone may be back.",
 }
 
 /// One deadline per reason.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Timers {
     due: [Option<CallTime>; REASONS.len()],
     /// Why the time of a reason stands still, and since when it does for the deadline that is set.
     still: [(u8, CallTime); REASONS.len()],
     now: CallTime,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        let nothing = (0, CallTime::ZERO);
+        Self { due: [None; REASONS.len()], still: [nothing; REASONS.len()], now: CallTime::ZERO }
+    }
 }
 
 /// Why the time of a reason stands still; it does while there is any.
@@ -76,7 +95,7 @@ impl Timers {
 
     /// Forgets all of them, and why they stood still.
     pub(crate) fn clear_all(&mut self) {
-        (self.due, self.still) = Default::default();
+        *self = Self { now: self.now, ..Self::default() };
     }
 
     /// Whether a deadline is set, be it one that stands still.

@@ -2,20 +2,23 @@
 //! the commands and of the deadlines hold, and a call whose leg has ended is over.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use trunkline_api::agent::AgentSpec;
 use trunkline_api::id::{Id, Prefix};
-use trunkline_api::usage::CallDirection;
+use trunkline_api::usage::{CallDirection, Units};
 use trunkline_api::words::{Content, FinishReason, Message, ProviderKind, Role, ToolAction, ToolCall, ToolDefinition};
 use trunkline_api::{EventType, Failure};
 use trunkline_call::{
-    AsrEvent, Call, CallSetup, Command, Input, LlmEvent, Operator, Redacted, ToolBinding, ToolOutcome, TtsEvent,
-    VoiceEdge,
+    AsrEvent, Call, CallSetup, Command, Input, LlmEvent, Operator, OtherAgent, Passage, Redacted, ToolBinding,
+    ToolOutcome, TtsEvent, VoiceEdge,
 };
-use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, PlayoutPosition};
+use trunkline_leg::{
+    Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, PlayoutPosition, ReferralProgress, RefusalCause,
+    ToneKind,
+};
 
 const SEEDS: u64 = 5000;
 const STEPS: u64 = 250;
@@ -44,7 +47,7 @@ impl Random {
     }
 }
 
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 10] = [
     "",
     "...",
     "Yes.",
@@ -53,6 +56,8 @@ const TEXTS: [&str; 8] = [
     "card 4111 1111",
     "A. B. C. D. E. F.",
     "So much to say, so little time, and no full stop in sight",
+    r#"{"to":"sales","briefing":"tea","digits":"12","number":"+49301234567"}"#,
+    "please leave a message after the tone",
 ];
 
 fn spec(random: &mut Random) -> AgentSpec {
@@ -72,12 +77,47 @@ fn spec(random: &mut Random) -> AgentSpec {
     }
     let channels: Vec<&str> = ["transcript", "llm-input", "llm-output"].into_iter().filter(|_| random.coin()).collect();
     let redactor = if random.coin() { "pii" } else { "" };
-    serde_json::from_value(json!({
-        "name": "simulated", "greeting": random.pick(&TEXTS), "prompt": "Be brief.", "failures": failures,
+    let mut spec = json!({
+        "name": "simulated", "greeting": random.pick(&TEXTS),
+        "prompt": random.pick(&["Be brief.", "Be brief with {call.from|them}, it is {now}."]), "failures": failures,
         "pipeline": { "cascade": {
             "asr": list(random, "asr", 0), "llm": list(random, "llm", 0), "tts": list(random, "tts", 1),
         } },
-        "tools": [{ "name": "hang_up" }, { "name": "transfer" }, { "name": "weather" }],
+        "slots": [
+            { "name": "pin", "kind": { "digits": { "min": 2, "max": 3 } }, "secure": { "tools": ["weather"] } },
+            { "name": "size", "kind": "number", "confirm": random.pick(&["never", "readback", "double_entry"]) },
+        ],
+        "menus": { "main": { "prompt": random.pick(&TEXTS), "words": random.coin(), "options": [
+            { "key": "1", "label": "pin", "action": { "action": "collect", "slot": "pin", "then": "main" } },
+            { "key": "2", "label": "size", "action": { "action": "collect", "slot": "size" } },
+            { "key": "3", "label": "agent", "action": { "action": "agent" } },
+            { "key": "4", "label": "message", "action": { "action": "record", "max_s": 5 } },
+            { "key": "5", "label": "human", "action": { "action": "transfer", "to": "+1" } },
+        ] } },
+        "start": random.pick(&["", "", "menu:main"]),
+        "survival": { "menu": random.pick(&["", "main"]), "prerendered": random.coin() },
+        "tools": [{ "name": "hang_up" }, { "name": "transfer" }, { "name": "weather", "policy": {
+            "timeout_ms": 1000 + random.below(9000), "on_interrupt": random.pick(&["cancel", "keep"]),
+            "say": random.pick(&["", "Let me look."]), "say_after_ms": random.below(2000), "idempotent": random.coin(),
+            "speak_while_waiting": random.coin(),
+        } }, { "name": "open_menu" }, { "name": "send_dtmf" }, { "name": "request_callback" }],
+        "tool_use": { "parallel": random.coin(), "max_rounds": 1 + random.below(5) },
+        "handoff": { "agents": [{ "name": "colleague", "agent": "other", "say": random.pick(&TEXTS),
+            "carry": random.pick(&["full", "summary", "nothing"]) }] },
+        "knowledge": if random.coin() { vec!["faq"] } else { Vec::new() },
+        "lookup": { "mode": random.pick(&["always", "on_demand"]), "top": 2 },
+        "context": { "max_tokens": 1100 + random.below(400), "keep_turns": 2, "summarize": random.coin() },
+        "guardrails": {
+            "input": [{ "name": "cards", "phrases": ["card"], "action": random.pick(&[
+                json!({ "block": { "say": "Not that." } }), json!({ "replace": { "with": "[card]" } }),
+                json!({ "hand_off": { "to": "colleague" } }), json!({ "transfer": { "to": "+1" } }),
+            ]) }],
+            "output": [{ "name": "eight", "phrases": ["eight"], "action": random.pick(&[
+                json!({ "block": { "say": "I cannot say that." } }), json!({ "hang_up": { "text": "Goodbye." } }),
+                json!({ "hand_off": { "to": "colleague" } }), json!({ "replace": { "with": "seven" } }),
+            ]) }],
+            "topics": ["five"], "max_repeats": random.pick(&[0, 2]), "max_turns": random.pick(&[0, 0, 5]),
+        },
         "redaction": { "redactor": redactor, "channels": channels },
         "interruption": {
             "barge_in": random.below(4) > 0, "dtmf": random.coin(),
@@ -86,32 +126,79 @@ fn spec(random: &mut Random) -> AgentSpec {
         },
         "turn": { "speculate": random.coin(), "push_to_talk": if random.below(12) == 0 { "5" } else { "" } },
         "speech": { "filler_after_ms": 2000 * random.below(2) },
+        "analysis": if random.coin() { vec!["summary", "sentiment"] } else { Vec::new() },
         "limits": { "max_call_s": 30 + random.below(600), "caller_silence_ms": 2000 + random.below(9000), "llm_hedge_ms": 500 * random.below(3),
         },
-    }))
-    .unwrap()
+        "transfer": {
+            "targets": [{ "name": "sales", "to": "+1" }], "mode": random.pick(&["blind", "attended", "bridge"]),
+            "allow_any": true, "prefixes": ["+4"], "accept_key": random.pick(&["", "1"]), "ring_ms": 5000,
+            "join": random.pick(&["bridge", "refer"]), "after": random.pick(&["hang_up", "return"]),
+            "hold_say": random.pick(&TEXTS), "hold_line_every_ms": 5000, "leg_max_s": 10,
+        },
+    });
+    if random.coin() {
+        spec["answering"] = json!({
+            "inbound": random.coin(), "hello_ms": 1500 * random.below(2), "ivr": random.pick(&["continue", "navigate"]),
+            "machine": random.pick(&[json!({ "action": "continue" }), json!({ "action": "leave_message", "text": "Hm." })]),
+        });
+    }
+    serde_json::from_value(spec).unwrap()
+}
+
+/// The agent may hand the call to one that is itself by another name and with another voice.
+fn others(spec: &AgentSpec) -> BTreeMap<String, Arc<OtherAgent>> {
+    let mut other = spec.clone();
+    "Schmidt".clone_into(&mut other.name);
+    "de".clone_into(&mut other.language);
+    let agent = Id::mint(Prefix::Agent, 1_700_000_000_000, [2; 10]);
+    let other = OtherAgent { agent, version: 2, spec: Arc::new(other), tools: Vec::new() };
+    BTreeMap::from([("other".to_owned(), Arc::new(other))])
 }
 
 fn setup(random: &mut Random) -> CallSetup {
     let id = |prefix| Id::mint(prefix, 1_700_000_000_000, [1; 10]);
     let definition =
         ToolDefinition { name: "weather".to_owned(), description: "weather".to_owned(), parameters: "{}".to_owned() };
+    let spec = spec(random);
     CallSetup {
         call: id(Prefix::Call),
         tenant: id(Prefix::Tenant),
         agent: id(Prefix::Agent),
         agent_version: 1,
-        spec: Arc::new(spec(random)),
-        tools: vec![ToolBinding { plugin: "weather".to_owned(), settings: Default::default(), definition }],
+        spec: Arc::new(spec.clone()),
+        tools: vec![ToolBinding {
+            plugin: "weather".to_owned(),
+            settings: Default::default(),
+            definition,
+            policy: spec.tools[2].policy.clone(),
+        }],
+        others: others(&spec),
         trunk: None,
         gateway: None,
-        direction: CallDirection::Inbound,
+        direction: if random.coin() { CallDirection::Inbound } else { CallDirection::Outbound },
         from: "1".to_owned(),
         to: "2".to_owned(),
         anchor: Anchor { wall_us: 1_700_000_000_000_000, call_us: 0 },
         seed: random.next(),
         codec: "PCMA".to_owned(),
         sip_call_id: None,
+    }
+}
+
+/// What a leg may tell of calls that are placed, passed on and answered.
+fn telephone(random: &mut Random, at: CallTime) -> LegFact {
+    let cause = RefusalCause::Busy;
+    let tones = [ToneKind::Beep, ToneKind::Busy, ToneKind::FaxAnswering, ToneKind::Ringback];
+    match random.below(12) {
+        0 => LegFact::Ringing { at },
+        1..=4 => LegFact::Answered { at },
+        5 => LegFact::Refused { cause, status: Some(486), at },
+        6 => LegFact::Held { at },
+        7 => LegFact::Referral { progress: ReferralProgress::Accepted, at },
+        8 => LegFact::Referral { progress: ReferralProgress::Refused { cause }, at },
+        9 => LegFact::Tone { kind: *random.pick(&tones), at, duration_ms: 300, hz: 1000 },
+        10 => LegFact::Dtmf { digit: DtmfDigit::from_char('1').unwrap(), at },
+        _ => LegFact::Ended { cause: EndCause::RemoteHangUp, at },
     }
 }
 
@@ -127,8 +214,11 @@ struct World {
     part: u32,
     invocation: u32,
     tickets: Vec<u64>,
+    lookup: u32,
     speech: bool,
     leg_over: bool,
+    /// Legs that were dialled and have not ended.
+    others: Vec<LegId>,
     seq: u64,
     open_utterance: Option<u64>,
     ended: bool,
@@ -148,13 +238,19 @@ impl World {
             part: 0,
             invocation: 0,
             tickets: Vec::new(),
+            lookup: 0,
             speech: false,
             leg_over: false,
+            others: Vec::new(),
             seq: 0,
             open_utterance: None,
             ended: false,
             raised: BTreeSet::new(),
         };
+        if random.coin() {
+            let texts = TEXTS.iter().map(|text| (*text).to_owned()).collect();
+            world.tell(Input::Prompts { texts });
+        }
         world.tell(Input::Answered);
         world.check();
         world
@@ -163,12 +259,12 @@ impl World {
     fn step(&mut self, random: &mut Random) {
         self.now = self.now + random.below(400_000);
         let now = self.now;
-        let text = || (*TEXTS.last().unwrap()).to_owned();
+        let text = || TEXTS[7].to_owned();
         let any = (*random.pick(&TEXTS)).to_owned();
         let failure = *random.pick(Failure::ALL);
         // Now and then an input is meant for something long gone, or yet to come.
         let stray = |random: &mut Random, id: u32| if random.below(12) == 0 { random.below(9) as u32 } else { id };
-        match random.below(32) {
+        match random.below(36) {
             0..=3 => {
                 self.speech = !self.speech;
                 let at = CallTime(now.as_us().saturating_sub(random.below(50_000)));
@@ -201,8 +297,31 @@ impl World {
                 self.tell(Input::Llm { request, event: LlmEvent::TextDelta(any) })
             }
             13 => {
-                let name = (*random.pick(&["hang_up", "transfer", "weather", "weather", "unknown"])).to_owned();
-                let call = ToolCall { id: format!("c{}", random.below(99)), name, arguments: any };
+                let name = (*random.pick(&[
+                    "hang_up",
+                    "transfer",
+                    "weather",
+                    "weather",
+                    "unknown",
+                    "transfer",
+                    "send_dtmf",
+                    "request_callback",
+                    "hand_off",
+                    "search_knowledge",
+                    "collect_secure",
+                    "open_menu",
+                    "collect",
+                    "confirm",
+                ]))
+                .to_owned();
+                let own = [r#"{"slot":"pin"}"#, r#"{"slot":"size","value":"four","right":true}"#, r#"{"menu":"main"}"#];
+                let arguments = match name.as_str() {
+                    "hand_off" => r#"{"name":"colleague","reason":"tired"}"#.to_owned(),
+                    "search_knowledge" => r#"{"query":"hours"}"#.to_owned(),
+                    _ if random.coin() => any,
+                    _ => (*random.pick(&own)).to_owned(),
+                };
+                let call = ToolCall { id: format!("c{}", random.below(99)), name, arguments };
                 {
                     let request = stray(random, self.request);
                     self.tell(Input::Llm { request, event: LlmEvent::ToolCall(call) })
@@ -281,7 +400,13 @@ impl World {
                 self.tell(Input::Leg { leg: LegId::FIRST, fact: LegFact::Direction { direction, at: now } });
             }
             30 if random.below(3) == 0 => {
-                let kinds = [ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tts, ProviderKind::Tool];
+                let kinds = [
+                    ProviderKind::Asr,
+                    ProviderKind::Llm,
+                    ProviderKind::Tts,
+                    ProviderKind::Tool,
+                    ProviderKind::Redactor,
+                ];
                 let (kind, yes) = (*random.pick(&kinds), random.coin());
                 let provider = format!("{}-{}", kind.name(), random.below(3));
                 self.tell(if random.coin() {
@@ -289,6 +414,34 @@ impl World {
                 } else {
                     Input::Behind { kind, behind: yes }
                 });
+            }
+            31 if random.coin() => {
+                let ticket = u64::from(stray(random, self.lookup));
+                let passages = vec![Passage { name: "faq/a: B".to_owned(), text: any }];
+                self.tell(Input::Found { ticket, result: if random.coin() { Ok(passages) } else { Err(text()) } });
+                let units = Units { tokens_in: random.below(5000), ..Units::default() };
+                self.tell(Input::Usage { kind: ProviderKind::Llm, provider: "llm-0".to_owned(), units });
+            }
+            31..=33 => {
+                let leg = stray(random, self.others.last().map_or(2, |leg| leg.0));
+                let fact = telephone(random, now);
+                if matches!(fact, LegFact::Ended { .. }) {
+                    self.others.retain(|other| other.0 != leg);
+                }
+                // The end of the first leg is told elsewhere.
+                if leg != 1 || !matches!(fact, LegFact::Ended { .. }) {
+                    self.tell(Input::Leg { leg: LegId(leg), fact });
+                }
+            }
+            34 if random.below(6) == 0 => {
+                let orders = [
+                    Operator::Hold,
+                    Operator::Resume,
+                    Operator::SendDtmf { digits: any.clone() },
+                    Operator::Transfer { to: "sales".to_owned(), mode: None, briefing: any.clone() },
+                    Operator::Transfer { to: any, mode: None, briefing: String::new() },
+                ];
+                self.tell(Input::Operator(random.pick(&orders).clone()));
             }
             _ => match random.below(300) {
                 0 => self.tell(Input::Operator(Operator::HangUp)),
@@ -335,7 +488,8 @@ impl World {
         while let Some(command) = self.call.poll_transmit() {
             count += 1;
             assert!(count < 2000, "one input made too many commands");
-            assert!(!self.leg_over || command.closes(), "after the end: {command:?}");
+            let over = self.leg_over && self.others.is_empty();
+            assert!(!over || command.closes(), "after the end: {command:?}");
             self.trace.push(format!("{:?} {command:?}", self.now));
             match command {
                 Command::OpenAsr { session, .. } => self.session = session,
@@ -347,15 +501,22 @@ impl World {
                     assert!(!text.is_empty());
                     (self.utterance, self.part, self.index) = (utterance, part, index);
                 }
+                Command::Play { utterance, part, text } => {
+                    assert!(!text.is_empty());
+                    (self.utterance, self.part, self.index) = (utterance, part, trunkline_call::PRERENDERED);
+                }
                 Command::Redact { ticket, .. } => self.tickets.push(ticket),
+                Command::Lookup { ticket, .. } => self.lookup = ticket as u32,
                 Command::StartTool { invocation, .. } => self.invocation = invocation,
+                Command::Dial { leg, .. } => self.others.push(leg),
                 _ => {}
             }
         }
         while let Some(event) = self.call.poll_event() {
             self.trace.push(format!("{:?} {} {}", self.now, event.kind, event.data));
-            assert!(!self.ended, "{} after the last event", event.kind);
             let kind = EventType::from_name(&event.kind).unwrap();
+            let follows = kind == EventType::CallAnalysed;
+            assert!(self.ended == follows, "{} after the last event, or before it", event.kind);
             self.seq += u64::from(kind.is_kept());
             assert_eq!(event.seq, self.seq);
             assert_eq!(kind.violations(&event.data), Vec::<String>::new());
@@ -383,8 +544,10 @@ impl World {
             self.end_leg(random);
             self.check();
         }
-        // Only the redactor may still be waited for.
-        self.wake(self.now.plus_ms(2000));
+        // Only the redactor may still be waited for, who was asked about the call, and legs beside the first, one of which may
+        // be told something.
+        let wait_ms = if self.others.is_empty() { 12_000 } else { 32_000 };
+        self.wake(self.now.plus_ms(wait_ms));
         assert!(self.call.is_over() && self.ended, "not over");
         assert_eq!(self.call.poll_timeout(), None);
         assert_eq!(self.open_utterance, None);
@@ -459,7 +622,7 @@ fn the_rules_hold(seeds: std::ops::Range<u64>) {
         turns += world.call.record().turns;
     }
     // A single call may be over before its first turn.
-    assert!(calls == 1 || u64::from(turns) > calls, "the simulation hardly ever got to a turn: {turns}");
+    assert!(calls == 1 || u64::from(turns) * 2 > calls, "the simulation hardly ever got to a turn: {turns}");
 }
 
 #[test]

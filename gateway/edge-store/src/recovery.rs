@@ -79,6 +79,10 @@ fn last_events(writer: &Writer, leftover: &BTreeMap<String, Entry>) -> Result<BT
 }
 
 fn crashed(entry: &Entry) -> CallRecord {
+    if entry.record.ended_us.is_some() {
+        // The call was over; only what was being found out about it is lost.
+        return entry.record.clone();
+    }
     CallRecord {
         ended_us: Some(entry.at_us.max(entry.record.answered_us)),
         end: Some(EndReason::Failed),

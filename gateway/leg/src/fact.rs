@@ -85,6 +85,114 @@ pub enum EndCause {
     Failed,
 }
 
+/// Why whoever was dialled did not answer, by class of SIP status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCause {
+    /// They speak with somebody else (486, 600).
+    Busy,
+    /// Nobody took the call in time (408, 480, 487 after the time was up).
+    NoAnswer,
+    /// They do not want it (403, 603, 607 and other 4xx).
+    Rejected,
+    /// The way to them is blocked or broken (5xx, no route, no connection).
+    Unreachable,
+    /// There is no such number (404, 410, 484, 604).
+    NotFound,
+    /// The call gave up on it (487).
+    Cancelled,
+    /// The gateway itself could not place it; the log says why.
+    Failed,
+    /// This gateway places no calls.
+    Unsupported,
+}
+
+impl RefusalCause {
+    /// Its name in events and in what a model is told.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
+            Self::Rejected => "rejected",
+            Self::Unreachable => "unreachable",
+            Self::NotFound => "not_found",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+            Self::Unsupported => "unsupported",
+        }
+    }
+
+    /// The cause that a final SIP status of 300..=699 stands for; redirections that nobody follows lead nowhere.
+    #[must_use]
+    pub const fn of_status(status: u16) -> Self {
+        match status {
+            486 | 600 => Self::Busy,
+            408 | 480 => Self::NoAnswer,
+            487 => Self::Cancelled,
+            404 | 410 | 484 | 604 => Self::NotFound,
+            400..=499 | 603 | 606..=608 => Self::Rejected,
+            _ => Self::Unreachable,
+        }
+    }
+}
+
+/// How far a transfer by the far end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ReferralProgress {
+    /// It will try (202, or a first NOTIFY of 100).
+    Accepted,
+    /// Whoever it dials is being alerted.
+    Ringing,
+    /// They speak with each other.
+    Done,
+    /// It would not try, or whoever it dialled did not answer.
+    Refused {
+        /// Why.
+        cause: RefusalCause,
+    },
+}
+
+/// A tone of a network or a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToneKind {
+    /// One tone that no other follows: a machine begins to record.
+    Beep,
+    /// Dial tone.
+    Dial,
+    /// The called side is rung.
+    Ringback,
+    /// Busy.
+    Busy,
+    /// Congestion, also called reorder.
+    Congestion,
+    /// The three tones before an announcement of the network.
+    SpecialInformation,
+    /// A fax is calling (T.30 CNG).
+    FaxCalling,
+    /// A fax or modem answers (T.30 CED).
+    FaxAnswering,
+}
+
+impl ToneKind {
+    /// Its name in events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Beep => "beep",
+            Self::Dial => "dial",
+            Self::Ringback => "ringback",
+            Self::Busy => "busy",
+            Self::Congestion => "congestion",
+            Self::SpecialInformation => "special_information",
+            Self::FaxCalling => "fax_calling",
+            Self::FaxAnswering => "fax_answering",
+        }
+    }
+}
+
 /// What both ways of a leg's media were like, from its beginning to its end. "In" is what the leg heard, "out" what the
 /// far end reports of what it heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -193,6 +301,54 @@ pub enum LegFact {
         /// When.
         at: CallTime,
     },
+    /// The far end of a leg that was dialled is being alerted (SIP 180 or 183).
+    Ringing {
+        /// When.
+        at: CallTime,
+    },
+    /// Whoever was dialled has answered.
+    Answered {
+        /// When.
+        at: CallTime,
+    },
+    /// A leg that was dialled was never answered and is over; its last fact.
+    Refused {
+        /// Why.
+        cause: RefusalCause,
+        /// The SIP status behind it, where there was one: 300..=699.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// When.
+        at: CallTime,
+    },
+    /// The leg is on hold by order of its call.
+    Held {
+        /// When.
+        at: CallTime,
+    },
+    /// It is so no more.
+    Resumed {
+        /// When.
+        at: CallTime,
+    },
+    /// How a transfer by the far end, which was asked to dial somebody itself, comes along (RFC 3515).
+    Referral {
+        /// How far it has come.
+        progress: ReferralProgress,
+        /// When.
+        at: CallTime,
+    },
+    /// A tone was heard, while these were asked for.
+    Tone {
+        /// What it means.
+        kind: ToneKind,
+        /// When it was clear: a beep is told once it is over.
+        at: CallTime,
+        /// How long it sounded in ms; 0 where only its rhythm is known.
+        duration_ms: u32,
+        /// Its pitch in Hz; 0 where it is no single one.
+        hz: u16,
+    },
     /// The leg is over; the last fact.
     Ended {
         /// Why.
@@ -225,6 +381,23 @@ pub struct LevelReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_is_told_by_its_class() {
+        let causes = [
+            (486, RefusalCause::Busy),
+            (600, RefusalCause::Busy),
+            (480, RefusalCause::NoAnswer),
+            (404, RefusalCause::NotFound),
+            (403, RefusalCause::Rejected),
+            (603, RefusalCause::Rejected),
+            (503, RefusalCause::Unreachable),
+            (302, RefusalCause::Unreachable),
+        ];
+        for (status, cause) in causes {
+            assert_eq!(RefusalCause::of_status(status), cause, "{status}");
+        }
+    }
 
     #[test]
     fn every_event_code_maps_to_its_digit_and_back() {

@@ -28,7 +28,7 @@ impl std::error::Error for FrameSizeError {}
 /// What signal processing found in one frame; nothing behind it detects speech again.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct VadMark {
-    /// The caller speaks, after hang-over; the agent's own echo is no speech.
+    /// The caller speaks, or did so lately; the agent's own echo is no speech.
     pub speech: bool,
     /// With this frame `speech` became what it is. Told once: of two changes whose frames found the ring full nothing
     /// is seen, and one alone comes with the next frame that has room.
@@ -41,6 +41,9 @@ pub struct VadMark {
     /// For how many milliseconds the sound that may be speech has lasted: with the frame that says so, speech began so
     /// long ago.
     pub onset_ms: u32,
+    /// For how many milliseconds speech has only been held: with the frame that says that it has ended, it ended so long
+    /// ago.
+    pub held_ms: u32,
     /// How likely speech is by the sure detector, 0..=1, before hang-over; 0 while nothing may be speech.
     pub confidence: f32,
     /// Level of the frame in dBFS, -96..=0.

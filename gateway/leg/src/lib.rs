@@ -18,7 +18,10 @@ mod tap;
 mod time;
 
 pub use codec::{Codec, UnknownCodec};
-pub use fact::{DtmfDigit, EndCause, EngineName, LegFact, LegId, LevelReport, MediaQuality};
+pub use fact::{
+    DtmfDigit, EndCause, EngineName, LegFact, LegId, LevelReport, MediaQuality, ReferralProgress, RefusalCause,
+    ToneKind,
+};
 pub use frame::{DownFrame, DownHead, Frame, FrameSizeError, MAX_FRAME_SAMPLES, UpFrame, UpHead, Utterance, VadMark};
 pub use playout::{FAR_BUFFER_US, Playout, PlayoutPosition};
 pub use ready::{ReadyMark, ReadySet, ReadySlot};

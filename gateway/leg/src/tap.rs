@@ -5,7 +5,7 @@
 //! room is owed as silence, and silence nearly always finds room.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -65,6 +65,8 @@ pub enum Tapped {
 #[derive(Debug, Default)]
 struct Shared {
     mode: AtomicU8,
+    /// Silence takes the place of what is heard, whatever the mode.
+    concealed: AtomicBool,
     dropped: AtomicU64,
 }
 
@@ -150,7 +152,10 @@ impl TapEnd {
         }
         let kept = self.owed == 0
             && match mode {
-                TapMode::Running => self.write(length, &heard[..samples], &said[..samples]),
+                TapMode::Running => {
+                    let concealed = self.shared.concealed.load(Ordering::Relaxed);
+                    self.write(length, &heard[..samples], &said[..samples], concealed)
+                }
                 TapMode::Muted | TapMode::Stopped => self.ring.push(length | SILENT | MUTED).is_ok(),
             };
         if kept {
@@ -167,9 +172,9 @@ impl TapEnd {
         self.ticks = self.ticks.wrapping_add(ticks as u32);
     }
 
-    fn write(&mut self, header: i16, heard: &[i16], said: &[i16]) -> bool {
+    fn write(&mut self, header: i16, heard: &[i16], said: &[i16], concealed: bool) -> bool {
         let Ok(chunk) = self.ring.write_chunk_uninit(1 + 2 * heard.len()) else { return false };
-        let pairs = heard.iter().zip(said).flat_map(|(heard, said)| [*heard, *said]);
+        let pairs = heard.iter().zip(said).flat_map(|(heard, said)| [if concealed { 0 } else { *heard }, *said]);
         chunk.fill_from_iter(std::iter::once(header).chain(pairs));
         true
     }
@@ -276,6 +281,12 @@ impl TapControl {
         self.shared.change(TapMode::Running)
     }
 
+    /// Puts silence in place of what comes from the far end, or lets it through again; what is sent to it stays. That is
+    /// apart from [`Self::mute`] and [`Self::unmute`], which do not change it.
+    pub fn conceal(&self, on: bool) {
+        self.shared.concealed.store(on, Ordering::Relaxed);
+    }
+
     /// Ends the tap; false when it was stopped already.
     pub fn stop(&self) -> bool {
         self.shared.change(TapMode::Stopped)
@@ -357,6 +368,21 @@ mod tests {
         assert!(control.stop() && !control.unmute() && !control.stop());
         assert_eq!(end.record(&[6; 160], &[6; 160]), Tapped::Over);
         assert_eq!(control.mode(), TapMode::Stopped);
+    }
+
+    #[test]
+    fn what_is_concealed_stays_so_whoever_unmutes_and_the_other_voice_is_there() {
+        let (mut end, mut feed, control) = tap(8000, 1000, Beep::Never);
+        control.conceal(true);
+        assert_eq!(end.record(&[5; 160], &[6; 160]), Tapped::Kept);
+        assert!(control.mute() && control.unmute());
+        assert_eq!(end.record(&[5; 160], &[6; 160]), Tapped::Kept);
+        control.conceal(false);
+        assert_eq!(end.record(&[5; 160], &[6; 160]), Tapped::Kept);
+        let ticks = ticks(&mut feed);
+        let voices: Vec<(i16, i16)> = ticks.iter().map(|tick| (tick.heard()[0], tick.said()[0])).collect();
+        assert_eq!(voices, [(0, 6), (0, 6), (5, 6)]);
+        assert!(!ticks[0].muted(), "one of the voices is there");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
+use trunkline_dsp::ambience::Bed;
 use trunkline_dsp::chain::{Denoiser, Sound};
 use trunkline_leg::{MediaSpec, RingSizes, TapEnd};
 
@@ -135,6 +136,18 @@ impl LegSound {
     }
 }
 
+/// Background sound that a leg sends all through the call, beside what the agent says. It is no speech of the agent's: of
+/// an utterance's length and place nothing changes. What cancels echo hears it as the far end does.
+#[derive(Debug, Clone)]
+pub struct LegAmbience {
+    /// The sound, at the rate of the leg's codec; one of another rate is not played.
+    pub bed: Arc<Bed>,
+    /// RMS level it is played at, in dBFS; at most that of the bed.
+    pub level_dbfs: i8,
+    /// By how many decibels it is turned down while the agent speaks, 0..=60.
+    pub duck_db: u8,
+}
+
 /// How one leg begins.
 #[derive(Debug)]
 pub struct LegStart {
@@ -159,6 +172,8 @@ pub struct LegStart {
     pub ringback_ms: u32,
     /// What is done to the sound.
     pub sound: LegSound,
+    /// Background sound.
+    pub ambience: Option<LegAmbience>,
     /// Capacities of the rings to the agent.
     pub rings: RingSizes,
 }
@@ -179,6 +194,7 @@ impl LegStart {
             idle: Idle::default(),
             ringback_ms: 0,
             sound: LegSound::default(),
+            ambience: None,
             rings,
         }
     }

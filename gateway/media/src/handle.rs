@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rtrb::{Consumer, Producer};
 use trunkline_dsp::chain::SoundChange;
+use trunkline_dsp::tone::Plan;
 use trunkline_leg::{DtmfDigit, EndCause, MediaSpec, TapEnd};
 
 use crate::conference::Conference;
@@ -15,6 +16,7 @@ use crate::error::MediaError;
 use crate::leg::{LegOrder, LegShared};
 use crate::plane::check_packet_time;
 use crate::stats::LegStats;
+use crate::tones::Tones;
 
 /// A codec whose rate no signal processing knows.
 const UNKNOWN_RATE: MediaError =
@@ -162,6 +164,21 @@ impl LegHandle {
         }
         let duration_ms = duration_ms.clamp(MIN_DIGIT_MS, MAX_DIGIT_MS);
         self.shared.order_digit(DtmfOrder { digit, duration_ms }).map_err(|_| MediaError::Busy)
+    }
+
+    /// Tells of the tones of networks and machines in what is heard (fact `Tone`), from the next tick on, where the network
+    /// has the tones of `plan`; with `None` no more. A leg that nobody asks about pays nothing for it. What it needs is made
+    /// here: not for a media thread.
+    ///
+    /// # Errors
+    /// [`MediaError::Busy`] when four changes wait already, [`MediaError::Ended`] when the leg is over.
+    pub fn listen_for_tones(&self, plan: Option<&'static Plan>) -> Result<(), MediaError> {
+        if self.ended() {
+            return Err(MediaError::Ended);
+        }
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let tones = plan.map(|plan| Tones::new(owner.rate, plan).map(Box::new)).transpose();
+        owner.order(LegOrder::Tones(tones.map_err(|_| UNKNOWN_RATE)?))
     }
 
     /// Counters as of the leg's last tick.

@@ -20,6 +20,7 @@ use crate::srtp::{MAX_OVERHEAD, Refused, Srtp};
 use crate::stats::LegStats;
 use crate::tapping::Taps;
 
+mod ambience;
 mod down;
 mod drift;
 mod duck;
@@ -450,10 +451,11 @@ impl Leg {
                     // Its memory is freed elsewhere and later; its place is free now.
                     seat.iter_mut().for_each(|seat| seat.leave());
                 }
+                LegOrder::Tones(tones) => std::mem::swap(&mut self.up.tones, tones),
                 LegOrder::Sound { sound, change } => {
                     if chain.apply(&mut self.dsp, change) {
                         self.up.feed = sound.feed;
-                        self.up.hold_ms = sound.hold_ms;
+                        self.up.marks.hold(sound.hold_ms);
                         self.down.comfort_noise = sound.comfort_noise;
                         self.down.duck.set(sound.duck_db);
                         self.told_denoiser = None;

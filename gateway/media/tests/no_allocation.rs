@@ -8,12 +8,14 @@ mod support;
 
 use support::{Phone, Talker, attach_with, plane, until};
 use trunkline_allocations::{Counts, watch, watched};
+use trunkline_dsp::ambience::Bed;
 use trunkline_dsp::chain::{Denoiser, Sound};
 use trunkline_dsp::codec::ulaw_encode;
 use trunkline_dsp::gain::AgcConfig;
 use trunkline_dsp::gate::GateConfig;
+use trunkline_dsp::tone::Plan;
 use trunkline_leg::{Beep, DownFrame, DtmfDigit, LegFact, TapFrame, tap};
-use trunkline_media::{Conference, Feed, LegSound};
+use trunkline_media::{Conference, Feed, LegAmbience, LegSound};
 
 /// Every engine and everything that can be switched on.
 fn sound(n: usize) -> LegSound {
@@ -43,6 +45,7 @@ fn media_thread() -> i32 {
 fn a_tick_allocates_and_frees_nothing() {
     const LEGS: usize = 20;
     let plane = plane(LEGS);
+    let bed = std::sync::Arc::new(Bed::room(8000));
     let mut feeds = Vec::new();
     let mut phones: Vec<Phone> = (0..LEGS).map(|_| Phone::new()).collect();
     let (mut agents, handles): (Vec<_>, Vec<_>) = phones
@@ -55,6 +58,7 @@ fn a_tick_allocates_and_frees_nothing() {
             attach_with(&plane, phone, |start| {
                 start.tap = (n % 2 == 0).then_some(end);
                 start.sound = sound(n);
+                start.ambience = (n % 3 == 0).then(|| LegAmbience { bed: bed.clone(), level_dbfs: -40, duck_db: 12 });
                 // Half of them take and give digits as tones.
                 start.spec.dtmf_payload_type = (n % 4 < 2).then_some(101);
             })
@@ -78,6 +82,8 @@ fn a_tick_allocates_and_frees_nothing() {
                 }
                 if frames[n].is_multiple_of(50) {
                     handle.set_sound(sound(n + (frames[n] / 50) as usize)).unwrap();
+                    // Tones are listened for now and then.
+                    let _ = handle.listen_for_tones((n as u64 + frames[n] / 50).is_multiple_of(2).then_some(&Plan::US));
                     changed[n] += 1;
                 }
                 let generation = agent.playout.generation();

@@ -1,4 +1,4 @@
-//! The two forms that sound is stored in, behind one way of writing them.
+//! The two forms that sound is stored in, behind one way of writing them; and the log of a call, which is sealed alike.
 
 use crate::opus::OggOpus;
 use crate::wav;
@@ -11,6 +11,8 @@ pub enum Container {
     Wav,
     /// Opus in Ogg (RFC 7845), two channels that know nothing of each other.
     Opus,
+    /// No sound but the log of a call, which is sealed alike.
+    Capture,
 }
 
 impl Container {
@@ -20,6 +22,7 @@ impl Container {
         match self {
             Self::Wav => "wav",
             Self::Opus => "opus",
+            Self::Capture => "capture",
         }
     }
 
@@ -27,6 +30,7 @@ impl Container {
         match self {
             Self::Wav => 1,
             Self::Opus => 2,
+            Self::Capture => 3,
         }
     }
 
@@ -34,6 +38,7 @@ impl Container {
         match number {
             1 => Some(Self::Wav),
             2 => Some(Self::Opus),
+            3 => Some(Self::Capture),
             _ => None,
         }
     }
@@ -41,7 +46,7 @@ impl Container {
     /// The rate that sound of `rate` Hz is stored at: Opus takes only some.
     pub(crate) const fn rate_for(self, rate: u32) -> u32 {
         match (self, rate) {
-            (Self::Wav, rate) | (Self::Opus, rate @ (8000 | 12_000 | 16_000 | 24_000 | 48_000)) => rate,
+            (Self::Wav | Self::Capture, rate) | (Self::Opus, rate @ (8000 | 12_000 | 16_000 | 24_000 | 48_000)) => rate,
             (Self::Opus, _) => 16_000,
         }
     }
@@ -63,6 +68,8 @@ impl Writer {
                 Some(Self::Wav)
             }
             Container::Opus => OggOpus::begin(rate, serial, out).map(|writer| Self::Opus(Box::new(writer))),
+            // It holds no sound.
+            Container::Capture => None,
         }
     }
 

@@ -151,7 +151,7 @@ impl Recorder {
         let rate = plan.container.rate_for(plan.rate);
         let max_bytes = match plan.container {
             Container::Wav => plan.max_bytes.min(wav::MAX_BYTES),
-            Container::Opus => plan.max_bytes,
+            Container::Opus | Container::Capture => plan.max_bytes,
         };
         let order = Order {
             name: name.clone(),

@@ -4,9 +4,9 @@
 //! ```text
 //! header   0  8  "TLSEALED"
 //!          8  1  format, 1
-//!          9  1  what is inside: 1 WAV, 2 Ogg/Opus
+//!          9  1  what is inside: 1 WAV, 2 Ogg/Opus, 3 the log of a call
 //!         10  2  0
-//!         12  4  sample rate in Hz
+//!         12  4  sample rate in Hz, 0 without sound
 //!         16  8  id of the public key
 //!         24 32  encapsulated key (HPKE base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305)
 //!         56 48  the file's key of 32 bytes, sealed; associated data are bytes 0..24

@@ -80,6 +80,7 @@ fn a_sealed_recording_opens_with_the_tenants_key_whole_or_cut() {
                 left.len() as u64
             }
             Container::Opus => ogg_length(bytes).0 / 6,
+            Container::Capture => unreachable!("a recording is no capture"),
         };
         assert_eq!(length(whole.get_ref()), 120 * 160);
         assert!(length(killed.get_ref()) >= 120 * 160 - 8000, "{}", length(killed.get_ref()));

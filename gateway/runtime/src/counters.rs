@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use trunkline_api::Failure;
 
+use crate::turn_stages::TurnStages;
+
 /// Number of failures in the table.
 const FAILURES: usize = Failure::ALL.len();
 
@@ -18,6 +20,8 @@ pub struct Counters {
     pub refused: AtomicU64,
     /// Turns begun.
     pub turns: AtomicU64,
+    /// How long they took.
+    pub turn_stages: TurnStages,
     /// Interruptions.
     pub interruptions: AtomicU64,
     /// Microseconds spent in plugins.
@@ -38,6 +42,7 @@ impl Default for Counters {
             finished: AtomicU64::default(),
             refused: AtomicU64::default(),
             turns: AtomicU64::default(),
+            turn_stages: TurnStages::default(),
             interruptions: AtomicU64::default(),
             plugin_us: AtomicU64::default(),
             dropped_inputs: AtomicU64::default(),

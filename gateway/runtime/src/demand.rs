@@ -1,9 +1,10 @@
 //! What one call of an agent takes: sockets and files, memory, and a plugin session for each thing it does at a time.
 
-use trunkline_api::agent::{Pipeline, ProviderRef};
+use trunkline_api::agent::ProviderRef;
 use trunkline_plugin_host::{Plugin, PluginRegistry};
 
 use crate::capacity::{Amounts, Pool};
+use crate::health::LISTED;
 use crate::serving::{ServedAgent, Serving};
 use crate::session::is_online;
 use crate::shared::BUILT_IN_TOOLS;
@@ -25,15 +26,20 @@ pub(crate) fn without_plugins() -> Amounts {
     demand
 }
 
-/// What a call of an agent takes with the plugins in service. Of each list one entry works at a time, whichever it is.
+/// What a call of an agent takes with the plugins in service, whoever of those it may be handed to has it.
 pub(crate) fn of(serving: &Serving, agent: &ServedAgent, plugins: &PluginRegistry) -> Amounts {
+    let own = alone(serving, agent, plugins);
+    let others = serving.reachable(agent);
+    others.values().map(|(_, other)| alone(serving, other, plugins)).fold(own, Amounts::max)
+}
+
+/// What an agent's own part of a call takes. Of each list one entry works at a time, whichever it is.
+fn alone(serving: &Serving, agent: &ServedAgent, plugins: &PluginRegistry) -> Amounts {
     let mut demand = without_plugins();
     let spec = &agent.spec;
     let plugin = |entry: &ProviderRef| plugins.get(&serving.resolve(&agent.tenant, entry).plugin);
-    if let Pipeline::Cascade { asr, llm, tts } = &spec.pipeline {
-        for list in [asr, llm, tts] {
-            add(&mut demand, list.iter().filter_map(plugin).map(|plugin| session(&plugin)));
-        }
+    for kind in LISTED {
+        add(&mut demand, spec.providers(kind).filter_map(plugin).map(|plugin| session(&plugin)));
     }
     let tools = spec.tools.iter().filter(|tool| !BUILT_IN_TOOLS.contains(&tool.name.as_str()));
     let tools = tools.map(|tool| ProviderRef { provider: tool.name.clone(), settings: tool.settings.clone() });

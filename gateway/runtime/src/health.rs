@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use trunkline_api::Id;
 use trunkline_api::words::ProviderKind;
+use trunkline_api::{AgentSpec, Id};
 
 /// Failures in a row after which a provider rests.
 const ENOUGH: u32 = 2;
@@ -17,6 +17,9 @@ const REST_US: u64 = 10_000_000;
 const LONGEST_REST_US: u64 = 120_000_000;
 /// Providers that are kept in mind; there are no more than agents name.
 const MOST: usize = 10_000;
+
+/// Kinds of providers that an agent lists, so that there is another one to ask.
+pub(crate) const LISTED: [ProviderKind; 3] = [ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tts];
 
 type Key = (Id, ProviderKind, String);
 
@@ -117,11 +120,63 @@ impl Health {
     }
 }
 
+/// What one call was told of its providers.
+#[derive(Debug, Default)]
+pub(crate) struct HealthWatch {
+    seen: u64,
+    /// Providers that it was told are down.
+    down: Vec<(ProviderKind, String)>,
+}
+
+impl HealthWatch {
+    /// Providers of an agent that went down or came up since this was asked.
+    pub(crate) fn news(&mut self, health: &Health, tenant: &Id, spec: &AgentSpec) -> Vec<(ProviderKind, String, bool)> {
+        let mut news = Vec::new();
+        let version = health.version();
+        if std::mem::replace(&mut self.seen, version) == version {
+            return news;
+        }
+        for kind in LISTED {
+            for provider in spec.providers(kind).map(|entry| &entry.provider) {
+                let up = health.is_up(tenant, kind, provider);
+                let known = self.down.iter().position(|(other, name)| *other == kind && name == provider);
+                match (up, known) {
+                    (false, None) => self.down.push((kind, provider.clone())),
+                    (true, Some(at)) => drop(self.down.remove(at)),
+                    (true, None) | (false, Some(_)) => continue,
+                }
+                news.push((kind, provider.clone(), up));
+            }
+        }
+        news
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use trunkline_api::Prefix;
 
     use super::*;
+
+    #[test]
+    fn a_call_hears_once_of_each_of_its_providers_that_goes_down_or_comes_up() {
+        let (health, tenant) = (Health::default(), Id::mint(Prefix::Tenant, 1, [1; 10]));
+        let pipeline = serde_json::json!({ "cascade": {
+            "asr": [{ "provider": "a" }], "llm": [{ "provider": "a" }, { "provider": "b" }], "tts": [{ "provider": "c" }]
+        } });
+        let spec = serde_json::json!({ "name": "desk", "pipeline": pipeline });
+        let spec: AgentSpec = serde_json::from_value(spec).unwrap();
+        let mut watch = HealthWatch::default();
+        let mut news = || watch.news(&health, &tenant, &spec);
+        assert_eq!(news(), []);
+        for (kind, provider) in [(ProviderKind::Llm, "b"), (ProviderKind::Tts, "stranger")] {
+            (0..ENOUGH).for_each(|at| health.failed_at(u64::from(at), &tenant, kind, provider));
+        }
+        let told = |up| (ProviderKind::Llm, "b".to_owned(), up);
+        assert_eq!((news(), news()), (vec![told(false)], vec![]));
+        health.worked(&tenant, ProviderKind::Llm, "b");
+        assert_eq!((news(), news()), (vec![told(true)], vec![]));
+    }
 
     #[test]
     fn a_provider_rests_after_two_failures_in_a_row_and_longer_each_time() {

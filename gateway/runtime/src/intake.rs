@@ -11,10 +11,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use trunkline_api::ambience::Ambience;
 use trunkline_api::object::{MediaSource, Ringing as RingingPolicy};
 use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, EndReason};
 use trunkline_api::{Failure, Id, Prefix};
-use trunkline_call::{Call, CallSetup, Input, RecordingFact};
+use trunkline_call::{CallSetup, Input, RecordingFact};
 use trunkline_edge_store::{Completion, Write};
 use trunkline_leg::{AgentEnd, Anchor, CallTime, EndCause, RingSizes, TapEnd};
 use trunkline_media::{AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy};
@@ -31,7 +32,7 @@ use crate::line::Invite;
 use crate::offer::Settled;
 use crate::openings::{Fate, Openings};
 use crate::recording::CallRecordings;
-use crate::refusal::{self, media_failure};
+use crate::refusal::{self, Refused, media_failure, overloaded};
 use crate::ringing::Ringing;
 use crate::serving::{ServedAgent, Serving};
 use crate::shared::{Shared, random};
@@ -73,6 +74,7 @@ struct Opening {
     ringing: RingingPolicy,
     source: SourcePolicy,
     sound: LegSound,
+    ambience: Option<Ambience>,
     record: CallRecord,
     recordings: CallRecordings,
     /// The recording that begins with the call, and what is told of it.
@@ -144,7 +146,7 @@ impl Intake {
             for invite in std::iter::from_fn(|| self.doorway.next()).take(STREAMS_A_ROUND).collect::<Vec<_>>() {
                 self.invite(invite);
             }
-            let patience = self.settle(Instant::now(), &waker);
+            let patience = self.settle(Instant::now(), &waker).min(self.shared.sample_load());
             pulse.end();
             if idle && !self.doorway.has_waiting() {
                 std::thread::park_timeout(patience);
@@ -175,7 +177,7 @@ impl Intake {
     pub(crate) fn invite(&mut self, invite: Invite) {
         match self.open(&invite) {
             Ok(opening) => self.openings.begin(invite.key, opening),
-            Err(failure) => self.refuse(&invite, failure),
+            Err(refused) => self.refuse(&invite, refused),
         }
     }
 
@@ -222,13 +224,15 @@ impl Intake {
         }
     }
 
-    fn refuse(&self, invite: &Invite, failure: Failure) {
+    fn refuse(&self, invite: &Invite, refused: impl Into<Refused>) {
+        let Refused { failure, retry_after_s } = refused.into();
         count(&self.shared.counters.refused);
         self.shared.counters.failed(failure);
         refusal::tell(failure, invite, &self.shared.serving.load().table);
         let refusal = Refusal {
             q850: Some(failure.q850_cause()),
             reason: Some(failure.name().to_owned()),
+            retry_after_s,
             ..Refusal::status(failure.sip_status())
         };
         if let Err(error) = invite.line.reject(&refusal) {
@@ -237,7 +241,7 @@ impl Intake {
     }
 
     /// Everything up to the record's way to the disk: nothing here waits.
-    fn open(&self, invite: &Invite) -> Result<Opening, Failure> {
+    fn open(&self, invite: &Invite) -> Result<Opening, Refused> {
         let began = Instant::now();
         let wall_us = wall_us();
         let shared = &self.shared;
@@ -266,6 +270,7 @@ impl Intake {
                 pool.failure()
             })?;
 
+        shared.load.admit(agent.demand[Pool::HeavySessions], u32::from_le_bytes(random()?)).map_err(overloaded)?;
         self.plane.check_room().map_err(|error| media_failure(&error))?;
         let settled = invite.offer.settle(trunk, &self.plane, shared, wall_us)?;
         // A stream is connected already.
@@ -293,6 +298,7 @@ impl Intake {
             usage: Vec::new(),
             recording: told,
             turns: 0,
+            stages: Vec::new(),
         };
         let written = shared.store.submit(Write::OpenCall(Box::new(record.clone()))).map_err(|error| {
             tracing::error!(%error, "a call cannot be journalled");
@@ -300,6 +306,7 @@ impl Intake {
         })?;
         let (source, sound) =
             (sources(trunk), leg_sound(&agent.spec.sound.over(&trunk.sound), &agent.spec.interruption));
+        let ambience = agent.spec.sound.over(&trunk.sound).ambience;
         let invite = invite.clone();
         Ok(Opening {
             invite,
@@ -311,6 +318,7 @@ impl Intake {
             ringing,
             source,
             sound,
+            ambience,
             record,
             recordings,
             recording,
@@ -353,6 +361,7 @@ impl Intake {
         start.media_timeout_ms = self.shared.config.media_timeout_ms;
         start.ringback_ms = if opening.ringing.early_media { opening.ringing.ms } else { 0 };
         start.sound = opening.sound;
+        start.ambience = opening.ambience.as_ref().and_then(|ambience| self.shared.beds.of(ambience, rate));
         start.rings = RingSizes { up: UP_FRAMES, down: DOWN_FRAMES, rate, ..RingSizes::default() };
         let attached = settled.link.take().ok_or(MediaError::Ended).and_then(|link| self.plane.attach(link, start));
         attached.map_err(|error| media_failure(&error))
@@ -404,6 +413,7 @@ impl Intake {
             agent: target.agent.clone(),
             agent_version: agent.version,
             tools: self.shared.tool_bindings(&agent, &serving),
+            others: self.shared.others(&agent, &serving),
             spec: agent.spec,
             trunk: Some(target.trunk.clone()),
             gateway: self.shared.config.gateway.clone(),
@@ -416,7 +426,8 @@ impl Intake {
             codec: codec.to_string(),
             sip_call_id: Some(invite.call_id.clone()).filter(|id| !id.is_empty()),
         };
-        let mut machine = Call::new(setup.clone());
+        let key = serving.recording_key(&target.tenant);
+        let mut machine = self.shared.captures.call(setup.clone(), &serving, key);
         if let Some(began) = recording_began {
             // It begins with the answer, as the tap does; the call's time with the INVITE.
             machine.handle(CallTime::from_ms(ringing.ms.into()), Input::Recording(began));

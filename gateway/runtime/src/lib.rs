@@ -7,20 +7,26 @@
 
 mod active;
 mod agenda;
+mod ambience;
 mod beats;
 mod bell;
 mod capacity;
+mod captures;
 mod counters;
 mod demand;
 mod directory;
 mod echo;
 mod health;
 mod intake;
+mod knowledge;
 mod line;
 mod listening;
+mod load;
+mod lookups;
 mod offer;
 mod openings;
 mod outbox;
+mod prompts;
 mod readiness;
 mod recording;
 mod redacting;
@@ -34,6 +40,7 @@ mod shared;
 mod sound;
 mod speaking;
 mod streams;
+mod turn_stages;
 mod worker;
 
 use std::io;
@@ -55,17 +62,23 @@ use trunkline_sip::{CallTrace, SipConfig, SipEndpoint, SipError, SipStats, Trunk
 
 pub use beats::{Beat, stuck};
 pub use capacity::{Amounts, MemoryLeft, Pool};
+pub use captures::{CaptureOrder, CaptureRefused, CaptureRule, CaptureState, CaptureStates};
 pub use counters::Counters;
 pub use directory::CallInfo;
+pub use knowledge::Library;
+pub use load::{LoadPolicy, Part, PartLoad};
 pub use readiness::{AgentFault, Lacking};
 pub use recording::{RecordingOrder, RecordingRefused, RecordingState};
 pub use serving::{ResolvedProvider, ServedAgent, Serving};
 pub use shared::RuntimeConfig;
 pub use streams::{StreamCall, StreamRefused};
+pub use turn_stages::{STAGE_BOUNDS_MS, StageCounts, TurnStages};
 
 use beats::IntakePulse;
 use capacity::Admission;
 use intake::Intake;
+use load::Gauges;
+use prompts::Renderer;
 use session::pool::SidePool;
 use shared::Shared;
 use streams::Doorway;
@@ -110,6 +123,7 @@ pub struct Runtime {
     draining: Arc<AtomicBool>,
     pulse: Arc<IntakePulse>,
     pool: Option<SidePool>,
+    renderer: Option<Renderer>,
 }
 
 impl Runtime {
@@ -118,7 +132,11 @@ impl Runtime {
         let heavy_workers = config.heavy_workers;
         let admission = Admission::new(config.capacity, parts.memory_left);
         std::fs::create_dir_all(&config.recordings)?;
+        let pool = SidePool::start(heavy_workers)?;
+        let load = Gauges::new(config.load, parts.plane.workers(), Some(pool.queue()));
+        let beds = ambience::Beds::new(config.state_dir.join("ambience"));
         let shared = Arc::new(Shared {
+            captures: captures::Captures::new(&config.state_dir),
             config,
             store: parts.store,
             plugins: parts.plugins,
@@ -127,9 +145,13 @@ impl Runtime {
             directory: directory::Directory::default(),
             counters: Counters::default(),
             health: health::Health::default(),
+            load,
             recorder: parts.recorder,
+            prompts: Arc::default(),
+            beds,
+            librarian: lookups::Librarian::start()?,
         });
-        let pool = SidePool::start(heavy_workers)?;
+        let renderer = Renderer::start(Arc::clone(&shared))?;
         let (mut workers, mut threads) = (Vec::new(), Vec::new());
         for index in 0..parts.plane.workers() {
             let signal = parts.plane.signal(index);
@@ -160,6 +182,7 @@ impl Runtime {
             draining,
             pulse,
             pool: Some(pool),
+            renderer: Some(renderer),
         })
     }
 
@@ -214,6 +237,12 @@ impl Runtime {
         self.shared.admission.pools()
     }
 
+    /// How busy the threads are that calls wait for, and whether new calls are refused for it.
+    #[must_use]
+    pub fn load(&self) -> [PartLoad; Part::ALL.len()] {
+        self.shared.load.parts()
+    }
+
     /// A call and what happened on it so far.
     #[must_use]
     pub fn timeline(&self, call: &Id) -> Option<(CallInfo, Vec<Arc<Event>>)> {
@@ -254,6 +283,34 @@ impl Runtime {
             // The call was over by then.
             Err(RecvTimeoutError::Disconnected) => Err(RecordingRefused::NoCall),
         }
+    }
+
+    /// Has calls captured that begin from now on. Looks at the disk, so that it is not for a thread that serves others.
+    ///
+    /// # Errors
+    /// [`CaptureRefused`] saying why not.
+    pub fn capture(&self, order: CaptureOrder) -> Result<CaptureRule, CaptureRefused> {
+        self.shared.captures.order(order, self.shared.serving.load().has_recording_key())
+    }
+
+    /// Captures no further calls and ends those captures in progress; says how many orders and captures that were.
+    #[must_use]
+    pub fn stop_captures(&self) -> (usize, usize) {
+        self.shared.captures.stop()
+    }
+
+    /// Orders to capture, and captures. Looks at the disk.
+    ///
+    /// # Errors
+    /// What the operating system says of the folder.
+    pub fn captures(&self) -> io::Result<CaptureStates> {
+        self.shared.captures.states()
+    }
+
+    /// The file of a call's capture. Looks at the disk.
+    #[must_use]
+    pub fn capture_file(&self, call: &Id) -> Option<std::path::PathBuf> {
+        self.shared.captures.file(call)
     }
 
     /// Figures of recordings.
@@ -324,6 +381,7 @@ impl Drop for Runtime {
         for thread in self.threads.drain(..).chain(self.intake.take()) {
             let _ = thread.join();
         }
+        drop(self.renderer.take());
         drop(self.pool.take());
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Listening {
     /// Nothing is kept for a call that was never listened to.
     recent: Option<Recent>,
     listens: bool,
+    /// Nobody hears the caller, now or later.
+    concealed: bool,
     open: Option<Open>,
 }
 
@@ -55,7 +57,7 @@ impl Listening {
     /// Stores a frame and passes it on when the recogniser should hear it. Allocates nothing, but for the first frame of
     /// a rate and for a session that is too slow.
     pub(crate) fn frame(&mut self, frame: &UpFrame, edge: Option<VoiceEdge>) {
-        if !self.listens {
+        if !self.listens || self.concealed {
             return;
         }
         let recent = match &mut self.recent {
@@ -75,6 +77,11 @@ impl Listening {
         for (_, sound) in recent.last(frames) {
             open.session.hear(sound);
         }
+    }
+
+    /// From here on nobody hears the caller, or somebody does again. What was said meanwhile is not kept.
+    pub(crate) const fn conceal(&mut self, on: bool) {
+        self.concealed = on;
     }
 
     /// The caller's turn is over, whether or not the caller speaks on.
@@ -282,6 +289,25 @@ mod tests {
         listening.open(3, "three".to_owned(), third, true, Some(CallTime::ZERO));
         run(&seat);
         assert_eq!(heard.lock().unwrap().first(), Some(&(150 * 20, 150)));
+    }
+
+    #[test]
+    fn what_is_concealed_is_heard_by_nobody_then_or_later() {
+        let (first, seat, heard) = session();
+        let mut listening = Listening::default();
+        listening.open(1, "one".to_owned(), first, true, None);
+        (0..10).for_each(|n| listening.frame(&frame(n), None));
+        listening.conceal(true);
+        (10..20).for_each(|n| listening.frame(&frame(n), None));
+        listening.conceal(false);
+        (20..30).for_each(|n| listening.frame(&frame(n), None));
+        run(&seat);
+        let expected: Vec<(u64, i16)> = (0..10).chain(20..30).map(|n| (n * 20, n as i16)).collect();
+        assert_eq!(*heard.lock().unwrap(), expected);
+        let (second, seat, heard) = session();
+        listening.open(2, "two".to_owned(), second, true, Some(CallTime::ZERO));
+        run(&seat);
+        assert_eq!(*heard.lock().unwrap(), expected, "nor by one that hears again what was said");
     }
 
     #[test]

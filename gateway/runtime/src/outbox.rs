@@ -36,6 +36,8 @@ pub(crate) struct Outbox {
     closing: Option<Completion>,
     /// The call is over, and its record is to be closed.
     ends: bool,
+    /// Its end is among the events.
+    end_told: bool,
     /// More waited than can; what followed is not told.
     cut_short: bool,
     /// When what was refused is offered again, and how long it waits after that.
@@ -57,6 +59,7 @@ impl Outbox {
             checkpoint_every_us: first,
             closing: None,
             ends: false,
+            end_told: false,
             cut_short: false,
             again: CallTime::ZERO,
             again_us: AGAIN_US,
@@ -75,6 +78,7 @@ impl Outbox {
             }
             event = Arc::new(Event { seq: self.seq + 1, ..(*event).clone() });
         }
+        self.end_told |= event.kind == EventType::CallEnded.name();
         self.seq = event.seq;
         self.events.push_back(event);
         self.flush(now);
@@ -101,7 +105,7 @@ impl Outbox {
         };
         self.again = CallTime::ZERO;
         self.flush(now);
-        if self.events.is_empty() {
+        if self.events.is_empty() && !self.end_told {
             let _stored = self.shared.store.submit(Write::Event(Arc::new(ended)));
         }
         if let Err(error) = self.shared.store.submit(Write::CloseCall(Box::new(record.clone()))) {
@@ -151,6 +155,12 @@ impl Outbox {
             let record = Box::new(record());
             self.checkpoint = self.shared.store.submit(Write::Checkpoint { record, at_us }).ok();
         }
+    }
+
+    /// The call is over and something is still being found out about it: a crash meanwhile must not make it one that
+    /// crashed.
+    pub(crate) const fn journal_now(&mut self, now: CallTime) {
+        self.checkpoint_due = now;
     }
 
     /// Closes the record behind the last event; true once it is durable. The journal has the call until then, so that it
@@ -258,6 +268,7 @@ mod tests {
             usage: Vec::new(),
             recording: None,
             turns: 0,
+            stages: Vec::new(),
         };
         store.durable.lock().unwrap().insert("100".to_owned(), 0);
         store.busy.store(true, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use crate::serving::Serving;
 use crate::session::takes_our_sound;
 use crate::shared::BUILT_IN_TOOLS;
 
-/// What an agent's entry lacks.
+/// What an agent's entry lacks: a plugin, a knowledge base, another agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentFault {
     /// The agent.
@@ -23,7 +23,7 @@ pub struct AgentFault {
     pub name: String,
     /// RFC 6901 pointer into its spec, for example `/pipeline/cascade/tts/0`.
     pub pointer: String,
-    /// The plugin it takes.
+    /// The plugin, knowledge base or agent it takes.
     pub plugin: String,
     /// What is wrong and what to do.
     pub why: String,
@@ -36,7 +36,12 @@ impl fmt::Display for AgentFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, agent, pointer, plugin, why, refuses_calls } = self;
         let place = pointer.trim_start_matches('/').replace('/', ".");
-        write!(f, "agent `{name}` ({agent}): {place}: plugin `{plugin}` {why}")?;
+        let kind = match place.split('.').next() {
+            Some("knowledge") => "knowledge base",
+            Some("handoff") => "agent",
+            _ => "plugin",
+        };
+        write!(f, "agent `{name}` ({agent}): {place}: {kind} `{plugin}` {why}")?;
         if *refuses_calls { f.write_str("; its calls are refused with 503") } else { Ok(()) }
     }
 }
@@ -95,9 +100,26 @@ impl Look<'_> {
                 self.list("asr", Capability::Asr, asr);
                 self.list("llm", Capability::Llm, llm);
                 self.list("tts", Capability::Tts, tts);
+                for (language, voice) in &self.spec.speech.voices {
+                    self.entry(format!("/speech/voices/{language}"), Capability::Tts, voice);
+                }
             }
             // Such an agent is not taken into service at all.
             Pipeline::Realtime { .. } => {}
+        }
+        let engines = &self.spec.survival.engines;
+        let engines = [
+            ("asr", Capability::Asr, &engines.asr),
+            ("llm", Capability::Llm, &engines.llm),
+            ("tts", Capability::Tts, &engines.tts),
+        ];
+        for (name, capability, list) in engines {
+            for (index, entry) in list.iter().enumerate() {
+                self.entry(format!("/survival/engines/{name}/{index}"), capability, entry);
+            }
+        }
+        for (index, entry) in self.spec.after_call.llm.iter().enumerate() {
+            self.entry(format!("/after_call/llm/{index}"), Capability::Llm, entry);
         }
         for (index, tool) in self.spec.tools.iter().enumerate() {
             if !BUILT_IN_TOOLS.contains(&tool.name.as_str()) {
@@ -105,6 +127,8 @@ impl Look<'_> {
                 self.entry(format!("/tools/{index}"), Capability::Tool, &entry);
             }
         }
+        self.knowledge();
+        self.others();
         let redactor = &self.spec.redaction.redactor;
         if !redactor.is_empty() {
             let nothing = Value::Object(serde_json::Map::new());
@@ -115,6 +139,35 @@ impl Look<'_> {
                     self.refuse_from(self.faults.len() - 1);
                 }
             }
+        }
+    }
+
+    /// An agent that would answer without what it is to know is not put on the line.
+    fn knowledge(&mut self) {
+        for (index, name) in self.spec.knowledge.iter().enumerate() {
+            if !self.serving.library().has(self.tenant, name) {
+                let why = "is not there; put its texts into `knowledge/` in the folder of objects";
+                self.fault(format!("/knowledge/{index}"), name.clone(), why.to_owned());
+                self.refuse_from(self.faults.len() - 1);
+            }
+        }
+    }
+
+    /// Calls must not be promised to agents that cannot take them.
+    fn others(&mut self) {
+        for (index, target) in self.spec.handoff.agents.iter().enumerate() {
+            let why = match self.serving.named(self.tenant, &target.agent) {
+                None => "is not in service, or is the name of several; give an agent's name or id",
+                Some((_, other)) if matches!(other.spec.pipeline, Pipeline::Realtime { .. }) => {
+                    "has a pipeline that cannot take over a call; name another one"
+                }
+                Some((_, other)) if other.spec.redaction != self.spec.redaction => {
+                    "redacts otherwise, so that it would see what this one must not; give both the same `redaction`"
+                }
+                Some(_) => continue,
+            };
+            self.fault(format!("/handoff/agents/{index}/agent"), target.agent.clone(), why.to_owned());
+            self.refuse_from(self.faults.len() - 1);
         }
     }
 
@@ -218,5 +271,18 @@ mod tests {
              not signed; its calls are refused with 503"
         );
         assert!(faults[0].why.contains("not installed"), "{}", faults[0]);
+    }
+
+    #[test]
+    fn an_agent_without_its_knowledge_or_its_colleague_is_refused_by_their_names() {
+        let (serving, id) = serving(json!({
+            "name": "desk", "knowledge": ["faq"], "handoff": { "agents": [{ "name": "bills", "agent": "Billing" }] },
+            "pipeline": { "cascade": { "tts": [{ "provider": "espeak" }] } },
+        }));
+        let (serving, faults) = serving.against(&PluginRegistry::new(), &Lacking::default());
+        assert_eq!(serving.agent(&id).unwrap_err(), Failure::AgentUnready);
+        let told: Vec<_> = faults.iter().filter(|fault| fault.plugin != "espeak").map(ToString::to_string).collect();
+        assert!(told[0].contains("knowledge.0: knowledge base `faq` is not there"), "{told:?}");
+        assert!(told[1].contains("handoff.agents.0.agent: agent `Billing` is not in service"), "{told:?}");
     }
 }

@@ -90,6 +90,10 @@ pub(crate) struct CallRecordings {
     current: Option<Current>,
     /// Stopped, and on their way to the disk.
     ending: Vec<Current>,
+    /// Silence takes the caller's place, whoever begins or resumes one.
+    concealed: bool,
+    /// The current one was begun for a message and ends with it.
+    for_message: bool,
 }
 
 #[derive(Debug)]
@@ -103,7 +107,17 @@ struct Current {
 impl CallRecordings {
     /// Recordings of `call` by its agent's policy, sealed to its tenant's key.
     pub(crate) const fn new(call: Id, policy: Recording, key: Option<PublicKey>) -> Self {
-        Self { call, policy, key, begun: 0, waker: None, current: None, ending: Vec::new() }
+        Self {
+            call,
+            policy,
+            key,
+            begun: 0,
+            waker: None,
+            current: None,
+            ending: Vec::new(),
+            concealed: false,
+            for_message: false,
+        }
     }
 
     /// Has `waker` woken whenever a recording has ended, be it the one that began with the call or a later one.
@@ -132,6 +146,48 @@ impl CallRecordings {
             tracing::warn!(call = %self.call, %error, "a call that would be recorded is refused");
             Failure::RecordingUnavailable
         })
+    }
+
+    /// Puts silence in the caller's place, or lets the caller through again. Operators' orders do not change that.
+    pub(crate) fn conceal(&mut self, on: bool) {
+        self.concealed = on;
+        for recording in self.current.iter().chain(&self.ending) {
+            recording.control.conceal(on);
+        }
+    }
+
+    /// Records a message that the caller leaves, unless the call is recorded already, or ends that again. What there is to
+    /// tell, and how the recording is now.
+    pub(crate) fn message(
+        &mut self,
+        on: bool,
+        recorder: &Recorder,
+        config: &RuntimeConfig,
+        rate: u32,
+        leg: &LegHandle,
+    ) -> (Option<RecordingFact>, Option<RecordingState>) {
+        let nothing_to_do = if on { self.current.is_some() } else { !self.for_message };
+        if nothing_to_do {
+            return (None, None);
+        }
+        self.for_message = on;
+        let order = if on { RecordingOrder::Start } else { RecordingOrder::Stop };
+        match self.order(order, recorder, config, rate, leg) {
+            Ok((state, fact)) => (fact, Some(state)),
+            // An operator ended it meanwhile.
+            Err(RecordingRefused::NotRecording) => (None, None),
+            Err(error) => {
+                self.for_message = false;
+                let fact = RecordingFact::Ended {
+                    path: String::new(),
+                    reason: "refused".into(),
+                    duration_ms: 0,
+                    muted_ms: 0,
+                    failure: Some(error.to_string()),
+                };
+                (Some(fact), None)
+            }
+        }
     }
 
     /// The file of the recording that began with the call, as it is told.
@@ -239,6 +295,7 @@ impl CallRecordings {
             max_bytes: u64::from(self.policy.max_mib) * MIB,
         };
         let Started { tap, control, status, name } = recorder.begin(&plan)?;
+        control.conceal(self.concealed);
         self.begun = number;
         if let Some(waker) = &self.waker {
             status.wake_when_finished(waker);

@@ -6,6 +6,35 @@ use trunkline_route::Table;
 use trunkline_sdp::SdpError;
 
 use crate::line::Invite;
+use crate::load::{Overload, Why};
+
+/// A call is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Why.
+    pub(crate) failure: Failure,
+    /// After how many seconds it may be worth another try, where that is known.
+    pub(crate) retry_after_s: Option<u32>,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { failure, retry_after_s: None }
+    }
+}
+
+/// A call that a part of the gateway has no time for.
+pub(crate) fn overloaded(overload: Overload) -> Refused {
+    let Overload { part, why, retry_after_s } = overload;
+    let part = part.name();
+    match why {
+        Why::Late { late_ms } => tracing::warn!(part, late_ms, retry_after_s, "a call was refused: turns come late"),
+        Why::Busy { expected_permille } => {
+            tracing::warn!(part, expected_permille, retry_after_s, "a call was refused: there is no time for it");
+        }
+    }
+    Refused { failure: Failure::GatewayOverloaded, retry_after_s: Some(retry_after_s) }
+}
 
 /// The failure behind an offer that cannot be answered.
 pub(crate) const fn offer_failure(error: &SdpError) -> Failure {
@@ -27,6 +56,7 @@ pub(crate) fn media_failure(error: &MediaError) -> Failure {
         MediaError::Socket(error) if error.raw_os_error().is_some_and(|code| OUT_OF_FILES.contains(&code)) => {
             Failure::NoDescriptors
         }
+        MediaError::Overloaded => Failure::GatewayOverloaded,
         _ => Failure::GatewayFull,
     }
 }

@@ -1,6 +1,8 @@
 //! A runtime's parts without its shells, for tests: a store that says when a record is durable, a line that notes what
 //! it is told.
 
+mod puppet;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,9 +27,12 @@ use crate::capacity::{Admission, Amounts};
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::line::{Invite, Line};
+use crate::load::{Gauges, LoadPolicy};
 use crate::offer::Offer;
 use crate::serving::Serving;
 use crate::shared::{RuntimeConfig, Shared};
+
+pub(crate) use puppet::{Hold, Puppet, place};
 
 /// A store on no disk. Openings wait until the test has them written; everything else is durable at once.
 #[derive(Default)]
@@ -40,6 +45,8 @@ pub(crate) struct SlowStore {
     pub(crate) busy: AtomicBool,
     /// An event of that type makes whoever stores it panic.
     pub(crate) trap: Mutex<Option<&'static str>>,
+    /// Records that were closed.
+    pub(crate) closed: Mutex<Vec<CallRecord>>,
     /// Types of the events that were stored, by call.
     pub(crate) events: Mutex<BTreeMap<Id, Vec<(u64, String)>>>,
 }
@@ -72,6 +79,7 @@ impl EdgeStore for SlowStore {
             }
             Write::CloseCall(record) => {
                 *self.durable.lock().unwrap().get_mut(&record.from).expect("a record that was never opened") += 1;
+                self.closed.lock().unwrap().push(*record);
             }
             Write::Event(event) => {
                 let mut trap = self.trap.lock().unwrap();
@@ -176,13 +184,15 @@ pub(crate) struct FakeLine {
     pub(crate) gone: AtomicBool,
     /// What it was told, in order.
     pub(crate) told: Mutex<Vec<Told>>,
+    /// After how many seconds it was told to come again.
+    pub(crate) retry_after_s: Mutex<Option<u32>>,
 }
 
 impl FakeLine {
     /// The line of a caller.
     pub(crate) fn new(from: &str, store: &Arc<SlowStore>) -> Arc<Self> {
-        let (gone, told) = (AtomicBool::new(false), Mutex::default());
-        Arc::new(Self { from: from.to_owned(), store: Arc::clone(store), gone, told })
+        let (gone, told, retry_after_s) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
+        Arc::new(Self { from: from.to_owned(), store: Arc::clone(store), gone, told, retry_after_s })
     }
 
     fn tell(&self, told: Told) -> Result<(), CommandError> {
@@ -205,6 +215,7 @@ impl Line for FakeLine {
     }
 
     fn reject(&self, refusal: &Refusal) -> Result<(), CommandError> {
+        *self.retry_after_s.lock().unwrap() = refusal.retry_after_s;
         self.tell(Told::Reject(refusal.status, refusal.reason.clone().unwrap_or_default()))
     }
 
@@ -283,6 +294,7 @@ pub(crate) fn shared_over(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: V
             media_addr: "127.0.0.1".parse().unwrap(),
             media_timeout_ms: 60_000,
             heavy_workers: 1,
+            load: LoadPolicy::default(),
             echo: false,
         },
         store,
@@ -297,5 +309,10 @@ pub(crate) fn shared_over(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: V
         directory: Directory::default(),
         counters: Counters::default(),
         health: crate::health::Health::default(),
+        load: Gauges::new(LoadPolicy::default(), 1, None),
+        prompts: Arc::default(),
+        beds: crate::ambience::Beds::new(PathBuf::from("/nowhere")),
+        librarian: crate::lookups::Librarian::start().unwrap(),
+        captures: crate::captures::Captures::new(&PathBuf::from("/nowhere")),
     })
 }

@@ -11,6 +11,7 @@ use trunkline_route::Table;
 
 use crate::capacity::Amounts;
 use crate::demand;
+use crate::knowledge::Library;
 
 /// An agent version in service.
 #[derive(Debug, Clone)]
@@ -37,7 +38,11 @@ pub struct Serving {
     recording_keys: BTreeMap<Id, PublicKey>,
     /// Agents whose plugins are missing or do not take their settings.
     unready: BTreeSet<Id>,
+    library: Arc<Library>,
 }
+
+/// Most agents that a call may be handed to, directly or by way of others.
+const MOST_OTHERS: usize = 32;
 
 /// A plugin with the settings an agent gives it.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +85,48 @@ impl Serving {
         }
         problems.sort();
         problems.dedup();
-        (Self { table, agents, providers, recording_keys, unready: BTreeSet::new() }, problems)
+        let (unready, library) = Default::default();
+        (Self { table, agents, providers, recording_keys, unready, library }, problems)
+    }
+
+    /// The same with knowledge bases.
+    #[must_use]
+    pub fn knowing(self, library: Arc<Library>) -> Self {
+        Self { library, ..self }
+    }
+
+    pub(crate) const fn library(&self) -> &Arc<Library> {
+        &self.library
+    }
+
+    /// The agent of a tenant that `name` names, by its id or by its own name; `None` when there is none, or more than one.
+    pub(crate) fn named(&self, tenant: &Id, name: &str) -> Option<(&Id, &ServedAgent)> {
+        let ours = || self.agents.iter().filter(|(_, agent)| agent.tenant == *tenant);
+        if let Some(found) = ours().find(|(id, _)| id.to_string() == name) {
+            return Some(found);
+        }
+        let mut found = ours().filter(|(_, agent)| agent.spec.name == name);
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// Agents in service that calls of an agent may be handed to, directly or by way of others, by the name they are
+    /// asked for by.
+    pub(crate) fn reachable(&self, agent: &ServedAgent) -> BTreeMap<String, (&Id, &ServedAgent)> {
+        let mut found = BTreeMap::new();
+        let mut look = vec![agent];
+        while let Some(agent) = look.pop() {
+            for target in &agent.spec.handoff.agents {
+                if found.len() >= MOST_OTHERS || found.contains_key(&target.agent) {
+                    continue;
+                }
+                let other = self.named(&agent.tenant, &target.agent).filter(|(id, _)| !self.unready.contains(*id));
+                if let Some(other) = other {
+                    found.insert(target.agent.clone(), other);
+                    look.push(other.1);
+                }
+            }
+        }
+        found
     }
 
     /// The version of `agent` in service.
@@ -96,6 +142,12 @@ impl Serving {
     #[must_use]
     pub fn recording_key(&self, tenant: &Id) -> Option<&PublicKey> {
         self.recording_keys.get(tenant)
+    }
+
+    /// Whether some tenant has a key that recordings are sealed to.
+    #[must_use]
+    pub fn has_recording_key(&self) -> bool {
+        !self.recording_keys.is_empty()
     }
 
     /// Number of agents, ready or not.

@@ -1,20 +1,27 @@
 //! What every worker of a runtime knows.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use trunkline_api::agent::ProviderRef;
 use trunkline_api::{Failure, Id};
-use trunkline_call::ToolBinding;
+use trunkline_call::{OtherAgent, ToolBinding};
 use trunkline_edge_store::EdgeStore;
 use trunkline_plugin_host::{Plugin, PluginRegistry};
 use trunkline_recording::Recorder;
 
-use crate::capacity::{Admission, Amounts};
+use crate::ambience::Beds;
+use crate::capacity::{Admission, Amounts, Pool};
+use crate::captures::Captures;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::health::Health;
+use crate::load::{Gauges, LoadPolicy};
+use crate::lookups::Librarian;
+use crate::prompts::Prompts;
 use crate::serving::{ServedAgent, Serving};
 
 /// How calls are taken.
@@ -36,6 +43,8 @@ pub struct RuntimeConfig {
     pub media_timeout_ms: u32,
     /// Threads of the side pool for heavy plugins.
     pub heavy_workers: usize,
+    /// How much of their time may be used before new calls are refused.
+    pub load: LoadPolicy,
     /// Every call is answered by an echo instead of its agent's voice: for measuring load.
     pub echo: bool,
 }
@@ -50,7 +59,12 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) counters: Counters,
     pub(crate) health: Health,
+    pub(crate) load: Gauges,
     pub(crate) recorder: Recorder,
+    pub(crate) prompts: Arc<Prompts>,
+    pub(crate) beds: Beds,
+    pub(crate) librarian: Librarian,
+    pub(crate) captures: Captures,
 }
 
 impl Shared {
@@ -59,6 +73,13 @@ impl Shared {
         self.plugins.get(name).ok_or_else(|| {
             (Failure::PluginRefused, format!("no plugin `{name}` is loaded; `trunkline check` says why"))
         })
+    }
+
+    /// Takes a sample of the load if it is time; says how long it is until the next.
+    pub(crate) fn sample_load(&self) -> Duration {
+        let pools = self.admission.pools();
+        let used = |wanted: Pool| pools.iter().find(|(pool, ..)| *pool == wanted).map_or(0, |(.., used)| *used);
+        self.load.sample(used(Pool::Calls), used(Pool::HeavySessions))
     }
 
     /// The tools of an agent's tool plugins, as a model is told of them. A plugin that is not loaded has none.
@@ -77,15 +98,26 @@ impl Shared {
                     plugin: resolved.plugin.clone(),
                     settings: resolved.settings.as_object().cloned().unwrap_or_default(),
                     definition: definition.clone(),
+                    policy: tool.policy.clone(),
                 });
             }
         }
         bindings
     }
+
+    /// Agents that a call may be handed to, directly or by way of others. Those that cannot serve are left out.
+    pub(crate) fn others(&self, agent: &ServedAgent, serving: &Serving) -> BTreeMap<String, Arc<OtherAgent>> {
+        let other = |(id, served): (&Id, &ServedAgent)| {
+            let tools = self.tool_bindings(served, serving);
+            OtherAgent { agent: id.clone(), version: served.version, spec: Arc::clone(&served.spec), tools }
+        };
+        serving.reachable(agent).into_iter().map(|(name, found)| (name, Arc::new(other(found)))).collect()
+    }
 }
 
 /// Tools that calls have without a plugin.
-pub(crate) const BUILT_IN_TOOLS: [&str; 2] = ["hang_up", "transfer"];
+pub(crate) const BUILT_IN_TOOLS: [&str; 6] =
+    ["hang_up", "transfer", "open_menu", "set_language", "send_dtmf", "request_callback"];
 
 /// Random bytes.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {

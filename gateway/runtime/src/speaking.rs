@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use trunkline_call::{AHEAD_MS, TtsEvent};
+use trunkline_call::{AHEAD_MS, PRERENDERED, TtsEvent};
 use trunkline_leg::{AgentEnd, CallTime, DownFrame, DownHead, LegFact, MAX_FRAME_SAMPLES, Utterance};
 
+use crate::prompts::Rendered;
 use crate::session::{Input, Output, Session};
 
 struct Voice {
@@ -20,6 +21,8 @@ struct Part {
     /// Sound that was not queued yet, a stretch for each rate it comes at.
     sound: VecDeque<Stretch>,
     made_us: u64,
+    /// Silence that was not queued yet.
+    silence_us: u64,
     done: bool,
 }
 
@@ -34,6 +37,8 @@ struct Speech {
     generation: u32,
     parts: VecDeque<Part>,
     offset_us: u64,
+    /// Rate of the sound that was queued last, for silence to be of the same.
+    rate: u32,
     pushed: bool,
     ended: bool,
 }
@@ -63,6 +68,8 @@ pub(crate) struct Speaking {
     speech: Option<Speech>,
     contexts: u32,
     waits_for_room: bool,
+    /// What there is to report of lines that were rendered beforehand.
+    played: VecDeque<Report>,
 }
 
 impl Speaking {
@@ -87,19 +94,36 @@ impl Speaking {
         self.contexts = self.contexts.wrapping_add(1);
         let context = self.contexts;
         voice.session.push(Input::Synthesize { context, text });
-        let speech = match &mut self.speech {
-            Some(speech) if speech.utterance == utterance => speech,
-            other => other.insert(Speech {
-                utterance,
-                generation: leg.playout.generation(),
-                parts: VecDeque::new(),
-                offset_us: 0,
-                pushed: false,
-                ended: false,
-            }),
-        };
         let sound = VecDeque::new();
-        speech.parts.push_back(Part { part, index, context, sound, made_us: 0, done: false });
+        let part = Part { part, index, context, sound, made_us: 0, silence_us: 0, done: false };
+        self.speech_of(leg, utterance).parts.push_back(part);
+    }
+
+    /// Plays a line that was rendered beforehand as a part of an utterance; without sound it is as if it had none.
+    pub(crate) fn play(&mut self, leg: &AgentEnd, utterance: Utterance, part: u32, line: Option<&Rendered>) {
+        // Contexts count from 1, so nothing that a synthesiser makes finds this part.
+        let sound = VecDeque::new();
+        let mut whole = Part { part, index: PRERENDERED, context: 0, sound, made_us: 0, silence_us: 0, done: true };
+        if let Some(line) = line {
+            whole.add(line.rate, line.pcm.to_vec());
+        }
+        let event = TtsEvent::PartDone { part, audio_ms: whole.made_ms() };
+        self.speech_of(leg, utterance).parts.push_back(whole);
+        self.played.push_back(Report { utterance, index: PRERENDERED, event });
+    }
+
+    /// The utterance in work, which is that one from now on.
+    fn speech_of(&mut self, leg: &AgentEnd, utterance: Utterance) -> &mut Speech {
+        let speech = self.speech.take().filter(|speech| speech.utterance == utterance);
+        self.speech.insert(speech.unwrap_or_else(|| Speech::new(utterance, leg.playout.generation())))
+    }
+
+    /// Queues silence as a part that is complete.
+    pub(crate) fn silence(&mut self, leg: &AgentEnd, utterance: Utterance, part: u32, ms: u32) {
+        let (sound, silence_us) = (VecDeque::new(), u64::from(ms) * 1000);
+        // Contexts count from 1: no synthesiser has anything to do with it.
+        let pause = Part { part, index: usize::MAX, context: 0, sound, made_us: 0, silence_us, done: true };
+        self.speech_of(leg, utterance).parts.push_back(pause);
     }
 
     /// Drops parts from that one on; the part before it gets no more sound when it is `cut`.
@@ -148,7 +172,7 @@ impl Speaking {
     }
 
     /// The open sessions.
-    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> {
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> + Clone {
         self.voices.iter().map(|voice| &voice.session)
     }
 
@@ -164,6 +188,9 @@ impl Speaking {
 
     /// The next thing the synthesisers report, unless enough sound is ahead of playback.
     pub(crate) fn poll(&mut self) -> Option<Spoken> {
+        if let Some(report) = self.played.pop_front() {
+            return Some(Spoken::Report(report));
+        }
         if self.is_ahead() {
             return None;
         }
@@ -258,15 +285,22 @@ impl Part {
 }
 
 impl Speech {
+    const fn new(utterance: Utterance, generation: u32) -> Self {
+        Self { utterance, generation, parts: VecDeque::new(), offset_us: 0, rate: 8000, pushed: false, ended: false }
+    }
+
     fn ahead_ms(&self) -> u64 {
         let stretches = self.parts.iter().flat_map(|part| &part.sound);
-        stretches.map(|stretch| stretch.pcm.len() as u64 * 1000 / u64::from(stretch.rate)).sum()
+        let silence_us: u64 = self.parts.iter().map(|part| part.silence_us).sum();
+        stretches.map(|stretch| stretch.pcm.len() as u64 * 1000 / u64::from(stretch.rate)).sum::<u64>()
+            + silence_us / 1000
     }
 
     /// Samples of the next frame at most.
     fn next_samples(&self) -> usize {
         let rates = self.parts.iter().flat_map(|part| &part.sound).map(|stretch| stretch.rate as usize / 50);
-        rates.max().unwrap_or(0).min(MAX_FRAME_SAMPLES)
+        let silence = self.parts.iter().any(|part| part.silence_us > 0).then_some(self.rate as usize / 50);
+        rates.chain(silence).max().unwrap_or(0).min(MAX_FRAME_SAMPLES)
     }
 
     /// 20 ms of the first part that has them, less at a part's end, and an empty last frame at the utterance's.
@@ -284,7 +318,20 @@ impl Speech {
                     }
                 }
                 part.sound.pop_front_if(|first| first.pcm.is_empty());
+                self.rate = rate;
                 return Some(frame);
+            }
+            if part.silence_us > 0 {
+                /// The longest frame.
+                const FRAME_US: u64 = 20_000;
+                let (rate, now_us) = (self.rate, part.silence_us.min(FRAME_US));
+                let samples = (u64::from(rate) * now_us / 1_000_000) as usize;
+                let offset = self.offset_us * u64::from(rate) / 1_000_000;
+                part.silence_us -= now_us;
+                self.offset_us += now_us;
+                let (utterance, generation) = (self.utterance, self.generation);
+                let head = DownHead { rate, utterance, offset, generation, last: false, mark: 0 };
+                return DownFrame::silence(head, samples.min(MAX_FRAME_SAMPLES)).ok();
             }
             if !part.done {
                 return None;
@@ -305,12 +352,12 @@ mod tests {
     use super::*;
 
     fn speech(parts: Vec<Part>) -> Speech {
-        Speech { utterance: 3, generation: 1, parts: parts.into(), offset_us: 0, pushed: false, ended: false }
+        Speech { parts: parts.into(), ..Speech::new(3, 1) }
     }
 
     fn part(part: u32, samples: usize, done: bool) -> Part {
         let sound = VecDeque::from([Stretch { rate: 8000, pcm: vec![1; samples].into() }]);
-        Part { part, index: 0, context: part + 1, sound, made_us: samples as u64 * 125, done }
+        Part { part, index: 0, context: part + 1, sound, made_us: samples as u64 * 125, silence_us: 0, done }
     }
 
     #[test]
@@ -339,5 +386,29 @@ mod tests {
     fn a_part_in_the_making_holds_back_the_next() {
         let mut speech = speech(vec![part(0, 100, false), part(1, 160, true)]);
         assert!(speech.next_frame().is_none());
+    }
+
+    #[test]
+    fn a_pause_is_silence_of_its_length_between_its_neighbours() {
+        let pause = Part { sound: VecDeque::new(), context: 0, silence_us: 50_000, ..part(1, 0, true) };
+        let mut first = part(0, 0, true);
+        first.add(16_000, vec![7; 320]);
+        let mut speech = speech(vec![first, pause, part(2, 160, true)]);
+        speech.parts[0].sound.pop_front();
+        assert_eq!(speech.ahead_ms(), 20 + 50 + 20);
+        let frames: Vec<(u32, usize, u64, bool)> = std::iter::from_fn(|| speech.next_frame())
+            .map(|frame| {
+                let silent = frame.pcm().iter().all(|sample| *sample == 0);
+                (frame.rate, frame.pcm().len(), frame.offset * 1000 / u64::from(frame.rate), silent)
+            })
+            .collect();
+        let expected = [
+            (16_000, 320, 0, false),
+            (16_000, 320, 20, true),
+            (16_000, 320, 40, true),
+            (16_000, 160, 60, true),
+            (8000, 160, 70, false),
+        ];
+        assert_eq!(frames, expected);
     }
 }

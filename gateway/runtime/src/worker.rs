@@ -69,7 +69,7 @@ impl Worker {
         let rounds = Arc::clone(&worker.rounds);
         let thread = std::thread::Builder::new()
             .name(format!("agent-{index}"))
-            .spawn(move || Calls::new(ready, signal, shared, pool).run(&inbox, &rounds))?;
+            .spawn(move || Calls::new(index, ready, signal, shared, pool).run(&inbox, &rounds))?;
         Ok((worker, thread))
     }
 
@@ -110,6 +110,8 @@ impl Worker {
 
 /// The calls of a worker, by the number of their leg.
 struct Calls {
+    /// Number of the worker.
+    index: usize,
     ready: ReadySet,
     signal: PhaseSignal,
     shared: Arc<Shared>,
@@ -123,9 +125,10 @@ struct Calls {
 }
 
 impl Calls {
-    fn new(ready: ReadySet, signal: PhaseSignal, shared: Arc<Shared>, pool: PoolQueue) -> Self {
+    fn new(index: usize, ready: ReadySet, signal: PhaseSignal, shared: Arc<Shared>, pool: PoolQueue) -> Self {
         let numbers = ready.capacity();
         Self {
+            index,
             ready,
             signal,
             shared,
@@ -142,12 +145,20 @@ impl Calls {
             rounds.fetch_add(1, Ordering::Relaxed);
             let until_due = self.agenda.next_us().map(|due_us| due_us.saturating_sub(self.now_us()));
             let _ = self.signal.wait(until_due.map_or(IDLE, |us| IDLE.min(Duration::from_micros(us))));
+            let began = Instant::now();
+            let overdue_us = self.agenda.next_us().map_or(0, |due_us| self.now_us().saturating_sub(due_us));
             while let Ok(order) = inbox.try_recv() {
                 if !self.carry_out(order) {
                     return;
                 }
             }
             self.look();
+            if let Some(gauge) = self.shared.load.agent(self.index) {
+                // Of the calls that had something, the last one waited for all others.
+                let took = began.elapsed();
+                gauge.was_late(overdue_us.max(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)));
+                gauge.worked(took);
+            }
         }
     }
 
@@ -183,9 +194,17 @@ impl Calls {
     fn crashed(&mut self, number: usize) {
         if let Some(Some(call)) = self.calls.get_mut(number) {
             tracing::error!(call = %call.id, "a call failed; see the panic above");
-            if catch_unwind(AssertUnwindSafe(|| call.crashed())).is_err() {
-                tracing::error!(call = %call.id, "a call that failed could not be ended in order");
-                self.shared.directory.ended(&call.id);
+            match catch_unwind(AssertUnwindSafe(|| call.crashed() || call.step())) {
+                // Its sessions have yet to say what they used.
+                Ok(false) => {
+                    let due_us = self.calls[number].as_deref().map(|call| self.due_us(call));
+                    return self.agenda.arm(number, due_us.unwrap_or_default());
+                }
+                Ok(true) => {}
+                Err(_) => {
+                    tracing::error!(call = %call.id, "a call that failed could not be ended in order");
+                    self.shared.directory.ended(&call.id);
+                }
             }
         }
         self.forget(number);

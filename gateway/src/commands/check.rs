@@ -81,6 +81,9 @@ pub(crate) fn look(loaded: &Loaded) -> Found {
     }
     let (serving, problems) = Serving::build(&loaded.objects);
     found.faults.extend(problems);
+    let (library, problems) = trunkline_runtime::Library::load(&loaded.objects_dir.join("knowledge"), None);
+    found.faults.extend(problems);
+    let serving = serving.knowing(library);
     found.trunks = serving.table.trunks().count();
     found.agents = serving.agents();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -10,6 +10,9 @@ use trunkline_egress::{Egress, EgressConfig, Request};
 use crate::admin;
 use crate::endpoints::Endpoints;
 
+/// The largest file that is fetched: a capture is a little over 64 MiB at most.
+const MAX_FILE: usize = 96 << 20;
+
 /// Why a command got no answer.
 pub(crate) enum ClientError {
     /// No gateway answers.
@@ -30,7 +33,24 @@ pub(crate) fn ask(state: &Path, method: http::Method, path: &str) -> Result<Valu
     }
 }
 
+/// Asks for a file, of any size, as it comes.
+pub(crate) fn fetch(state: &Path, path: &str) -> Result<Vec<u8>, ClientError> {
+    match raw(state, http::Method::GET, path, Some(MAX_FILE)).map_err(ClientError::Unreachable)? {
+        (200..=299, body) => Ok(body),
+        (status, body) => {
+            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let detail = body["detail"].as_str().unwrap_or("no detail").to_owned();
+            Err(ClientError::Refused(anyhow::anyhow!("{status}: {detail}")))
+        }
+    }
+}
+
 fn send(state: &Path, method: http::Method, path: &str) -> anyhow::Result<(u16, Value)> {
+    let (status, body) = raw(state, method, path, None)?;
+    Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+}
+
+fn raw(state: &Path, method: http::Method, path: &str, max: Option<usize>) -> anyhow::Result<(u16, Vec<u8>)> {
     let endpoints = Endpoints::read(state)?;
     let token = admin::read_token(state).context("admin.token in the state folder cannot be read; run as its owner")?;
     if !endpoints.admin.ip().is_loopback() {
@@ -42,9 +62,10 @@ fn send(state: &Path, method: http::Method, path: &str) -> anyhow::Result<(u16, 
     let egress = Egress::new(EgressConfig { private_hosts: vec![host], ..EgressConfig::default() })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let response = egress.request(Request::new(method, url).bearer(&token)?).await?;
+        let mut request = Request::new(method, url).bearer(&token)?;
+        request.max_body = max.or(request.max_body);
+        let response = egress.request(request).await?;
         let status = response.status.as_u16();
-        let body = response.body.bytes().await?;
-        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+        Ok((status, response.body.bytes().await?.to_vec()))
     })
 }

@@ -93,6 +93,14 @@ fn running(report: &mut Report, status: &Value) {
             report.warn("capacity", &format!("{pool}: {used} of {most} used; calls beyond are refused with 503"));
         }
     }
+    for (part, load) in status["load"].as_object().into_iter().flatten().filter(|(_, load)| load["refuses"] == true) {
+        let (expected, late_us) = (load["expected_permille"].as_u64().unwrap_or(0), &load["late_us"]);
+        let detail = format!(
+            "{part}: its calls need {} % of its time, and turns come {late_us} us late; calls beyond are refused with 503",
+            expected / 10
+        );
+        report.warn("load", &detail);
+    }
     let store = &status["store"];
     let detail = format!(
         "{} usage records and {} events wait or are kept, {} calls open",

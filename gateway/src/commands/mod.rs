@@ -1,6 +1,7 @@
 //! The commands of the CLI, a file each.
 
 pub(crate) mod calls;
+pub(crate) mod capture;
 pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod doctor;
@@ -11,6 +12,7 @@ pub(crate) mod manual;
 pub(crate) mod new;
 pub(crate) mod offline;
 pub(crate) mod recording;
+pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod usage;
 

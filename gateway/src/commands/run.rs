@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use trunkline_configuration::Profile;
 
@@ -39,6 +39,9 @@ fn serve(loaded: &Loaded) -> anyhow::Result<()> {
     let secrets = secrets::resolve(&config.secrets);
     safe_enough(loaded, &secrets.exposed)?;
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // From here on, so that whoever asks it to end while it starts is answered once it has started, and not by the
+    // system, which would end it there and then.
+    let ends = tokio.block_on(async { Ends::listen() })?;
     let state = config.gateway.state_dir.as_path();
     let mut gateway = wiring::start(loaded, secrets, tokio.handle())?;
 
@@ -77,7 +80,7 @@ fn serve(loaded: &Loaded) -> anyhow::Result<()> {
     service::ready(&format!("SIP on {}, {ready} of {agents} agents ready", endpoints.sip));
     service::watch(&gateway.runtime, tokio.handle());
 
-    tokio.block_on(asked_to_end())?;
+    tokio.block_on(ends.asked());
     let patience = Duration::from_secs(u64::from(config.gateway.drain_s));
     tracing::info!(calls = gateway.runtime.active(), patience_s = config.gateway.drain_s, "draining");
     service::stopping(gateway.runtime.active(), patience);
@@ -120,11 +123,21 @@ fn safe_enough(loaded: &Loaded, exposed: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn asked_to_end() -> anyhow::Result<()> {
-    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that ask it to end.
+struct Ends {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn asked(mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -59,6 +59,16 @@ pub(crate) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
         fault("rtp.port_max", message, "a port above `rtp.port_min`");
     }
 
+    let admission = &config.admission;
+    if (1..10).contains(&admission.busy_percent) {
+        let message = format!("{} percent would refuse almost every call", admission.busy_percent);
+        fault("admission.busy_percent", message, "10 to 100, or 0 for no limit");
+    }
+    if (1..20).contains(&admission.late_ms) {
+        let message = format!("{} ms is shorter than a turn of a session may be", admission.late_ms);
+        fault("admission.late_ms", message, "20 to 10000, or 0 for no limit");
+    }
+
     if !config.admin.listen.ip().is_loopback() {
         fault("admin.listen", format!("{} is not loopback", config.admin.listen), "a loopback address");
     }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use trunkline_configuration::Profile;
+use trunkline_runtime::LoadPolicy;
 
 /// The whole configuration of a gateway.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) plugins: Plugins,
     /// Limits.
     pub(crate) limits: Limits,
+    /// Refusal of new calls by measured load.
+    pub(crate) admission: Admission,
     /// Recordings.
     pub(crate) recording: Recording,
     /// What is kept of ended calls without a control plane.
@@ -243,6 +246,40 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { max_calls: 200, checkpoint_s: 30 }
+    }
+}
+
+/// Refusal of new calls by measured load, so that those that are up are not made late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Admission {
+    /// Share of the time of agent workers, and of the side pool's threads, that calls may be expected to need, in percent,
+    /// 10..=100; 0 for no limit.
+    #[schemars(range(min = 0, max = 100))]
+    pub(crate) busy_percent: u32,
+    /// How late rounds of agent workers and turns of sessions may come, in milliseconds, 20..=10000; 0 for no limit. When
+    /// they are later for a second, new calls are refused until they have been in time for two.
+    #[schemars(range(min = 0, max = 10000))]
+    pub(crate) late_ms: u32,
+    /// Sessions of heavy plugins that a thread of the side pool takes on before it has measured what one costs it,
+    /// 1..=100000.
+    #[schemars(range(min = 1, max = 100000))]
+    pub(crate) untried_sessions: u32,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        let LoadPolicy { busy_permille, late_ms, untried_sessions } = LoadPolicy::default();
+        Self { busy_percent: busy_permille / 10, late_ms, untried_sessions }
+    }
+}
+
+impl Admission {
+    /// As calls are admitted by it.
+    pub(crate) const fn policy(&self) -> LoadPolicy {
+        let Self { busy_percent, late_ms, untried_sessions } = *self;
+        let busy_permille = if busy_percent == 0 { u32::MAX } else { busy_percent * 10 };
+        LoadPolicy { busy_permille, late_ms, untried_sessions }
     }
 }
 

@@ -85,7 +85,7 @@ fn every_fault_is_reported_at_its_place() {
     assert_eq!(
         folder.faults(),
         [
-            "trunkline.toml:8:2: medai: unknown key; did you mean `media`? (expected one of `admin`, `audiosocket`, `control_plane`, \
+            "trunkline.toml:8:2: medai: unknown key; did you mean `media`? (expected one of `admin`, `admission`, `audiosocket`, `control_plane`, \
              `gateway`, `history`, `limits`, `log`, `media`, `objects`, `plugins`, `profile`, `recording`, `rtp`, \
              `secrets`, `sip`, `testing`)",
             "trunkline.toml:7:14: rtp.port_min: the text \"x\" does not fit (expected a whole number from 1024 to 65534)",

@@ -50,6 +50,8 @@ const ARROWS: &[Row] = &[
         "trunkline",
         &[
             "trunkline-runtime",
+            "trunkline-call",
+            "trunkline-leg",
             "trunkline-sip",
             "trunkline-media",
             "trunkline-recording",
@@ -94,6 +96,19 @@ const ARROWS: &[Row] = &[
     ("trunkline-bench-results", &[], &[]),
     ("trunkline-bench-dsp", &["trunkline-bench-results", "trunkline-dsp", "trunkline-allocations"], &[]),
     ("trunkline-bench-quality", &["trunkline-bench-results", "trunkline-dsp"], &[]),
+    (
+        "trunkline-bench-conversation",
+        &[
+            "trunkline-bench-results",
+            "trunkline-api",
+            "trunkline-call",
+            "trunkline-caller",
+            "trunkline-dsp",
+            "trunkline-leg",
+            "trunkline-media",
+        ],
+        &[],
+    ),
     ("xtask", &[], &[]),
     // Plugins know the kit and never the product.
     ("trunkline-plugin-kit", &[], &[]),
@@ -107,6 +122,8 @@ const ARROWS: &[Row] = &[
     (
         "trunkline-fuzz",
         &[
+            "trunkline-api",
+            "trunkline-call",
             "trunkline-dialects",
             "trunkline-dsp",
             "trunkline-leg",

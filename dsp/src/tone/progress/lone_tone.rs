@@ -14,6 +14,12 @@ const BEEP_PURITY: f32 = 0.9;
 const BEEP_STEADY_HZ: f32 = 2.5;
 const BEEP_STEADY_DB: f32 = 1.5;
 const BEEP_EDGE_FRAMES: u32 = 6;
+/// Pitches of beeps.
+const BEEP_HZ: [f32; 2] = [348.0, 2500.0];
+/// A beep is this long at least, and longer where a voice may hum.
+const BEEP_MS: u32 = 80;
+const HUM_HZ: f32 = 500.0;
+const HUM_MS: u32 = 180;
 /// Frames without the tone that end it; the phase reversals of V.25 are shorter.
 const END_FRAMES: u32 = 4;
 /// Frames after which a tone is one, and takes the place of the tone before.
@@ -72,6 +78,11 @@ impl Tone {
 
     fn ms(&self) -> u32 {
         (self.frames * STEP_MS).saturating_sub(LENGTHENED_MS)
+    }
+
+    /// How long it must have been to be a beep.
+    fn least_ms(&self) -> u32 {
+        if self.hz < HUM_HZ { HUM_MS } else { BEEP_MS }
     }
 
     fn is(&self, hz: f32, within: f32) -> bool {
@@ -156,8 +167,8 @@ impl LoneTones {
         self.pending = alone
             && steady
             && !self.said_ced
-            && (100..=2500).contains(&(tone.ms() + STEP_MS))
-            && (400.0..=2500.0).contains(&tone.hz);
+            && (tone.least_ms()..=2500).contains(&(tone.ms() + STEP_MS))
+            && (BEEP_HZ[0]..=BEEP_HZ[1]).contains(&tone.hz);
         None
     }
 

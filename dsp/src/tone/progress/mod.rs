@@ -46,7 +46,8 @@ pub enum Progress {
     FaxCng,
     /// A fax or modem answers: 2100 Hz for half a second and more (T.30, V.25, V.8).
     FaxCed,
-    /// One sustained tone of 400 to 2500 Hz and 100 to 2500 ms that no other tone follows: a machine begins to record.
+    /// One sustained tone of 350 to 2500 Hz and 80 to 2500 ms that no other tone follows: a machine begins to record. Below
+    /// 500 Hz, where voices hum, it is at least 180 ms long.
     Beep {
         /// Its frequency in Hz, within 3.
         hz: f32,

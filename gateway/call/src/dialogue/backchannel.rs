@@ -72,6 +72,11 @@ pub(crate) fn is_backchannel(text: &str, language: &str, policy: &InterruptionPo
     words.iter().all(|word| known.contains(&word.as_str()))
 }
 
+/// Every word that is known in some language.
+pub(crate) fn words() -> impl Iterator<Item = &'static str> {
+    WORDS.iter().flat_map(|(_, words)| words.iter().copied())
+}
+
 /// Number of words of a text.
 pub(crate) fn count(text: &str) -> usize {
     text.split_whitespace().filter(|word| word.chars().any(char::is_alphanumeric)).count()

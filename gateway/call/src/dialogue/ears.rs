@@ -9,7 +9,7 @@ use trunkline_api::words::RedactionChannel;
 use trunkline_api::{EventType, Failure};
 use trunkline_leg::CallTime;
 
-use super::patience::{self, Pace};
+use super::patience::{self, Expected, Pace};
 use crate::command::Command;
 use crate::effects::Effects;
 use crate::input::{AsrEvent, VoiceEdge};
@@ -21,6 +21,9 @@ use crate::timers::Reason;
 const MAX_WORDS_BYTES: usize = 8 * 1024;
 /// Silence after which words that stand still are taken for all there are, when the model may be asked beforehand.
 const SPECULATE_MS: u64 = 200;
+/// Silence that ends what is nothing but noise or a sign of listening while the agent has more to say: it was stopped for
+/// nothing, and words that still come stop it again.
+const BRIEF_MS: u64 = 300;
 /// A sound shorter than this may be a cough: a recogniser that says nothing to it, once, has not failed.
 const COUGH_MS: u64 = 400;
 /// How long words of a turn that has ended without them may still come in; they are no others.
@@ -99,6 +102,7 @@ pub(crate) struct Ears {
     asked: bool,
     /// The far end cannot be heard.
     deaf: bool,
+    expected: Option<Expected>,
 }
 
 impl Ears {
@@ -125,6 +129,48 @@ impl Ears {
             pace: Pace::default(),
             asked: false,
             deaf: false,
+            expected: None,
+        }
+    }
+
+    /// With recognisers that are asked when all of the list have failed.
+    pub(crate) fn and_engines(mut self, engines: &[ProviderRef]) -> Self {
+        self.recognisers.and_engines(engines);
+        self
+    }
+
+    /// Whether a session is open.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// What the caller is being asked for, when it is something that is said in pieces.
+    pub(crate) const fn expects(&mut self, expected: Option<Expected>) {
+        self.expected = expected;
+    }
+
+    /// Another agent listens from now on, by other recognisers or the same. What the caller is saying goes to it.
+    pub(crate) fn becomes(
+        &mut self,
+        fx: &mut Effects,
+        policy: &TurnPolicy,
+        language: &str,
+        (recognisers, engines): (&[ProviderRef], &[ProviderRef]),
+        same: bool,
+    ) {
+        self.policy = policy.clone();
+        language.clone_into(&mut self.language);
+        self.asked = false;
+        if same {
+            return;
+        }
+        self.lost(fx, true);
+        self.recognisers = Providers::new(recognisers);
+        self.recognisers.and_engines(engines);
+        if recognisers.is_empty() {
+            self.stop_listening(fx);
+        } else if !self.pushes_to_talk() || !self.is_quiet() {
+            self.take_over(fx);
         }
     }
 
@@ -195,6 +241,16 @@ impl Ears {
         }
     }
 
+    /// The caller is understood in another language from now on.
+    pub(crate) fn speak(&mut self, fx: &mut Effects, language: &str) {
+        language.clone_into(&mut self.language);
+        if self.session.is_some() {
+            self.close(fx);
+            self.partial.clear();
+            self.take_over(fx);
+        }
+    }
+
     /// Between turns: goes back to the first recogniser once it is up again.
     pub(crate) fn return_to_first(&mut self, fx: &mut Effects) {
         let idle = self.is_quiet() && !self.speech_on && !self.deaf;
@@ -258,6 +314,15 @@ impl Ears {
         for reason in [Reason::GoesOn, Reason::EndSilence, Reason::Speculate, Reason::LongSpeech, Reason::FinalWords] {
             fx.clear(reason);
         }
+    }
+
+    /// The conversation is with somebody else, or with nobody: nothing that was heard counts any more.
+    pub(crate) fn begin_anew(&mut self, fx: &mut Effects) {
+        self.stop_listening(fx);
+        self.close(fx);
+        (self.speech_on, self.owed, self.voiced_ms) = (false, 0, 0);
+        self.asked = false;
+        self.pace = Pace::default();
     }
 
     /// The turn is over, by silence, by its length or by a key: the recogniser is asked for its last words. Without one
@@ -360,21 +425,38 @@ impl Ears {
 
     /// The words so far, final and not, while the caller makes a pause.
     pub(crate) fn standing(&self) -> Option<String> {
-        let mut words = self.words.clone();
-        spoken::join(&mut words, &self.partial);
+        let words = self.so_far();
         (self.hearing == Hearing::Trailing && !words.is_empty()).then_some(words)
     }
 
+    /// Nothing that was said so far asks for an answer, and the agent has more to say: the turn is over sooner, if that is
+    /// known by words or by how short the sound was.
+    pub(crate) fn wait_briefly(&self, fx: &mut Effects) {
+        let known = !self.so_far().is_empty() || self.voiced_ms < COUGH_MS;
+        if self.hearing == Hearing::Trailing && known {
+            let brief = self.timing.end.plus_ms(BRIEF_MS.min(u64::from(self.policy.end_silence_ms))).max(fx.now());
+            fx.timers().set(Reason::EndSilence, brief);
+            fx.clear(Reason::Speculate);
+        }
+    }
+
+    fn so_far(&self) -> String {
+        let mut words = self.words.clone();
+        spoken::join(&mut words, &self.partial);
+        words
+    }
+
     /// The answer to a turn came while the caller was still speaking: pauses of this caller are longer than that.
-    pub(crate) fn was_not_over(&mut self) {
-        self.pace.paused(self.since.since_ms(self.timing.end));
+    pub(crate) fn was_not_over(&mut self, said: &str) {
+        self.pace.paused(self.since.since_ms(self.timing.end), said);
     }
 
     fn goes_on_speaking(&mut self, fx: &mut Effects, at: CallTime) {
         match self.hearing {
             Hearing::Quiet | Hearing::Speaking => {}
             Hearing::Trailing | Hearing::Finalizing => {
-                self.pace.paused(at.since_ms(self.timing.end));
+                let words = self.so_far();
+                self.pace.paused(at.since_ms(self.timing.end), &words);
                 for reason in [Reason::EndSilence, Reason::Speculate, Reason::FinalWords] {
                     fx.clear(reason);
                 }
@@ -400,9 +482,8 @@ impl Ears {
             return;
         }
         let end = self.timing.end;
-        let mut words = self.words.clone();
-        spoken::join(&mut words, &self.partial);
-        let silence_ms = patience::silence_ms(&self.policy, &words, self.asked, &self.pace);
+        let words = self.so_far();
+        let silence_ms = patience::silence_ms(&self.policy, &words, self.asked, &self.pace, self.expected);
         let due = end.plus_ms(silence_ms).max(fx.now());
         fx.timers().set(Reason::EndSilence, due);
         let guess = end.plus_ms(SPECULATE_MS).max(fx.now());

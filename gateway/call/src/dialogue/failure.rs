@@ -32,13 +32,15 @@ impl Dialogue {
         detail: &str,
     ) -> Verdict {
         let action = self.provider_action(failure);
-        let from = self.providers(kind).name_of(index).to_owned();
+        let (list, at) = self.providers(kind, index);
+        let from = list.name_of(at).to_owned();
         fx.raise(failure, &from, detail, action_name(&action));
         match action {
             FailureAction::NextProvider { bridge } => {
                 let now = fx.now();
-                if self.providers(kind).fail(now, index) {
-                    let to = self.providers(kind).name().to_owned();
+                let (list, at) = self.providers(kind, index);
+                if list.fail(now, at) {
+                    let to = list.name().to_owned();
                     fx.turn_event(
                         EventType::ProviderSwitched,
                         json!({ "kind": kind.name(), "from": from, "to": to, "failure": failure.name() }),
@@ -75,8 +77,7 @@ impl Dialogue {
         }
     }
 
-    /// Carries out an action for a failure that was raised already. There is no transfer yet: it says that the service
-    /// is unavailable and hangs up.
+    /// Carries out an action for a failure that was raised already.
     pub(super) fn act(&mut self, fx: &mut Effects, failure: Failure, action: FailureAction) {
         match action {
             FailureAction::Say { text } => {
@@ -86,11 +87,7 @@ impl Dialogue {
                 }
             }
             FailureAction::HangUp { text } => fx.close(&text, EndReason::Failed, Some(failure), false),
-            FailureAction::Transfer { to } => {
-                let detail = format!("transfer to {to} is not available in this version");
-                fx.raise(Failure::UnsupportedFeature, "", &detail, "hang_up");
-                fx.close(&self.spec.survival.unavailable, EndReason::Failed, Some(failure), false);
-            }
+            FailureAction::Transfer { to } => self.failure_transfers(fx, failure, &to, true),
             FailureAction::NextProvider { .. } | FailureAction::Record => {}
         }
     }
@@ -120,13 +117,27 @@ impl Dialogue {
         let failure = Failure::ProvidersExhausted;
         let action = self.action_for(failure);
         let detail = format!("every {} provider failed", kind.name());
+        if self.may_survive(kind) {
+            fx.raise(failure, "", &detail, "survive");
+            self.providers(kind, 0).0.try_again();
+            self.survive_without(kind);
+            return Verdict::Abandoned(String::new());
+        }
+        if let (ProviderKind::Tts, FailureAction::Transfer { to }) = (kind, &action) {
+            fx.raise(failure, "", &detail, action_name(&action));
+            self.providers(kind, 0).0.try_again();
+            let spoken = self.mouth.give_up(fx);
+            self.spoken(fx, spoken);
+            self.failure_transfers(fx, failure, to, false);
+            return Verdict::Ending;
+        }
         if kind == ProviderKind::Tts {
             fx.raise(failure, "", &detail, "hang_up");
             fx.close("", EndReason::Failed, Some(failure), true);
             return Verdict::Ending;
         }
         fx.raise(failure, "", &detail, action_name(&action));
-        self.providers(kind).try_again();
+        self.providers(kind, 0).0.try_again();
         match action {
             FailureAction::Say { text } => Verdict::Abandoned(text),
             FailureAction::Record | FailureAction::NextProvider { .. } => Verdict::Abandoned(String::new()),
@@ -137,12 +148,15 @@ impl Dialogue {
         }
     }
 
-    fn providers(&mut self, kind: ProviderKind) -> &mut Providers {
-        match kind {
-            ProviderKind::Asr => self.ears.recognisers(),
-            ProviderKind::Tts => self.mouth.voices(),
-            ProviderKind::Llm | ProviderKind::Tool | ProviderKind::Redactor => self.mind.models(),
+    /// The list that a provider is of, and its place there.
+    pub(super) fn providers(&mut self, kind: ProviderKind, index: usize) -> (&mut Providers, usize) {
+        if kind == ProviderKind::Tts
+            && let Some(found) = self.mouth.voices().list_of(index)
+        {
+            return found;
         }
+        let list = if kind == ProviderKind::Asr { self.ears.recognisers() } else { self.mind.models() };
+        (list, index)
     }
 }
 
@@ -152,7 +166,9 @@ pub(crate) fn action_for(spec: &AgentSpec, failure: Failure) -> FailureAction {
     spec.failures.get(&failure).cloned().unwrap_or_else(|| match failure.default_action() {
         DefaultAction::NextProvider => FailureAction::NextProvider { bridge: survival.bridge.clone() },
         DefaultAction::PromptCaller => FailureAction::HangUp { text: survival.goodbye.clone() },
-        DefaultAction::HangUp if failure == Failure::ProvidersExhausted => {
+        DefaultAction::HangUp
+            if matches!(failure, Failure::ProvidersExhausted | Failure::AgentRepeats | Failure::TooManyTurns) =>
+        {
             FailureAction::HangUp { text: survival.unavailable.clone() }
         }
         DefaultAction::HangUp | DefaultAction::RefuseCall => FailureAction::HangUp { text: String::new() },

@@ -69,6 +69,16 @@ impl Dialogue {
         self.ears.listen(fx);
     }
 
+    /// The caller has fallen silent, or words have come, and the agent still has the floor.
+    pub(super) fn nothing_yet(&self, fx: &mut Effects) {
+        match self.overlap {
+            Some(Overlap::Speaking | Overlap::Paused | Overlap::Finishing | Overlap::Stopped) => {
+                self.ears.wait_briefly(fx)
+            }
+            Some(Overlap::Thinking) | None => {}
+        }
+    }
+
     /// What the ears found out.
     pub(super) fn heard(&mut self, fx: &mut Effects, heard: Option<Heard>) {
         match heard {
@@ -116,13 +126,13 @@ impl Dialogue {
     fn interrupts_by(&self, text: &str) -> bool {
         let policy = &self.spec.interruption;
         let enough = backchannel::count(text) >= policy.min_words as usize;
-        let listens = backchannel::is_backchannel(text, &self.spec.language, policy);
+        let listens = backchannel::is_backchannel(text, &self.language, policy);
         backchannel::count(text) > 0 && ((enough && !listens) || self.mouth.asked())
     }
 
     fn words_so_far(&mut self, fx: &mut Effects, text: &str) {
         self.check_guess(fx);
-        if self.closing || !self.interrupts_by(text) {
+        if self.closing || !self.tel.hears() || !self.interrupts_by(text) {
             return;
         }
         if self.overlap.is_some() {
@@ -142,7 +152,7 @@ impl Dialogue {
 
     /// The caller's turn is over.
     fn words(&mut self, fx: &mut Effects, words: &str) {
-        if self.closing {
+        if self.closing || !self.tel.hears() {
             return;
         }
         let Some(text) = self.keys.complete(fx, words) else { return };
@@ -161,7 +171,7 @@ impl Dialogue {
     /// Words came while nobody was being listened to. They do not count while the agent speaks and voice activity was not
     /// enough to interrupt it; what was said over words that must be heard is answered afterwards.
     fn late_words(&mut self, fx: &mut Effects, text: &str) {
-        if self.closing {
+        if self.closing || !self.tel.hears() {
             return;
         }
         if self.overheard && !self.mouth.is_silent() {

@@ -47,6 +47,7 @@ impl Dialogue {
         // A caller who comes back has the whole time to say something.
         fx.clear(Reason::CallerSilence);
         fx.timers().stand_still(Reason::CallerSilence, Still::Hold, hold.mute || hold.deaf);
+        self.hold_keypad(fx, hold.mute || hold.deaf);
         let listens = self.listens();
         self.ears.set_deaf(fx, hold.deaf, listens);
         if !hold.mute {

@@ -56,6 +56,13 @@ impl Keys {
 impl Dialogue {
     /// The caller pressed a key.
     pub(super) fn key(&mut self, fx: &mut Effects, digit: DtmfDigit, at: CallTime) {
+        if self.conceals(at) {
+            if !self.hidden_key(fx) && !self.closing {
+                self.touched(fx, at);
+                self.keypad_key(fx, digit);
+            }
+            return;
+        }
         let key = digit.as_char();
         let turn = Some(fx.turn());
         let shown = if fx.redacts(RedactionChannel::Transcript) { HIDDEN.to_owned() } else { key.to_string() };
@@ -63,8 +70,11 @@ impl Dialogue {
         if self.closing {
             return;
         }
-        self.silence_prompts = 0;
-        self.quiet_since = self.quiet_since.max(at.min(fx.now()));
+        self.touched(fx, at);
+        if self.keypad.is_away() {
+            self.keypad_key(fx, digit);
+            return;
+        }
         if self.ears.is_talk_key(key) {
             self.talk_key(fx);
             return;

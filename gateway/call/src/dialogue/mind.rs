@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use trunkline_api::Failure;
-use trunkline_api::agent::{Limits, ProviderRef};
+use trunkline_api::agent::{Limits, ProviderRef, ToolUse};
 use trunkline_api::words::{FinishReason, Message, ToolCall, ToolDefinition};
 
 use crate::command::Command;
@@ -13,8 +13,10 @@ use crate::effects::Effects;
 use crate::input::LlmEvent;
 use crate::providers::Providers;
 use crate::sentence::Sentences;
+use crate::speech;
 use crate::spoken;
 use crate::timers::Reason;
+use crate::tokens::{self, Meter};
 
 use super::tools::ToolRun;
 
@@ -22,10 +24,6 @@ use super::tools::ToolRun;
 const STALL_MS: u64 = 4000;
 /// Most bytes of one reply.
 const MAX_REPLY_BYTES: usize = 16 * 1024;
-/// Most tool calls of one turn.
-const MAX_TOOL_CALLS: usize = 8;
-/// Rounds of tools after which the model has to answer without.
-const MAX_TOOL_ROUNDS: u32 = 4;
 /// Most fail-overs of one turn in the middle of a reply.
 const MAX_CONTINUATIONS: u32 = 3;
 
@@ -34,6 +32,8 @@ const MAX_CONTINUATIONS: u32 = 3;
 pub(crate) enum Stage {
     /// The caller's words are being redacted.
     Redacting(u64),
+    /// The knowledge bases have been asked.
+    LookingUp(u64),
     /// The model has been asked.
     Asking,
     /// The model has finished; sentences may still be with the redactor.
@@ -57,8 +57,10 @@ pub(crate) struct Reply {
     pub(crate) held: bool,
     pub(crate) tools: Vec<ToolRun>,
     pub(crate) tools_ran: bool,
-    /// The agent hangs up once this reply is over.
-    pub(crate) hang_up: bool,
+    /// What follows once this reply is over.
+    pub(crate) then: Then,
+    /// Passages that may help, as the model is told of them.
+    pub(crate) known: String,
     calls: Vec<ToolCall>,
     tool_calls: usize,
     rounds: u32,
@@ -67,6 +69,20 @@ pub(crate) struct Reply {
     /// What was handed on of a request that broke off in the middle.
     pub(crate) broke_off: String,
     continuations: u32,
+}
+
+/// What follows a reply.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Then {
+    /// The caller's turn.
+    #[default]
+    Listen,
+    /// The agent hangs up.
+    HangUp,
+    /// Another agent goes on: the place of it in the agent's list, and what it is told.
+    HandOff(usize, String),
+    /// A human goes on.
+    Transfer(String),
 }
 
 #[derive(Debug)]
@@ -133,20 +149,56 @@ pub(crate) struct Mind {
     first_token_ms: u64,
     hedge_ms: u64,
     max_tokens: u32,
+    /// The first clause of a reply is handed on before its sentence is whole.
+    eager: bool,
+    tool_use: ToolUse,
     reply: Option<Reply>,
     last_request: u32,
+    meter: Meter,
 }
 
 impl Mind {
-    pub(crate) fn new(models: &[ProviderRef], limits: &Limits) -> Self {
+    pub(crate) fn new(models: &[ProviderRef], limits: &Limits, tool_use: &ToolUse, eager: bool) -> Self {
         Self {
             models: Providers::new(models),
             first_token_ms: u64::from(limits.llm_first_token_ms).max(100),
             hedge_ms: u64::from(limits.llm_hedge_ms),
             max_tokens: limits.max_reply_tokens,
+            eager,
+            tool_use: tool_use.clone(),
             reply: None,
             last_request: 0,
+            meter: Meter::default(),
         }
+    }
+
+    /// With models that are asked when all of the list have failed.
+    pub(crate) fn and_engines(mut self, engines: &[ProviderRef]) -> Self {
+        self.models.and_engines(engines);
+        self
+    }
+
+    /// Another agent's models think from now on. There is no reply.
+    pub(crate) fn becomes(&mut self, models: &[ProviderRef], limits: &Limits, tool_use: &ToolUse, eager: bool) {
+        *self = Self { last_request: self.last_request, ..Self::new(models, limits, tool_use, eager) };
+    }
+
+    /// What estimates are worth.
+    pub(crate) const fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
+    }
+
+    /// Names a request that is no reply's, and counts it as one of that estimate.
+    pub(crate) fn request_aside(&mut self, tokens: u64) -> u32 {
+        let others = self.is_answering();
+        self.meter.asked(tokens, others);
+        self.last_request += 1;
+        self.last_request
+    }
+
+    /// Whether a model is being waited for.
+    fn is_answering(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| !reply.requests.is_empty())
     }
 
     pub(crate) const fn models(&mut self) -> &mut Providers {
@@ -176,18 +228,19 @@ impl Mind {
         self.reply.as_ref().is_some_and(|reply| reply.held || reply.speculative)
     }
 
-    /// A turn with the caller's words begins; `ticket` is that of their redaction.
-    pub(crate) fn begin(&mut self, input: String, ticket: Option<u64>, speculative: bool) {
+    /// A turn with the caller's words begins, of which the model is `shown` some; `ticket` is that of their redaction.
+    pub(crate) fn begin(&mut self, input: String, shown: String, ticket: Option<u64>, speculative: bool) {
         self.reply = Some(Reply {
             stage: ticket.map_or(Stage::Asking, Stage::Redacting),
-            shown: input.clone(),
+            shown,
             input,
             written: false,
             speculative,
             held: false,
             tools: Vec::new(),
             tools_ran: false,
-            hang_up: false,
+            then: Then::Listen,
+            known: String::new(),
             calls: Vec::new(),
             tool_calls: 0,
             rounds: 0,
@@ -207,7 +260,8 @@ impl Mind {
 
     /// Whether the model may be offered tools in the next request.
     pub(crate) fn may_call(&self) -> bool {
-        let may = |reply: &Reply| reply.rounds < MAX_TOOL_ROUNDS && reply.tool_calls < MAX_TOOL_CALLS;
+        let ToolUse { max_rounds, max_calls, .. } = self.tool_use;
+        let may = |reply: &Reply| reply.rounds < max_rounds && reply.tool_calls < max_calls as usize;
         self.reply.as_ref().is_some_and(may)
     }
 
@@ -347,16 +401,37 @@ impl Mind {
         reply.continuations <= MAX_CONTINUATIONS
     }
 
-    /// The reply is over. True when the agent is to hang up.
-    pub(crate) fn over(&mut self) -> bool {
-        self.reply.take().is_some_and(|reply| reply.hang_up)
+    /// The reply is over. What follows.
+    pub(crate) fn over(&mut self) -> Then {
+        self.reply.take().map_or(Then::Listen, |reply| reply.then)
+    }
+
+    /// What was handed over is not to be said either.
+    pub(crate) fn forget_outgoing(&mut self) {
+        if let Some(reply) = &mut self.reply {
+            reply.outgoing.clear();
+        }
+    }
+
+    /// Nothing more of the reply is wanted but what was handed over; `then` follows.
+    pub(crate) fn cut_short(&mut self, fx: &mut Effects, then: Then) {
+        if let Some(reply) = &mut self.reply {
+            for request in reply.requests.drain(..) {
+                fx.command(Command::CancelLlm { request: request.id });
+            }
+            reply.broke_off.clear();
+            reply.then = then;
+        }
+        self.give_up(fx);
     }
 
     /// Drops whatever is being thought.
     pub(crate) fn stop(&mut self, fx: &mut Effects) -> Dropped {
         let Some(reply) = self.reply.take() else { return Dropped::default() };
         Self::clear_timers(fx);
-        fx.clear(Reason::ToolDeadline);
+        for reason in [Reason::ToolDeadline, Reason::ToolSay, Reason::Lookup] {
+            fx.clear(reason);
+        }
         for request in &reply.requests {
             fx.command(Command::CancelLlm { request: request.id });
         }
@@ -373,13 +448,17 @@ impl Mind {
         tools: Vec<ToolDefinition>,
         may_call: bool,
     ) {
+        let others = self.is_answering();
         let Some(reply) = &mut self.reply else { return };
+        let estimate =
+            messages.iter().map(tokens::of_message).sum::<u64>() + tools.iter().map(tokens::of_tool).sum::<u64>();
+        self.meter.asked(estimate, others);
         self.last_request += 1;
         let request = self.last_request;
         reply.requests.push(Request {
             id: request,
             index,
-            sentences: Sentences::default(),
+            sentences: Sentences::new(self.eager),
             bytes: 0,
             may_call,
             handed: String::new(),
@@ -413,7 +492,7 @@ impl Mind {
         let mut whole = Vec::new();
         request.sentences.push(text, |sentence| whole.push(sentence));
         for sentence in &whole {
-            spoken::join(&mut request.handed, sentence);
+            spoken::join(&mut request.handed, &speech::written(sentence));
         }
         if request.bytes <= MAX_REPLY_BYTES {
             return Thought::Sentences(whole);
@@ -430,7 +509,7 @@ impl Mind {
         if let Some(reply) = &mut self.reply
             && let Some(request) = reply.requests.get_mut(at)
             && request.may_call
-            && reply.tool_calls < MAX_TOOL_CALLS
+            && reply.tool_calls < self.tool_use.max_calls as usize
         {
             request.answered = true;
             reply.tool_calls += 1;

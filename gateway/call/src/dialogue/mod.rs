@@ -3,44 +3,78 @@
 //! The parts ([`ears`], [`mind`], [`mouth`], [`keys`]) each own their state and know nothing of one another; what one finds
 //! out is carried to the others here and in the files that add to [`Dialogue`], a concern each.
 
-mod backchannel;
+mod answering;
+pub(crate) mod backchannel;
+mod concealment;
 mod ears;
+mod entry;
 mod failure;
 mod floor;
+mod guards;
+mod hand_off;
 mod hold;
+mod kept_tools;
+mod keypad;
 mod keys;
+mod language;
+mod lookup;
+mod menus;
+mod message;
 mod mind;
 mod mouth;
-mod patience;
+pub(crate) mod patience;
+pub(crate) mod phrases;
 mod replying;
 mod silence;
+mod slots;
 mod speaking;
+mod summary;
+mod survival;
+mod telephone;
 mod tools;
+mod transfer;
 mod turn;
+mod variables;
+mod voices;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use trunkline_api::AgentSpec;
-use trunkline_api::agent::Pipeline;
-use trunkline_api::words::{ProviderKind, RedactionChannel};
-use trunkline_leg::{CallTime, Direction, DtmfDigit, PlayoutPosition, Utterance};
+use trunkline_api::stages::StageTimes;
+use trunkline_api::words::ProviderKind;
+use trunkline_leg::{CallTime, Direction, DtmfDigit, LegId, PlayoutPosition, Utterance};
 
 use crate::command::ToolBinding;
 use crate::effects::Effects;
 use crate::input::{AsrEvent, LlmEvent, ToolOutcome, TtsEvent, VoiceEdge};
 use crate::memory::Memory;
+use crate::minutes::Minutes;
+use crate::setup::CallSetup;
+use crate::speech::{Piece, Rules};
+use crate::spoken;
 use crate::timers::{Reason, Still};
-use crate::waterfall::Waterfall;
+use crate::waterfall::{Waterfall, Waterfalls};
 
 pub(crate) use failure::action_for;
 
 use ears::Ears;
 use floor::Overlap;
+use guards::Repeats;
+use hand_off::{Others, lists};
 use hold::Hold;
+use kept_tools::Kept;
+use keypad::Keypad;
 use keys::Keys;
+use lookup::Lookups;
 use mind::{Mind, Rejoin};
 use mouth::{Line, Mouth};
+use slots::Slots;
+use summary::Summing;
+use survival::Survival;
+use telephone::Telephone;
+use variables::Facts;
+use voices::Voices;
 
 /// Longest time for which sessions that wait for this host are excused.
 const BEHIND_MS: u64 = 8000;
@@ -53,11 +87,23 @@ pub(crate) struct Dialogue {
     variables: BTreeMap<String, String>,
     /// Values of variables that are with the redactor, by their ticket.
     redacting: Vec<(u64, String)>,
+    facts: Facts,
     memory: Memory,
+    minutes: Minutes,
+    summing: Summing,
+    lookups: Lookups,
+    repeats: Repeats,
+    others: Others,
+    /// Tools that nobody waits for any more.
+    kept: Vec<Kept>,
     ears: Ears,
     mind: Mind,
     mouth: Mouth,
     keys: Keys,
+    /// How texts are spoken.
+    rules: Rules,
+    /// BCP 47 language of the conversation now.
+    language: String,
     /// Both speak; who goes on is not clear yet.
     overlap: Option<Overlap>,
     /// What was not heard of what the agent had to say, while it is not clear whether the caller had anything to say.
@@ -69,31 +115,51 @@ pub(crate) struct Dialogue {
     /// The caller spoke over something that must be heard: the words are answered afterwards.
     overheard: bool,
     waterfall: Option<Waterfall>,
+    waterfalls: Waterfalls,
     hold: Hold,
+    tel: Telephone,
     silence_prompts: u32,
     /// When there was something to be heard last, of either side.
     quiet_since: CallTime,
     fillers_said: usize,
     last_invocation: u32,
+    /// Since when this host has kept tools waiting.
+    behind_since: Option<CallTime>,
     /// Nothing the caller says makes a turn any more.
     closing: bool,
+    /// Where the caller is when not in the conversation.
+    keypad: Keypad,
+    slots: Slots,
+    survival: Survival,
 }
 
 impl Dialogue {
-    pub(crate) fn new(spec: Arc<AgentSpec>, bindings: Vec<ToolBinding>) -> Self {
-        let (asr, llm, tts) = match &spec.pipeline {
-            Pipeline::Cascade { asr, llm, tts } => (asr.as_slice(), llm.as_slice(), tts.as_slice()),
-            Pipeline::Realtime { .. } => Default::default(),
-        };
+    pub(crate) fn new(setup: &CallSetup) -> Self {
+        let spec = Arc::clone(&setup.spec);
+        let (asr, llm, tts) = lists(&spec);
+        let engines = &spec.survival.engines;
+        let mind = Mind::new(llm, &spec.limits, &spec.tool_use, spec.speech.first_clause);
+        let voices = Voices::new(tts, &spec.speech, &spec.language);
         Self {
-            ears: Ears::new(spec.turn.clone(), spec.language.clone(), asr),
-            mind: Mind::new(llm, &spec.limits),
-            mouth: Mouth::new(tts, spec.limits.tts_first_byte_ms),
+            ears: Ears::new(spec.turn.clone(), spec.language.clone(), asr).and_engines(&engines.asr),
+            mind: mind.and_engines(&engines.llm),
+            mouth: Mouth::new(voices, spec.limits.tts_first_byte_ms)
+                .and_engines(&engines.tts, spec.survival.prerendered),
+            slots: Slots::new(&spec),
+            rules: Rules::new(&spec.speech),
+            language: spec.language.clone(),
             variables: spec.variables.clone(),
             spec,
-            bindings,
+            bindings: setup.tools.clone(),
             redacting: Vec::new(),
+            facts: Facts::new(setup),
             memory: Memory::default(),
+            minutes: Minutes::default(),
+            summing: Summing::default(),
+            lookups: Lookups::default(),
+            repeats: Repeats::default(),
+            others: Others::new(setup),
+            kept: Vec::new(),
             keys: Keys::default(),
             overlap: None,
             rest: String::new(),
@@ -101,13 +167,28 @@ impl Dialogue {
             pending: String::new(),
             overheard: false,
             waterfall: None,
+            waterfalls: Waterfalls::default(),
             hold: Hold::default(),
+            tel: Telephone::default(),
             silence_prompts: 0,
             quiet_since: CallTime::ZERO,
             fillers_said: 0,
             last_invocation: 0,
+            behind_since: None,
             closing: false,
+            keypad: Keypad::default(),
+            survival: Survival::default(),
         }
+    }
+
+    /// Who said what.
+    pub(crate) const fn minutes(&self) -> &Minutes {
+        &self.minutes
+    }
+
+    /// Lines that were rendered beforehand and may be played.
+    pub(crate) fn has_prompts(&mut self, texts: Vec<String>) {
+        self.mouth.knows(texts);
     }
 
     /// Whether there is nobody who could speak for the agent.
@@ -118,16 +199,34 @@ impl Dialogue {
     /// The leg was answered: the recogniser is opened and the greeting spoken.
     pub(crate) fn begin(&mut self, fx: &mut Effects) {
         self.quiet_since = fx.now();
+        self.expect_next();
+        if self.starts_in_menu() {
+            if !self.learn_who_calls(fx) {
+                let greeting = self.with_variables(fx.now(), &self.spec.greeting);
+                self.say(fx, &greeting, false);
+            }
+            self.begin_in_menu(fx);
+            return;
+        }
         if !self.ears.is_deaf_by_choice() && !self.ears.pushes_to_talk() {
             self.ears.open(fx, None);
         }
-        let greeting = self.with_variables(&self.spec.greeting);
+        let waits = self.learn_who_calls(fx);
+        if !self.answering_begins(fx) && !waits {
+            self.greet(fx);
+        }
+    }
+
+    /// Says the greeting.
+    fn greet(&mut self, fx: &mut Effects) {
+        let greeting = self.with_variables(fx.now(), &self.spec.greeting);
         self.say(fx, &greeting, false);
         self.mouth.finish(fx);
     }
 
     /// The caller began or stopped speaking.
     pub(crate) fn voice(&mut self, fx: &mut Effects, edge: VoiceEdge) {
+        self.answering_voice(fx, edge);
         let listens = self.listens();
         if !self.ears.voice(fx, edge, self.spec.interruption.min_speech_ms, listens) || !listens {
             return;
@@ -140,6 +239,7 @@ impl Dialogue {
             }
         } else {
             self.quiet_since = self.quiet_since.max(edge.at.min(fx.now()));
+            self.nothing_yet(fx);
         }
     }
 
@@ -149,14 +249,18 @@ impl Dialogue {
 
     pub(crate) fn asr(&mut self, fx: &mut Effects, session: u32, event: AsrEvent) {
         if self.ears.is_session(session) {
+            self.answering_hears(fx, &event);
             let heard = self.ears.asr(fx, event);
             self.heard(fx, heard);
+            self.nothing_yet(fx);
         }
     }
 
     pub(crate) fn llm(&mut self, fx: &mut Effects, request: u32, event: LlmEvent) {
-        let thought = self.mind.llm(fx, request, event);
-        self.thought(fx, thought);
+        if !self.summed(fx, request, &event) {
+            let thought = self.mind.llm(fx, request, event);
+            self.thought(fx, thought);
+        }
     }
 
     pub(crate) fn tts(&mut self, fx: &mut Effects, utterance: Utterance, index: usize, event: TtsEvent) {
@@ -169,7 +273,9 @@ impl Dialogue {
     }
 
     pub(crate) fn digit(&mut self, fx: &mut Effects, digit: DtmfDigit, at: CallTime) {
-        self.key(fx, digit, at);
+        if !self.accepts_by_key(fx, digit) {
+            self.key(fx, digit, at);
+        }
     }
 
     pub(crate) const fn played(&mut self, position: PlayoutPosition) {
@@ -197,28 +303,34 @@ impl Dialogue {
         self.spoken(fx, spoken);
     }
 
-    pub(crate) fn direction(&mut self, fx: &mut Effects, direction: Direction) {
-        self.held(fx, direction);
+    pub(crate) fn direction(&mut self, fx: &mut Effects, leg: LegId, direction: Direction) {
+        self.far_direction(fx, leg, direction);
     }
 
     /// What all calls together think of a provider.
-    pub(crate) fn heard_of(&mut self, kind: ProviderKind, provider: &str, up: bool) {
+    pub(crate) fn heard_of(&mut self, fx: &mut Effects, kind: ProviderKind, provider: &str, up: bool, live: bool) {
         match kind {
             ProviderKind::Asr => self.ears.recognisers().heard_of(provider, up),
             ProviderKind::Llm => self.mind.models().heard_of(provider, up),
             ProviderKind::Tts => self.mouth.voices().heard_of(provider, up),
             ProviderKind::Tool | ProviderKind::Redactor => {}
         }
+        if up && live {
+            self.try_to_leave(fx);
+        }
     }
 
     /// Sessions of a kind wait for this host, or wait no more.
-    pub(crate) fn behind(&self, fx: &mut Effects, kind: ProviderKind, behind: bool) {
+    pub(crate) fn behind(&mut self, fx: &mut Effects, kind: ProviderKind, behind: bool) {
         let reasons: &[Reason] = match kind {
             ProviderKind::Asr => &[Reason::FinalWords],
-            ProviderKind::Llm => &[Reason::LlmFirstToken, Reason::LlmStall],
+            ProviderKind::Llm => &[Reason::LlmFirstToken, Reason::LlmStall, Reason::Summary],
             ProviderKind::Tts => &[Reason::TtsFirstByte, Reason::TtsStall],
             ProviderKind::Tool => &[Reason::ToolDeadline],
-            ProviderKind::Redactor => &[Reason::Redactor],
+            ProviderKind::Redactor => {
+                fx.redactor_behind(behind);
+                &[]
+            }
         };
         for reason in reasons {
             fx.timers().stand_still(*reason, Still::Behind, behind);
@@ -226,10 +338,20 @@ impl Dialogue {
         if behind {
             fx.set_in(Reason::HostBehind, BEHIND_MS);
         }
+        if kind == ProviderKind::Tool {
+            match (behind, self.behind_since) {
+                (true, None) => self.behind_since = Some(fx.now()),
+                (false, Some(since)) => {
+                    self.behind_since = None;
+                    self.excuse_tools(fx, fx.now().since_us(since));
+                }
+                (true, Some(_)) | (false, None) => {}
+            }
+        }
     }
 
     /// Nobody is excused any longer.
-    fn behind_for_too_long(&self, fx: &mut Effects) {
+    fn behind_for_too_long(&mut self, fx: &mut Effects) {
         for kind in
             [ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tts, ProviderKind::Tool, ProviderKind::Redactor]
         {
@@ -240,10 +362,13 @@ impl Dialogue {
 
     /// A text came back from the redactor.
     pub(crate) fn redacted(&mut self, fx: &mut Effects, ticket: u64, text: String) {
-        if let Some(at) = self.redacting.iter().position(|(known, _)| *known == ticket) {
-            let (_, name) = self.redacting.remove(at);
-            self.variables.insert(name, text);
-        } else if self.mind.sentence_redacted(ticket, &text) {
+        let known = self.variable_redacted(fx, ticket, &text)
+            || self.summary_redacted(fx, ticket, &text)
+            || self.kept_redacted(ticket, &text);
+        if known {
+            return;
+        }
+        if self.mind.sentence_redacted(ticket, &text) {
             self.hand_on(fx);
         } else if !self.input_redacted(fx, ticket, &text) {
             self.tool_output_redacted(fx, ticket, text);
@@ -266,12 +391,16 @@ impl Dialogue {
                 let heard = self.ears.overdue(fx);
                 self.heard(fx, heard);
             }
+            Reason::Speculate if self.keypad.is_away() => {}
             Reason::Speculate => self.guess(fx),
             Reason::DtmfGap => self.keys_complete(fx),
             Reason::Hedge => self.hedge(fx),
             Reason::LlmFirstToken => self.model_overdue(fx, "no token in time"),
             Reason::LlmStall => self.model_overdue(fx, "the reply stopped in the middle"),
             Reason::ToolDeadline => self.tools_overdue(fx),
+            Reason::ToolSay => self.tools_say(fx),
+            Reason::Lookup => self.lookup_overdue(fx),
+            Reason::Summary => self.summary_overdue(fx),
             Reason::TtsFirstByte => {
                 let voiced = self.mouth.overdue("no sound in time");
                 self.voiced(fx, voiced);
@@ -284,10 +413,20 @@ impl Dialogue {
                 let spoken = self.mouth.lost_track(fx);
                 self.spoken(fx, spoken);
             }
+            Reason::Transfer | Reason::HoldLine | Reason::Answering => self.telephone_due(fx, reason),
             Reason::DeadAir => self.dead_air(fx),
             Reason::HostBehind => self.behind_for_too_long(fx),
             Reason::CallerSilence => self.caller_silent(fx),
-            Reason::MaxCall | Reason::LegEnd | Reason::Closing | Reason::Redactor => {}
+            Reason::KeysWait => self.keypad_overdue(fx),
+            Reason::Reveal => self.reveal(fx),
+            Reason::Survival => self.try_to_leave(fx),
+            Reason::MaxCall
+            | Reason::LegEnd
+            | Reason::OtherLegEnd
+            | Reason::LegMax
+            | Reason::Closing
+            | Reason::Analysis
+            | Reason::Redactor => {}
         }
     }
 
@@ -298,6 +437,12 @@ impl Dialogue {
             && self.ears.is_quiet()
             && !self.ears.speech_on()
             && !fx.timers().is_set(Reason::DtmfGap)
+            && !self.tel.is_busy()
+    }
+
+    /// Where the time of the turns went, when there is anything new.
+    pub(crate) fn new_stages(&mut self) -> Option<Vec<StageTimes>> {
+        self.waterfalls.news()
     }
 
     /// Whether the agent has nothing more to say.
@@ -317,6 +462,8 @@ impl Dialogue {
         (self.overlap, self.rejoin) = (None, None);
         self.rest.clear();
         self.stop_thinking(fx);
+        self.stop_summing(fx);
+        self.stay();
         self.ears.stop_listening(fx);
         self.keys.forget(fx);
         self.mouth.resume(fx);
@@ -328,10 +475,13 @@ impl Dialogue {
     pub(crate) fn release(&mut self, fx: &mut Effects) {
         self.closing = true;
         self.stop_thinking(fx);
+        self.stop_summing(fx);
+        self.stop_kept(fx);
         self.mouth.release(fx);
         self.ears.stop_listening(fx);
         self.ears.close(fx);
         self.keys.forget(fx);
+        self.slots.forget_secrets();
     }
 
     /// The call is over: what was heard of the utterance in work is written down, and the turn's waterfall.
@@ -340,17 +490,34 @@ impl Dialogue {
             self.remember(&spoken);
         }
         self.waterfall_done(fx);
+        self.message_left(fx);
+        self.concealed_to_the_end(fx);
+        self.tell_slots(fx);
     }
 
     /// Whether what the caller says may make a turn.
     fn listens(&self) -> bool {
-        !self.closing && !self.ears.is_deaf_by_choice()
+        !self.closing && !self.ears.is_deaf_by_choice() && self.keypad.hears() && self.tel.hears()
     }
 
     /// Says `text` behind what is being said already. An `aside` is not remembered.
     fn say(&mut self, fx: &mut Effects, text: &str, aside: bool) {
-        let protected = self.is_protected(text);
-        self.mouth.say(fx, Line { text: text.trim().to_owned(), aside, protected });
+        let line = self.line(text, aside);
+        self.mouth.say(fx, line);
+    }
+
+    /// A text as it is written and spoken.
+    fn line(&self, text: &str, aside: bool) -> Line {
+        let pieces = self.rules.render(text, &self.language);
+        let mut written = String::new();
+        for piece in &pieces {
+            if let Piece::Words(words) = piece {
+                spoken::join(&mut written, &words.written);
+            }
+        }
+        let protected = self.is_protected(&written);
+        let (prompt, language) = (text.trim().to_owned(), self.language.clone());
+        Line { text: written, prompt, pieces, language, aside, protected }
     }
 
     fn is_protected(&self, text: &str) -> bool {
@@ -358,39 +525,6 @@ impl Dialogue {
         !protected.is_empty() && {
             let text = text.to_lowercase();
             protected.iter().any(|phrase| text.contains(&phrase.to_lowercase()))
-        }
-    }
-
-    /// `{name}` becomes the variable of that name; unknown names stay as they are.
-    fn with_variables(&self, text: &str) -> String {
-        let mut filled = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(begin) = rest.find('{') {
-            filled.push_str(&rest[..begin]);
-            rest = &rest[begin..];
-            let value = rest.find('}').and_then(|end| self.variables.get(&rest[1..end]).map(|value| (value, end)));
-            match value {
-                Some((value, end)) => {
-                    filled.push_str(value);
-                    rest = &rest[end + 1..];
-                }
-                None => {
-                    filled.push('{');
-                    rest = &rest[1..];
-                }
-            }
-        }
-        filled.push_str(rest);
-        filled
-    }
-
-    /// Sets a variable, by way of the redactor when what goes to the model is redacted.
-    fn set_variable(&mut self, fx: &mut Effects, name: String, value: String) {
-        match fx.redact(RedactionChannel::LlmInput, &value) {
-            Some(ticket) => self.redacting.push((ticket, name)),
-            None => {
-                self.variables.insert(name, value);
-            }
         }
     }
 }

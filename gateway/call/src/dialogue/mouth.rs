@@ -1,19 +1,24 @@
 //! Speaking: one utterance at a time, made of parts that are synthesised one by one. It is silent, speaks, is paused, or
 //! waits to be told what of it was sent before it was cut; it is never two of these.
 
+use std::collections::BTreeSet;
+
 use trunkline_api::agent::ProviderRef;
+use trunkline_api::survival::MOST_FIXED_LINES as MAX_PROMPTS;
 use trunkline_api::{EventType, Failure};
 use trunkline_leg::{CallTime, PlayoutPosition, Utterance};
 
 use serde_json::json;
 
-use crate::AHEAD_MS;
 use crate::command::Command;
 use crate::effects::Effects;
 use crate::input::TtsEvent;
-use crate::providers::Providers;
+use crate::speech::{Piece, Words};
 use crate::spoken::{self, Part, Synthesis, WHOLE, heard};
 use crate::timers::{Reason, Still};
+use crate::{AHEAD_MS, PRERENDERED};
+
+use super::voices::Voices;
 
 /// Most parts of one utterance; more text is dropped.
 const MAX_PARTS: usize = 256;
@@ -29,7 +34,14 @@ const CUT_WAIT_MS: u64 = 150;
 /// A text to be said.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
+    /// As it is written.
     pub(crate) text: String,
+    /// As the agent has it, by which it was rendered beforehand if it was.
+    pub(crate) prompt: String,
+    /// As it is spoken.
+    pub(crate) pieces: Vec<Piece>,
+    /// The language of the conversation.
+    pub(crate) language: String,
     /// The agent should not remember it.
     pub(crate) aside: bool,
     /// It is said to the end whoever speaks.
@@ -40,8 +52,8 @@ pub(crate) struct Line {
 #[derive(Debug)]
 struct Speech {
     utterance: Utterance,
-    /// Position of its synthesiser.
-    index: usize,
+    /// Its synthesisers by their lists.
+    voices: Vec<(usize, usize)>,
     parts: Vec<Part>,
     /// Parts that will not be heard after all, though the conversation may hold them already.
     dropped: Vec<Part>,
@@ -71,15 +83,6 @@ enum State {
     Cutting(Speech, CallTime),
 }
 
-/// Text that there is no sound of.
-#[derive(Debug)]
-struct Missing {
-    text: String,
-    aside: bool,
-    /// The message of the conversation it belongs to already.
-    message: Option<u64>,
-}
-
 /// What became of an utterance.
 #[derive(Debug)]
 pub(crate) struct Spoken {
@@ -99,12 +102,24 @@ pub(crate) enum Voiced {
     FirstSound { turn: u32 },
     /// The synthesiser failed; the mouth waits for [`Mouth::carry_on`] or [`Mouth::give_up`].
     Lost { index: usize, failure: Failure, detail: String },
+    /// A line that was rendered beforehand is not there after all; the mouth waits as it does then.
+    Missing,
+}
+
+/// Lines that were rendered beforehand.
+#[derive(Debug, Default)]
+struct Prompts {
+    texts: BTreeSet<String>,
+    /// They are played although there is a synthesiser.
+    always: bool,
+    /// Nothing else is said.
+    only: bool,
 }
 
 /// The agent's side of the conversation.
 #[derive(Debug)]
 pub(crate) struct Mouth {
-    voices: Providers,
+    voices: Voices,
     first_byte_ms: u64,
     state: State,
     last_utterance: Utterance,
@@ -114,12 +129,13 @@ pub(crate) struct Mouth {
     playout: PlayoutPosition,
     /// What had left the far speaker when playback was paused or cleared last.
     heard: PlayoutPosition,
+    prompts: Prompts,
 }
 
 impl Mouth {
-    pub(crate) fn new(voices: &[ProviderRef], first_byte_ms: u32) -> Self {
+    pub(crate) fn new(voices: Voices, first_byte_ms: u32) -> Self {
         Self {
-            voices: Providers::new(voices),
+            voices,
             first_byte_ms: u64::from(first_byte_ms).max(100),
             state: State::Silent,
             last_utterance: 0,
@@ -127,16 +143,65 @@ impl Mouth {
             later_ended: false,
             playout: PlayoutPosition::default(),
             heard: PlayoutPosition::default(),
+            prompts: Prompts::default(),
         }
     }
 
-    pub(crate) const fn voices(&mut self) -> &mut Providers {
+    /// With synthesisers that are asked when all of the list have failed; lines that were rendered beforehand are `always`
+    /// played.
+    pub(crate) fn and_engines(mut self, engines: &[ProviderRef], always: bool) -> Self {
+        self.voices.and_engines(engines);
+        self.prompts.always = always;
+        self
+    }
+
+    /// These lines were rendered beforehand.
+    pub(crate) fn knows(&mut self, texts: Vec<String>) {
+        self.prompts.texts = texts.into_iter().take(MAX_PROMPTS).collect();
+    }
+
+    /// Whether any line was.
+    pub(crate) fn has_prompts(&self) -> bool {
+        !self.prompts.texts.is_empty()
+    }
+
+    /// Whether there is a synthesiser that may be asked.
+    pub(crate) fn has_voice(&self) -> bool {
+        !self.prompts.only && !self.voices.is_empty()
+    }
+
+    /// Nothing is said but what was rendered beforehand, or anything again.
+    pub(crate) const fn plays_only(&mut self, only: bool) {
+        self.prompts.only = only;
+    }
+
+    /// Whether somebody could say that.
+    pub(crate) fn can_say(&self, text: &str) -> bool {
+        self.has_voice() || self.prompts.texts.contains(text.trim())
+    }
+
+    /// Whether that is played rather than synthesised.
+    fn plays(&self, now: CallTime, text: &str) -> bool {
+        self.prompts.texts.contains(text) && (self.prompts.always || !self.has_voice() || !self.voices.any_up(now))
+    }
+
+    /// Another agent speaks from now on, with other voices or the same. Nothing is being said.
+    pub(crate) fn becomes(&mut self, voices: Voices, first_byte_ms: u32, same: bool) {
+        self.first_byte_ms = u64::from(first_byte_ms).max(100);
+        if !same {
+            self.voices = voices;
+            // They were rendered in another voice.
+            self.prompts.texts.clear();
+        }
+    }
+
+    pub(crate) const fn voices(&mut self) -> &mut Voices {
         &mut self.voices
     }
 
     /// Whether the agent has no synthesiser.
     pub(crate) fn is_dumb(&self) -> bool {
-        self.voices.is_empty()
+        self.voices.is_empty() && !self.has_prompts()
     }
 
     pub(crate) const fn is_silent(&self) -> bool {
@@ -164,7 +229,7 @@ impl Mouth {
 
     /// Whether there is sound to be heard, or has just been.
     pub(crate) fn has_sound(&self) -> bool {
-        self.speech().is_some_and(|speech| speech.parts.iter().any(|part| part.audio_ms > 0))
+        self.speech().is_some_and(|speech| speech.parts.iter().any(|part| part.audio_ms > 0 && !part.pause))
     }
 
     /// Whether all that it was given is sound and more may come.
@@ -176,8 +241,9 @@ impl Mouth {
     /// Since when the first sound of all has been waited for, when another synthesiser could give it.
     pub(crate) fn waits_for_sound(&self, now: CallTime) -> Option<CallTime> {
         let State::Speaking(speech) = &self.state else { return None };
-        let silent = speech.parts.iter().all(|part| part.audio_ms == 0);
-        (silent && self.voices.next(now).is_some()).then_some(speech.asked)
+        let silent = speech.parts.iter().all(|part| part.audio_ms == 0 || part.pause);
+        let list = speech.parts.iter().find(|part| part.synthesis != Synthesis::Done).map_or(0, |part| part.list);
+        (silent && self.voices.has_next(list, now)).then_some(speech.asked)
     }
 
     /// Until when there is sound to be heard, as far as is known.
@@ -220,14 +286,20 @@ impl Mouth {
     pub(crate) fn asked(&self) -> bool {
         let Some(speech) = self.speech() else { return false };
         let shares = heard(&speech.parts, self.sent_ms(speech.utterance));
-        let last = speech.parts.iter().zip(shares).rev().find(|(part, share)| !part.aside && *share >= WHOLE / 2);
+        let last = speech
+            .parts
+            .iter()
+            .zip(shares)
+            .rev()
+            .find(|(part, share)| !part.aside && !part.text.is_empty() && *share >= WHOLE / 2);
         last.is_some_and(|(part, _)| part.text.trim_end().ends_with(['?', '？']))
     }
 
-    /// Says a line behind what is being said already. Text without a letter or digit is nothing to say.
-    pub(crate) fn say(&mut self, fx: &mut Effects, mut line: Line) {
-        line.text.truncate(line.text.trim_end().len());
-        if !line.text.chars().any(char::is_alphanumeric) {
+    /// Says a line behind what is being said already. Text without a letter or digit is nothing to say, and silence is
+    /// none before the first word.
+    pub(crate) fn say(&mut self, fx: &mut Effects, line: Line) {
+        let pauses = !self.is_silent() && !line.pieces.is_empty();
+        if !line.pieces.iter().any(Piece::is_speakable) && !pauses {
             return;
         }
         let joins = match &self.state {
@@ -297,7 +369,7 @@ impl Mouth {
         if paused {
             self.go_on(fx);
         }
-        fx.command(Command::StopSpeaking { utterance: speech.utterance, index: speech.index });
+        speech.stop_voices(fx);
         self.state = State::Cutting(speech, decided);
         fx.set_in(Reason::Cut, CUT_WAIT_MS);
         unsaid
@@ -313,7 +385,11 @@ impl Mouth {
                 begin = begin.saturating_add(part.audio_ms);
                 part.synthesis != Synthesis::Done || sent_ms < begin
             });
-            let from = current.map_or(speech.parts.len(), |current| current + 1);
+            let mut from = current.map_or(speech.parts.len(), |current| current + 1);
+            // A sentence may be of several parts.
+            while from > 0 && speech.parts.get(from - 1).is_some_and(|part| part.goes_on) && from < speech.parts.len() {
+                from += 1;
+            }
             let dropped = speech.parts.split_off(from.min(speech.parts.len()));
             for part in dropped.iter().filter(|part| !part.aside) {
                 spoken::join(&mut rest, &part.text);
@@ -334,7 +410,7 @@ impl Mouth {
     pub(crate) fn release(&mut self, fx: &mut Effects) {
         self.later.clear();
         if let State::Speaking(speech) | State::Paused(speech, _) = &self.state {
-            fx.command(Command::StopSpeaking { utterance: speech.utterance, index: speech.index });
+            speech.stop_voices(fx);
         }
         Self::clear_timers(fx);
         fx.clear(Reason::Cut);
@@ -398,7 +474,7 @@ impl Mouth {
         let decided = match &self.state {
             State::Cutting(speech, decided) if speech.utterance == utterance => *decided,
             State::Speaking(speech) | State::Paused(speech, _) if speech.utterance == utterance => {
-                fx.command(Command::StopSpeaking { utterance, index: speech.index });
+                speech.stop_voices(fx);
                 at
             }
             State::Silent | State::Speaking(_) | State::Paused(..) | State::Cutting(..) => return None,
@@ -443,22 +519,36 @@ impl Mouth {
         }
     }
 
-    /// A synthesiser reports something of an utterance that it was given as number `index` of the agent's list.
+    /// A synthesiser reports something of an utterance that it was given as number `index`.
     pub(crate) fn tts(&mut self, fx: &mut Effects, utterance: Utterance, index: usize, event: TtsEvent) -> Voiced {
-        if self.speech().is_none_or(|speech| speech.utterance != utterance || speech.index != index) {
+        let speaks = |speech: &Speech| match event {
+            TtsEvent::Failed { .. } => speech.voices.iter().any(|(_, at)| *at == index),
+            TtsEvent::Audio { .. } | TtsEvent::PartDone { .. } => true,
+        };
+        if !self.speech().is_some_and(|speech| speech.utterance == utterance && speaks(speech)) {
             return Voiced::Nothing;
         }
         match event {
-            TtsEvent::Audio { part, audio_ms } => self.sound(fx, part, audio_ms, false),
-            TtsEvent::PartDone { part, audio_ms } => self.sound(fx, part, audio_ms, true),
+            TtsEvent::Audio { part, audio_ms } => self.sound(fx, (part, index), audio_ms, false),
+            TtsEvent::PartDone { part, audio_ms } => self.sound(fx, (part, index), audio_ms, true),
             TtsEvent::Failed { failure, detail } => Voiced::Lost { index, failure, detail },
         }
     }
 
     /// The synthesiser owed sound for too long.
     pub(crate) fn overdue(&mut self, detail: &str) -> Voiced {
-        self.speech().map_or(Voiced::Nothing, |speech| Voiced::Lost {
-            index: speech.index,
+        let open = self.speech().and_then(|speech| {
+            speech.parts.iter().find(|part| part.synthesis != Synthesis::Done).map(|part| part.number)
+        });
+        if open.is_some_and(|open| self.forget_prompt(open)) {
+            return Voiced::Missing;
+        }
+        let owes = |speech: &Speech| {
+            let open = speech.parts.iter().find(|part| part.synthesis != Synthesis::Done).map(|part| part.index);
+            open.or_else(|| speech.voices.first().map(|(_, index)| *index))
+        };
+        self.speech().and_then(owes).map_or(Voiced::Nothing, |index| Voiced::Lost {
+            index,
             failure: Failure::TtsZeroBytes,
             detail: detail.to_owned(),
         })
@@ -466,17 +556,15 @@ impl Mouth {
 
     /// Another synthesiser says what the one before has not: of a part in the making only what there is no sound of.
     pub(crate) fn carry_on(&mut self, fx: &mut Effects) {
-        let Some((index, provider)) = self.voices.current().map(|(index, provider)| (index, provider.clone())) else {
-            return;
-        };
-        let Some(texts) = self.break_off(fx) else { return };
-        let Some(speech) = self.speech_mut() else { return };
-        (speech.index, speech.asked) = (index, fx.now());
-        for Missing { text, aside, message } in texts {
-            let (utterance, part) = (speech.utterance, speech.next_part);
-            speech.next_part += 1;
-            speech.parts.push(Part { message, ..Part::new(part, text.clone(), aside) });
-            fx.command(Command::Speak { utterance, part, index, provider: provider.clone(), text });
+        let Some(missing) = self.break_off(fx) else { return };
+        let now = fx.now();
+        if let Some(speech) = self.speech_mut() {
+            // Whoever is in service now speaks, of each language.
+            speech.voices.clear();
+            speech.asked = now;
+        }
+        for part in missing {
+            self.hand_over(fx, part);
         }
         if self.has_ended() {
             let utterance = self.speech().map_or(0, |speech| speech.utterance);
@@ -491,13 +579,11 @@ impl Mouth {
         self.later.clear();
         let missing = self.break_off(fx)?;
         if let Some(speech) = self.speech_mut() {
-            let part =
-                |missing: Missing| Part { message: missing.message, ..Part::new(0, missing.text, missing.aside) };
-            speech.dropped.extend(missing.into_iter().map(part));
+            speech.dropped.extend(missing.into_iter().map(|part| Part { number: 0, ..part }));
         }
         self.end_utterance(fx);
         self.watch_synthesis(fx);
-        if self.has_sound() {
+        if self.speech().is_some_and(|speech| !speech.parts.is_empty()) {
             self.watch_playback(fx);
             return None;
         }
@@ -505,39 +591,46 @@ impl Mouth {
         self.whole(fx, now)
     }
 
-    /// Takes the text that there is no sound of out of the utterance, and stops its synthesiser.
-    fn break_off(&mut self, fx: &mut Effects) -> Option<Vec<Missing>> {
+    /// Takes the parts that there is no sound of out of the utterance, and stops its synthesisers.
+    fn break_off(&mut self, fx: &mut Effects) -> Option<Vec<Part>> {
         let (State::Speaking(speech) | State::Paused(speech, _)) = &mut self.state else { return None };
         fx.clear(Reason::TtsFirstByte);
         fx.clear(Reason::TtsStall);
         speech.watched = None;
-        let mut texts = Vec::new();
+        let mut parts = Vec::new();
         if let Some(open) = speech.parts.iter().position(|part| part.synthesis != Synthesis::Done) {
             let mut missing = speech.parts.split_off(open);
             if let Some(first) = missing.first_mut().filter(|first| first.audio_ms > 0) {
                 let rest = first.break_off();
-                if rest.chars().any(char::is_alphanumeric) {
-                    texts.push(Missing { text: rest, aside: first.aside, message: first.message });
+                if rest.words().chars().any(char::is_alphanumeric) {
+                    parts.push(rest);
                 }
                 speech.parts.push(missing.remove(0));
             }
-            let whole = |part: Part| Missing { text: part.text, aside: part.aside, message: part.message };
-            texts.extend(missing.into_iter().map(whole));
+            // Sound that is behind what is missing goes with it.
+            let anew = |part: Part| Part { audio_ms: 0, synthesis: Synthesis::Waiting, ..part };
+            parts.extend(missing.into_iter().map(|part| if part.pause { part } else { anew(part) }));
         }
-        let (utterance, index) = (speech.utterance, speech.index);
+        let utterance = speech.utterance;
         let from = speech.parts.last().map_or(0, |part| part.number + 1);
         fx.command(Command::DropParts { utterance, from, cut: true });
-        fx.command(Command::StopSpeaking { utterance, index });
-        Some(texts)
+        speech.stop_voices(fx);
+        Some(parts)
     }
 
     fn speak(&mut self, fx: &mut Effects, line: Line) {
+        let plays = self.plays(fx.now(), &line.prompt);
+        if !plays && !self.has_voice() {
+            return;
+        }
         if self.is_silent() {
-            let Some((index, _)) = self.voices.choose(fx.now()) else { return };
+            if !line.pieces.iter().any(Piece::is_speakable) {
+                return;
+            }
             self.last_utterance += 1;
             self.state = State::Speaking(Speech {
                 utterance: self.last_utterance,
-                index,
+                voices: Vec::new(),
                 parts: Vec::new(),
                 dropped: Vec::new(),
                 next_part: 0,
@@ -550,18 +643,95 @@ impl Mouth {
                 asked: fx.now(),
             });
         }
-        let (State::Speaking(speech) | State::Paused(speech, _)) = &mut self.state else { return };
-        let Some(provider) = self.voices.get(speech.index).cloned() else { return };
-        if speech.parts.len() >= MAX_PARTS {
+        let Line { text, prompt, pieces, language, aside, .. } = line;
+        let Some(speech) = self.speech().filter(|speech| speech.parts.len() < MAX_PARTS) else { return };
+        let utterance = speech.utterance;
+        let unfinished = text.ends_with([',', ';', ':', '–', '—']);
+        let last = pieces.iter().rposition(|piece| matches!(piece, Piece::Words(_)));
+        let speaks = pieces.iter().any(Piece::is_speakable);
+        if plays {
+            let list = self.voices.list(&language);
+            self.hand_over(fx, Part { list, prompt: Some(prompt), ..Part::new(0, text.clone(), aside) });
+            fx.words_event(EventType::AgentSaid, json!({ "utterance": utterance }), "text", vec![(text, WHOLE)]);
+            self.watch_synthesis(fx);
             return;
         }
-        let Line { text, aside, .. } = line;
-        let (utterance, part, index) = (speech.utterance, speech.next_part, speech.index);
-        speech.next_part += 1;
-        speech.parts.push(Part::new(part, text.clone(), aside));
-        fx.command(Command::Speak { utterance, part, index, provider, text: text.clone() });
-        fx.words_event(EventType::AgentSaid, json!({ "utterance": utterance }), "text", vec![(text, WHOLE)]);
+        // A line that is one part may be played later, should its synthesiser fail.
+        let mut prompt = (pieces.len() == 1).then_some(prompt);
+        for (at, piece) in pieces.into_iter().enumerate() {
+            let goes_on = last.is_some_and(|last| at < last) || unfinished;
+            match piece {
+                Piece::Pause(ms) => self.hand_over(fx, Part { goes_on, ..Part::pause(0, ms, aside) }),
+                Piece::Words(words) if !words.is_speakable() => {}
+                Piece::Words(Words { written, spoken, language: own }) => {
+                    let list = self.voices.list(if own.is_empty() { &language } else { &own });
+                    let spoken = spoken.map(Box::new);
+                    let prompt = prompt.take();
+                    self.hand_over(fx, Part { spoken, list, goes_on, prompt, ..Part::new(0, written, aside) });
+                }
+            }
+        }
+        if speaks {
+            fx.words_event(EventType::AgentSaid, json!({ "utterance": utterance }), "text", vec![(text, WHOLE)]);
+        }
         self.watch_synthesis(fx);
+    }
+
+    /// Gives a part to whoever speaks its language, or to the leg when it is silence.
+    fn hand_over(&mut self, fx: &mut Effects, mut part: Part) {
+        let (State::Speaking(speech) | State::Paused(speech, _)) = &mut self.state else { return };
+        let utterance = speech.utterance;
+        part.number = speech.next_part;
+        speech.next_part += 1;
+        if part.pause {
+            fx.command(Command::Silence { utterance, part: part.number, ms: part.audio_ms });
+            speech.parts.push(part);
+            return;
+        }
+        if part.prompt.as_ref().is_some_and(|prompt| self.plays(fx.now(), prompt)) {
+            self.play(fx, part);
+            return;
+        }
+        if !self.has_voice() {
+            // Nobody says it.
+            self.drop_part(part);
+            return;
+        }
+        let (State::Speaking(speech) | State::Paused(speech, _)) = &mut self.state else { return };
+        let known = speech.voices.iter().find(|(list, _)| *list == part.list).map(|(_, index)| *index);
+        let chosen = known.or_else(|| {
+            // Of a list that failed in mid-utterance whoever took over stays in service.
+            let begun = speech.parts.iter().any(|other| other.list == part.list && !other.pause);
+            if begun { self.voices.current(part.list) } else { self.voices.choose(part.list, fx.now()) }
+        });
+        let Some((index, provider)) = chosen.and_then(|index| Some((index, self.voices.get(index)?.clone()))) else {
+            return;
+        };
+        if known.is_none() {
+            speech.voices.push((part.list, index));
+        }
+        part.index = index;
+        let document = part.spoken.as_ref().and_then(|spoken| spoken.ssml.clone());
+        let document = document.filter(|_| self.voices.takes_ssml(index));
+        let text = document.unwrap_or_else(|| part.words().to_owned());
+        let language = self.voices.language(part.list).to_owned();
+        fx.command(Command::Speak { utterance, part: part.number, index, provider, language, text });
+        speech.parts.push(part);
+    }
+
+    /// Has a part played that was rendered beforehand.
+    fn play(&mut self, fx: &mut Effects, mut part: Part) {
+        let Some(speech) = self.speech_mut() else { return };
+        let Some(text) = part.prompt.clone() else { return };
+        part.index = PRERENDERED;
+        fx.command(Command::Play { utterance: speech.utterance, part: part.number, text });
+        speech.parts.push(part);
+    }
+
+    fn drop_part(&mut self, part: Part) {
+        if let Some(speech) = self.speech_mut() {
+            speech.dropped.push(part);
+        }
     }
 
     fn end_utterance(&mut self, fx: &mut Effects) {
@@ -599,7 +769,7 @@ impl Mouth {
         Self::clear_timers(fx);
         fx.clear(Reason::Cut);
         let Speech { utterance, turn, parts, dropped, .. } = speech;
-        let words = parts.iter().filter(|part| !part.aside).map(|part| (part.text.clone(), WHOLE)).collect();
+        let words = parts.iter().filter(|part| part.is_remembered()).map(|part| (part.text.clone(), WHOLE)).collect();
         let data = json!({ "utterance": utterance });
         fx.words_event_at(at, turn, EventType::PlaybackFinished, data, "text", words);
         let unheard = dropped.into_iter().map(|part| (part, 0));
@@ -623,8 +793,8 @@ impl Mouth {
         let heard_ms = (self.heard.utterance == utterance && utterance > 0).then(|| self.heard.sent_ms.min(sent_ms));
         let shares = heard(&parts, heard_ms.unwrap_or(sent_ms));
         let parts: Vec<(Part, u32)> = parts.into_iter().zip(shares).collect();
-        let words =
-            parts.iter().filter(|(part, _)| !part.aside).map(|(part, share)| (part.text.clone(), *share)).collect();
+        let words = parts.iter().filter(|(part, _)| part.is_remembered());
+        let words = words.map(|(part, share)| (part.text.clone(), *share)).collect();
         let mut data = json!({ "utterance": utterance, "sent_ms": sent_ms, "decided_ms": decided.min(at).as_ms() });
         if let Some(heard_ms) = heard_ms {
             data["heard_ms"] = heard_ms.into();
@@ -634,16 +804,20 @@ impl Mouth {
         Spoken { at, cut: true, parts }
     }
 
-    fn sound(&mut self, fx: &mut Effects, number: u32, audio_ms: u32, done: bool) -> Voiced {
+    fn sound(&mut self, fx: &mut Effects, (number, index): (u32, usize), audio_ms: u32, done: bool) -> Voiced {
         let Some(speech) = self.speech_mut() else { return Voiced::Nothing };
-        let (index, turn) = (speech.index, speech.turn);
-        let Some(part) = speech.parts.iter_mut().find(|part| part.number == number) else { return Voiced::Nothing };
+        let turn = speech.turn;
+        let ours = |part: &&mut Part| part.number == number && part.index == index && !part.pause;
+        let Some(part) = speech.parts.iter_mut().find(ours) else { return Voiced::Nothing };
         if part.synthesis == Synthesis::Done {
             return Voiced::Nothing;
         }
         let first = part.audio_ms == 0;
         part.audio_ms = part.audio_ms.max(audio_ms);
         if part.audio_ms == 0 {
+            if done && self.forget_prompt(number) {
+                return Voiced::Missing;
+            }
             let detail = "a part ended without sound".to_owned();
             return if done { Voiced::Lost { index, failure: Failure::TtsZeroBytes, detail } } else { Voiced::Nothing };
         }
@@ -652,7 +826,7 @@ impl Mouth {
         if speech.watched == Some(number) {
             speech.watched = None;
         }
-        if done {
+        if done && index != PRERENDERED {
             self.voices.succeeded(index);
         }
         let until = self.speech().map(|speech| self.sound_until(speech, fx.now()));
@@ -662,6 +836,16 @@ impl Mouth {
         self.watch_synthesis(fx);
         self.watch_playback(fx);
         if first && !aside { Voiced::FirstSound { turn } } else { Voiced::Nothing }
+    }
+
+    /// A line that was rendered beforehand has no sound: it is not played again. False when it was not rendered.
+    fn forget_prompt(&mut self, number: u32) -> bool {
+        let played = |part: &&Part| part.number == number && part.index == PRERENDERED;
+        let Some(part) = self.speech().and_then(|speech| speech.parts.iter().find(played)) else { return false };
+        if let Some(prompt) = part.prompt.clone() {
+            self.prompts.texts.remove(&prompt);
+        }
+        true
     }
 
     /// Until when what there is sound of will be heard: up to the first part that is not complete, which holds back those
@@ -726,6 +910,15 @@ impl Mouth {
         match &mut self.state {
             State::Speaking(speech) | State::Paused(speech, _) => Some(speech),
             State::Silent | State::Cutting(..) => None,
+        }
+    }
+}
+
+impl Speech {
+    /// Whoever synthesises for it need not go on.
+    fn stop_voices(&self, fx: &mut Effects) {
+        for (_, index) in &self.voices {
+            fx.command(Command::StopSpeaking { utterance: self.utterance, index: *index });
         }
     }
 }

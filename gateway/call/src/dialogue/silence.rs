@@ -20,7 +20,10 @@ const PATIENCE: u64 = 2;
 impl Dialogue {
     /// Arms or disarms what watches over silence, after every input.
     pub(crate) fn settle(&mut self, fx: &mut Effects, live: bool) {
-        let waits = live && !self.closing && self.is_idle(fx);
+        self.settle_survival(fx, live);
+        self.settle_keypad(fx, live);
+        self.telephone_settles(fx, live);
+        let waits = live && !self.closing && self.is_idle(fx) && !self.keypad.is_away();
         if !waits {
             fx.clear(Reason::CallerSilence);
         } else if !fx.timers().is_set(Reason::CallerSilence) {
@@ -28,7 +31,7 @@ impl Dialogue {
             fx.set_in(Reason::CallerSilence, wait_ms);
         }
         let after_ms = u64::from(self.spec.speech.filler_after_ms);
-        if live && after_ms > 0 && self.owes(fx) && self.fillers_said < MOST_FILLERS {
+        if live && after_ms > 0 && !self.tools_want_silence() && self.owes(fx) && self.fillers_said < MOST_FILLERS {
             let wait_ms = match self.fillers_said {
                 0 => after_ms,
                 said => BETWEEN_MS.max(after_ms) * PATIENCE.pow(u32::try_from(said).unwrap_or(u32::MAX) - 1),

@@ -26,6 +26,14 @@ impl Dialogue {
                     self.first_packet_out(fx, turn, started);
                 }
             }
+            Voiced::Missing => {
+                if self.mouth.has_voice() {
+                    self.mouth.carry_on(fx);
+                } else {
+                    let spoken = self.mouth.give_up(fx);
+                    self.spoken(fx, spoken);
+                }
+            }
             Voiced::Lost { index, failure, detail } => self.voice_lost(fx, index, failure, &detail),
         }
     }
@@ -99,6 +107,7 @@ impl Dialogue {
             self.memory.correct(serial, &text);
         }
         self.memory.push_said(&unremembered);
+        self.minutes.agent(&said);
         (said, rest)
     }
 

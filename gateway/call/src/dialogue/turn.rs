@@ -15,6 +15,13 @@ impl Dialogue {
         self.silence_prompts = 0;
         self.fillers_said = 0;
         self.overheard = false;
+        if self.keypad.is_away() {
+            self.menu_words(fx, text);
+            return;
+        }
+        if self.telephone_input(fx, text) {
+            return;
+        }
         spoken::join(&mut self.pending, text);
         truncate(&mut self.pending);
         if self.mouth.is_cutting() {
@@ -39,9 +46,10 @@ impl Dialogue {
             return;
         }
         self.waterfall_done(fx);
-        if self.closing || self.begin_pending(fx) {
+        if self.closing || self.hand_off(fx) || self.begin_pending(fx) {
             return;
         }
+        self.sum_up(fx);
         if self.ears.hearing() == Hearing::Quiet
             && self.ears.speech_on()
             && self.listens()
@@ -56,12 +64,17 @@ impl Dialogue {
     pub(super) fn waterfall_done(&mut self, fx: &mut Effects) {
         if let Some(waterfall) = self.waterfall.take() {
             fx.turn_event(EventType::TurnWaterfall, waterfall.data());
+            self.waterfalls.add(&waterfall);
         }
     }
 
     /// Begins the turn that the pending input makes; false when there is none.
     fn begin_pending(&mut self, fx: &mut Effects) -> bool {
-        if self.pending.is_empty() {
+        if self.pending.is_empty() || self.keypad.is_away() {
+            self.pending.clear();
+            return false;
+        }
+        if self.has_had_its_turns(fx) {
             return false;
         }
         let guessed = self.pending_is_guessed();
@@ -69,14 +82,16 @@ impl Dialogue {
         if let Some(rejoin) = self.rejoin.take() {
             if rejoin.written {
                 self.memory.take_back();
+                self.minutes.take_back();
             }
             let mut whole = rejoin.text;
+            self.ears.was_not_over(&whole);
             spoken::join(&mut whole, &text);
             truncate(&mut whole);
             text = whole;
-            self.ears.was_not_over();
         }
-        fx.next_turn();
+        let turn = fx.next_turn();
+        self.minutes.turn(turn);
         let (timing, now) = (self.ears.timing(), fx.now());
         self.waterfall = Some(Waterfall {
             first_packet: timing.first,
@@ -98,6 +113,7 @@ impl Dialogue {
     pub(super) fn write_input(&mut self) {
         if let Some(reply) = self.mind.reply_mut().filter(|reply| !reply.written && !reply.speculative) {
             reply.written = true;
+            self.minutes.caller(&reply.shown);
             let message = Message::text(Role::User, reply.shown.clone());
             self.memory.push(message);
         }

@@ -39,11 +39,3 @@ fn hang_up_says_its_line_first() {
     let record = rig.call.record();
     assert_eq!((record.end, record.failure), (Some(EndReason::Failed), Some(Failure::LlmUnavailable)));
 }
-
-#[test]
-fn transfer_is_refused_by_name() {
-    let mut rig = failing_model(json!({ "action": "transfer", "to": "+4930999" }));
-    rig.run_to_end();
-    assert_eq!(rig.failures(), [(Failure::LlmUnavailable, "transfer"), (Failure::UnsupportedFeature, "hang_up")]);
-    assert!(rig.said().last().unwrap().starts_with("I am sorry"));
-}

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use trunkline_api::EventType;
-use trunkline_call::Command;
+use trunkline_call::{AsrEvent, Command};
 
 use crate::rig::{MS_PER_CHAR, Rig, agent};
 
@@ -14,13 +14,29 @@ fn one_that_was_paused_goes_on_where_it_stopped() {
     rig.caller_says(1500, 300, "");
     rig.run_until(10_000);
     let at = |wanted: &Command| rig.commands.iter().find(|(_, command)| command == wanted).unwrap().0.as_ms();
-    assert_eq!((at(&Command::PausePlayback), at(&Command::ResumePlayback)), (1580, 1800 + 600 + 80));
+    assert_eq!((at(&Command::PausePlayback), at(&Command::ResumePlayback)), (1580, 1800 + 300 + 80));
     assert!(rig.all(EventType::PlaybackCut).is_empty() && rig.all(EventType::TurnStarted).is_empty());
     assert_eq!(rig.only(EventType::PlaybackFinished)["text"], GREETING);
     assert_eq!(rig.said(), [GREETING]);
     let finished = rig.events.iter().find(|event| event.kind == "playback.finished").unwrap();
     let length = GREETING.chars().count() as u64 * u64::from(MS_PER_CHAR);
-    assert_eq!(finished.at.call_us / 1000, 60 + length + (2480 - 1580), "nothing is lost and nothing said twice");
+    assert_eq!(finished.at.call_us / 1000, 60 + length + (2180 - 1580), "nothing is lost and nothing said twice");
+}
+
+#[test]
+fn mhm_costs_a_shorter_silence_than_a_sound_of_which_no_words_are_known_yet() {
+    let resumed = |partial: Option<&str>| {
+        let mut rig = Rig::new(agent(1, 1, 1, json!({ "greeting": GREETING })), &["Good choice."]);
+        rig.caller_says(1500, 500, "mhm");
+        if let Some(text) = partial {
+            rig.asr_says(1900, 1, AsrEvent::Partial { text: text.to_owned() });
+        }
+        rig.run_until(10_000);
+        assert!(rig.all(EventType::TurnStarted).is_empty());
+        rig.commands.iter().find(|(_, command)| *command == Command::ResumePlayback).unwrap().0.as_ms()
+    };
+    assert_eq!(resumed(Some("mhm")), 2000 + 300 + 80);
+    assert_eq!(resumed(None), 2000 + 600 + 80);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Redaction by channel, and what happens when the redactor does not do its work.
 
 use serde_json::{Value, json};
+use trunkline_api::words::ProviderKind;
 use trunkline_api::{EventType, Failure};
+use trunkline_call::Input;
 
 use crate::rig::{Redactor, Rig, agent};
 
@@ -50,12 +52,37 @@ fn the_synthesiser_and_the_memory_get_the_redacted_reply() {
 #[test]
 fn a_cut_in_the_middle_of_a_number_does_not_reveal_it() {
     let redaction = json!({ "redactor": "pii", "channels": ["transcript"] });
-    let spec = agent(1, 1, 1, json!({ "redaction": redaction, "greeting": "Your number is 4111 1111 and so on." }));
+    let spec = agent(
+        1,
+        1,
+        1,
+        json!({ "redaction": redaction, "greeting": "Your number is 4111 1111 and so on.",
+        "speech": { "normalize": "off" } }),
+    );
     let mut rig = Rig::new(spec, &["Fine."]);
     rig.caller_says(950, 500, "stop");
     rig.run_until(5000);
     let heard = rig.only(EventType::PlaybackCut)["heard"].as_str().unwrap();
     assert!(heard.starts_with("Your number is ****") && !heard.contains('4'), "{heard}");
+}
+
+#[test]
+fn a_redactor_that_waits_for_this_host_has_not_failed() {
+    let late = |behind: &[(u64, bool)]| -> (Vec<Failure>, String) {
+        let mut rig = rig(json!(["llm-input"]), "Fine.");
+        rig.redactor = Redactor::Late(3000);
+        for (ms, behind) in behind {
+            rig.tell(*ms, Input::Behind { kind: ProviderKind::Redactor, behind: *behind });
+        }
+        rig.run_until(9000);
+        let failures = rig.failures().into_iter().map(|(failure, _)| failure).collect();
+        (failures, rig.conversation().last().unwrap().clone())
+    };
+    let (failures, heard) = late(&[(2000, true), (6500, false)]);
+    assert!(failures.is_empty(), "{failures:?}");
+    assert_eq!(heard, "User: card ****");
+    let (failures, heard) = late(&[]);
+    assert_eq!((failures, heard.as_str()), (vec![Failure::RedactorFailed], "User: [withheld]"));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! A virtual world around a call: a caller, providers, a redactor and a leg, each of which can misbehave, on virtual
 //! time. Every output is checked against the rules that always hold.
 
+mod aside;
+pub(crate) mod second_leg;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -11,10 +14,17 @@ use trunkline_api::usage::CallDirection;
 use trunkline_api::words::{Content, FinishReason, Message, ToolCall, ToolDefinition};
 use trunkline_api::{Event, EventType, Failure};
 use trunkline_call::{
-    AsrEvent, Call, CallSetup, Command, Input, LlmEvent, Redacted, ToolBinding, ToolOutcome, TtsEvent, VoiceEdge,
+    AsrEvent, Call, CallSetup, Command, Input, LlmEvent, OtherAgent, Redacted, ToolBinding, ToolOutcome, TtsEvent,
+    VoiceEdge,
 };
-use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, PlayoutPosition};
+use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, PlayoutPosition, RefusalCause};
 
+use second_leg::SecondLegs;
+
+pub(crate) use aside::Aside;
+
+/// Tools that are no plugins.
+const BUILT_IN: [&str; 6] = ["hang_up", "transfer", "open_menu", "set_language", "send_dtmf", "request_callback"];
 /// Milliseconds of sound a character takes in this world.
 pub(crate) const MS_PER_CHAR: u32 = 50;
 
@@ -62,6 +72,8 @@ pub(crate) enum Redactor {
     Works,
     /// Answers with an error.
     Fails,
+    /// Replaces digits, after so many milliseconds.
+    Late(u64),
     /// Never answers.
     Stalls,
 }
@@ -84,8 +96,12 @@ enum Due {
     },
     /// The leg looks whether the utterance is over.
     Look,
-    Cleared,
+    /// That utterance is cleared.
+    Cleared(u32),
     Ends(EndCause),
+    OtherAnswers(LegId),
+    OtherRefuses(LegId, RefusalCause),
+    OtherEnds(LegId, EndCause),
 }
 
 /// What the leg plays.
@@ -167,6 +183,12 @@ pub(crate) struct Rig {
     speaks_since: Option<CallTime>,
     min_speech_ms: u64,
     position: PlayoutPosition,
+    /// Lines that were rendered beforehand have no sound.
+    pub(crate) prompts_are_lost: bool,
+    /// What the call asks besides, and what it is answered.
+    pub(crate) aside: Aside,
+    /// Whoever the call dials.
+    pub(crate) second: SecondLegs,
     /// Everything the call was told.
     pub(crate) log: Vec<(CallTime, Input)>,
 }
@@ -206,20 +228,26 @@ pub(crate) fn tool_reply(text: &str, name: &str, arguments: &str) -> Vec<(u64, L
 impl Rig {
     /// A world in which everything works and the model answers with `replies`.
     pub(crate) fn new(spec: AgentSpec, replies: &[&str]) -> Self {
-        let tools: Vec<ToolBinding> = spec
-            .tools
-            .iter()
-            .filter(|tool| !["hang_up", "transfer"].contains(&tool.name.as_str()))
-            .map(|tool| ToolBinding {
-                plugin: tool.name.clone(),
-                settings: tool.settings.clone(),
-                definition: ToolDefinition {
-                    name: tool.name.clone(),
-                    description: "a tool".to_owned(),
-                    parameters: "{}".to_owned(),
-                },
-            })
-            .collect();
+        Self::with_others(spec, BTreeMap::new(), replies)
+    }
+
+    /// The same with agents that the call may be handed to.
+    pub(crate) fn with_others(spec: AgentSpec, others: BTreeMap<String, Arc<OtherAgent>>, replies: &[&str]) -> Self {
+        Self::build(CallDirection::Inbound, spec, others, replies)
+    }
+
+    /// The same of a call that goes that way.
+    pub(crate) fn placed(direction: CallDirection, spec: AgentSpec, replies: &[&str]) -> Self {
+        Self::build(direction, spec, BTreeMap::new(), replies)
+    }
+
+    fn build(
+        direction: CallDirection,
+        spec: AgentSpec,
+        others: BTreeMap<String, Arc<OtherAgent>>,
+        replies: &[&str],
+    ) -> Self {
+        let tools = bindings(&spec);
         let id = |prefix| Id::mint(prefix, 1_700_000_000_000, [7; 10]);
         let min_speech_ms = u64::from(spec.interruption.min_speech_ms);
         let call = Call::new(CallSetup {
@@ -229,9 +257,10 @@ impl Rig {
             agent_version: 3,
             spec: Arc::new(spec),
             tools,
+            others,
             trunk: Some(id(Prefix::Trunk)),
             gateway: None,
-            direction: CallDirection::Inbound,
+            direction,
             from: "+4930123".to_owned(),
             to: "100".to_owned(),
             anchor: Anchor { wall_us: 1_700_000_000_000_000, call_us: 0 },
@@ -260,6 +289,9 @@ impl Rig {
             speaks_since: None,
             min_speech_ms,
             position: PlayoutPosition::default(),
+            prompts_are_lost: false,
+            aside: Aside::default(),
+            second: SecondLegs::default(),
             log: Vec::new(),
         };
         rig.push(0, Due::Tell(Input::Answered));
@@ -473,21 +505,34 @@ impl Rig {
                     self.handle(fact(LegFact::Ended { cause, at: now }));
                 }
             }
+            Due::OtherAnswers(leg) => self.other_answers(leg),
+            Due::OtherRefuses(leg, cause) => self.other_refuses(leg, cause),
+            Due::OtherEnds(leg, cause) => self.other_ends(leg, cause),
             Due::Sound { utterance, part, index, audio_ms, done } => self.sound(utterance, part, index, audio_ms, done),
             Due::Look => self.look_now(),
-            Due::Cleared => {
+            Due::Cleared(utterance) => {
                 self.leg.play(now);
-                if !self.leg.over && self.leg.utterance > 0 {
+                if !self.leg.over && self.leg.utterance > 0 && self.leg.utterance == utterance {
                     (self.leg.over, self.speaking) = (true, None);
                     let (utterance, sent_ms) = (self.leg.utterance, self.leg.played_ms as u32);
-                    self.handle(fact(LegFact::PlaybackCut { utterance, sent_ms, at: now }));
+                    self.handle(self.of_attached(LegFact::PlaybackCut { utterance, sent_ms, at: now }));
                 }
             }
         }
     }
 
+    /// An utterance begins when the one before is over; one whose end is known and that has no sound is.
+    fn may_begin(&self, utterance: u32) -> bool {
+        self.speaking.is_none_or(|now| now == utterance || self.leg.is_complete())
+    }
+
+    /// What the leg tells that the agent is with.
+    fn of_attached(&self, fact: LegFact) -> Input {
+        Input::Leg { leg: self.second.attached.unwrap_or(LegId::FIRST), fact }
+    }
+
     fn position(&mut self) {
-        if self.ended {
+        if self.ended && self.second.open.is_empty() {
             return;
         }
         self.leg.play(self.now);
@@ -518,7 +563,7 @@ impl Rig {
         if may && !self.leg.started && self.leg.ready_ms() > 0 {
             self.leg.started = true;
             let (utterance, at) = (self.leg.utterance, self.now);
-            self.tell_in(0, fact(LegFact::PlaybackStarted { utterance, at }));
+            self.tell_in(0, self.of_attached(LegFact::PlaybackStarted { utterance, at }));
         }
         let left = self.leg.ready_ms() - self.leg.played_ms;
         if may && (self.leg.started || self.leg.is_complete()) {
@@ -531,13 +576,13 @@ impl Rig {
         if !self.leg.over && !self.leg.paused && !self.leg.held && self.leg.utterance > 0 && self.leg.is_complete() {
             (self.leg.over, self.speaking) = (true, None);
             let (utterance, at) = (self.leg.utterance, self.now);
-            self.handle(fact(LegFact::PlaybackFinished { utterance, at }));
+            self.handle(self.of_attached(LegFact::PlaybackFinished { utterance, at }));
         }
     }
 
     fn drain(&mut self) {
         while let Some(command) = self.call.poll_transmit() {
-            if self.ended {
+            if self.ended && self.second.open.is_empty() {
                 assert!(command.closes(), "a command after the leg ended: {command:?}");
             }
             self.commands.push((self.now, command.clone()));
@@ -549,8 +594,19 @@ impl Rig {
             let before = self.events.iter().filter(kept).count() as u64;
             assert_eq!(event.seq, before + u64::from(kind.is_kept()), "a gap before {}", event.kind);
             assert_eq!(kind.violations(&event.data), Vec::<String>::new());
-            assert_ne!(self.names().last(), Some(&"call.ended"), "an event after the last: {}", event.kind);
+            let ended = self.names().contains(&"call.ended");
+            let may_follow = matches!(kind, EventType::CallAnalysed | EventType::Redacted);
+            assert!(!ended || may_follow, "an event after the last: {}", event.kind);
             self.events.push(event);
+        }
+    }
+
+    fn begin_utterance(&mut self, utterance: u32) {
+        assert!(self.may_begin(utterance), "two utterances at once");
+        self.speaking = Some(utterance);
+        if self.leg.utterance != utterance {
+            let Leg { held, paused, audible, .. } = std::mem::take(&mut self.leg);
+            self.leg = Leg { utterance, held, paused, audible, since: self.now, ..Leg::default() };
         }
     }
 
@@ -579,6 +635,11 @@ impl Rig {
                     self.tell_in(ms, Input::Asr { session, event });
                 }
             }
+            Command::StartLlm { request, messages, .. } if aside::is_summary(&messages) => {
+                self.sum_up(request, &messages);
+            }
+            Command::Lookup { ticket, query, .. } => self.look_up(ticket, &query),
+            Command::HandOff { .. } => {}
             Command::StartLlm { request, index, .. } => match &mut self.llm[index] {
                 Llm::Replies(scripts) => {
                     let mut ms = 0;
@@ -595,12 +656,7 @@ impl Rig {
             },
             Command::CancelLlm { request } => self.cancelled.push(request),
             Command::Speak { utterance, part, index, text, .. } => {
-                assert!(self.speaking.is_none_or(|now| now == utterance), "two utterances at once");
-                self.speaking = Some(utterance);
-                if self.leg.utterance != utterance {
-                    let Leg { held, paused, audible, .. } = std::mem::take(&mut self.leg);
-                    self.leg = Leg { utterance, held, paused, audible, since: self.now, ..Leg::default() };
-                }
+                self.begin_utterance(utterance);
                 assert!(self.leg.voices.insert(part, index).is_none(), "a part was used twice");
                 self.leg.parts.insert(part, (0, false));
                 let whole = text.chars().count() as u32 * MS_PER_CHAR;
@@ -618,6 +674,20 @@ impl Rig {
                         self.tell_in(5, Input::Tts { utterance, index, event });
                     }
                 }
+            }
+            Command::Play { utterance, part, text } => {
+                self.begin_utterance(utterance);
+                let index = trunkline_call::PRERENDERED;
+                assert!(self.leg.voices.insert(part, index).is_none(), "a part was used twice");
+                self.leg.parts.insert(part, (0, false));
+                let audio_ms = if self.prompts_are_lost { 0 } else { text.chars().count() as u32 * MS_PER_CHAR };
+                self.push_in(0, Due::Sound { utterance, part, index, audio_ms, done: true });
+            }
+            Command::Conceal { .. } | Command::Record { .. } => {}
+            Command::Silence { utterance, part, ms } => {
+                self.begin_utterance(utterance);
+                assert!(self.leg.parts.insert(part, (ms, true)).is_none(), "a part was used twice");
+                self.look();
             }
             Command::DropParts { utterance, from, cut } => {
                 self.leg.play(self.now);
@@ -652,7 +722,11 @@ impl Rig {
                 self.leg.paused = false;
                 self.look();
             }
-            Command::ClearPlayback => self.push_in(20, Due::Cleared),
+            Command::ClearPlayback => {
+                // Whoever cannot wait for the leg may say something new.
+                self.speaking = None;
+                self.push_in(20, Due::Cleared(self.leg.utterance));
+            }
             Command::Redact { ticket, text, .. } => {
                 let count = text.chars().filter(char::is_ascii_digit).count() as u32;
                 let counts = if count > 0 { vec![("digit".to_owned(), count)] } else { Vec::new() };
@@ -660,6 +734,7 @@ impl Rig {
                 let redacted = |result| Input::Redacted { ticket, result };
                 match self.redactor {
                     Redactor::Works => self.tell_in(0, redacted(Ok(Redacted { text, counts }))),
+                    Redactor::Late(ms) => self.tell_in(ms, redacted(Ok(Redacted { text, counts }))),
                     Redactor::Fails => self.tell_in(0, redacted(Err("trapped".to_owned()))),
                     Redactor::Stalls => {}
                 }
@@ -669,10 +744,27 @@ impl Rig {
                     self.tell_in(ms, Input::Tool { invocation, outcome });
                 }
             }
-            Command::HangUp { .. } => self.push_in(30, Due::Ends(EndCause::Local)),
+            Command::HangUp { leg: LegId::FIRST, .. } => self.push_in(30, Due::Ends(EndCause::Local)),
             Command::CloseAsr { .. } | Command::CancelTool { .. } => {}
+            command => self.carry_out_telephone(command),
         }
     }
+}
+
+/// The tools of an agent.
+pub(crate) fn bindings(spec: &AgentSpec) -> Vec<ToolBinding> {
+    let plugins = spec.tools.iter().filter(|tool| !BUILT_IN.contains(&tool.name.as_str()));
+    let binding = |tool: &trunkline_api::agent::ToolRef| ToolBinding {
+        plugin: tool.name.clone(),
+        settings: tool.settings.clone(),
+        definition: ToolDefinition {
+            name: tool.name.clone(),
+            description: "a tool".to_owned(),
+            parameters: "{}".to_owned(),
+        },
+        policy: tool.policy.clone(),
+    };
+    plugins.map(binding).collect()
 }
 
 /// What the caller's leg tells.

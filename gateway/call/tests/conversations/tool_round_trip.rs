@@ -62,7 +62,7 @@ fn an_error_is_told_to_the_model() {
 }
 
 #[test]
-fn transfer_and_unknown_tools_are_errors_the_model_can_act_on() {
+fn a_transfer_to_nobody_and_unknown_tools_are_errors_the_model_can_act_on() {
     let scripts = vec![
         tool_reply("", "transfer", r#"{"to":"+1"}"#),
         tool_reply("", "teleport", "{}"),
@@ -70,10 +70,10 @@ fn transfer_and_unknown_tools_are_errors_the_model_can_act_on() {
     ];
     let mut rig = rig(scripts, None);
     rig.run_until(9000);
-    assert_eq!(rig.failures(), [(Failure::UnsupportedFeature, "record")]);
+    assert_eq!(rig.failures(), []);
     let returned = rig.all(EventType::ToolReturned);
     assert!(returned.iter().all(|data| data["is_error"] == true));
-    assert!(returned[0]["output"].as_str().unwrap().starts_with("unsupported_feature"));
+    assert!(returned[0]["output"].as_str().unwrap().starts_with("there is nobody"));
     assert_eq!(*rig.said().last().unwrap(), "I cannot do that.");
 }
 

@@ -5,6 +5,7 @@ use trunkline_api::words::{FinishReason, ToolCall};
 use trunkline_call::{AsrEvent, LlmEvent};
 
 use crate::random::Random;
+use crate::speech::dressed;
 
 /// How a synthesiser says one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +40,9 @@ impl Voice {
     }
 }
 
-/// What a model says to one request, each with the milliseconds since the one before.
-pub(crate) fn reply(random: &mut Random, ill: bool, may_call: bool) -> Vec<(u64, LlmEvent)> {
+/// What a model says to one request, each with the milliseconds since the one before; `own` says that it may call tools of
+/// the call's own.
+pub(crate) fn reply(random: &mut Random, ill: bool, may_call: bool, own: bool) -> Vec<(u64, LlmEvent)> {
     const SENTENCES: [&str; 6] = [
         "Yes, we are open until nine. ",
         "Would you like to book a table? ",
@@ -62,7 +64,8 @@ pub(crate) fn reply(random: &mut Random, ill: bool, may_call: bool) -> Vec<(u64,
     let sentences = if calls && random.percent(50) { 0 } else { random.between(1, 4) };
     let mut wait = random.between(80, 700);
     for _ in 0..sentences {
-        script.push((wait, LlmEvent::TextDelta((*random.pick(&SENTENCES)).to_owned())));
+        let sentence = *random.pick(&SENTENCES);
+        script.push((wait, LlmEvent::TextDelta(dressed(wait * 97 + sentence.len() as u64, sentence))));
         wait = random.between(10, 600);
     }
     if ill {
@@ -76,6 +79,7 @@ pub(crate) fn reply(random: &mut Random, ill: bool, may_call: bool) -> Vec<(u64,
         for n in 0..random.between(1, 3) {
             let name = (*random.pick(&["weather", "weather", "booking", "hang_up", "teleport"])).to_owned();
             let call = ToolCall { id: format!("c{n}"), name, arguments: "{}".to_owned() };
+            let call = if own && random.percent(30) { own_call(random, n) } else { call };
             script.push((wait, LlmEvent::ToolCall(call)));
         }
         script.push((5, LlmEvent::Finished(FinishReason::ToolCalls)));
@@ -87,6 +91,20 @@ pub(crate) fn reply(random: &mut Random, ill: bool, may_call: bool) -> Vec<(u64,
         script.push((30, LlmEvent::Finished(FinishReason::Stop)));
     }
     script
+}
+
+/// A call of a tool of the call's own.
+fn own_call(random: &mut Random, n: u64) -> ToolCall {
+    const CALLS: [(&str, &str); 6] = [
+        ("collect", r#"{"slot":"people","value":"four"}"#),
+        ("collect", r#"{"slot":"people","value":"lots"}"#),
+        ("confirm", r#"{"slot":"people","right":true}"#),
+        ("collect_secure", r#"{"slot":"card"}"#),
+        ("collect_secure", r#"{"slot":"pin"}"#),
+        ("open_menu", r#"{"menu":"other"}"#),
+    ];
+    let (name, arguments) = *random.pick(&CALLS);
+    ToolCall { id: format!("c{n}"), name: name.to_owned(), arguments: arguments.to_owned() }
 }
 
 /// How a recogniser session behaves.

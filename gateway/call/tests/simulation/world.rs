@@ -1,5 +1,7 @@
 //! The world around a call: what is due when, what the call asks for and what comes of it.
 
+mod people;
+
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -10,16 +12,22 @@ use trunkline_api::AgentSpec;
 use trunkline_api::id::{Id, Prefix};
 use trunkline_api::usage::{CallDirection, Units};
 use trunkline_api::words::{ProviderKind, ToolAction, ToolDefinition};
+use trunkline_call::tape::Taped;
 use trunkline_call::{
-    AsrEvent, Call, CallSetup, Command, Input, LlmEvent, Redacted, ToolBinding, ToolOutcome, TtsEvent, VoiceEdge,
+    AsrEvent, CallSetup, Command, Input, LlmEvent, Redacted, ToolBinding, ToolOutcome, TtsEvent, VoiceEdge,
 };
-use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId};
+use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, RefusalCause};
 
 use crate::caller::{Act, Temper};
+use crate::capture;
+use crate::keypads;
 use crate::leg::{Leg, Sound};
 use crate::promises::Promises;
 use crate::providers::{Ear, Voice, reply};
 use crate::random::Random;
+use crate::thinking;
+
+use people::{People, telephones};
 
 /// Milliseconds of sound a character takes.
 pub(crate) const MS_PER_CHAR: u64 = 55;
@@ -33,6 +41,8 @@ const SPECS: u64 = 96;
 enum Due {
     Tell(Input),
     Act,
+    /// The next key of a secret.
+    Secret,
     VoiceEnds,
     /// Speech that began then has lasted.
     Lasted(CallTime),
@@ -47,6 +57,14 @@ enum Due {
     Look,
     Cleared(u32),
     Ends(EndCause),
+    Talks {
+        leg: LegId,
+        words: &'static str,
+        for_ms: u64,
+    },
+    OtherAnswers(LegId),
+    OtherRefuses(LegId, RefusalCause),
+    OtherEnds(LegId, EndCause),
 }
 
 /// A recogniser session.
@@ -57,7 +75,7 @@ struct Session {
 }
 
 pub(crate) struct World {
-    call: Call,
+    call: Taped,
     spec: Arc<AgentSpec>,
     random: Random,
     now: CallTime,
@@ -78,6 +96,11 @@ pub(crate) struct World {
     says: &'static str,
     promises: Promises,
     leg_over: bool,
+    /// The caller is being asked for a secret, and the keys of it that are still to be pressed.
+    concealed: bool,
+    secret: std::str::Chars<'static>,
+    pressed_secret: bool,
+    people: People,
     trace: bool,
     steps: u32,
 }
@@ -89,14 +112,14 @@ fn spec(seed: u64) -> AgentSpec {
     };
     let channels: Vec<&str> =
         ["transcript", "llm-input", "llm-output"].into_iter().filter(|_| random.percent(30)).collect();
-    let spec = json!({
+    let mut spec = json!({
         "name": "simulated", "prompt": "Be brief.",
         "greeting": random.pick(&["Hello, how may I help you?", "", "Welcome. This call is recorded. What can I do for you?"]),
         "pipeline": { "cascade": {
             "asr": list("asr", random.between(1, 3)), "llm": list("llm", random.between(1, 3)),
             "tts": list("tts", random.between(1, 3)),
         } },
-        "tools": [{ "name": "hang_up" }, { "name": "weather" }, { "name": "booking" }],
+        "tools": [{ "name": "hang_up" }, { "name": "weather" }, { "name": "booking" }, { "name": "open_menu" }],
         "redaction": { "redactor": if random.percent(30) { "pii" } else { "" }, "channels": channels },
         "interruption": {
             "barge_in": random.percent(90), "dtmf": random.percent(70),
@@ -104,6 +127,7 @@ fn spec(seed: u64) -> AgentSpec {
             "protected": if random.percent(15) { vec!["recorded", "four euros"] } else { Vec::new() },
             "min_words": random.between(1, 2),
         },
+        "analysis": if random.percent(20) { vec!["summary", "sentiment", "emotion"] } else { Vec::new() },
         "turn": {
             "speculate": random.percent(70), "adaptive": random.percent(80),
             "push_to_talk": if random.percent(4) { "*" } else { "" }, "max_speech_ms": 5000 + random.below(60_000),
@@ -112,7 +136,39 @@ fn spec(seed: u64) -> AgentSpec {
             "max_call_s": random.between(20, 300), "caller_silence_ms": random.between(3000, 12_000),
             "llm_hedge_ms": 600 * random.below(2),
         },
+        "speech": crate::speech::policy(seed),
     });
+    keypads::add_to(&mut spec, &mut random);
+    thinking::choose(&mut spec, &mut random);
+    if random.percent(40) {
+        let tools = spec["tools"].as_array_mut().unwrap();
+        tools.extend(["transfer", "send_dtmf", "request_callback"].map(|name| json!({ "name": name })));
+        spec["transfer"] = json!({
+            "targets": [{ "name": "sales", "to": "+4930555" }],
+            "mode": random.pick(&["attended", "attended", "bridge", "blind"]),
+            "join": random.pick(&["bridge", "bridge", "refer"]), "after": random.pick(&["hang_up", "return"]),
+            "accept_key": random.pick(&["1", ""]), "ring_ms": random.between(5000, 9000), "accept_ms": 4000,
+            "hold_say": random.pick(&["One moment.", ""]), "hold_line_every_ms": 5000, "leg_max_s": 30,
+            "caller_gone_say": random.pick(&["The caller is gone.", ""]),
+            "on_failure": random.pick(&[
+                json!({ "action": "return", "say": "Nobody is there." }), json!({ "action": "return" }),
+                json!({ "action": "hang_up", "text": "Goodbye." }),
+            ]),
+        });
+        if random.percent(30) {
+            spec["failures"] = json!({ "providers_exhausted": { "action": "transfer", "to": "sales" } });
+        }
+    }
+    if random.percent(25) {
+        spec["answering"] = json!({
+            "hello_ms": 1500 * random.below(2), "ivr": random.pick(&["continue", "navigate", "hang_up"]),
+            "machine": random.pick(&[
+                json!({ "action": "hang_up" }), json!({ "action": "continue" }),
+                json!({ "action": "leave_message", "text": "Please call back." }),
+            ]),
+            "screening": random.pick(&[json!({ "action": "say", "text": "It is the shop." }), json!({ "action": "continue" })]),
+        });
+    }
     serde_json::from_value(spec).unwrap()
 }
 
@@ -133,6 +189,7 @@ fn setup(spec: &Arc<AgentSpec>, seed: u64) -> CallSetup {
             description: "a tool".to_owned(),
             parameters: "{}".to_owned(),
         },
+        policy: spec.tools.iter().find(|tool| tool.name == name).map(|tool| tool.policy.clone()).unwrap_or_default(),
     };
     CallSetup {
         call: id(Prefix::Call),
@@ -141,9 +198,10 @@ fn setup(spec: &Arc<AgentSpec>, seed: u64) -> CallSetup {
         agent_version: 1,
         spec: Arc::clone(spec),
         tools: vec![tool("weather"), tool("booking")],
+        others: thinking::others(spec, seed),
         trunk: None,
         gateway: None,
-        direction: CallDirection::Inbound,
+        direction: if spec.answering.is_some() { CallDirection::Outbound } else { CallDirection::Inbound },
         from: "1".to_owned(),
         to: "2".to_owned(),
         anchor: Anchor { wall_us: 1_700_000_000_000_000, call_us: 0 },
@@ -168,9 +226,11 @@ impl World {
         for (kind, ill) in ill.iter_mut().enumerate() {
             ill[random.below(lists[kind]) as usize] = false;
         }
+        let survives = !spec.survival.menu.is_empty();
+        keypads::make_ill(survives, keypads::has_prompts(seed), seed, &mut ill);
         let temper = Temper::of(&mut random);
         let mut world = Self {
-            call: Call::new(setup(&spec, seed)),
+            call: capture::call(setup(&spec, seed)),
             promises: Promises::new(&spec),
             spec,
             random,
@@ -189,17 +249,28 @@ impl World {
             speaks_since: None,
             says: "",
             leg_over: false,
+            concealed: false,
+            secret: "".chars(),
+            pressed_secret: false,
+            people: People::default(),
             trace,
             steps: 0,
         };
+        if keypads::has_prompts(seed) {
+            let texts = world.spec.fixed_lines();
+            world.call.handle(CallTime::ZERO, Input::Prompts { texts });
+        }
         world.tell_in(0, Input::Answered);
         let first = world.random.between(200, 4000);
         world.push_in(first, Due::Act);
+        if world.spec.answering.is_some() {
+            world.somebody_answers();
+        }
         world
     }
 
-    /// Runs the call to its end; turns and interruptions of it.
-    pub(crate) fn run(mut self) -> (u64, u64) {
+    /// Runs the call to its end; turns, interruptions and transfers of it.
+    pub(crate) fn run(mut self) -> (u64, u64, u64) {
         while !self.call.is_over() {
             self.steps += 1;
             assert!(self.steps < 20_000 && self.now.as_ms() < 400_000, "the call never ended");
@@ -213,12 +284,17 @@ impl World {
             self.step();
         }
         assert!(self.leg_over, "the call is over and its leg is not");
+        assert!(self.people.open.is_empty(), "legs were left open: {:?}", self.people.open);
         assert_eq!(self.call.poll_timeout(), None, "a deadline of a call that is over");
         let open = self.sessions.values().filter(|session| session.open).count();
         assert_eq!(open, 0, "a recogniser was left open");
         assert!(self.requests.is_empty(), "requests were left open: {:?}", self.requests);
         assert!(self.tools.is_empty(), "tools were neither answered nor cancelled: {:?}", self.tools);
-        self.promises.at_the_end(self.call.record())
+        if self.pressed_secret {
+            keypads::end_shows_nothing(self.call.call());
+        }
+        let (turns, cuts) = self.promises.at_the_end(self.call.record());
+        (turns, cuts, self.people.transfers)
     }
 
     fn step(&mut self) {
@@ -254,17 +330,29 @@ impl World {
 
     fn tell(&mut self, input: Input) {
         self.leg.play(self.now);
-        let position = self.leg.position();
-        if position != self.told && !self.leg_over {
-            self.told = position;
-            self.call.handle(self.now, Input::Playout(position));
-        }
+        self.tell_position();
         if self.trace {
             eprintln!("{:>7} {input:?}", self.now.as_ms());
         }
         self.promises.told(self.now, &input);
+        if self.people.entertain() || !self.people.with_caller() {
+            self.promises.hears_others(self.now);
+        }
         self.call.handle(self.now, input);
         self.drain();
+    }
+
+    fn tell_position(&mut self) {
+        let position = self.leg.position();
+        if position != self.told && self.people.hear(self.leg_over) {
+            self.told = position;
+            self.call.handle(self.now, Input::Playout(position));
+        }
+    }
+
+    /// What the leg tells that the agent is with.
+    fn of_attached(&self, fact: LegFact) -> Input {
+        Input::Leg { leg: self.people.attached.unwrap_or(LegId::FIRST), fact }
     }
 
     fn drain(&mut self) {
@@ -272,21 +360,35 @@ impl World {
             if self.trace {
                 eprintln!("{:>7}      {} {}", self.now.as_ms(), event.kind, event.data);
             }
+            keypads::event_shows_nothing(&event);
             self.promises.happened(&event);
         }
         let mut count = 0;
         while let Some(command) = self.call.poll_transmit() {
             count += 1;
             assert!(count < 500, "one input made too many commands");
-            assert!(!self.leg_over || command.closes(), "after the end: {command:?}");
+            let line = !self.leg_over || !self.people.open.is_empty();
+            assert!(line || command.closes(), "after the end: {command:?}");
             if self.trace {
                 eprintln!("{:>7}   -> {command:?}", self.now.as_ms());
+            }
+            keypads::command_shows_nothing(&command);
+            if self.concealed {
+                let hears = match &command {
+                    Command::OpenAsr { .. } | Command::FinalizeAsr { .. } => true,
+                    // What the call was about is asked when it is over.
+                    Command::StartLlm { request, .. } => *request < trunkline_call::ANALYSIS,
+                    _ => false,
+                };
+                assert!(!hears, "somebody hears of what is concealed: {command:?}");
             }
             self.promises.asked(self.now, &command, &self.leg);
             self.carry_out(command);
         }
         let thinks = !self.requests.is_empty() || !self.tools.is_empty();
-        self.promises.silence(self.now, &self.leg, self.speaks_since.is_some(), thinks);
+        let hears = self.speaks_since.is_some() || self.people.entertain() || !self.people.with_caller();
+        self.promises.silence(self.now, &self.leg, hears || self.people.far_held, thinks);
+        self.nobody_waits_in_silence();
     }
 
     fn deliver(&mut self, due: Due) {
@@ -319,11 +421,17 @@ impl World {
                 }
             }
             Due::Tell(input) => {
-                if !self.leg_over || matches!(input, Input::Redacted { .. }) {
+                let there = match &input {
+                    Input::Leg { leg, .. } if *leg != LegId::FIRST => self.people.open.contains(leg),
+                    Input::Leg { .. } => !self.leg_over,
+                    _ => self.people.hear(self.leg_over),
+                };
+                if there || matches!(input, Input::Redacted { .. }) {
                     self.tell(input);
                 }
             }
             Due::Act => self.act(),
+            Due::Secret => self.presses_secret(),
             Due::VoiceEnds => self.voice_ends(),
             Due::Lasted(since) => {
                 if self.speaks_since == Some(since) {
@@ -339,18 +447,24 @@ impl World {
                     self.leg.over = true;
                     let sent_ms = self.leg.played_ms as u32;
                     self.promises.utterance_over(&self.leg);
-                    self.tell(fact(LegFact::PlaybackCut { utterance, sent_ms, at: now }));
+                    self.tell(self.of_attached(LegFact::PlaybackCut { utterance, sent_ms, at: now }));
                 }
             }
             Due::Ends(cause) => {
                 if !self.leg_over {
                     self.leg.play(now);
-                    self.tell(Input::Playout(self.leg.position()));
+                    if self.people.with_caller() {
+                        self.tell(Input::Playout(self.leg.position()));
+                        self.promises.utterance_over(&self.leg);
+                    }
                     self.leg_over = true;
-                    self.promises.utterance_over(&self.leg);
                     self.tell(fact(LegFact::Ended { cause, at: now }));
                 }
             }
+            Due::Talks { leg, words, for_ms } => self.talks(leg, words, for_ms),
+            Due::OtherAnswers(leg) => self.other_answers(leg),
+            Due::OtherRefuses(leg, cause) => self.other_refuses(leg, cause),
+            Due::OtherEnds(leg, cause) => self.other_ends(leg, cause),
         }
     }
 
@@ -369,6 +483,8 @@ impl World {
         }
         self.push_in(next_ms, Due::Act);
         match act {
+            // Nobody listens to a caller who is on hold for somebody else.
+            Act::Says { .. } | Act::Mumbles { .. } if !self.people.with_caller() => {}
             Act::Says { words, for_ms } => self.voice_begins(words, for_ms),
             Act::Mumbles { for_ms } => self.voice_begins("", for_ms),
             Act::Presses(key) => {
@@ -386,12 +502,31 @@ impl World {
         }
     }
 
+    /// Presses the next key of a secret, whether or not it is still asked for.
+    fn presses_secret(&mut self) {
+        if self.leg_over || !self.concealed {
+            return;
+        }
+        let Some(key) = self.secret.next() else { return };
+        let fact = fact(LegFact::Dtmf { digit: DtmfDigit::from_char(key).unwrap(), at: self.now });
+        assert!(self.call.call().hides(&fact), "a log may hold it");
+        self.pressed_secret = true;
+        self.tell(fact);
+        let ms = self.random.between(20, 900);
+        self.push_in(ms, Due::Secret);
+    }
+
     fn direction(&mut self, direction: Direction) {
+        if self.leg.held {
+            // Nothing happened meanwhile that would have looked.
+            self.promises.heard_until(self.now);
+        }
         if self.leg_over {
             return;
         }
         self.leg.play(self.now);
-        self.leg.held = !matches!(direction, Direction::SendRecv | Direction::SendOnly);
+        self.people.far_held = !matches!(direction, Direction::SendRecv | Direction::SendOnly);
+        self.holds_follow();
         self.tell(fact(LegFact::Direction { direction, at: self.now }));
         self.look();
     }
@@ -424,7 +559,7 @@ impl World {
     fn voice_ends(&mut self) {
         if let Some(since) = self.speaks_since.take() {
             self.spoken.push((since, self.now, self.says));
-            if !self.leg_over {
+            if self.people.hear(self.leg_over) {
                 self.tell(Input::Voice(VoiceEdge { speech: false, at: self.now, level_dbfs: -60.0 }));
             }
         }
@@ -432,7 +567,7 @@ impl World {
 
     fn sound(&mut self, utterance: u32, part: u32, index: usize, made_ms: u64, done: bool) {
         self.leg.play(self.now);
-        if self.leg.utterance != utterance || self.leg.over || self.leg_over {
+        if self.leg.utterance != utterance || self.leg.over || !self.people.hear(self.leg_over) {
             return;
         }
         let Some(sound) =
@@ -444,7 +579,7 @@ impl World {
         sound.done = done;
         let (made, audio_ms) = (sound.made_ms, made_ms as u32);
         let event = if done { TtsEvent::PartDone { part, audio_ms } } else { TtsEvent::Audio { part, audio_ms } };
-        if done && made > 0 {
+        if done && made > 0 && index != trunkline_call::PRERENDERED {
             let units = Units { tts_chars: 11, ..Units::default() };
             self.tell(Input::Usage { kind: ProviderKind::Tts, provider: "tts".to_owned(), units });
         }
@@ -458,7 +593,7 @@ impl World {
         if self.leg.may_play() && !self.leg.started && self.leg.ready_ms() > 0 {
             self.leg.started = true;
             let (utterance, at) = (self.leg.utterance, self.now);
-            self.tell_in(0, fact(LegFact::PlaybackStarted { utterance, at }));
+            self.tell_in(0, self.of_attached(LegFact::PlaybackStarted { utterance, at }));
         }
         if self.leg.is_busy() && self.leg.may_play() && (self.leg.started || self.leg.is_complete()) {
             self.push_in(self.leg.ready_ms() - self.leg.played_ms, Due::Look);
@@ -467,11 +602,11 @@ impl World {
 
     fn look_now(&mut self) {
         self.leg.play(self.now);
-        if self.leg.is_busy() && self.leg.may_play() && self.leg.is_complete() && !self.leg_over {
+        if self.leg.is_busy() && self.leg.may_play() && self.leg.is_complete() && self.people.hear(self.leg_over) {
             self.leg.over = true;
             let (utterance, at) = (self.leg.utterance, self.now);
             self.promises.utterance_over(&self.leg);
-            self.tell(fact(LegFact::PlaybackFinished { utterance, at }));
+            self.tell(self.of_attached(LegFact::PlaybackFinished { utterance, at }));
         }
     }
 
@@ -486,11 +621,27 @@ impl World {
             }
             Command::FinalizeAsr { session, .. } => self.finalize(session),
             Command::CloseAsr { session } => self.sessions.get_mut(&session).unwrap().open = false,
+            Command::StartLlm { request, messages, .. } if thinking::is_summary(&messages) => {
+                self.requests.insert(request);
+                for (at, event) in thinking::summary(&mut self.random, &messages) {
+                    self.tell_in(at, Input::Llm { request, event });
+                }
+            }
+            Command::Lookup { ticket, .. } => {
+                if let Some((ms, result)) = thinking::found(&mut self.random) {
+                    self.tell_in(ms, Input::Found { ticket, result });
+                }
+            }
+            Command::HandOff { .. } => {}
             Command::StartLlm { request, index, tools, .. } => {
                 self.requests.insert(request);
                 let ill = self.ill[1][index];
                 let mut at = 0;
-                for (wait, event) in reply(&mut self.random, ill, !tools.is_empty()) {
+                let own = tools.iter().any(|tool| tool.name == "collect");
+                let mut script = reply(&mut self.random, ill, !tools.is_empty(), own);
+                thinking::also_calls(&mut self.random, &tools, &mut script);
+                telephones(&mut self.random, &tools, &mut script);
+                for (wait, event) in script {
                     at += wait;
                     self.tell_in(at, Input::Llm { request, event });
                 }
@@ -505,6 +656,33 @@ impl World {
                 let whole_ms = text.chars().count() as u64 * MS_PER_CHAR;
                 self.leg.sounds.push_back(Sound { part, index, made_ms: 0, done: false });
                 self.synthesise(utterance, part, index, whole_ms);
+            }
+            Command::Play { utterance, part, text } => {
+                if self.leg.utterance != utterance {
+                    self.leg.begin(self.now, utterance);
+                }
+                let index = trunkline_call::PRERENDERED;
+                let made_ms = text.chars().count() as u64 * MS_PER_CHAR;
+                self.leg.sounds.push_back(Sound { part, index, made_ms: 0, done: false });
+                self.push_in(0, Due::Sound { utterance, part, index, made_ms, done: true });
+            }
+            Command::Conceal { on, .. } => {
+                assert_ne!(std::mem::replace(&mut self.concealed, on), on, "concealed twice, or revealed");
+                if on && self.random.percent(80) {
+                    self.secret = self.random.pick(&keypads::SECRET).chars();
+                    let ms = self.random.below(3000);
+                    self.push_in(ms, Due::Secret);
+                }
+            }
+            Command::Record { .. } => {}
+            Command::Silence { utterance, part, ms } => {
+                if self.leg.utterance != utterance {
+                    self.leg.begin(self.now, utterance);
+                }
+                self.leg.play(self.now);
+                let made_ms = u64::from(ms);
+                self.leg.sounds.push_back(Sound { part, index: usize::MAX, made_ms, done: true });
+                self.look();
             }
             Command::DropParts { utterance, from, cut } => {
                 self.leg.play(self.now);
@@ -569,16 +747,17 @@ impl World {
             Command::CancelTool { invocation } => {
                 self.tools.remove(&invocation);
             }
-            Command::HangUp { .. } => {
+            Command::HangUp { leg: LegId::FIRST, .. } => {
                 self.tools.clear();
                 self.push_in(20, Due::Ends(EndCause::Local));
             }
+            command => self.carry_out_telephone(command),
         }
     }
 
     fn synthesise(&mut self, utterance: u32, part: u32, index: usize, whole_ms: u64) {
         let sound = |made_ms, done| Due::Sound { utterance, part, index, made_ms, done };
-        match Voice::of(&mut self.random, self.ill[2][index]) {
+        match Voice::of(&mut self.random, self.ill[2][index % 32]) {
             Voice::Speaks { first_ms, rest_ms } => {
                 self.push_in(first_ms, sound(whole_ms.min(100), false));
                 // A vendor is at most half as quick again as a voice.
@@ -622,10 +801,6 @@ impl World {
 }
 
 fn spec_lists(spec: &AgentSpec) -> [u64; 3] {
-    match &spec.pipeline {
-        trunkline_api::agent::Pipeline::Cascade { asr, llm, tts } => {
-            [asr.len() as u64, llm.len() as u64, tts.len() as u64]
-        }
-        trunkline_api::agent::Pipeline::Realtime { .. } => [1, 1, 1],
-    }
+    [ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tts]
+        .map(|kind| (spec.pipeline.providers(kind).len() as u64).max(1))
 }

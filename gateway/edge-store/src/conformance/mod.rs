@@ -31,6 +31,7 @@ pub const CHECKS: &[Check] = &[
     ("calls left open are closed as crashed with their last checkpoint, once", crashed_calls),
     ("a call whose record and event were written is not closed again", closed_before_the_crash),
     ("a call that had ended is not ended again for what was told of it afterwards", crashed_after_its_end),
+    ("a call that was over when the process died stays as it ended", crashed_while_it_was_analysed),
     ("streams are gap-free and survive reopening", streams_survive),
     ("an acknowledgement of what was never sent is refused", beyond_offered),
     ("numbers that were offered are not used again", numbers_go_on),
@@ -106,6 +107,23 @@ fn crashed_after_its_end(open: Opener<'_>, folder: &Path) -> Result<(), String> 
     ensure!(store.recover().map_err(said)?.len() == 1, "the record was not closed");
     let events = store.pending(Stream::Events, 10).map_err(said)?.ok_or("no events")?;
     ensure!(events.records.len() == 3, "a call that had ended was ended again: {:?}", events.records.last());
+    Ok(())
+}
+
+fn crashed_while_it_was_analysed(open: Opener<'_>, folder: &Path) -> Result<(), String> {
+    let mut record = open_record(7);
+    record.ended_us = Some(record.answered_us + 9_000_000);
+    record.end = Some(EndReason::CallerHungUp);
+    {
+        let store = open(folder).map_err(said)?;
+        store.open_call(&open_record(7)).map_err(said)?;
+        store.append_event(event(7, 1, EventType::CallStarted)).map_err(said)?;
+        store.append_event(event(7, 2, EventType::CallEnded)).map_err(said)?;
+        store.checkpoint(&record, record.answered_us + 10_000_000).map_err(said)?;
+    }
+    let store = open(folder).map_err(said)?;
+    let recovered = store.recover().map_err(said)?;
+    ensure!(recovered == [record], "a call that was over became another: {recovered:?}");
     Ok(())
 }
 

@@ -36,6 +36,7 @@ pub fn open_record(n: u64) -> CallRecord {
         usage: Vec::new(),
         recording: None,
         turns: 0,
+        stages: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use trunkline_dsp::codec::Encoder;
 use trunkline_dsp::comfort_noise::{ComfortNoise, ComfortNoiseDecoder};
 use trunkline_leg::{CallTime, Direction, FAR_BUFFER_US};
 
+use super::ambience::Ambience;
 use super::duck::Duck;
 use super::ringback::Ringback;
 use super::{Ledger, MAX_PACKET, PENDING, Seed, TICK_MS, TICK_SAMPLES};
@@ -35,6 +36,7 @@ pub(super) struct Down {
     pub(super) comfort_noise: bool,
     comfort: ComfortNoiseDecoder,
     ringback: Ringback,
+    ambience: Option<Ambience>,
     /// The frame of this tick, and whether it is to be sent.
     frame: [i16; TICK_SAMPLES],
     framed: Option<Played>,
@@ -76,6 +78,7 @@ impl Down {
         let mut comfort = ComfortNoiseDecoder::new(encoder.rate(), u32::from_be_bytes([q0, q1, t0, t1]));
         comfort.update(&ComfortNoise::new(COMFORT_DBOV, &[]));
         let ringback = Ringback::new(start.ringback_ms, encoder.rate());
+        let ambience = start.ambience.as_ref().and_then(|ambience| Ambience::new(ambience, encoder.rate()));
         Self {
             encoder,
             idle: start.idle,
@@ -84,6 +87,7 @@ impl Down {
             comfort_noise: start.sound.comfort_noise,
             comfort,
             ringback,
+            ambience,
             frame: [0; TICK_SAMPLES],
             framed: None,
             beeps: false,
@@ -159,6 +163,7 @@ impl Down {
             self.framed = None;
             self.sending = false;
             self.pending_len = 0;
+            self.rest_ambience();
             self.digits.interrupt();
             self.keying = false;
             self.event = None;
@@ -172,6 +177,7 @@ impl Down {
                 self.event = Some((marker, timestamp, payload));
                 // Sound that follows begins anew.
                 self.sending = false;
+                self.rest_ambience();
                 self.timestamp = self.timestamp.wrapping_add(step);
                 return false;
             }
@@ -197,12 +203,24 @@ impl Down {
         }
         if self.ringback.fill(played, frame) {
             played = Played::Speech { starts: false };
+        } else if let Some(ambience) = &mut self.ambience {
+            ambience.mix(self.speaks, frame);
+            if played == Played::Silence {
+                // It is to be sent, whatever is sent where nothing is said.
+                played = Played::Speech { starts: false };
+            }
         }
         if played == Played::Silence && self.comfort_noise && self.idle == Idle::Silence {
             self.comfort.fill(frame);
         }
         self.framed = Some(played);
         begins
+    }
+
+    fn rest_ambience(&mut self) {
+        if let Some(ambience) = &mut self.ambience {
+            ambience.rest();
+        }
     }
 
     /// The frame of this tick, for whoever works on it before it is sent; silence where nothing is said.

@@ -8,6 +8,7 @@ use crate::conference::ConferenceSeat;
 use crate::config::LegSound;
 use crate::error::MediaError;
 use crate::srtp::Srtp;
+use crate::tones::Tones;
 
 /// A change. What it replaced is left in it, and it goes back to whoever made it to be dropped there.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) enum LegOrder {
     },
     /// A place in a conference, or none any more.
     Conference(Option<Box<ConferenceSeat>>),
+    /// Listens for tones, or no more.
+    Tones(Option<Box<Tones>>),
     /// Another sound.
     Sound { sound: LegSound, change: Box<SoundChange> },
 }

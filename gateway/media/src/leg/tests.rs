@@ -14,9 +14,11 @@ use super::*;
 use crate::config::{Feed, LegSound};
 use crate::rtcp;
 
+mod ambience;
 mod codecs;
 mod encryption;
 mod heard;
+mod tones;
 mod voice;
 mod wire;
 

@@ -5,18 +5,19 @@ use std::net::SocketAddr;
 use rtp_types::RtpPacket;
 use rtrb::Producer;
 use trunkline_dsp::chain::{LegDsp, UplinkFrame, UplinkReport};
-use trunkline_dsp::echo::Interruption;
 use trunkline_dsp::jitter::{FrameInfo, FrameKind, Inserted, JitterBuffer, Packet};
-use trunkline_leg::{CallTime, Direction, FrameProducer, LegFact, LevelReport, UpFrame, UpHead, VadMark};
+use trunkline_leg::{CallTime, Direction, FrameProducer, LegFact, LevelReport, UpFrame, UpHead};
 
 use super::drift::DriftMeter;
-use super::{Ledger, TICK_MS, TICK_SAMPLES};
+use super::{Ledger, TICK_SAMPLES};
 use crate::codec::LegDecoder;
 use crate::config::{Feed, LegStart};
 use crate::dtmf::{DtmfReceiver, Event, InbandDigits};
+use crate::marks::SpeechMarks;
 use crate::reports::Reception;
 use crate::rtcp::Learned;
 use crate::source::{Signalled, SourceGate, Verdict};
+use crate::tones::Tones;
 
 /// The static payload type of comfort noise (RFC 3389), taken even where it was not agreed on: it is no loss.
 const COMFORT_NOISE: u8 = 13;
@@ -36,21 +37,18 @@ pub(super) struct Up {
     dtmf: DtmfReceiver,
     /// Where telephone events were not agreed on; none at rates that it does not work at.
     inband: Option<Box<InbandDigits>>,
+    /// While somebody wants to know of tones.
+    pub(super) tones: Option<Box<Tones>>,
     jitter: JitterBuffer<LegDecoder>,
     ring: FrameProducer<UpHead>,
     levels: Producer<LevelReport>,
     pub(super) feed: Feed,
-    pub(super) hold_ms: u32,
-    /// Milliseconds for which speech is still held.
-    held_ms: u32,
+    pub(super) marks: SpeechMarks,
     /// The frame of this tick: as it was heard, as the chain gives it back, and what is known of it.
     heard: [i16; TICK_SAMPLES],
     cleaned: [i16; TICK_SAMPLES],
     raw: [i16; TICK_SAMPLES],
     pulled: Option<FrameInfo>,
-    /// What the agent was told last, and what it is still to be told.
-    told_speech: bool,
-    owed_interrupt: bool,
     media_started: bool,
     first_arrival: Option<u64>,
     last_media: CallTime,
@@ -77,18 +75,16 @@ impl Up {
             drift: DriftMeter::default(),
             dtmf: DtmfReceiver::default(),
             inband: InbandDigits::new(jitter.rate()).ok().map(Box::new),
+            tones: None,
             jitter,
             ring,
             levels,
             feed: start.sound.feed,
-            hold_ms: start.sound.hold_ms,
-            held_ms: 0,
+            marks: SpeechMarks::new(start.sound.hold_ms),
             heard: [0; TICK_SAMPLES],
             cleaned: [0; TICK_SAMPLES],
             raw: [0; TICK_SAMPLES],
             pulled: None,
-            told_speech: false,
-            owed_interrupt: false,
             media_started: false,
             first_arrival: None,
             last_media: now,
@@ -209,6 +205,7 @@ impl Up {
         self.position += missed * samples as u64;
         let info = self.jitter.get(ledger.moment.due.as_us(), &mut self.heard[..samples]);
         self.listen_for_digits(ledger);
+        self.listen_for_tones(ledger);
         self.measure(ledger, &info);
         self.pulled = Some(info);
         self.restore();
@@ -256,31 +253,14 @@ impl Up {
         let position = self.position.saturating_sub(late);
         let arrival = CallTime(info.arrival.saturating_sub(delay_us));
         let activity = report.activity;
-        let interrupts = report.interruption == Some(Interruption::Confirmed);
-        self.owed_interrupt |= interrupts;
-        // Whoever interrupts speaks, even where the detector is not sure over the agent's echo.
-        let speaks = (activity.speech && !report.echo) || interrupts;
-        self.held_ms = if speaks { self.hold_ms } else { self.held_ms.saturating_sub(TICK_MS) };
-        let speech = speaks || self.held_ms > 0 || self.owed_interrupt;
+        let mark = self.marks.mark(report);
         // A frame never exceeds the ring's frame size, so the error cannot happen.
         if let Ok(mut frame) = UpFrame::new(pcm, rate, position, arrival) {
-            frame.vad = VadMark {
-                speech,
-                changed: speech != self.told_speech,
-                interrupts: self.owed_interrupt,
-                echo: report.echo,
-                onset_ms: report.onset_ms,
-                confidence: report.certainty.unwrap_or(0.0),
-                level_dbfs: activity.level_dbfs,
-                noise_dbfs: activity.noise_dbfs,
-                speech_ms: report.endpoint.speech_ms,
-                silence_ms: report.endpoint.silence_ms,
-            };
+            frame.vad = mark;
             frame.concealed = info.kind != FrameKind::Decoded;
             if self.ring.push(frame).is_ok() {
                 self.woke = true;
-                self.told_speech = speech;
-                self.owed_interrupt = false;
+                self.marks.told(&mark);
             } else {
                 ledger.stats.up_dropped += 1;
             }
@@ -292,7 +272,7 @@ impl Up {
                 at: ledger.moment.call,
                 level_dbfs: activity.level_dbfs,
                 noise_dbfs: activity.noise_dbfs,
-                speech,
+                speech: mark.speech,
             };
             // Levels may be dropped.
             let _ = self.levels.push(report);
@@ -370,6 +350,14 @@ impl Up {
             ledger.stats.dtmf_digits += 1;
             ledger.facts.push(LegFact::Dtmf { digit, at: CallTime(now.saturating_sub(ago_us)) });
         });
+    }
+
+    fn listen_for_tones(&mut self, ledger: &mut Ledger) {
+        let samples = self.samples();
+        if let Some(tones) = &mut self.tones {
+            let now = ledger.moment.due;
+            tones.listen(&self.heard[..samples], now, |fact| ledger.facts.push(fact));
+        }
     }
 
     fn measure(&mut self, ledger: &mut Ledger, info: &FrameInfo) {

@@ -215,6 +215,26 @@ fn a_call_is_refused_by_the_pool_that_is_short_before_it_is_answered() {
     }
 }
 
+#[test]
+fn a_call_that_would_make_others_late_is_refused_by_name_and_told_when_to_come_again() {
+    let plane = plane(16);
+    let mut rig = Rig::new(&plane, room(MOST));
+    rig.shared.load.pretend(2_000_000, 3);
+    let beyond = rig.call();
+    assert_eq!(rig.told(beyond), [Told::Reject(503, "gateway_overloaded".to_owned())]);
+    let again = rig.lines[beyond].retry_after_s.lock().unwrap().unwrap();
+    assert!((3..=120).contains(&again), "{again}");
+    let refused = |failure| rig.shared.counters.failures().find(|(other, _)| *other == failure).unwrap().1;
+    assert_eq!(refused(Failure::GatewayOverloaded), 1);
+    assert_eq!((rig.closed(beyond), rig.shared.admission.calls()), (None, 0), "it has left nothing");
+    // It is over.
+    rig.shared.load.pretend(0, 3);
+    let next = rig.call();
+    rig.store.write(&name(next), true);
+    rig.settle();
+    assert_eq!(rig.told(next), [Told::Accept]);
+}
+
 /// xorshift64*: the same events in every run.
 struct Seeded(u64);
 

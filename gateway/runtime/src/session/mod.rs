@@ -206,6 +206,16 @@ impl Session {
         self.seat.waits_since_us()
     }
 
+    /// How much sound it was given and has not come to, microseconds.
+    pub(crate) fn owes_us(&self) -> u64 {
+        self.seat.owes_us()
+    }
+
+    /// It is broken: it is never run again, and what it has said may still be polled.
+    pub(crate) fn give_up(&self) {
+        self.seat.panicked();
+    }
+
     /// Inputs it lost because it was too slow.
     pub(crate) fn dropped_inputs(&self) -> u64 {
         self.seat.dropped_inputs()

@@ -6,13 +6,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::seat::{Left, Seat};
 use crate::bell::Bell;
+use crate::load::Gauge;
 
 /// How long a session may hold a pool thread before the next one's turn.
 const SLICE: Duration = Duration::from_millis(10);
+
+/// Sound that a session is given at once when somebody begins to speak, so that it is not late by it: the run-up, and what
+/// was said before the detector was sure.
+pub(crate) const GIVEN_AT_ONCE_US: u64 = 1_000_000;
 
 /// The threads and their queue.
 pub(crate) struct SidePool {
@@ -28,17 +33,22 @@ struct Shared {
     queue: Mutex<VecDeque<(Arc<Seat>, Bell)>>,
     available: Condvar,
     stop: AtomicBool,
+    threads: usize,
+    gauge: Gauge,
 }
 
 impl SidePool {
     /// Starts `threads` threads.
     pub(crate) fn start(threads: usize) -> io::Result<Self> {
+        let threads = threads.max(1);
         let shared = Arc::new(Shared {
             queue: Mutex::new(VecDeque::new()),
             available: Condvar::new(),
             stop: AtomicBool::new(false),
+            threads,
+            gauge: Gauge::default(),
         });
-        let threads = (0..threads.max(1))
+        let threads = (0..threads)
             .map(|index| {
                 let shared = Arc::clone(&shared);
                 std::thread::Builder::new().name(format!("side-pool-{index}")).spawn(move || shared.serve())
@@ -74,6 +84,22 @@ impl PoolQueue {
             self.0.available.notify_one();
         }
     }
+
+    /// Threads that serve it.
+    pub(crate) fn threads(&self) -> usize {
+        self.0.threads
+    }
+
+    /// What they keep count in.
+    pub(crate) fn gauge(&self) -> &Gauge {
+        &self.0.gauge
+    }
+
+    /// How long the first of the queue has waited by now.
+    pub(crate) fn longest_wait_us(&self) -> u64 {
+        let queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.front().map_or(0, |(seat, _)| seat.waits_us())
+    }
 }
 
 impl Shared {
@@ -90,12 +116,15 @@ impl Shared {
                 }
             };
             drop(queue);
+            self.gauge.was_late(seat.waits_us().max(seat.owes_us().saturating_sub(GIVEN_AT_ONCE_US)));
             seat.has_its_turn();
+            let began = Instant::now();
             let left = catch_unwind(AssertUnwindSafe(|| seat.run(SLICE))).unwrap_or_else(|_| {
                 tracing::error!("a plugin session failed; see the panic above");
                 seat.panicked();
                 Left::Nothing
             });
+            self.gauge.worked(began.elapsed());
             let woken = seat.return_queue_ticket();
             bell.ring();
             // One whose outputs are full is run again when somebody has taken of them.

@@ -51,6 +51,8 @@ enum State {
 struct Inputs {
     queue: VecDeque<Queued>,
     samples: VecDeque<i16>,
+    /// How long the sound lasts.
+    sound_us: u64,
 }
 
 enum Queued {
@@ -64,9 +66,13 @@ impl Inputs {
         if full {
             let oldest_sound = self.queue.iter().position(|queued| matches!(queued, Queued::Sound { .. }));
             // Whatever sound is queued begins with the oldest.
-            if let Some(Queued::Sound { len, .. }) = self.queue.remove(oldest_sound.unwrap_or(0)) {
+            if let Some(Queued::Sound { len, rate, .. }) = self.queue.remove(oldest_sound.unwrap_or(0)) {
                 self.samples.drain(..len);
+                self.sound_us = self.sound_us.saturating_sub(sound_us(len, rate));
             }
+        }
+        if let Queued::Sound { len, rate, .. } = next {
+            self.sound_us += sound_us(len, rate);
         }
         self.queue.push_back(next);
         full
@@ -75,7 +81,8 @@ impl Inputs {
     /// The next input; the samples of sound are moved to `sound`.
     fn pop(&mut self, sound: &mut Vec<i16>) -> Option<Queued> {
         let next = self.queue.pop_front()?;
-        if let Queued::Sound { len, .. } = next {
+        if let Queued::Sound { len, rate, .. } = next {
+            self.sound_us = self.sound_us.saturating_sub(sound_us(len, rate));
             sound.clear();
             sound.extend(self.samples.drain(..len));
         }
@@ -85,7 +92,13 @@ impl Inputs {
     fn clear(&mut self) {
         self.queue.clear();
         self.samples.clear();
+        self.sound_us = 0;
     }
+}
+
+/// How long samples of a rate last.
+fn sound_us(len: usize, rate: u32) -> u64 {
+    len as u64 * 1_000_000 / u64::from(rate.max(1))
 }
 
 /// A session's body and what it is handed sound in.
@@ -213,6 +226,16 @@ impl Seat {
     /// Since when it has waited for a thread, in call time.
     pub(crate) fn waits_since_us(&self) -> Option<u64> {
         Some(self.waits_since_us.load(Ordering::Acquire)).filter(|since_us| *since_us != NEVER)
+    }
+
+    /// For how long it has waited for a thread by now.
+    pub(super) fn waits_us(&self) -> u64 {
+        self.waits_since_us().map_or(0, |since_us| self.now_us().saturating_sub(since_us))
+    }
+
+    /// How much sound it was given and has not come to.
+    pub(crate) fn owes_us(&self) -> u64 {
+        held(&self.inputs).sound_us
     }
 
     /// Marks it queued; true when it was not.

@@ -7,9 +7,11 @@ use std::sync::{Condvar, Mutex};
 
 use serde_json::json;
 use trunkline_api::agent::Recording;
-use trunkline_api::usage::CallDirection;
+use trunkline_api::usage::{CallDirection, Units};
+use trunkline_api::words::ProviderKind;
 use trunkline_api::{AgentSpec, Prefix};
-use trunkline_call::{Call, CallSetup, Input};
+use trunkline_call::tape::Taped;
+use trunkline_call::{CallSetup, Input};
 use trunkline_leg::{Anchor, CallTime};
 use trunkline_media::{LegStart, MediaPlane};
 use trunkline_recording::{Disk, Recorder, RecorderConfig, Track};
@@ -18,7 +20,8 @@ use super::*;
 use crate::capacity::Amounts;
 use crate::directory::CallInfo;
 use crate::recording::CallRecordings;
-use crate::rig::{FakeLine, SlowStore, Told, plane, shared, silent_agent, until};
+use crate::rig::{FakeLine, Puppet, SlowStore, Told, plane, shared, silent_agent, until};
+use crate::session::Output;
 use crate::session::pool::SidePool;
 
 const IDLE_CALLS: usize = 100;
@@ -48,6 +51,7 @@ fn call(
         agent_version: 1,
         spec: Arc::new(spec),
         tools: Vec::new(),
+        others: std::collections::BTreeMap::new(),
         trunk: None,
         gateway: None,
         direction: CallDirection::Inbound,
@@ -75,7 +79,7 @@ fn call(
     let entry = shared.directory.began(info, 0);
     let share = Amounts::all(1);
     let ticket = shared.admission.admit(&mint(Prefix::Trunk), &setup.tenant, share, began).unwrap();
-    let (id, serving, call) = (setup.call.clone(), shared.serving.load_full(), Call::new(setup.clone()));
+    let (id, serving, call) = (setup.call.clone(), shared.serving.load_full(), Taped::plain(setup.clone()));
     let recordings = CallRecordings::new(id.clone(), setup.spec.recording.clone(), None);
     Box::new(NewCall { id, call, setup, leg, handle, recordings, line, serving, entry, ticket, began })
 }
@@ -256,4 +260,37 @@ fn a_call_that_panics_in_a_step_or_an_order_ends_alone_and_in_order() {
     one_panics("call.ended", |worker, ids| {
         assert!(worker.order(Order::Operator(ids[0].clone(), Operator::HangUp)));
     });
+}
+
+#[test]
+fn a_call_that_panics_settles_what_its_sessions_have_used_wherever_they_run() {
+    let store = Arc::new(SlowStore::default());
+    let shared = shared(Arc::clone(&store) as _, Amounts::all(u32::MAX), silent_agent());
+    let (plane, pool) = (plane(1), SidePool::start(1).unwrap());
+    store.durable.lock().unwrap().insert("caller-0".to_owned(), 0);
+    let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let new = call(0, &shared, &plane, &phone, FakeLine::new("caller-0", &store), 3_600_000);
+    let (id, number) = (new.id.clone(), new.leg.slot.index());
+    let mut calls = Calls::new(0, plane.ready(0), plane.signal(0), Arc::clone(&shared), pool.queue());
+    calls.begin(*new);
+    let used = |plugin_us| Units { plugin_us, ..Units::default() };
+    let active = calls.calls[number].as_mut().unwrap();
+    let (here, _says) = Puppet::new(used(7));
+    active.work(ProviderKind::Llm, "here", false, here);
+    let (elsewhere, says) = Puppet::new(used(30));
+    active.work(ProviderKind::Tool, "elsewhere", true, elsewhere);
+    active.work(ProviderKind::Asr, "broken", false, Puppet::broken());
+    says.lock().unwrap().push(Output::Usage(used(5)));
+
+    *store.trap.lock().unwrap() = Some("call.ended");
+    calls.with(&id, |call| call.order(Operator::HangUp));
+    until("the call to be gone", || {
+        calls.look();
+        calls.calls[number].is_none()
+    });
+    let record = store.closed.lock().unwrap().pop().unwrap();
+    let of = |provider: &str| record.usage.iter().find(|usage| usage.provider == provider).map(|usage| usage.units);
+    assert_eq!((of("here"), of("elsewhere"), of("broken")), (Some(used(7)), Some(used(35)), None));
+    assert_eq!(record.failure, Some(trunkline_api::Failure::Internal));
+    assert_eq!(shared.admission.calls(), 0);
 }

@@ -11,7 +11,7 @@ use trunkline_api::{Id, Prefix};
 use trunkline_plugin_host::Capability;
 
 use super::file::{File, inline, quoted};
-use super::{Made, mint, settings, sound};
+use super::{Made, collecting, mint, settings, sound, telephone, thinking};
 use crate::output::say;
 use crate::plugins::{self, Installed};
 
@@ -126,14 +126,23 @@ impl Agent {
             &quoted(&self.prompt),
         );
         file.key(
-            "Tools the model may call: `hang_up` and `transfer` are built in, others are tool plugins.",
+            "Tools the model may call: `hang_up`, `transfer`, `set_language`, `send_dtmf`, `request_callback` and `open_menu` are \
+             built in, others are tool plugins, which may have a `policy` with timeout_ms, say, say_after_ms, speak_while_waiting, on_interrupt (cancel or keep), idempotent.",
             "tools",
             "[{ name = \"hang_up\" }]",
         );
         file.default("Always this; a later format would have another name.", "schema", "\"trunkline.agent/v1\"");
         file.default("Features a gateway must have to run it.", "requires", "[\"cascade\", \"barge_in\"]");
-        file.default("Not served by this version: knowledge bases, and analyses after the call.", "knowledge", "[]");
-        file.line("# analysis = []");
+        file.default(
+            "What is found out about a call once it is over: summary, disposition, topics, sentiment, emotion.",
+            "analysis",
+            "[]",
+        );
+        let about = "Knowledge bases: folders of texts in `knowledge/` beside this file.";
+        file.default(about, "knowledge", "[]");
+        let about = "Time zone that `{now}` is told in, such as \"Europe/Berlin\"; UTC when empty.";
+        file.default(about, "time_zone", "\"\"");
+        collecting::keys(&mut file);
         cast.write(&mut file);
         policies(&mut file);
         Made { kind: Kind::Agent, name: self.name.clone(), text: file.text() }
@@ -217,10 +226,23 @@ fn policies(file: &mut File) {
     file.default("Whether a pressed key stops it.", "dtmf", &interruption.dtmf.to_string());
 
     let speech = SpeechPolicy::default();
-    file.section("What is said while the caller waits.", "object.body.speech");
+    file.section("How it speaks, and what is said while the caller waits.", "object.body.speech");
     let about = "Silence after which a line is said meanwhile, 500 to 10000 ms, or 0 for never.";
     file.default(about, "filler_after_ms", &speech.filler_after_ms.to_string());
     file.default("The lines; without any it is `survival.bridge`.", "fillers", "[]");
+    let about =
+        "What is put into words for the synthesiser: off, signs (addresses, codes, markdown) or words (numbers, too).";
+    file.default(about, "normalize", "\"signs\"");
+    let about = "Whether the first clause of a reply is spoken before its sentence is whole.";
+    file.default(about, "first_clause", "false");
+    let about = "Pronunciations: { written = \"GmbH\", spoken = \"Geh Em Be Ha\", language = \"de\" }; at most 500.";
+    file.default(about, "dictionary", "[]");
+    file.default("Voices of further languages: { de = { provider = \"name\" } }; at most 16.", "voices", "{}");
+    file.default("Names of the synthesisers that take SSML; the others get plain text and pauses.", "ssml", "[]");
+
+    thinking::write(file);
+    collecting::write(file);
+    telephone::write(file);
 
     sound::write(file, "The sound of its calls; what is not said here its trunk says.");
 
@@ -268,6 +290,14 @@ fn policies(file: &mut File) {
     file.default("Asked of a silent caller.", "still_there", &text(&json!(survival.still_there)));
     file.default("Before hanging up on one.", "goodbye", &text(&json!(survival.goodbye)));
     file.default("When every entry of a list has failed.", "unavailable", &text(&json!(survival.unavailable)));
+    file.default("When the conversation goes on that a menu stood in for.", "restored", "\"\"");
+    file.default("The menu that stands in for it meanwhile.", "menu", "\"\"");
+    file.default("A human, where there is no such menu.", "transfer_to", "\"\"");
+    let about =
+        "Providers on the premises that are asked when all of the lists have failed: { asr = [], llm = [], tts = [] }.";
+    file.default(about, "engines", "{}");
+    let about = "Whether fixed lines are always played as they were rendered beforehand: at once and for nothing.";
+    file.default(about, "prerendered", "false");
 
     let about = "What to do about a failure, by its name: next_provider (bridge), say (text), transfer (to), hang_up \
                  (text) or record.";

@@ -2,10 +2,13 @@
 //! comment on every key. Nothing is written over, and nothing stays that does not pass the loader.
 
 mod agent;
+mod collecting;
 mod file;
 mod plain;
 mod settings;
 mod sound;
+mod telephone;
+mod thinking;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -36,6 +36,11 @@ pub(super) fn write(file: &mut File, about: &str) {
         "interruption_percent",
         "50",
     );
+    file.default(
+        "Background sound under the agent: `room`, `office` or a WAV file in the folder `ambience` of the state folder.",
+        "ambience",
+        "{ source = \"room\", level_dbfs = -45, duck_db = 6 }",
+    );
 }
 
 #[cfg(test)]

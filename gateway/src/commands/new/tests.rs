@@ -91,14 +91,22 @@ fn an_agents_file_shows_every_key_there_is() {
         }
     }
     let tables = [
+        "ContextPolicy",
+        "ToolUse",
+        "Handoff",
+        "LookupPolicy",
+        "Guardrails",
         "SoundPolicy",
         "TurnPolicy",
         "InterruptionPolicy",
         "SpeechPolicy",
+        "TransferPolicy",
+        "AnsweringPolicy",
         "Redaction",
         "Recording",
         "Limits",
         "Survival",
+        "AfterCall",
     ];
     for table in tables {
         let keys = schema["$defs"][table]["properties"].as_object().unwrap_or_else(|| panic!("no {table}")).keys();

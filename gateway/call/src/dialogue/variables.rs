@@ -1,0 +1,113 @@
+//! What stands in braces in a prompt or greeting: the agent's variables, those that tools have set, and what is known of
+//! the call. Nothing of it reaches the model past the redactor, whoever it came from.
+
+use std::collections::BTreeMap;
+
+use trunkline_api::time_zone::local_time;
+use trunkline_api::words::RedactionChannel;
+use trunkline_leg::{Anchor, CallTime};
+
+use super::{Dialogue, Effects};
+use crate::setup::CallSetup;
+use crate::template::{fill, names};
+
+/// Names that come from whoever calls.
+const FROM_OUTSIDE: [&str; 2] = ["call.from", "call.to"];
+
+/// What is known of the call.
+#[derive(Debug)]
+pub(super) struct Facts {
+    call: String,
+    anchor: Anchor,
+    /// What came from outside, by name, as far as the redactor has let it through.
+    outside: BTreeMap<String, String>,
+    /// The same as it came.
+    raw: [String; 2],
+    /// The greeting waits for the redactor.
+    greets: bool,
+}
+
+impl Facts {
+    pub(super) fn new(setup: &CallSetup) -> Self {
+        Self {
+            call: setup.call.to_string(),
+            anchor: setup.anchor,
+            outside: BTreeMap::new(),
+            raw: [setup.from.clone(), setup.to.clone()],
+            greets: false,
+        }
+    }
+}
+
+impl Dialogue {
+    /// Learns who calls whom, where the agent's texts ask for it; true when the greeting has to wait for the redactor.
+    pub(super) fn learn_who_calls(&mut self, fx: &mut Effects) -> bool {
+        let spec = std::sync::Arc::clone(&self.spec);
+        for (name, value) in FROM_OUTSIDE.into_iter().zip(self.facts.raw.clone()) {
+            let known = self.facts.outside.contains_key(name) || self.redacting.iter().any(|(_, other)| other == name);
+            if !known && (names(&spec.prompt, name) || names(&spec.greeting, name)) {
+                match fx.redact(RedactionChannel::LlmInput, &value) {
+                    Some(ticket) => self.redacting.push((ticket, name.to_owned())),
+                    None => drop(self.facts.outside.insert(name.to_owned(), value)),
+                }
+            }
+        }
+        self.facts.greets = self.waits_for_facts() && names(&spec.greeting, "call.");
+        self.facts.greets
+    }
+
+    /// A value is back from the redactor; false when it is another text.
+    pub(super) fn variable_redacted(&mut self, fx: &mut Effects, ticket: u64, text: &str) -> bool {
+        let Some(at) = self.redacting.iter().position(|(known, _)| *known == ticket) else { return false };
+        let (_, name) = self.redacting.remove(at);
+        if FROM_OUTSIDE.contains(&name.as_str()) {
+            self.facts.outside.insert(name, text.to_owned());
+            if self.facts.greets && !self.waits_for_facts() {
+                self.facts.greets = false;
+                if self.owes_greeting() {
+                    return true;
+                }
+                self.greet(fx);
+            }
+        } else {
+            self.variables.insert(name, text.to_owned());
+        }
+        true
+    }
+
+    fn waits_for_facts(&self) -> bool {
+        self.redacting.iter().any(|(_, name)| FROM_OUTSIDE.contains(&name.as_str()))
+    }
+
+    /// A text with its variables filled in, as of `now`.
+    pub(super) fn with_variables(&self, now: CallTime, text: &str) -> String {
+        fill(text, |name| self.variable(now, name))
+    }
+
+    /// Sets a variable, by way of the redactor when what goes to the model is redacted.
+    pub(super) fn set_variable(&mut self, fx: &mut Effects, name: String, value: String) {
+        match fx.redact(RedactionChannel::LlmInput, &value) {
+            Some(ticket) => self.redacting.push((ticket, name)),
+            None => {
+                self.variables.insert(name, value);
+            }
+        }
+    }
+
+    /// The value of a name. What is known of the call cannot be set by anybody.
+    fn variable(&self, now: CallTime, name: &str) -> Option<String> {
+        let local = || local_time(self.facts.anchor.wall_us(now), &self.spec.time_zone);
+        match name {
+            "call.from" | "call.to" => Some(self.facts.outside.get(name).cloned().unwrap_or_default()),
+            "call.id" => Some(self.facts.call.clone()),
+            "now" => {
+                let local = local();
+                Some(format!("{} {} {}", local.weekday, local.date, local.time))
+            }
+            "now.date" => Some(local().date),
+            "now.time" => Some(local().time),
+            "now.weekday" => Some(local().weekday),
+            _ => self.variables.get(name).cloned(),
+        }
+    }
+}

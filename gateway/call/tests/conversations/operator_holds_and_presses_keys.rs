@@ -1,0 +1,50 @@
+//! An operator puts the caller on hold, takes them back and presses keys.
+
+use serde_json::json;
+use trunkline_api::EventType;
+use trunkline_api::transfer::TransferMode;
+use trunkline_call::Operator;
+
+use crate::rig::second_leg::Person;
+use crate::rig::{Rig, agent};
+
+#[test]
+fn nobody_is_asked_on_hold_and_what_was_being_said_goes_on() {
+    let greeting = "Welcome to the shop. We sell tea and coffee.";
+    let mut rig = Rig::new(agent(1, 1, 1, json!({ "greeting": greeting })), &["Yes."]);
+    rig.operator(1000, Operator::Hold);
+    rig.operator(1500, Operator::Hold);
+    rig.operator(60_000, Operator::Resume);
+    rig.run_until(59_000);
+    assert_eq!(rig.telephone(), ["hold 1"]);
+    assert!(rig.all(EventType::PlaybackFinished).is_empty() && rig.all(EventType::CallerSilent).is_empty());
+    rig.run_until(63_000);
+    assert_eq!(rig.only(EventType::PlaybackFinished)["text"], greeting);
+    rig.caller_says(64_000, 400, "are you open");
+    rig.run_until(68_000);
+    assert_eq!(*rig.said().last().unwrap(), "Yes.");
+    assert_eq!(rig.failures(), []);
+}
+
+#[test]
+fn keys_go_to_the_far_end() {
+    let mut rig = Rig::new(agent(1, 1, 1, json!({})), &[]);
+    rig.operator(1000, Operator::SendDtmf { digits: "12 34#".to_owned() });
+    rig.operator(1100, Operator::SendDtmf { digits: "call me".to_owned() });
+    rig.operator(1200, Operator::SendDtmf { digits: "1".repeat(33) });
+    rig.run_until(2000);
+    assert_eq!(rig.telephone(), ["keys 1 1234#"]);
+    assert_eq!(rig.only(EventType::DtmfSent)["digits"], "1234#");
+}
+
+#[test]
+fn a_caller_on_hold_can_be_passed_on() {
+    let mut rig = Rig::new(agent(1, 1, 1, json!({})), &[]);
+    rig.second.people = vec![Person::Answers(1000)];
+    rig.operator(1000, Operator::Hold);
+    let to = "200".to_owned();
+    rig.operator(5000, Operator::Transfer { to, mode: Some(TransferMode::Bridge), briefing: String::new() });
+    rig.run_until(15_000);
+    assert_eq!(rig.outcomes(), ["completed"]);
+    assert_eq!(rig.telephone()[..3], ["hold 1", "resume 1", "dial 2 200"]);
+}

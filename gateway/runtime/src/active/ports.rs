@@ -1,0 +1,238 @@
+//! What a call drives outside of the process: its leg, whose rings and facts it reads, and its SIP dialog, which it hangs
+//! up once.
+
+use std::sync::Arc;
+
+use trunkline_api::{Failure, Id};
+use trunkline_call::{Input, VoiceEdge};
+use trunkline_leg::{AgentEnd, CallTime, Direction, EndCause, LegFact, LegId, MediaSpec, PlayoutPosition};
+use trunkline_media::LegHandle;
+use trunkline_sip::ByeReason;
+
+use crate::echo::Echo;
+use crate::line::Line;
+use crate::listening::Listening;
+use crate::speaking::Speaking;
+
+/// The leg and the line of one call.
+pub(super) struct Ports {
+    /// Whose they are, for logs.
+    call: Id,
+    leg: AgentEnd,
+    handle: LegHandle,
+    line: Arc<dyn Line>,
+    /// The position that the call knows.
+    playout: PlayoutPosition,
+    /// Speaks in the agent's place, where load is measured.
+    echo: Option<Echo>,
+    /// A frame may say two things; this is the second.
+    also: Option<Input>,
+    bye_sent: bool,
+    leg_over: bool,
+}
+
+impl Ports {
+    /// A leg whose facts nobody has read, and a dialog that is up.
+    pub(super) fn new(call: Id, leg: AgentEnd, handle: LegHandle, line: Arc<dyn Line>, echo: Option<Echo>) -> Self {
+        let playout = PlayoutPosition::default();
+        Self { call, leg, handle, line, playout, echo, also: None, bye_sent: false, leg_over: false }
+    }
+
+    /// The next thing the leg has to say: facts first, then what its sound says, then how far playback is. The sound itself
+    /// goes to `ears`. `None` once there is nothing more.
+    pub(super) fn hear(&mut self, ears: &mut Listening) -> Option<Input> {
+        if let Some(input) = self.also.take() {
+            return Some(input);
+        }
+        while let Ok(fact) = self.leg.facts.pop() {
+            if let LegFact::Ended { cause, .. } = fact {
+                self.leg_over = true;
+                if matches!(cause, EndCause::MediaTimeout | EndCause::Failed) {
+                    self.bye(Some(Failure::MediaTimeout));
+                }
+            }
+            if self.echo.is_none() || !Echo::is_own(&fact) {
+                return Some(of_leg(fact));
+            }
+        }
+        while let Ok(frame) = self.leg.up.pop() {
+            if let Some(echo) = &mut self.echo {
+                echo.hear(&frame, &mut self.leg);
+            }
+            let vad = frame.vad;
+            // The sure detector is late; speech began when the sound did, and ended when it did.
+            let ago_us = u64::from(if vad.speech { vad.onset_ms } else { vad.held_ms }) * 1000;
+            let at = CallTime(frame.arrival.0.saturating_sub(ago_us));
+            let edge = VoiceEdge { speech: vad.speech, at, level_dbfs: vad.level_dbfs };
+            let edge = vad.changed.then_some(edge);
+            ears.frame(&frame, edge);
+            let interrupts = vad.interrupts.then_some(Input::Interrupts);
+            match edge {
+                Some(edge) => {
+                    self.also = interrupts;
+                    return Some(Input::Voice(edge));
+                }
+                None if interrupts.is_some() => return interrupts,
+                None => {}
+            }
+        }
+        while self.leg.levels.pop().is_ok() {}
+        let playout = self.leg.playout.position();
+        if playout != self.playout && self.echo.is_none() {
+            self.playout = playout;
+            return Some(Input::Playout(playout));
+        }
+        None
+    }
+
+    /// Moves the voice's sound into the leg as far as there is room.
+    pub(super) fn pump(&mut self, speaking: &mut Speaking) {
+        speaking.pump(&mut self.leg);
+    }
+
+    /// The agent's end of the leg.
+    pub(super) const fn leg(&self) -> &AgentEnd {
+        &self.leg
+    }
+
+    /// Control of the leg.
+    pub(super) const fn handle(&self) -> &LegHandle {
+        &self.handle
+    }
+
+    /// Stops sending, keeping what is queued; says what was heard until then.
+    pub(super) fn pause(&self, now: CallTime) -> Input {
+        self.leg.playout.pause();
+        self.heard(now)
+    }
+
+    /// Goes on with what was paused.
+    pub(super) fn resume(&self) {
+        self.leg.playout.resume();
+    }
+
+    /// What the caller has heard.
+    pub(super) fn heard(&self, now: CallTime) -> Input {
+        Input::Heard(self.leg.playout.heard(now))
+    }
+
+    /// The far end changed the media; the call is to hear which way sound goes now.
+    pub(super) fn media_changed(&self, spec: MediaSpec, at: CallTime) -> Input {
+        let input = of_leg(LegFact::Direction { direction: direction(&spec), at });
+        if let Err(error) = self.handle.update(spec) {
+            tracing::warn!(call = %self.call, %error, "media could not be changed");
+        }
+        input
+    }
+
+    /// The far end ended the dialog: there is nobody to say goodbye to.
+    pub(super) fn dialog_ended(&mut self, cause: EndCause) {
+        self.bye_sent = true;
+        self.handle.end(cause);
+    }
+
+    /// Hangs up, unless that was done, for `failure` or in order.
+    pub(super) fn hang_up(&mut self, failure: Option<Failure>, cause: EndCause) {
+        self.bye(failure);
+        self.handle.end(cause);
+    }
+
+    /// Hangs up if the leg is still there.
+    pub(super) fn let_go(&mut self) {
+        if !self.leg_over {
+            self.hang_up(None, EndCause::Local);
+        }
+    }
+
+    fn bye(&mut self, failure: Option<Failure>) {
+        if std::mem::replace(&mut self.bye_sent, true) {
+            return;
+        }
+        let reason = failure.map_or_else(ByeReason::normal, |failure| ByeReason {
+            q850: failure.q850_cause(),
+            text: failure.name().to_owned(),
+        });
+        if let Err(error) = self.line.bye(&reason) {
+            tracing::debug!(call = %self.call, %error, "the dialog was already over");
+        }
+    }
+}
+
+/// A fact of the call's one leg.
+pub(super) const fn of_leg(fact: LegFact) -> Input {
+    Input::Leg { leg: LegId::FIRST, fact }
+}
+
+/// Which ways sound goes: hold as before RFC 3264 leaves no address to send to.
+fn direction(spec: &MediaSpec) -> Direction {
+    let nowhere = spec.remote.ip().is_unspecified() || spec.remote.port() == 0;
+    match spec.direction {
+        Direction::SendRecv if nowhere => Direction::RecvOnly,
+        Direction::SendOnly if nowhere => Direction::Inactive,
+        direction => direction,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_api::Prefix;
+    use trunkline_leg::Codec;
+    use trunkline_media::LegStart;
+
+    use super::*;
+    use crate::rig::{self, FakeLine, SlowStore, Told};
+
+    fn ports() -> (Ports, Arc<FakeLine>, trunkline_media::MediaPlane) {
+        let plane = rig::plane(1);
+        let media = MediaSpec::new(Codec::Pcmu, 0, "127.0.0.1:9".parse().unwrap());
+        let start = LegStart::new(media, std::time::Instant::now());
+        let (leg, handle) = plane.attach(plane.allocate().unwrap(), start).unwrap();
+        let line = FakeLine::new("caller", &Arc::new(SlowStore::default()));
+        let call = Id::mint(Prefix::Call, 1, [1; 10]);
+        (Ports::new(call, leg, handle, Arc::clone(&line) as _, None), line, plane)
+    }
+
+    fn told(line: &FakeLine) -> Vec<Told> {
+        line.told.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn goodbye_is_said_once_whoever_wants_to_and_never_to_who_is_gone() {
+        let (mut ports, line, _plane) = ports();
+        ports.hang_up(Some(Failure::Internal), EndCause::Failed);
+        ports.hang_up(None, EndCause::Local);
+        ports.let_go();
+        assert_eq!(told(&line), [Told::Bye]);
+
+        let (mut ports, line, _plane) = self::ports();
+        ports.dialog_ended(EndCause::RemoteHangUp);
+        ports.let_go();
+        assert_eq!(told(&line), []);
+    }
+
+    #[test]
+    fn the_end_of_the_leg_is_heard_and_nothing_is_let_go_of_twice() {
+        let (mut ports, line, _plane) = ports();
+        ports.dialog_ended(EndCause::RemoteHangUp);
+        ports.bye_sent = false;
+        let mut ears = Listening::default();
+        rig::until("the leg to end", || {
+            std::iter::from_fn(|| ports.hear(&mut ears))
+                .any(|input| matches!(input, Input::Leg { fact: LegFact::Ended { .. }, .. }))
+        });
+        ports.let_go();
+        assert_eq!(told(&line), []);
+    }
+
+    #[test]
+    fn an_address_of_nowhere_is_a_hold_as_old_phones_ask_for_it() {
+        let way = |to: &str, way| {
+            let mut spec = MediaSpec::new(Codec::Pcmu, 0, to.parse().unwrap());
+            spec.direction = way;
+            direction(&spec)
+        };
+        assert_eq!(way("0.0.0.0:4000", Direction::SendRecv), Direction::RecvOnly);
+        assert_eq!(way("192.0.2.1:0", Direction::SendOnly), Direction::Inactive);
+        assert_eq!(way("192.0.2.1:4000", Direction::SendRecv), Direction::SendRecv);
+    }
+}
