@@ -83,6 +83,18 @@ pub enum EndReason {
     Failed,
 }
 
+/// An agent that a call was handed to by the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct HandedTo {
+    /// The agent.
+    #[schemars(with = "String")]
+    pub agent: Id,
+    /// The version it went on with.
+    pub agent_version: u32,
+    /// When, in microseconds since the Unix epoch.
+    pub at_us: u64,
+}
+
 /// One call's record: journalled open at the answer, checkpointed every 30 s, closed at the end. Closed records
 /// form the `usage` stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -95,11 +107,14 @@ pub struct CallRecord {
     /// The tenant.
     #[schemars(with = "String")]
     pub tenant: Id,
-    /// The agent.
+    /// The agent that answered.
     #[schemars(with = "String")]
     pub agent: Id,
     /// The agent's version the call was answered with.
     pub agent_version: u32,
+    /// Agents that it was handed to since, in order; at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handed_to: Vec<HandedTo>,
     /// The trunk it came or went by.
     #[schemars(with = "Option<String>")]
     pub trunk: Option<Id>,

@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use serde::Serialize;
 use serde_json::Value;
+use trunkline_api::usage::HandedTo;
 use trunkline_api::{Id, Prefix};
 use utoipa::ToSchema;
 
@@ -32,6 +33,8 @@ pub(crate) struct CallView {
     agent_id: String,
     /// The version it answered with.
     agent_version: i64,
+    /// Agents that it was handed to since, in order.
+    handed_to: Vec<HandedView>,
     /// The trunk.
     trunk_id: Option<String>,
     /// The gateway.
@@ -59,6 +62,17 @@ pub(crate) struct CallView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     analysis: Option<Value>,
+}
+
+/// An agent that a call was handed to by the one before.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HandedView {
+    /// The agent.
+    agent_id: String,
+    /// The version it went on with.
+    agent_version: u32,
+    /// When.
+    at: String,
 }
 
 /// What a call cost.
@@ -132,6 +146,7 @@ fn view(call: Call, components: Option<Vec<Cost>>) -> CallView {
         to: call.to,
         agent_id: call.agent_id.to_string(),
         agent_version: call.agent_version,
+        handed_to: call.handed_to.into_iter().map(handed).collect(),
         trunk_id: call.trunk_id,
         gateway_id: call.gateway_id.to_string(),
         started_at: clock::rfc3339(call.started_us),
@@ -145,6 +160,11 @@ fn view(call: Call, components: Option<Vec<Cost>>) -> CallView {
         cost,
         analysis: None,
     }
+}
+
+fn handed(to: HandedTo) -> HandedView {
+    let at = clock::rfc3339(i64::try_from(to.at_us).unwrap_or_default());
+    HandedView { agent_id: to.agent.to_string(), agent_version: to.agent_version, at }
 }
 
 fn component(cost: Cost) -> ComponentView {

@@ -1,9 +1,10 @@
 //! Calls, their costs and timelines, as derived from what gateways uploaded.
 
 use serde_json::Value;
+use trunkline_api::usage::HandedTo;
 use trunkline_api::{EventType, Id};
 
-use super::{Arg, Db, Result, Row, args};
+use super::{Arg, Db, Result, Row, StoreError, args};
 
 /// A call.
 #[derive(Debug, Clone)]
@@ -27,6 +28,7 @@ pub(crate) struct Call {
     pub(crate) cost_micro: Option<i64>,
     pub(crate) currency: Option<String>,
     pub(crate) price_version: Option<i64>,
+    pub(crate) handed_to: Vec<HandedTo>,
 }
 
 fn call(row: &Row) -> Result<Call> {
@@ -50,6 +52,7 @@ fn call(row: &Row) -> Result<Call> {
         cost_micro: row.opt_int("cost_micro")?,
         currency: row.opt_text("currency")?,
         price_version: row.opt_int("price_version")?,
+        handed_to: serde_json::from_value(row.json("handed_to")?).map_err(|_| StoreError::Corrupt("handed_to"))?,
     })
 }
 

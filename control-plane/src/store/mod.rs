@@ -178,6 +178,13 @@ fn bind(
 impl Db {
     /// Opens or makes the SQLite file and brings its schema up to date.
     pub async fn open(path: &Path) -> std::result::Result<Self, StoreError> {
+        let db = Self::connect(path).await?;
+        migrate::run(&db).await?;
+        Ok(db)
+    }
+
+    /// Opens or makes the SQLite file with whatever schema it has.
+    async fn connect(path: &Path) -> std::result::Result<Self, StoreError> {
         // SQLite gives its log the mode of the file, and the file the mode of the umask.
         trunkline_state_folder::reserve(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
@@ -197,9 +204,7 @@ impl Db {
         };
         let writer = pool(1).connect_with(options.clone()).await?;
         let readers = pool(8).min_connections(1).connect_lazy_with(options.pragma("query_only", "1"));
-        let db = Self::Lite { writer, readers };
-        migrate::run(&db).await?;
-        Ok(db)
+        Ok(Self::Lite { writer, readers })
     }
 
     /// Answers when the database does.

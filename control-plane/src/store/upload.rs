@@ -9,12 +9,15 @@ use serde_json::Value;
 use trunkline_api::event::{Event, EventType};
 use trunkline_api::signature::sha256_hex;
 use trunkline_api::sync::{Stream, StreamRecord, UploadBatch};
-use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord};
+use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, HandedTo};
 use trunkline_api::{Failure, Id};
 
 use super::prices::Book;
 use super::{Result, StoreError, Tx, args, fleet, prices, rating, usage};
 use crate::clock;
+
+/// Most agents that a call is shown to have been handed to; agents hand a call on 16 times at most.
+const MOST_HANDED: usize = 16;
 
 /// A batch that was not taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,15 +211,17 @@ async fn usage_record(
         // A restored disk uploads under a new epoch what the old one uploaded before; a call is paid for once.
         return Ok(Err("call_already_accounted"));
     }
+    let handed = serde_json::json!(call.handed_to.iter().take(MOST_HANDED).collect::<Vec<_>>());
     let failed = call.failure.is_some() || name_of(call.end).as_deref() == Some("failed");
     tx.exec(
         "INSERT INTO calls (tenant_id, id, status, direction, from_party, to_party, agent_id, agent_version, trunk_id,
          gateway_id, started_us, answered_us, ended_us, end_reason, failure, turns, recording, cost_micro, currency,
-         price_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+         price_version, handed_to)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
          ON CONFLICT (tenant_id, id) DO UPDATE SET status = excluded.status, answered_us = excluded.answered_us,
          ended_us = excluded.ended_us, end_reason = excluded.end_reason, failure = excluded.failure,
          turns = excluded.turns, recording = excluded.recording, cost_micro = excluded.cost_micro,
-         currency = excluded.currency, price_version = excluded.price_version",
+         currency = excluded.currency, price_version = excluded.price_version, handed_to = excluded.handed_to",
         args![
             place.tenant,
             &call.call,
@@ -236,7 +241,8 @@ async fn usage_record(
             call.recording.as_ref().map(|path| path.chars().take(512).collect::<String>()),
             total,
             &book.currency,
-            book.version
+            book.version,
+            handed.to_string()
         ],
     )
     .await?;
@@ -311,6 +317,7 @@ async fn event(tx: &mut Tx, place: &Place<'_>, record: &StreamRecord) -> Result<
             .await?;
             Ok(Ok(()))
         }
+        Some(EventType::AgentHandedOff) => handed_off(tx, place, &event).await,
         Some(EventType::CallEnded) => {
             let reason = event.data.get("reason").and_then(Value::as_str);
             let failure = event.data.get("failure").and_then(Value::as_str);
@@ -338,6 +345,32 @@ async fn event(tx: &mut Tx, place: &Place<'_>, record: &StreamRecord) -> Result<
         }
         _ => Ok(Ok(())),
     }
+}
+
+/// The call goes on with another agent; the usage record has all of them in the end.
+async fn handed_off(tx: &mut Tx, place: &Place<'_>, event: &Event) -> Result<std::result::Result<(), Aside>> {
+    let agent = event.data.get("agent").and_then(Value::as_str).and_then(|id| id.parse::<Id>().ok());
+    let version = event.data.get("agent_version").and_then(Value::as_u64).and_then(|version| version.try_into().ok());
+    let (Some(agent), Some(agent_version)) = (agent, version) else { return Ok(Err("agent_handed_off_incomplete")) };
+    let known = tx
+        .row(
+            "SELECT handed_to FROM calls WHERE tenant_id = $1 AND id = $2 AND status = 'active'",
+            args![place.tenant, &event.call],
+        )
+        .await?;
+    let Some(known) = known else { return Ok(Ok(())) };
+    let mut handed: Vec<HandedTo> =
+        serde_json::from_value(known.json("handed_to")?).map_err(|_| StoreError::Corrupt("handed_to"))?;
+    handed.push(HandedTo { agent, agent_version, at_us: event.at.wall_us });
+    // Events come in any order.
+    handed.sort_by_key(|handed| handed.at_us);
+    handed.truncate(MOST_HANDED);
+    tx.exec(
+        "UPDATE calls SET handed_to = $3 WHERE tenant_id = $1 AND id = $2 AND status = 'active'",
+        args![place.tenant, &event.call, serde_json::json!(handed).to_string()],
+    )
+    .await?;
+    Ok(Ok(()))
 }
 
 async fn started(

@@ -1,11 +1,11 @@
 //! Calls: derived from events and usage in whatever order they come, filtered, with their timeline.
 
 use serde_json::{Value, json};
-use trunkline_api::Failure;
 use trunkline_api::event::EventType;
-use trunkline_api::usage::EndReason;
+use trunkline_api::usage::{EndReason, HandedTo};
+use trunkline_api::{Failure, Id};
 
-use crate::harness::{Plane, call_id, event, events_batch, record, started, usage_batch, walk};
+use crate::harness::{BEGUN_US, Plane, call_id, event, events_batch, record, started, usage_batch, walk};
 
 #[tokio::test]
 async fn a_call_is_active_from_its_start_and_completed_at_its_end() {
@@ -50,6 +50,45 @@ async fn what_was_found_out_about_a_call_is_shown_with_it() {
     gateway.accepted(&events_batch(9, 1, &events)).await;
     assert_eq!(plane.http.get(&format!("/v1/calls/{}", call_id(1))).await.body["data"]["analysis"], found);
     assert_eq!(plane.http.get(&format!("/v1/calls/{}", call_id(2))).await.body["data"].get("analysis"), None);
+}
+
+#[tokio::test]
+async fn agents_that_a_call_was_handed_to_are_shown_with_it() {
+    let plane = Plane::start().await;
+    let (agent, billing, desk) = (plane.agent().await, plane.agent().await, plane.agent().await);
+    let gateway = plane.enrol().await;
+    let tenant = gateway.tenant().await;
+    let handed = |n: u64, seq: u64, to: &Id, version: u32| {
+        let data = json!({ "to": "x", "agent": to, "agent_version": version, "carry": "full" });
+        event(&tenant, n, seq, EventType::AgentHandedOff, Some(1), data)
+    };
+    let of = async |n: u64| {
+        let call = plane.http.get(&format!("/v1/calls/{}", call_id(n))).await.body["data"].clone();
+        let entries = call["handed_to"].as_array().unwrap().clone();
+        let seen = |entry: &Value| {
+            let agent = entry["agent_id"].as_str().unwrap().to_owned();
+            (agent, entry["agent_version"].as_u64().unwrap(), entry["at"].as_str().unwrap().to_owned())
+        };
+        entries.iter().map(seen).collect::<Vec<_>>()
+    };
+    // While it lasts, from the events in whatever order they come.
+    let first = [started(&tenant, &agent, 1), handed(1, 3, &desk, 9), handed(1, 2, &billing, 4)];
+    gateway.accepted(&events_batch(9, 1, &first)).await;
+    let seen = of(1).await;
+    let whom: Vec<_> = seen.iter().map(|(agent, version, _)| (agent.clone(), *version)).collect();
+    assert_eq!(whom, [(billing.to_string(), 4), (desk.to_string(), 9)]);
+    assert!(seen[0].2 < seen[1].2, "{seen:?}");
+    assert_eq!(plane.http.get("/v1/calls").await.body["data"][0]["agent_id"], agent.to_string());
+
+    // Its record says the same for good, whichever of both comes first.
+    let at_us = BEGUN_US + 7_000_000;
+    let mut records = [record(&tenant, &agent, 1), record(&tenant, &agent, 2), record(&tenant, &agent, 3)];
+    records[0].handed_to = vec![HandedTo { agent: billing.clone(), agent_version: 4, at_us }];
+    records[1].handed_to.clone_from(&records[0].handed_to);
+    gateway.accepted(&usage_batch(9, 1, &records)).await;
+    gateway.accepted(&events_batch(9, 4, &[started(&tenant, &agent, 2), handed(2, 2, &desk, 9)])).await;
+    let one = vec![(billing.to_string(), 4, "2026-09-21T14:13:27.000000Z".to_owned())];
+    assert_eq!((of(1).await, of(2).await, of(3).await), (one.clone(), one, vec![]));
 }
 
 #[tokio::test]

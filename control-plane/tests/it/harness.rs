@@ -298,6 +298,7 @@ pub(crate) fn record(tenant: &Id, agent: &Id, n: u64) -> CallRecord {
         tenant: tenant.clone(),
         agent: agent.clone(),
         agent_version: 1,
+        handed_to: Vec::new(),
         trunk: None,
         direction: if n.is_multiple_of(3) { CallDirection::Outbound } else { CallDirection::Inbound },
         from: format!("+49301{n:06}"),

@@ -50,6 +50,7 @@ impl Call {
             tenant: setup.tenant.clone(),
             agent: setup.agent.clone(),
             agent_version: setup.agent_version,
+            handed_to: Vec::new(),
             trunk: setup.trunk.clone(),
             direction: setup.direction,
             from: setup.from.clone(),
@@ -389,6 +390,7 @@ impl Call {
             self.dialogue.settle(&mut self.fx, live);
             self.see_to_the_end();
         }
+        self.record.handed_to.extend(self.dialogue.newly_handed_to());
     }
 }
 

@@ -287,6 +287,7 @@ impl Intake {
             tenant: target.tenant.clone(),
             agent: target.agent.clone(),
             agent_version: agent.version,
+            handed_to: Vec::new(),
             trunk: Some(target.trunk.clone()),
             direction: CallDirection::Inbound,
             from: invite.from_user.clone(),

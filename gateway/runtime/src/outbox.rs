@@ -257,6 +257,7 @@ mod tests {
             tenant: id(Prefix::Tenant),
             agent: id(Prefix::Agent),
             agent_version: 1,
+            handed_to: Vec::new(),
             trunk: None,
             direction: CallDirection::Inbound,
             from: "100".to_owned(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use trunkline_api::agent::{Carry, HandoffTarget, Pipeline, ProviderRef};
+use trunkline_api::usage::HandedTo;
 use trunkline_api::words::{Message, Role, ToolDefinition};
 use trunkline_api::{AgentSpec, EventType, Failure};
 
@@ -27,11 +28,13 @@ pub(super) struct Others {
     left: u32,
     /// The agent that goes on as soon as what is being said was heard, by its place in the list, and what it is told.
     next: Option<(usize, String)>,
+    /// Those that have taken over and that the record has yet to be told of.
+    news: Vec<HandedTo>,
 }
 
 impl Others {
     pub(super) fn new(setup: &CallSetup) -> Self {
-        Self { agents: setup.others.clone(), left: setup.spec.handoff.most, next: None }
+        Self { agents: setup.others.clone(), left: setup.spec.handoff.most, next: None, news: Vec::new() }
     }
 }
 
@@ -104,6 +107,8 @@ impl Dialogue {
             "to": target.name, "agent": other.agent, "agent_version": other.version, "carry": carry,
         });
         fx.turn_event(EventType::AgentHandedOff, data);
+        let (agent, agent_version) = (other.agent.clone(), other.version);
+        self.others.news.push(HandedTo { agent, agent_version, at_us: fx.wall_us() });
         let (before, spec) = (Arc::clone(&self.spec), Arc::clone(&other.spec));
         let (asr, llm, tts) = lists(&spec);
         let one_language = self.language == spec.language;
@@ -129,6 +134,11 @@ impl Dialogue {
         self.rejoin = None;
         self.waterfall_done(fx);
         self.opens(fx, target.carry)
+    }
+
+    /// Agents that the call was handed to since this was last asked.
+    pub(crate) fn newly_handed_to(&mut self) -> Vec<HandedTo> {
+        std::mem::take(&mut self.others.news)
     }
 
     /// Forgets a hand-off that was to be.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use trunkline_api::EventType;
 use trunkline_api::agent::AgentSpec;
 use trunkline_api::id::{Id, Prefix};
+use trunkline_api::usage::HandedTo;
 use trunkline_call::{Command, OtherAgent, ToolOutcome};
 
 use crate::rig::{Rig, agent, bindings, reply, tool_reply};
@@ -63,6 +64,11 @@ fn it_goes_on_with_all_that_was_said() {
         (&handed["to"], &handed["agent_version"], &handed["carry"]),
         (&json!("billing"), &json!(5), &json!("full"))
     );
+    // The record has who answered and who went on, and when.
+    let at_us = rig.events.iter().find(|event| event.kind == "agent.handed_off").unwrap().at.wall_us;
+    let billing = HandedTo { agent: handed["agent"].as_str().unwrap().parse().unwrap(), agent_version: 5, at_us };
+    let record = rig.call.record();
+    assert_eq!((&record.handed_to, record.agent_version), (&vec![billing], 3));
     // The first was offered a hand-off, the other its own tool, and providers that both have went on.
     let offered: Vec<Vec<&str>> = rig
         .commands

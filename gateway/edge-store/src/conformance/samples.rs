@@ -25,6 +25,7 @@ pub fn open_record(n: u64) -> CallRecord {
         tenant: Id::mint(Prefix::Tenant, 1, [1; 10]),
         agent: Id::mint(Prefix::Agent, 1, [2; 10]),
         agent_version: 3,
+        handed_to: Vec::new(),
         trunk: None,
         direction: CallDirection::Inbound,
         from: "+14155550100".to_owned(),
