@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use trunkline_api::sync::Stream;
-use trunkline_api::usage::CallRecord;
+use trunkline_api::usage::{CallRecord, UsageRecord};
 use trunkline_api::{Event, Id};
 use trunkline_edge_store::{EdgeStore, Position};
 
@@ -114,8 +114,8 @@ pub(crate) fn usage(store: &dyn EdgeStore, since_us: u64, after: Option<&str>, l
     let limit = limit.clamp(1, MAX_PAGE);
     let (mut records, mut next) = (Vec::new(), None);
     let mut take = |at: Position, body: &[u8]| {
-        let Ok(record) = serde_json::from_slice::<CallRecord>(body) else { return true };
-        if record.ended_us.unwrap_or(record.answered_us) >= since_us {
+        let Ok(record) = serde_json::from_slice::<UsageRecord>(body) else { return true };
+        if record.over_us() >= since_us {
             records.push(record);
             next = Some(format!("{}:{}", at.epoch, at.seq));
         }

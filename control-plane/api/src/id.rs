@@ -34,7 +34,7 @@ prefixes! {
     Plugin "plg" "A plugin.", Tool "tool" "A tool.", KnowledgeBase "kb" "A knowledge base.", Voice "voi" "A voice.",
     Campaign "cmp" "A campaign.", Webhook "whk" "A webhook endpoint.", Delivery "dlv" "A webhook delivery.",
     Message "msg" "A message.", Job "job" "A job.", Workflow "wfl" "A workflow.", Command "cmd" "A command.",
-    Role "rol" "A role.", Lease "lse" "A lease.", Recording "rec" "A recording.", Request "req" "A request.",
+    Role "rol" "A role.", Lease "lse" "A lease.", Recording "rec" "A recording.", Rendering "rnd" "A line that was rendered beforehand.", Request "req" "A request.",
 }
 
 /// An identifier of any kind. Ids of one kind sort by the time they were minted.

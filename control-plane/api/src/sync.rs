@@ -65,7 +65,7 @@ pub struct EnrolAnswer {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
-    /// Closed call records.
+    /// Closed call records, and what was used in no call.
     Usage,
     /// Timeline events.
     Events,
@@ -90,7 +90,7 @@ impl Stream {
 pub struct StreamRecord {
     /// Sequence number within `(gateway, epoch, stream)`, from 1, gap-free.
     pub seq: u64,
-    /// A `CallRecord` on `usage`, an `Event` on `events`. `null` stands for a record that the gateway lost to disk
+    /// A `CallRecord` or `RenderingRecord` on `usage`, an `Event` on `events`. `null` stands for a record that the gateway lost to disk
     /// damage: it takes its place in the sequence, counts for nothing, and never replaces or contradicts a record
     /// that arrived before under the same number.
     #[schema(value_type = Object)]

@@ -8,6 +8,8 @@ use crate::stages::StageTimes;
 
 /// Format number of [`CallRecord`]; readers take this and the one before.
 pub const CALL_RECORD_FORMAT: u32 = 1;
+/// Format number of [`RenderingRecord`].
+pub const RENDERING_RECORD_FORMAT: u32 = 1;
 
 /// Raw units. Integers only; money exists in the control plane.
 #[derive(
@@ -162,5 +164,94 @@ impl CallRecord {
             total.add(&entry.units);
         }
         total
+    }
+}
+
+/// What it took to render one line of an agent beforehand, in no call. It is written once for every time a synthesiser
+/// was asked, whatever came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RenderingRecord {
+    /// [`RENDERING_RECORD_FORMAT`].
+    pub format: u32,
+    /// The rendering, `rnd_...`.
+    #[schemars(with = "String")]
+    pub rendering: Id,
+    /// The tenant.
+    #[schemars(with = "String")]
+    pub tenant: Id,
+    /// The agent whose line it is; of several with the same line and voice, one.
+    #[schemars(with = "String")]
+    pub agent: Id,
+    /// The agent's version.
+    pub agent_version: u32,
+    /// Microseconds since the Unix epoch at which it was done.
+    pub rendered_us: u64,
+    /// What the synthesiser used, as in a call.
+    pub usage: Vec<ProviderUsage>,
+}
+
+/// A record of the `usage` stream. What it is follows from the name of its id: `call` or `rendering`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum UsageRecord {
+    /// A call.
+    Call(Box<CallRecord>),
+    /// A line that was rendered beforehand.
+    Rendering(RenderingRecord),
+}
+
+impl UsageRecord {
+    /// What was used.
+    #[must_use]
+    pub fn usage(&self) -> &[ProviderUsage] {
+        match self {
+            Self::Call(call) => &call.usage,
+            Self::Rendering(rendering) => &rendering.usage,
+        }
+    }
+
+    /// When it was over, in microseconds since the Unix epoch.
+    #[must_use]
+    pub fn over_us(&self) -> u64 {
+        match self {
+            Self::Call(call) => call.ended_us.unwrap_or(call.answered_us),
+            Self::Rendering(rendering) => rendering.rendered_us,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_the_stream_is_known_by_its_id() {
+        let id = |prefix| Id::mint(prefix, 1, [1; 10]);
+        let usage = vec![ProviderUsage {
+            provider: "voice".to_owned(),
+            kind: "tts".to_owned(),
+            units: Units { tts_chars: 12, ..Units::default() },
+        }];
+        let rendering = RenderingRecord {
+            format: RENDERING_RECORD_FORMAT,
+            rendering: id(crate::Prefix::Rendering),
+            tenant: id(crate::Prefix::Tenant),
+            agent: id(crate::Prefix::Agent),
+            agent_version: 2,
+            rendered_us: 5,
+            usage,
+        };
+        let text = serde_json::to_string(&rendering).unwrap();
+        let read: UsageRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.over_us(), read.usage()), (5, &rendering.usage[..]));
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        assert!(serde_json::from_str::<CallRecord>(&text).is_err());
+        let call = serde_json::json!({
+            "format": 1, "call": id(crate::Prefix::Call), "tenant": id(crate::Prefix::Tenant), "agent": id(crate::Prefix::Agent),
+            "agent_version": 1, "trunk": null, "direction": "inbound", "from": "", "to": "", "answered_us": 3, "ended_us": 9,
+            "end": null, "failure": null, "usage": [], "recording": null, "turns": 0,
+        });
+        let read: UsageRecord = serde_json::from_value(call).unwrap();
+        assert!(matches!(&read, UsageRecord::Call(call) if call.handed_to.is_empty()) && read.over_us() == 9);
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct TotalView {
 /// A line; what it is not grouped by is absent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LineView {
-    /// Day on which the calls ended, UTC.
+    /// Day on which the calls ended, or lines were rendered beforehand, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     day: Option<String>,
     /// Agent.
@@ -57,7 +57,8 @@ pub(crate) struct LineView {
     /// Units; only where lines are grouped by component, since different units do not add up.
     #[serde(skip_serializing_if = "Option::is_none")]
     quantity: Option<i64>,
-    /// Calls with this component; only where lines are grouped by component, since a call has several.
+    /// Calls with this component; only where lines are grouped by component, since a call has several. What lines rendered
+    /// beforehand took is in the quantity and in no call.
     #[serde(skip_serializing_if = "Option::is_none")]
     calls: Option<i64>,
     /// Currency, ISO 4217.

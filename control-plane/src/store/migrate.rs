@@ -6,6 +6,7 @@ use crate::clock;
 const STEPS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_handed_to.sql"),
+    include_str!("../../migrations/sqlite/0003_renderings.sql"),
 ];
 
 pub(super) async fn run(db: &Db) -> Result<()> {
@@ -39,7 +40,8 @@ mod tests {
 
     /// Every table with its columns, in order of their names.
     async fn columns(db: &Db) -> Vec<String> {
-        let sql = "SELECT m.name || '.' || c.name || ' ' || c.type AS line FROM sqlite_master m, pragma_table_info(m.name) c
+        let sql =
+            "SELECT m.name || '.' || c.name || ' ' || c.type AS line FROM sqlite_master m, pragma_table_info(m.name) c
                    WHERE m.type = 'table' ORDER BY 1";
         db.rows(sql, vec![]).await.unwrap().iter().map(|row| row.text("line").unwrap()).collect()
     }

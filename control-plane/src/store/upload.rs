@@ -9,10 +9,13 @@ use serde_json::Value;
 use trunkline_api::event::{Event, EventType};
 use trunkline_api::signature::sha256_hex;
 use trunkline_api::sync::{Stream, StreamRecord, UploadBatch};
-use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, HandedTo};
+use trunkline_api::usage::{
+    CALL_RECORD_FORMAT, CallDirection, HandedTo, ProviderUsage, RENDERING_RECORD_FORMAT, RenderingRecord, UsageRecord,
+};
 use trunkline_api::{Failure, Id};
 
 use super::prices::Book;
+use super::rating::Component;
 use super::{Result, StoreError, Tx, args, fleet, prices, rating, usage};
 use crate::clock;
 
@@ -172,8 +175,10 @@ async fn usage_record(
     text: &str,
     book: &Book,
 ) -> Result<std::result::Result<(), Aside>> {
-    let Ok(call) = <CallRecord as serde::Deserialize>::deserialize(&record.body) else {
-        return Ok(Err("not_a_call_record"));
+    let call = match <UsageRecord as serde::Deserialize>::deserialize(&record.body) {
+        Ok(UsageRecord::Call(call)) => call,
+        Ok(UsageRecord::Rendering(rendering)) => return self::rendering(tx, place, &rendering, text, book).await,
+        Err(_) => return Ok(Err("not_a_usage_record")),
     };
     if call.format > CALL_RECORD_FORMAT {
         return Ok(Err("format_unknown"));
@@ -185,29 +190,9 @@ async fn usage_record(
         return Ok(Err("time_out_of_range"));
     };
     let Some(ended_us) = ended_us else { return Ok(Err("call_not_closed")) };
-    let Some(components) = rating::rate(&call.usage, book) else { return Ok(Err("quantity_out_of_range")) };
-    let Some(total) = components.iter().try_fold(0_i64, |sum, part| sum.checked_add(part.cost_micro)) else {
-        return Ok(Err("quantity_out_of_range"));
-    };
+    let Some((components, total)) = priced(&call.usage, book) else { return Ok(Err("quantity_out_of_range")) };
     let day = clock::day(ended_us);
-    let fresh = tx
-        .exec(
-            "INSERT INTO usage_records (tenant_id, gateway_id, epoch, seq, call_id, agent_id, day, body, created_us)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id, call_id) DO NOTHING",
-            args![
-                place.tenant,
-                place.gateway,
-                place.epoch,
-                place.seq,
-                &call.call,
-                &call.agent,
-                &day,
-                text,
-                place.now_us
-            ],
-        )
-        .await?;
-    if fresh == 0 {
+    if !is_new(tx, place, &call.call, &call.agent, &day, text).await? {
         // A restored disk uploads under a new epoch what the old one uploaded before; a call is paid for once.
         return Ok(Err("call_already_accounted"));
     }
@@ -265,7 +250,67 @@ async fn usage_record(
         )
         .await?;
     }
-    usage::add(tx, place.tenant, &day, &call.agent, &book.currency, &components).await?;
+    usage::add(tx, place.tenant, &day, &call.agent, &book.currency, &components, 1).await?;
+    Ok(Ok(()))
+}
+
+/// Components of a record and their sum; `None` when something of it does not fit.
+fn priced(usage: &[ProviderUsage], book: &Book) -> Option<(Vec<Component>, i64)> {
+    let components = rating::rate(usage, book)?;
+    let total = components.iter().try_fold(0_i64, |sum, part| sum.checked_add(part.cost_micro))?;
+    Some((components, total))
+}
+
+/// Keeps a usage record by what it is about, a call or a rendering; false when that is accounted for already.
+async fn is_new(tx: &mut Tx, place: &Place<'_>, about: &Id, agent: &Id, day: &str, text: &str) -> Result<bool> {
+    let fresh = tx
+        .exec(
+            "INSERT INTO usage_records (tenant_id, gateway_id, epoch, seq, call_id, agent_id, day, body, created_us)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id, call_id) DO NOTHING",
+            args![place.tenant, place.gateway, place.epoch, place.seq, about, agent, day, text, place.now_us],
+        )
+        .await?;
+    Ok(fresh != 0)
+}
+
+/// A line of an agent that was rendered beforehand.
+async fn rendering(
+    tx: &mut Tx,
+    place: &Place<'_>,
+    rendering: &RenderingRecord,
+    text: &str,
+    book: &Book,
+) -> Result<std::result::Result<(), Aside>> {
+    if rendering.format > RENDERING_RECORD_FORMAT {
+        return Ok(Err("format_unknown"));
+    }
+    if rendering.tenant != *place.tenant {
+        return Ok(Err("foreign_tenant"));
+    }
+    let Ok(rendered_us) = time(rendering.rendered_us) else { return Ok(Err("time_out_of_range")) };
+    let Some((components, total)) = priced(&rendering.usage, book) else { return Ok(Err("quantity_out_of_range")) };
+    let day = clock::day(rendered_us);
+    if !is_new(tx, place, &rendering.rendering, &rendering.agent, &day, text).await? {
+        return Ok(Err("rendering_already_accounted"));
+    }
+    tx.exec(
+        "INSERT INTO renderings (tenant_id, id, gateway_id, agent_id, agent_version, rendered_us, day, cost_micro, currency,
+         price_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        args![
+            place.tenant,
+            &rendering.rendering,
+            place.gateway,
+            &rendering.agent,
+            rendering.agent_version,
+            rendered_us,
+            &day,
+            total,
+            &book.currency,
+            book.version
+        ],
+    )
+    .await?;
+    usage::add(tx, place.tenant, &day, &rendering.agent, &book.currency, &components, 0).await?;
     Ok(Ok(()))
 }
 

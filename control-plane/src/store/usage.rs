@@ -5,7 +5,7 @@ use trunkline_api::Id;
 use super::rating::Component;
 use super::{Db, Result, Tx, args};
 
-/// Adds a call's components to the day's roll-ups.
+/// Adds components to the day's roll-ups, those of a call (`calls` 1) or of what was used in none (0).
 pub(crate) async fn add(
     tx: &mut Tx,
     tenant: &Id,
@@ -13,16 +13,28 @@ pub(crate) async fn add(
     agent: &Id,
     currency: &str,
     components: &[Component],
+    calls: i64,
 ) -> Result<()> {
     for part in components {
         tx.exec(
             "INSERT INTO usage_rollups
              (tenant_id, day, agent_id, kind, provider, unit, currency, calls, quantity, cost_micro)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $10, $8, $9)
              ON CONFLICT (tenant_id, day, agent_id, kind, provider, unit, currency) DO UPDATE SET
-             calls = usage_rollups.calls + 1, quantity = usage_rollups.quantity + excluded.quantity,
+             calls = usage_rollups.calls + excluded.calls, quantity = usage_rollups.quantity + excluded.quantity,
              cost_micro = usage_rollups.cost_micro + excluded.cost_micro",
-            args![tenant, day, agent, &part.kind, &part.provider, part.unit, currency, part.quantity, part.cost_micro],
+            args![
+                tenant,
+                day,
+                agent,
+                &part.kind,
+                &part.provider,
+                part.unit,
+                currency,
+                part.quantity,
+                part.cost_micro,
+                calls
+            ],
         )
         .await?;
     }
@@ -109,14 +121,19 @@ pub(crate) async fn report(
         .collect()
 }
 
-/// Calls and cost of the days `from..=to`, counted from the usage records and the calls themselves: currency, calls,
-/// cost.
+/// Calls and cost of the days `from..=to`, counted from the usage records, the calls and the renderings themselves:
+/// currency, calls, cost.
 pub(crate) async fn totals(db: &Db, tenant: &Id, (from, to): (&str, &str)) -> Result<Vec<(String, i64, i64)>> {
     let rows = db
         .rows(
-            "SELECT COALESCE(c.currency, '') AS currency, COUNT(*) AS calls, COALESCE(SUM(c.cost_micro), 0) AS cost
-             FROM usage_records u JOIN calls c ON c.tenant_id = u.tenant_id AND c.id = u.call_id
-             WHERE u.tenant_id = $1 AND u.day >= $2 AND u.day <= $3 GROUP BY 1 ORDER BY 1",
+            "SELECT currency, SUM(calls) AS calls, SUM(cost) AS cost FROM
+             (SELECT COALESCE(c.currency, '') AS currency, COUNT(*) AS calls, COALESCE(SUM(c.cost_micro), 0) AS cost
+              FROM usage_records u JOIN calls c ON c.tenant_id = u.tenant_id AND c.id = u.call_id
+              WHERE u.tenant_id = $1 AND u.day >= $2 AND u.day <= $3 GROUP BY 1
+              UNION ALL
+              SELECT r.currency AS currency, 0 AS calls, SUM(r.cost_micro) AS cost
+              FROM renderings r WHERE r.tenant_id = $1 AND r.day >= $2 AND r.day <= $3 GROUP BY 1) AS sums
+             GROUP BY 1 ORDER BY 1",
             args![tenant, from, to],
         )
         .await?;

@@ -83,8 +83,9 @@ async fn agents_that_a_call_was_handed_to_are_shown_with_it() {
     // Its record says the same for good, whichever of both comes first.
     let at_us = BEGUN_US + 7_000_000;
     let mut records = [record(&tenant, &agent, 1), record(&tenant, &agent, 2), record(&tenant, &agent, 3)];
-    records[0].handed_to = vec![HandedTo { agent: billing.clone(), agent_version: 4, at_us }];
-    records[1].handed_to.clone_from(&records[0].handed_to);
+    for record in &mut records[..2] {
+        record.handed_to = vec![HandedTo { agent: billing.clone(), agent_version: 4, at_us }];
+    }
     gateway.accepted(&usage_batch(9, 1, &records)).await;
     gateway.accepted(&events_batch(9, 4, &[started(&tenant, &agent, 2), handed(2, 2, &desk, 9)])).await;
     let one = vec![(billing.to_string(), 4, "2026-09-21T14:13:27.000000Z".to_owned())];

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use trunkline_api::usage::CallRecord;
+use trunkline_api::sync::{Stream, StreamRecord, UploadBatch};
+use trunkline_api::usage::{CallRecord, ProviderUsage, RenderingRecord, Units};
+use trunkline_api::{Id, Prefix};
 
-use crate::harness::{Plane, record, usage_batch, walk};
+use crate::harness::{BEGUN_US, Plane, record, usage_batch, walk};
 
 /// An independent pricing: floating point is exact enough for what these tests use, and shares no code.
 fn priced(record: &CallRecord, prices: &[Value]) -> BTreeMap<(String, String, String), (i64, i64)> {
@@ -96,6 +98,55 @@ async fn a_recount_from_the_records_and_the_price_book_gives_every_figure() {
         }
         assert_eq!(sum, whole, "{grouping}");
     }
+}
+
+#[tokio::test]
+async fn lines_that_were_rendered_beforehand_are_in_the_sums_once_and_in_no_call() {
+    let plane = Plane::start().await;
+    let agent = plane.agent().await;
+    let gateway = plane.enrol().await;
+    let tenant = gateway.tenant().await;
+    let book = plane.http.get("/v1/prices").await.body["data"][0].clone();
+    let price = book["prices"].as_array().unwrap().iter().find(|price| price["unit"] == "tts_chars").unwrap().clone();
+    let call = record(&tenant, &agent, 1);
+    let rendering = |n: u64, tts_chars: u64| RenderingRecord {
+        format: 1,
+        rendering: Id::mint(Prefix::Rendering, n, [n as u8; 10]),
+        tenant: tenant.clone(),
+        agent: agent.clone(),
+        agent_version: 1,
+        rendered_us: BEGUN_US,
+        usage: vec![ProviderUsage {
+            provider: "voice".to_owned(),
+            kind: "tts".to_owned(),
+            units: Units { tts_chars, ..Units::default() },
+        }],
+    };
+    gateway.accepted(&usage_batch(9, 1, std::slice::from_ref(&call))).await;
+    let used = plane.http.get("/v1/tenants/me/usage?from=2026-09-01&to=2026-09-30").await.body["data"].clone();
+    let upload = |epoch, first: u64, records: &[RenderingRecord]| UploadBatch {
+        epoch,
+        stream: Stream::Usage,
+        records: (first..).zip(records).map(|(seq, of)| StreamRecord { seq, body: json!(of) }).collect(),
+    };
+    let lines = [rendering(1, 70_000), rendering(2, 30_000)];
+    gateway.accepted(&upload(9, 2, &lines)).await;
+    // A restored disk uploads again what was there before.
+    gateway.accepted(&upload(10, 1, &lines[1..])).await;
+
+    let cost = 100_000 * price["micro"].as_i64().unwrap() / price["per"].as_i64().unwrap();
+    assert!(cost > 0, "{price}");
+    let after = plane.http.get("/v1/tenants/me/usage?from=2026-09-01&to=2026-09-30").await.body["data"].clone();
+    let whole = |data: &Value| {
+        (data["totals"][0]["calls"].as_i64().unwrap(), data["totals"][0]["cost_micro"].as_i64().unwrap())
+    };
+    assert_eq!(whole(&after), (1, whole(&used).1 + cost));
+    let voice =
+        after["lines"].as_array().unwrap().iter().find(|line| line["component"]["provider"] == "voice").unwrap();
+    assert_eq!((&voice["quantity"], &voice["calls"], &voice["agent_id"]), (&json!(100_000), &json!(0), &json!(agent)));
+    let sum: i64 = after["lines"].as_array().unwrap().iter().map(|line| line["cost_micro"].as_i64().unwrap()).sum();
+    assert_eq!(sum, whole(&after).1);
+    assert_eq!(walk(&plane.http, "/v1/calls?", 100).await.len(), 1);
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ async fn a_record_that_cannot_be_used_is_set_aside_and_holds_nothing_back() {
     assert_eq!(calls_total(&plane).await.0, 2);
     let details: Vec<String> =
         alarms(&plane, &gateway).await.iter().map(|alarm| alarm["detail"].as_str().unwrap().to_owned()).collect();
-    for reason in ["foreign_tenant", "call_not_closed", "quantity_out_of_range", "not_a_call_record"] {
+    for reason in ["foreign_tenant", "call_not_closed", "quantity_out_of_range", "not_a_usage_record"] {
         assert!(details.iter().any(|detail| detail.ends_with(reason)), "{reason}: {details:?}");
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 use trunkline_api::sync::Stream;
-use trunkline_api::usage::{CallRecord, ProviderUsage};
+use trunkline_api::usage::{ProviderUsage, UsageRecord};
 
 use crate::StoreError;
 use crate::log::{Marks, StreamLog};
@@ -32,7 +32,7 @@ pub struct Position {
 /// What is left of usage records that were given up for room: their sums.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retired {
-    /// How many.
+    /// How many calls.
     pub records: u64,
     /// End of the newest of them, microseconds since the Unix epoch; 0 when there are none.
     pub until_us: u64,
@@ -44,14 +44,14 @@ pub struct Retired {
 }
 
 impl Retired {
-    fn add(&mut self, at: Position, record: &CallRecord) {
+    fn add(&mut self, at: Position, record: &UsageRecord) {
         if self.summed.get(&at.epoch).is_some_and(|&summed| at.seq <= summed) {
             return;
         }
         self.summed.insert(at.epoch, at.seq);
-        self.records += 1;
-        self.until_us = self.until_us.max(record.ended_us.unwrap_or(record.answered_us));
-        for used in &record.usage {
+        self.records += u64::from(matches!(record, UsageRecord::Call(_)));
+        self.until_us = self.until_us.max(record.over_us());
+        for used in record.usage() {
             match self.usage.iter_mut().find(|sum| sum.provider == used.provider && sum.kind == used.kind) {
                 Some(sum) => sum.units.add(&used.units),
                 None => self.usage.push(used.clone()),
@@ -103,7 +103,7 @@ pub(crate) fn retired(setting: Option<Vec<u8>>) -> Retired {
 /// The sums with the records of `sources` added. It takes as long as reading them, so it is not for the writer.
 pub(crate) fn sum_up(mut sums: Retired, sources: &[Source]) -> io::Result<Retired> {
     let mut add = |at: Position, body: &[u8]| {
-        match serde_json::from_slice::<CallRecord>(body) {
+        match serde_json::from_slice::<UsageRecord>(body) {
             Ok(record) => sums.add(at, &record),
             Err(error) => tracing::error!(%error, seq = at.seq, "a usage record cannot be read and is in no sum"),
         }
@@ -202,7 +202,7 @@ impl StreamLog {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use trunkline_api::usage::Units;
+    use trunkline_api::usage::{CallRecord, RENDERING_RECORD_FORMAT, RenderingRecord, Units};
     use trunkline_api::{Event, EventType, Id, Prefix};
 
     use super::*;
@@ -278,6 +278,32 @@ mod tests {
         let once = sum_up(Retired::default(), &sources).unwrap();
         assert_eq!(sum_up(once.clone(), &sources).unwrap(), once);
         assert_eq!((once.records, once.usage[0].units.call_ms), (30, 465));
+    }
+
+    #[test]
+    fn what_was_used_in_no_call_is_kept_counted_and_uploaded_with_the_others() {
+        let root = tempfile::tempdir().unwrap();
+        let store = open(root.path());
+        call(&store, 1);
+        let call_record = samples::open_record(1);
+        let mut rendering = RenderingRecord {
+            format: RENDERING_RECORD_FORMAT,
+            rendering: Id::mint(Prefix::Rendering, 1, [1; 10]),
+            tenant: call_record.tenant,
+            agent: call_record.agent,
+            agent_version: 1,
+            rendered_us: call_record.answered_us + 9,
+            usage: Vec::new(),
+        };
+        let units = Units { tts_chars: 12, ..Units::default() };
+        rendering.usage = vec![ProviderUsage { provider: "voice".to_owned(), kind: "tts".to_owned(), units }];
+        store.submit(crate::Write::Used(Box::new(rendering.clone()))).unwrap().wait().unwrap();
+        let batch = store.pending(Stream::Usage, 10).unwrap().unwrap();
+        let body: RenderingRecord = serde_json::from_value(batch.records[1].body.clone()).unwrap();
+        assert_eq!((batch.records.len(), body), (2, rendering.clone()));
+        let sums = sum_up(Retired::default(), &store.sources(Stream::Usage)).unwrap();
+        assert_eq!((sums.records, sums.until_us, sums.usage.len()), (1, rendering.rendered_us, 2));
+        assert_eq!(sums.usage[1].units.tts_chars, 12);
     }
 
     #[test]

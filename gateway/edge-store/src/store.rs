@@ -6,11 +6,11 @@ use trunkline_api::Event;
 use trunkline_api::object::{Object, Revision};
 use trunkline_api::signature::Signed;
 use trunkline_api::sync::{EnrolAnswer, Stream, UploadBatch};
-use trunkline_api::usage::CallRecord;
+use trunkline_api::usage::{CallRecord, RenderingRecord};
 
 use crate::{Completion, Position, Retired, StoreError};
 
-/// What a call writes.
+/// What is written: of a call, and what was used in none.
 #[derive(Debug, Clone)]
 pub enum Write {
     /// Journals the call as open; durable before the answer goes out.
@@ -24,6 +24,8 @@ pub enum Write {
     },
     /// Appends the closed record to `usage` and takes the call out of the journal.
     CloseCall(Box<CallRecord>),
+    /// Appends to `usage` what was used in no call.
+    Used(Box<RenderingRecord>),
     /// Appends to `events`.
     Event(Arc<Event>),
 }

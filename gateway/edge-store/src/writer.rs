@@ -160,6 +160,7 @@ impl Writer {
                     self.queue(Stream::Events, &*event, None, completer);
                 }
                 Write::CloseCall(record) => self.close(*record, completer),
+                Write::Used(record) => self.queue(Stream::Usage, &*record, None, completer),
                 Write::OpenCall(record) | Write::Checkpoint { record, .. } if self.journal.is_closed(&record.call) => {
                     self.finish(completer, Err(StoreError::AlreadyClosed { call: record.call.to_string() }));
                 }

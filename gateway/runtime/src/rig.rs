@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use trunkline_api::object::{Kind, Object, Revision};
 use trunkline_api::signature::Signed;
 use trunkline_api::sync::{EnrolAnswer, Stream, UploadBatch};
-use trunkline_api::usage::CallRecord;
+use trunkline_api::usage::{CallRecord, RenderingRecord};
 use trunkline_api::{Id, Prefix};
 use trunkline_edge_store::{
     Completer, Completion, EdgeStore, Health, Position, Retired, StoreError, StoredObjects, Write,
@@ -47,6 +47,8 @@ pub(crate) struct SlowStore {
     pub(crate) trap: Mutex<Option<&'static str>>,
     /// Records that were closed.
     pub(crate) closed: Mutex<Vec<CallRecord>>,
+    /// What was used in no call.
+    pub(crate) used: Mutex<Vec<RenderingRecord>>,
     /// Types of the events that were stored, by call.
     pub(crate) events: Mutex<BTreeMap<Id, Vec<(u64, String)>>>,
 }
@@ -91,6 +93,7 @@ impl EdgeStore for SlowStore {
                 let stored = (event.seq, event.kind.clone());
                 self.events.lock().unwrap().entry(event.call.clone()).or_default().push(stored);
             }
+            Write::Used(record) => self.used.lock().unwrap().push(*record),
             Write::Checkpoint { .. } => {}
         }
         completer.finish(Ok(()));

@@ -1,8 +1,8 @@
-//! `trunkline usage`: what calls have used, from the records that are on this gateway.
+//! `trunkline usage`: what calls, and lines rendered beforehand, have used, from the records that are on this gateway.
 
 use http::Method;
 use serde_json::{Value, json};
-use trunkline_api::usage::{CallRecord, ProviderUsage, Units};
+use trunkline_api::usage::{ProviderUsage, Units, UsageRecord};
 use trunkline_edge_store::EdgeStore;
 
 use super::client::{ClientError, ask};
@@ -45,7 +45,10 @@ pub(crate) fn run(configuration: &Configuration, since: Option<&str>, last: usiz
 /// Records and sums.
 #[derive(Debug, Default)]
 struct Used {
+    /// Calls.
     records: Vec<Value>,
+    /// Lines that were rendered beforehand.
+    renderings: Vec<Value>,
     totals: Vec<ProviderUsage>,
     retired: Value,
 }
@@ -68,20 +71,27 @@ fn gather<E>(mut page: impl FnMut(Option<&str>) -> Result<Value, E>) -> Result<U
 
 impl Used {
     fn add(&mut self, record: Value) {
-        if let Ok(record) = serde_json::from_value::<CallRecord>(record.clone()) {
-            for used in &record.usage {
+        let read = serde_json::from_value::<UsageRecord>(record.clone());
+        if let Ok(read) = &read {
+            for used in read.usage() {
                 match self.totals.iter_mut().find(|sum| sum.provider == used.provider && sum.kind == used.kind) {
                     Some(sum) => sum.units.add(&used.units),
                     None => self.totals.push(used.clone()),
                 }
             }
         }
-        self.records.push(record);
+        let list = if let Ok(UsageRecord::Rendering(_)) = read { &mut self.renderings } else { &mut self.records };
+        list.push(record);
     }
 
     fn show(&self, loaded: &Loaded, last: usize, as_json: bool) -> u8 {
         if as_json {
-            say!("{:#}", json!({ "calls": self.records, "totals": self.totals, "retired": self.retired }));
+            say!(
+                "{:#}",
+                json!({
+                    "calls": self.records, "renderings": self.renderings, "totals": self.totals, "retired": self.retired,
+                })
+            );
             return exit::OK;
         }
         say!("{:<31} {:<23} {:>8}  {:<16} {:<16} end", "call", "answered", "seconds", "from", "to");
@@ -89,6 +99,12 @@ impl Used {
             say!("{}", line(record));
         }
         say!("{} calls{}", self.records.len(), if self.records.len() > last { ", the last ones shown" } else { "" });
+        if !self.renderings.is_empty() {
+            say!(
+                "{} lines of agents were rendered beforehand; what that took is part of these sums",
+                self.renderings.len()
+            );
+        }
         self.totals.iter().for_each(|sum| say!("  {}", units(sum)));
         let older = self.retired["records"].as_u64().unwrap_or(0);
         if older > 0 {
@@ -181,15 +197,20 @@ mod tests {
             serde_json::to_value(record).unwrap()
         };
         let retired = json!({ "records": 0 });
+        let rendering = json!({
+            "format": 1, "rendering": "rnd_01jd3v6m8kq2h5r9xw4n7p0tza", "tenant": record(1)["tenant"],
+            "agent": record(1)["agent"], "agent_version": 1, "rendered_us": 7,
+            "usage": [{ "provider": "espeak", "kind": "tts", "units": { "tts_chars": 1000 } }],
+        });
         let used = gather(|after| match after {
             None => Ok::<_, ()>(json!({ "records": [record(1), record(2)], "next": "1:2", "retired": retired })),
-            Some("1:2") => Ok(json!({ "records": [record(3)], "next": null, "retired": retired })),
+            Some("1:2") => Ok(json!({ "records": [rendering, record(3)], "next": null, "retired": retired })),
             Some(_) => Err(()),
         });
         let used = used.unwrap();
-        assert_eq!(used.records.len(), 3);
+        assert_eq!((used.records.len(), used.renderings.len()), (3, 1));
         assert_eq!(units(&used.totals[0]), "calls (call)             183000 call_ms");
-        assert_eq!(units(&used.totals[1]), "espeak (tts)             1236 tts_chars");
+        assert_eq!(units(&used.totals[1]), "espeak (tts)             2236 tts_chars");
         assert!(line(&used.records[0]).contains("    61.0  +14155550100"), "{}", line(&used.records[0]));
     }
 }

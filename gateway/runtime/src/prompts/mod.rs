@@ -1,6 +1,7 @@
 //! Lines rendered beforehand in the agents' own voices, so that a call can be answered when no synthesiser can. Which line
 //! of which voice a sound is follows from its name: the hash of everything that makes it what it is.
 
+mod accounts;
 mod file;
 mod render;
 
@@ -12,7 +13,7 @@ use trunkline_api::agent::{Pipeline, ProviderRef};
 use trunkline_api::{AgentSpec, Id};
 use trunkline_plugin_host::PluginRegistry;
 
-use crate::serving::{ResolvedProvider, Serving};
+use crate::serving::{ResolvedProvider, ServedAgent, Serving};
 
 pub(crate) use render::Renderer;
 
@@ -51,9 +52,21 @@ impl PromptKey {
 #[derive(Debug, Clone)]
 struct Wanted {
     key: PromptKey,
+    /// Whose line it is, for the account of it.
+    whose: Whose,
     voice: ResolvedProvider,
     language: String,
     text: String,
+}
+
+/// Whose a line is.
+#[derive(Debug, Clone)]
+struct Whose {
+    tenant: Id,
+    agent: Id,
+    version: u32,
+    /// Name of the synthesiser in the agent's list.
+    provider: String,
 }
 
 /// Lines of an agent that are ready.
@@ -91,10 +104,13 @@ impl Prompts {
         tenant: &Id,
         spec: &AgentSpec,
     ) -> AgentPrompts {
-        let wanted = wanted(plugins, serving, tenant, spec);
+        let Some(voice) = Voice::of(plugins, serving, tenant, spec) else { return AgentPrompts::default() };
         let ready = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = |wanted: Wanted| Some((wanted.text, Arc::clone(ready.lines.get(&wanted.key)?)));
-        AgentPrompts(wanted.into_iter().filter_map(line).collect())
+        let line = |text: String| {
+            let key = voice.key(tenant, &spec.language, &text);
+            Some((text, Arc::clone(ready.lines.get(&key)?)))
+        };
+        AgentPrompts(spec.fixed_lines().into_iter().filter_map(line).collect())
     }
 
     /// Whether a line is ready.
@@ -123,18 +139,44 @@ impl Prompts {
     }
 }
 
-/// The lines of an agent, in the voice it speaks with when all is well.
-fn wanted(plugins: &PluginRegistry, serving: &Serving, tenant: &Id, spec: &AgentSpec) -> Vec<Wanted> {
-    let own: &[ProviderRef] = match &spec.pipeline {
-        Pipeline::Cascade { tts, .. } => tts,
-        Pipeline::Realtime { .. } => &[],
-    };
-    let Some(voice) = own.iter().chain(&spec.survival.engines.tts).next() else { return Vec::new() };
-    let voice = serving.resolve(tenant, voice);
-    let version = plugins.get(&voice.plugin).map(|plugin| plugin.manifest().version.clone()).unwrap_or_default();
+/// The voice that an agent speaks with when all is well.
+struct Voice {
+    /// Its name in the agent's list.
+    provider: String,
+    plugin: ResolvedProvider,
+    version: String,
+}
+
+impl Voice {
+    fn of(plugins: &PluginRegistry, serving: &Serving, tenant: &Id, spec: &AgentSpec) -> Option<Self> {
+        let own: &[ProviderRef] = match &spec.pipeline {
+            Pipeline::Cascade { tts, .. } => tts,
+            Pipeline::Realtime { .. } => &[],
+        };
+        let voice = own.iter().chain(&spec.survival.engines.tts).next()?;
+        let plugin = serving.resolve(tenant, voice);
+        let version = plugins.get(&plugin.plugin).map(|plugin| plugin.manifest().version.clone()).unwrap_or_default();
+        Some(Self { provider: voice.provider.clone(), plugin, version })
+    }
+
+    fn key(&self, tenant: &Id, language: &str, text: &str) -> PromptKey {
+        PromptKey::new(tenant, &self.plugin, &self.version, language, text)
+    }
+}
+
+/// The lines of an agent.
+fn wanted(plugins: &PluginRegistry, serving: &Serving, agent: &Id, served: &ServedAgent) -> Vec<Wanted> {
+    let ServedAgent { tenant, spec, .. } = served;
+    let Some(voice) = Voice::of(plugins, serving, tenant, spec) else { return Vec::new() };
     let line = |text: String| Wanted {
-        key: PromptKey::new(tenant, &voice, &version, &spec.language, &text),
-        voice: voice.clone(),
+        key: voice.key(tenant, &spec.language, &text),
+        whose: Whose {
+            tenant: tenant.clone(),
+            agent: agent.clone(),
+            version: served.version,
+            provider: voice.provider.clone(),
+        },
+        voice: voice.plugin.clone(),
         language: spec.language.clone(),
         text,
     };
@@ -144,6 +186,7 @@ fn wanted(plugins: &PluginRegistry, serving: &Serving, tenant: &Id, spec: &Agent
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capacity::Amounts;
 
     fn agent(greeting: &str, voice: &str) -> AgentSpec {
         serde_json::from_value(serde_json::json!({
@@ -157,10 +200,20 @@ mod tests {
         format!("ten_{}", n.to_string().repeat(26)).parse().unwrap()
     }
 
+    fn lines(plugins: &PluginRegistry, serving: &Serving, tenant: &Id, spec: &AgentSpec) -> Vec<Wanted> {
+        let (tenant, spec, demand) = (tenant.clone(), Arc::new(spec.clone()), Amounts::all(0));
+        wanted(
+            plugins,
+            serving,
+            &"agt_00000000000000000000000001".parse().unwrap(),
+            &ServedAgent { tenant, version: 3, spec, demand },
+        )
+    }
+
     #[test]
     fn a_sound_is_named_for_all_that_makes_it() {
         let (plugins, serving) = (PluginRegistry::new(), Serving::default());
-        let first = |tenant: &Id, spec: &AgentSpec| wanted(&plugins, &serving, tenant, spec)[0].key;
+        let first = |tenant: &Id, spec: &AgentSpec| lines(&plugins, &serving, tenant, spec)[0].key;
         let key = first(&tenant('1'), &agent("Hello.", "anna"));
         assert_eq!(key, first(&tenant('1'), &agent("Hello.", "anna")), "the next version of the agent has it already");
         assert_ne!(key, first(&tenant('1'), &agent("Hello!", "anna")));
@@ -173,7 +226,7 @@ mod tests {
     fn an_agent_has_the_lines_that_are_ready_and_memory_is_bounded() {
         let (plugins, serving, prompts) = (PluginRegistry::new(), Serving::default(), Prompts::default());
         let spec = agent("Hello.", "anna");
-        let lines = wanted(&plugins, &serving, &tenant('1'), &spec);
+        let lines = lines(&plugins, &serving, &tenant('1'), &spec);
         let line = |samples: usize| Rendered { rate: 8000, pcm: vec![7; samples].into() };
         assert!(prompts.of_agent(&plugins, &serving, &tenant('1'), &spec).texts().is_empty());
         assert!(prompts.add(lines[0].key, line(80)));

@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use trunkline_api::usage::Units;
+
+use super::accounts::Accounts;
 use super::{PromptKey, Rendered, Wanted, file, wanted};
 use crate::serving::Serving;
 use crate::session::seat::{Opener, Seat};
@@ -45,7 +48,8 @@ impl Renderer {
         let stopped = Arc::clone(&stop);
         let folder = shared.config.state_dir.join(FOLDER);
         let thread = std::thread::Builder::new().name("prompts".to_owned()).spawn(move || {
-            let mut work = Work { shared, folder, stop: stopped, rests: BTreeMap::new() };
+            let mut work =
+                Work { shared, folder, stop: stopped, rests: BTreeMap::new(), accounts: Accounts::default() };
             work.run();
         })?;
         Ok(Self { stop, thread: Some(thread) })
@@ -68,6 +72,8 @@ struct Work {
     stop: Arc<AtomicBool>,
     /// Voices that failed: until when they rest, and for how long then.
     rests: BTreeMap<String, (Instant, Duration)>,
+    /// What it took.
+    accounts: Accounts,
 }
 
 impl Work {
@@ -81,6 +87,7 @@ impl Work {
                 left = self.render_all(&serving, changed);
                 seen = Some(serving);
             }
+            self.accounts.settle(self.shared.store.as_ref());
             std::thread::park_timeout(LOOKS);
         }
     }
@@ -88,7 +95,7 @@ impl Work {
     /// Renders what is missing. True when something still is.
     fn render_all(&mut self, serving: &Serving, changed: bool) -> bool {
         let plugins = &self.shared.plugins;
-        let lines = serving.iter().flat_map(|(_, agent)| wanted(plugins, serving, &agent.tenant, &agent.spec));
+        let lines = serving.iter().flat_map(|(id, agent)| wanted(plugins, serving, id, agent));
         let lines: BTreeMap<PromptKey, Wanted> = lines.map(|line| (line.key, line)).collect();
         if changed {
             self.shared.prompts.keep(|key| lines.contains_key(&key));
@@ -128,7 +135,9 @@ impl Work {
         }
         let plugin = self.shared.plugins.get(voice)?;
         let opener = open_tts(plugin, line.voice.settings.clone(), line.language.clone(), Wake::default());
-        match render(opener, &line.text, &self.stop) {
+        let (rendered, units) = render(opener, &line.text, &self.stop);
+        self.accounts.used(self.shared.store.as_ref(), &line.whose, units, wall_us());
+        match rendered {
             Ok(rendered) => {
                 self.rests.remove(voice);
                 let kept = std::fs::create_dir_all(&self.folder).and_then(|()| file::write(&path, &rendered));
@@ -148,34 +157,39 @@ impl Work {
     }
 }
 
-/// Has a voice say a text, whole.
-fn render(opener: Opener, text: &str, stop: &AtomicBool) -> Result<Rendered, String> {
+/// Has a voice say a text, whole; also what that took, whatever came of it.
+fn render(opener: Opener, text: &str, stop: &AtomicBool) -> (Result<Rendered, String>, Units) {
     const CONTEXT: u32 = 1;
     let begun = Instant::now();
     let seat = Seat::new(begun, opener);
     seat.push(Input::Synthesize { context: CONTEXT, text: text.to_owned() });
-    let (mut rate, mut pcm) = (0, Vec::new());
+    let (mut rate, mut pcm, mut used) = (0, Vec::new(), Units::default());
     let outcome = loop {
         // Connections have nobody to tell here, so that it is looked at now and then.
         seat.wake();
         if catch_unwind(AssertUnwindSafe(|| seat.run(STEP))).is_err() {
-            return Err("its session panicked; the log has the panic".to_owned());
+            return (Err("its session panicked; the log has the panic".to_owned()), used);
         }
         let mut over = None;
         while let Some(output) = seat.poll() {
             match output {
                 Output::Sound { pcm: more, rate: at, .. } => {
                     if pcm.len() + more.len() > MOST_SAMPLES || (rate != 0 && rate != at) {
-                        over = Some(Err("the sound is too long, or of more than one rate".to_owned()));
-                        break;
+                        over.get_or_insert(Err("the sound is too long, or of more than one rate".to_owned()));
+                        continue;
                     }
                     rate = at;
                     pcm.extend(more);
                 }
-                Output::ContextDone { .. } if pcm.is_empty() => over = Some(Err("there was no sound".to_owned())),
-                Output::ContextDone { .. } => over = Some(Ok(())),
-                Output::Failed { detail, .. } => over = Some(Err(detail)),
-                Output::Asr(_) | Output::Llm(_) | Output::Tool(_) | Output::Redacted { .. } | Output::Usage(_) => {}
+                Output::ContextDone { .. } => {
+                    let none = pcm.is_empty().then(|| "there was no sound".to_owned());
+                    over.get_or_insert(none.map_or(Ok(()), Err));
+                }
+                Output::Failed { detail, .. } => {
+                    over.get_or_insert(Err(detail));
+                }
+                Output::Usage(units) => used.add(&units),
+                Output::Asr(_) | Output::Llm(_) | Output::Tool(_) | Output::Redacted { .. } => {}
             }
         }
         if let Some(over) = over {
@@ -188,7 +202,17 @@ fn render(opener: Opener, text: &str, stop: &AtomicBool) -> Result<Rendered, Str
     };
     seat.close();
     let _ = catch_unwind(AssertUnwindSafe(|| seat.run(Duration::ZERO)));
-    outcome.map(|()| Rendered { rate, pcm: pcm.into() })
+    while let Some(output) = seat.poll() {
+        if let Output::Usage(units) = output {
+            used.add(&units);
+        }
+    }
+    (outcome.map(|()| Rendered { rate, pcm: pcm.into() }), used)
+}
+
+fn wall_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Removes files that no agent needs, once there are many.
@@ -219,11 +243,17 @@ mod tests {
     struct Voice {
         outputs: VecDeque<Output>,
         fails: bool,
+        /// What it used, told when it is let go of.
+        last: Option<Units>,
     }
 
     impl Body for Voice {
         fn handle(&mut self, _: u64, input: Input) {
+            if matches!(input, Input::Cancel) {
+                self.outputs.extend(self.last.take().map(Output::Usage));
+            }
             let Input::Synthesize { context, text } = input else { return };
+            self.last = Some(Units { tts_chars: text.chars().count() as u64, ..Units::default() });
             if self.fails {
                 let failed = Output::Failed { failure: Failure::TtsUnavailable, detail: "no".to_owned() };
                 self.outputs.push_back(failed);
@@ -258,18 +288,21 @@ mod tests {
     }
 
     fn voice(fails: bool) -> Opener {
-        Box::new(move |_| Ok(Box::new(Voice { outputs: VecDeque::new(), fails }) as Box<dyn Body>))
+        Box::new(move |_| Ok(Box::new(Voice { outputs: VecDeque::new(), fails, last: None }) as Box<dyn Body>))
     }
 
     #[test]
     fn a_line_is_rendered_whole_or_not_at_all() {
         let stop = AtomicBool::new(false);
-        let line = render(voice(false), "Hello there.", &stop).unwrap();
+        let (line, used) = render(voice(false), "Hello there.", &stop);
+        let line = line.unwrap();
         assert_eq!((line.rate, line.pcm.len(), line.pcm[0]), (16_000, 12, i16::from(b'H')));
-        assert_eq!(render(voice(true), "Hello.", &stop), Err("no".to_owned()));
-        assert_eq!(render(voice(false), "", &stop), Err("there was no sound".to_owned()));
+        assert_eq!(used, Units { tts_chars: 12, ..Units::default() }, "told behind the end of the sound");
+        let (failed, used) = render(voice(true), "Hello.", &stop);
+        assert_eq!((failed, used.tts_chars), (Err("no".to_owned()), 6), "what is no use was used all the same");
+        assert_eq!(render(voice(false), "", &stop).0, Err("there was no sound".to_owned()));
         let opener: Opener = Box::new(|_| Err((Failure::PluginRefused, "not today".to_owned())));
-        assert_eq!(render(opener, "Hello.", &stop), Err("not today".to_owned()));
+        assert_eq!(render(opener, "Hello.", &stop), (Err("not today".to_owned()), Units::default()));
     }
 
     #[test]
