@@ -1,8 +1,10 @@
 //! Beds of background sound: made or read once, shared by every call that has them.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use trunkline_api::ambience::Ambience;
 use trunkline_dsp::ambience::{Bed, MOST_SECONDS};
@@ -16,13 +18,27 @@ const RATES: std::ops::RangeInclusive<u32> = 8000..=48_000;
 /// Largest file, in bytes: a minute of two channels of 32 bits at 48 kHz, and its head.
 const MOST_BYTES: u64 = 24 * 1024 * 1024;
 
-/// Beds by source and rate; `None` for what cannot be played, so that it is looked for once.
-type Kept = BTreeMap<(String, u32), Option<Arc<Bed>>>;
+/// Beds that may wait to be made.
+const MOST_WAITING: usize = MOST_BEDS;
 
-/// Every bed in use.
+/// Which sound at which rate.
+type Key = (String, u32);
+
+/// What is known of a bed.
+enum State {
+    /// It is being made, or waits to be.
+    Making,
+    /// It is there; `None` for what cannot be played, so that it is looked for once.
+    Made(Option<Arc<Bed>>),
+}
+
+/// Beds by source and rate.
+type Kept = Mutex<BTreeMap<Key, State>>;
+
+/// Every bed in use, and the thread that makes them: a disk may be slow, and whoever takes calls does not wait for it.
 pub(crate) struct Beds {
-    folder: PathBuf,
-    kept: Mutex<Kept>,
+    kept: Arc<Kept>,
+    orders: SyncSender<Key>,
 }
 
 /// Why a recording is not played.
@@ -42,41 +58,63 @@ enum BedError {
 
 impl Beds {
     /// With recordings from a folder, which need not be there.
-    pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, kept: Mutex::default() }
+    pub(crate) fn start(folder: PathBuf) -> std::io::Result<Self> {
+        let (orders, wanted) = sync_channel(MOST_WAITING);
+        let kept = Arc::<Kept>::default();
+        let made = Arc::clone(&kept);
+        std::thread::Builder::new().name("ambience".to_owned()).spawn(move || make(&folder, &wanted, &made))?;
+        Ok(Self { kept, orders })
     }
 
-    /// The sound a leg of `rate` Hz plays; nothing, and a line in the log, for a recording that cannot be played. The first
-    /// call of a recording reads it, which takes some milliseconds.
-    pub(crate) fn of(&self, wanted: &Ambience, rate: u32) -> Option<LegAmbience> {
-        let bed = self.bed(wanted, rate)?;
-        Some(LegAmbience { bed, level_dbfs: wanted.level_dbfs, duck_db: wanted.duck_db })
-    }
-
-    fn bed(&self, wanted: &Ambience, rate: u32) -> Option<Arc<Bed>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Has the sound that a leg of `rate` Hz will play made, if it is not there.
+    pub(crate) fn prepare(&self, wanted: &Ambience, rate: u32) {
         let key = (wanted.source.clone(), rate);
-        if let Some(bed) = kept.get(&key) {
-            return bed.clone();
+        let mut kept = held(&self.kept);
+        let known = kept.contains_key(&key) || kept.len() >= MOST_BEDS;
+        if !known && wanted.problems().is_empty() && self.orders.try_send(key.clone()).is_ok() {
+            kept.insert(key, State::Making);
         }
-        if kept.len() >= MOST_BEDS || !wanted.problems().is_empty() {
-            return None;
+    }
+
+    /// Whether it is worth waiting for it.
+    pub(crate) fn is_making(&self, wanted: &Ambience, rate: u32) -> bool {
+        matches!(held(&self.kept).get(&(wanted.source.clone(), rate)), Some(State::Making))
+    }
+
+    /// The sound a leg of `rate` Hz plays; nothing for one that is not there.
+    pub(crate) fn of(&self, wanted: &Ambience, rate: u32) -> Option<LegAmbience> {
+        let kept = held(&self.kept);
+        let Some(State::Made(Some(bed))) = kept.get(&(wanted.source.clone(), rate)) else { return None };
+        Some(LegAmbience { bed: Arc::clone(bed), level_dbfs: wanted.level_dbfs, duck_db: wanted.duck_db })
+    }
+}
+
+fn held(kept: &Kept) -> MutexGuard<'_, BTreeMap<Key, State>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes beds, one after the other, until nobody can ask for any more.
+fn make(folder: &Path, wanted: &Receiver<Key>, kept: &Kept) {
+    while let Ok((source, rate)) = wanted.recv() {
+        let bed = catch_unwind(AssertUnwindSafe(|| bed(folder, &source, rate))).unwrap_or_else(|_| {
+            tracing::error!(source, "background sound could not be made; see the panic above");
+            None
+        });
+        held(kept).insert((source, rate), State::Made(bed.map(Arc::new)));
+    }
+}
+
+/// A bed, or nothing and a line in the log.
+fn bed(folder: &Path, source: &str, rate: u32) -> Option<Bed> {
+    match source {
+        "room" => Some(Bed::room(rate)),
+        "office" => Some(Bed::office(rate)),
+        name => {
+            let path = folder.join(name);
+            read(&path, rate)
+                .inspect_err(|error| tracing::warn!(file = %path.display(), %error, "background sound is not played"))
+                .ok()
         }
-        let bed = match wanted.source.as_str() {
-            "room" => Some(Bed::room(rate)),
-            "office" => Some(Bed::office(rate)),
-            name => {
-                let path = self.folder.join(name);
-                read(&path, rate)
-                    .inspect_err(
-                        |error| tracing::warn!(file = %path.display(), %error, "background sound is not played"),
-                    )
-                    .ok()
-            }
-        };
-        let bed = bed.map(Arc::new);
-        kept.insert(key, bed.clone());
-        bed
     }
 }
 
@@ -120,6 +158,7 @@ fn read(path: &Path, rate: u32) -> Result<Bed, BedError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rig::until;
 
     fn wanted(source: &str) -> Ambience {
         serde_json::from_value(serde_json::json!({ "source": source })).unwrap()
@@ -151,16 +190,21 @@ mod tests {
         write(&folder.join("mono.wav"), 1, 11_025, 2.0);
         write(&folder.join("short.wav"), 1, 8000, 0.5);
         std::fs::write(folder.join("broken.wav"), b"RIFF").unwrap();
-        let beds = Beds::new(folder);
+        let beds = Beds::start(folder).unwrap();
+        let ready = |wanted: &Ambience, rate| {
+            beds.prepare(wanted, rate);
+            until("the bed", || !beds.is_making(wanted, rate));
+            beds.of(wanted, rate)
+        };
         for source in ["room", "office", "stereo.wav", "mono.wav"] {
             for rate in [8000, 16_000] {
-                let first = beds.of(&wanted(source), rate).unwrap();
+                let first = ready(&wanted(source), rate).unwrap();
                 assert_eq!((first.bed.rate(), first.level_dbfs, first.duck_db), (rate, -45, 6));
-                assert!(Arc::ptr_eq(&first.bed, &beds.of(&wanted(source), rate).unwrap().bed), "{source}");
+                assert!(Arc::ptr_eq(&first.bed, &ready(&wanted(source), rate).unwrap().bed), "{source}");
             }
         }
         for source in ["short.wav", "broken.wav", "missing.wav", "../stereo.wav"] {
-            assert!(beds.of(&wanted(source), 8000).is_none(), "{source}");
+            assert!(ready(&wanted(source), 8000).is_none(), "{source}");
         }
     }
 }

@@ -49,6 +49,10 @@ const IDLE: Duration = Duration::from_secs(1);
 const STREAMS_A_ROUND: usize = 16;
 /// After how long a record that the store would not take is offered again.
 const AGAIN: Duration = Duration::from_millis(50);
+/// How long a call waits for its background sound to be read, which takes a disk some milliseconds and is done once; and how
+/// soon it is looked at meanwhile.
+const BED_WAIT: Duration = Duration::from_millis(300);
+const BED_LOOK: Duration = Duration::from_millis(5);
 /// How long the end of the process waits for records of calls that were never answered.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
 
@@ -81,6 +85,15 @@ struct Opening {
     recording: Option<(TapEnd, RecordingFact)>,
     ticket: Ticket,
     written: Completion,
+}
+
+impl Opening {
+    /// Whether its background sound is on its way.
+    fn awaits_bed(&self, shared: &Shared) -> bool {
+        let rate = self.settled.media.codec.sample_rate();
+        self.began.elapsed() < BED_WAIT
+            && self.ambience.as_ref().is_some_and(|ambience| shared.beds.is_making(ambience, rate))
+    }
 }
 
 /// A call that rings, and its leg when that is up already.
@@ -184,8 +197,14 @@ impl Intake {
     /// Carries out whatever the disk has spoken about, and answers calls that have rung for long enough; says how long it
     /// may be until something is to be done unasked.
     pub(crate) fn settle(&mut self, now: Instant, waker: &Waker) -> Duration {
-        let written: Vec<_> =
-            self.openings.iter().filter_map(|(key, opening)| Some((key, opening.written.poll_with(waker)?))).collect();
+        let mut beds_wait = false;
+        let written = |(key, opening): (CallKey, &Opening)| {
+            let outcome = opening.written.poll_with(waker)?;
+            let waits = outcome.is_ok() && opening.awaits_bed(&self.shared);
+            beds_wait |= waits;
+            (!waits).then_some((key, outcome))
+        };
+        let written: Vec<_> = self.openings.iter().filter_map(written).collect();
         for (key, outcome) in written {
             match self.openings.written(key, outcome.is_ok()) {
                 Some(Fate::Answer(opening)) => self.ring(now, key, opening),
@@ -207,6 +226,7 @@ impl Intake {
         self.unanswered.retain_mut(|left| !left.is_done(&self.shared, waker));
         let waits = !self.late.is_empty() || self.unanswered.iter().any(Unanswered::waits_for_room);
         let patience = if waits { AGAIN } else { IDLE };
+        let patience = if beds_wait { BED_LOOK } else { patience };
         self.ringing.patience(now).map_or(patience, |due| patience.min(due))
     }
 
@@ -301,13 +321,16 @@ impl Intake {
             turns: 0,
             stages: Vec::new(),
         };
+        let ambience = agent.spec.sound.over(&trunk.sound).ambience;
+        if let Some(ambience) = &ambience {
+            shared.beds.prepare(ambience, rate);
+        }
         let written = shared.store.submit(Write::OpenCall(Box::new(record.clone()))).map_err(|error| {
             tracing::error!(%error, "a call cannot be journalled");
             Failure::StoreUnavailable
         })?;
         let (source, sound) =
             (sources(trunk), leg_sound(&agent.spec.sound.over(&trunk.sound), &agent.spec.interruption));
-        let ambience = agent.spec.sound.over(&trunk.sound).ambience;
         let invite = invite.clone();
         Ok(Opening {
             invite,

@@ -134,7 +134,7 @@ impl Runtime {
         std::fs::create_dir_all(&config.recordings)?;
         let pool = SidePool::start(heavy_workers)?;
         let load = Gauges::new(config.load, parts.plane.workers(), Some(pool.queue()));
-        let beds = ambience::Beds::new(config.state_dir.join("ambience"));
+        let beds = ambience::Beds::start(config.state_dir.join("ambience"))?;
         let shared = Arc::new(Shared {
             captures: captures::Captures::new(&config.state_dir),
             config,

@@ -314,7 +314,7 @@ pub(crate) fn shared_over(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: V
         health: crate::health::Health::default(),
         load: Gauges::new(LoadPolicy::default(), 1, None),
         prompts: Arc::default(),
-        beds: crate::ambience::Beds::new(PathBuf::from("/nowhere")),
+        beds: crate::ambience::Beds::start(PathBuf::from("/nowhere")).unwrap(),
         librarian: crate::lookups::Librarian::start().unwrap(),
         captures: crate::captures::Captures::new(&PathBuf::from("/nowhere")),
     })

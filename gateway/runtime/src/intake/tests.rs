@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ambience::Beds;
 use crate::capacity::Amounts;
 use crate::rig::{FakeLine, SlowStore, Told, invite, plane, shared_over, silent_agent, until};
 
@@ -35,6 +36,10 @@ impl Rig {
     fn over(plane: &MediaPlane, capacity: Amounts, trunk: Value) -> Self {
         let store = Arc::new(SlowStore::default());
         let shared = shared_over(Arc::clone(&store) as _, capacity, silent_agent(), trunk);
+        Self::of(plane, store, shared)
+    }
+
+    fn of(plane: &MediaPlane, store: Arc<SlowStore>, shared: Arc<Shared>) -> Self {
         let (worker, orders) = Worker::new(plane.signal(0));
         let intake = Intake::new(Arc::clone(&shared), plane.clone(), vec![worker], Arc::default());
         Self {
@@ -113,6 +118,33 @@ fn openings_wait_for_the_disk_side_by_side_and_hold_up_nobody() {
     assert_eq!(rig.told(first), [Told::Accept]);
     assert_eq!(rig.told(third), [Told::Reject(503, "store_unavailable".to_owned())]);
     assert_eq!(rig.shared.admission.calls(), 2);
+}
+
+#[test]
+fn a_background_sound_that_the_disk_does_not_give_holds_up_no_call() {
+    let folder = tempfile::tempdir().unwrap();
+    // Whoever opens a pipe that nobody writes to waits.
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("stuck.wav")).status().unwrap();
+    assert!(made.success());
+    let plane = plane(16);
+    let sound = json!({ "ambience": { "source": "stuck.wav" } });
+    let trunk = json!({ "name": "rig", "peers": ["127.0.0.1"], "codecs": ["PCMU"], "sound": sound });
+    let store = Arc::new(SlowStore::default());
+    let mut shared = shared_over(Arc::clone(&store) as _, room(MOST), silent_agent(), trunk);
+    Arc::get_mut(&mut shared).unwrap().beds = Beds::start(folder.path().to_owned()).unwrap();
+    let mut rig = Rig::of(&plane, store, shared);
+    let (first, second) = (rig.call(), rig.call());
+    for key in [first, second] {
+        rig.store.write(&name(key), true);
+    }
+    assert_eq!(rig.settle(), BED_LOOK, "it is waited for a moment");
+    // Meanwhile others are served.
+    rig.gives_up(second);
+    until("the first to be answered", || {
+        rig.settle();
+        rig.told(first) == [Told::Accept]
+    });
+    assert_eq!((rig.told(second), rig.closed(second)), (vec![], Some(1)));
 }
 
 #[test]
