@@ -35,6 +35,7 @@ use trunkline_runtime::{RecordingOrder, RecordingRefused, Runtime};
 use crate::{history, metrics};
 
 mod captures;
+mod orders;
 
 /// File in the state folder that holds the token.
 const TOKEN_FILE: &str = "admin.token";
@@ -82,7 +83,11 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/calls", get(calls))
         .route("/v1/usage", get(usage))
-        .route("/v1/calls/{id}", get(call).delete(hang_up))
+        .route("/v1/calls/{id}", get(call).delete(orders::hang_up))
+        .route("/v1/calls/{id}/hold", post(orders::hold))
+        .route("/v1/calls/{id}/resume", post(orders::resume))
+        .route("/v1/calls/{id}/dtmf", post(orders::dtmf))
+        .route("/v1/calls/{id}/transfer", post(orders::transfer))
         .route("/v1/calls/{id}/recording/{order}", post(record))
         .route("/v1/captures", get(captures::list).post(captures::order).delete(captures::stop))
         .route("/v1/captures/{id}", get(captures::fetch))
@@ -198,17 +203,6 @@ async fn off_thread(look: impl FnOnce() -> Response + Send + 'static) -> Respons
     match tokio::task::spawn_blocking(look).await {
         Ok(response) => response,
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-    }
-}
-
-async fn hang_up(State(admin): State<Arc<Admin>>, UrlPath(id): UrlPath<String>) -> Response {
-    let Ok(id) = Id::parse_as(Prefix::Call, &id) else {
-        return problem(StatusCode::BAD_REQUEST, "not a call id");
-    };
-    if admin.runtime.hang_up(&id) {
-        Json(json!({ "data": { "call": id } })).into_response()
-    } else {
-        problem(StatusCode::NOT_FOUND, "no call of that id is in progress")
     }
 }
 

@@ -94,6 +94,25 @@ enum Command {
         /// The call's id.
         call: String,
     },
+    /// Put a caller on hold: neither hears the other until the call is resumed.
+    Hold {
+        /// The call's id.
+        call: String,
+    },
+    /// Take a caller back from hold.
+    Resume {
+        /// The call's id.
+        call: String,
+    },
+    /// Press keys towards the far end of a call.
+    Dtmf {
+        /// The call's id.
+        call: String,
+        /// 1 to 32 of 0 to 9, `*`, `#` and A to D.
+        digits: String,
+    },
+    /// Pass a caller on.
+    Transfer(commands::calls::Transfer),
     /// Record calls: in a call, and what is on disk.
     Recording {
         /// What to do.
@@ -149,6 +168,10 @@ fn main() -> ExitCode {
         Command::Enrol { url, token } => commands::enrol::run(&cli.configuration, &url, &token),
         Command::Calls { ended, json } => commands::calls::list(&cli.configuration, ended, json),
         Command::Hangup { call } => commands::calls::hang_up(&cli.configuration, &call),
+        Command::Hold { call } => commands::calls::hold(&cli.configuration, &call, true),
+        Command::Resume { call } => commands::calls::hold(&cli.configuration, &call, false),
+        Command::Dtmf { call, digits } => commands::calls::dtmf(&cli.configuration, &call, &digits),
+        Command::Transfer(transfer) => commands::calls::transfer(&cli.configuration, &transfer),
         Command::Recording { recording } => commands::recording::run(&cli.configuration, &recording),
         Command::Capture { capture } => commands::capture::run(&cli.configuration, &capture),
         Command::Replay(replay) => commands::replay::run(&replay),

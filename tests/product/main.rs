@@ -7,6 +7,7 @@ mod call_commands_survive_a_full_standard_output;
 mod call_configuration_faults_have_file_line_and_key;
 mod call_first_objects_are_written_by_commands;
 mod call_history_of_a_standalone_gateway_stays_readable;
+mod call_operators_give_orders_in_a_call;
 mod call_readiness_and_life_are_told_to_systemd;
 mod call_secrets_that_cannot_be_had_stop_only_who_needs_them;
 mod call_state_is_its_owners_only;

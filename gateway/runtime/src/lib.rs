@@ -256,11 +256,12 @@ impl Runtime {
         self.sip.as_ref()?.trace(&info.sip_call_id)
     }
 
-    /// Hangs up a call; false when there is none of that id.
+    /// Gives an operator's order about a call, which carries it out in its next step and tells of it in its timeline; false
+    /// when there is no call of that id, or its worker is swamped.
     #[must_use]
-    pub fn hang_up(&self, call: &Id) -> bool {
+    pub fn operate(&self, call: &Id, order: Operator) -> bool {
         let worker = self.shared.directory.worker(call).and_then(|index| self.workers.get(index));
-        worker.is_some_and(|worker| worker.order(Order::Operator(call.clone(), Operator::HangUp)))
+        worker.is_some_and(|worker| worker.order(Order::Operator(call.clone(), order)))
     }
 
     /// Carries out an operator's order about a call's recording. Waits for the call's worker, so that it is not for a

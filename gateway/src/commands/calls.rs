@@ -1,10 +1,12 @@
-//! `trunkline calls | hangup | trace`: what operators do with calls.
+//! `trunkline calls | hangup | hold | resume | dtmf | transfer | trace`: what operators do with calls.
 
 use std::path::Path;
 
+use clap::Args;
 use http::Method;
 use serde_json::Value;
 use trunkline_api::{Id, Prefix};
+use url::form_urlencoded::Serializer;
 
 use super::client::{ClientError, ask};
 use super::offline;
@@ -35,6 +37,48 @@ pub(crate) fn list(configuration: &Configuration, ended: bool, json: bool) -> u8
 /// `trunkline hangup`.
 pub(crate) fn hang_up(configuration: &Configuration, call: &str) -> u8 {
     answered(configuration, Method::DELETE, &format!("/v1/calls/{call}"), |_| say!("hanging up {call}"))
+}
+
+/// `trunkline hold` and `trunkline resume`.
+pub(crate) fn hold(configuration: &Configuration, call: &str, on: bool) -> u8 {
+    let (order, says) = if on { ("hold", "is on hold") } else { ("resume", "is taken back") };
+    answered(configuration, Method::POST, &format!("/v1/calls/{call}/{order}"), |_| say!("{call} {says}"))
+}
+
+/// `trunkline dtmf`.
+pub(crate) fn dtmf(configuration: &Configuration, call: &str, digits: &str) -> u8 {
+    let query = Serializer::new(String::new()).append_pair("digits", digits).finish();
+    answered(configuration, Method::POST, &format!("/v1/calls/{call}/dtmf?{query}"), |_| say!("keys go to {call}"))
+}
+
+/// Where a caller goes.
+#[derive(Args)]
+pub(crate) struct Transfer {
+    /// The call's id.
+    call: String,
+    /// Name of a target of the agent's, a number or a SIP URI.
+    to: String,
+    /// How; as the target or the agent says when it is left out.
+    #[arg(long, value_name = "MODE", value_parser = ["blind", "attended", "bridge"])]
+    mode: Option<String>,
+    /// What whoever answers is told, when they are told anything.
+    #[arg(long, value_name = "TEXT")]
+    briefing: Option<String>,
+}
+
+/// `trunkline transfer`.
+pub(crate) fn transfer(configuration: &Configuration, Transfer { call, to, mode, briefing }: &Transfer) -> u8 {
+    let mut query = Serializer::new(String::new());
+    query.append_pair("to", to);
+    for (name, value) in [("mode", mode), ("briefing", briefing)] {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let path = format!("/v1/calls/{call}/transfer?{}", query.finish());
+    answered(configuration, Method::POST, &path, |_| {
+        say!("passing {call} on to {to}; `trunkline trace {call}` says what came of it");
+    })
 }
 
 /// `trunkline trace`: asks the gateway; while none runs, the store itself is read.

@@ -25,6 +25,8 @@ use crate::session::Output;
 use crate::session::pool::SidePool;
 
 const IDLE_CALLS: usize = 100;
+/// Payload type of telephone events.
+const EVENTS: u8 = 101;
 
 /// A call of caller `n` whose sound goes to `phone`.
 fn call(
@@ -212,6 +214,49 @@ fn a_recording_that_ends_has_its_call_looked_at_though_nothing_else_happens() {
     until("the recording's end to be told", || told("recording.ended"));
     let state = shared.directory.timeline(&id).unwrap().0.recording_state.unwrap();
     assert_eq!(state.state, "stopped", "nobody ordered it, and operators see it");
+    assert!(worker.order(Order::Stop));
+    thread.join().unwrap();
+}
+
+#[test]
+fn an_operators_keys_leave_as_events_and_hold_is_told() {
+    let store = Arc::new(SlowStore::default());
+    let shared = shared(Arc::clone(&store) as _, Amounts::all(u32::MAX), silent_agent());
+    let (plane, pool) = (plane(1), SidePool::start(1).unwrap());
+    let (worker, thread) =
+        Worker::start(0, plane.signal(0), plane.ready(0), Arc::clone(&shared), pool.queue()).unwrap();
+    store.durable.lock().unwrap().insert("caller-0".to_owned(), 0);
+    let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    phone.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let new = call(0, &shared, &plane, &phone, FakeLine::new("caller-0", &store), 3_600_000);
+    let mut media = MediaSpec::new(trunkline_leg::Codec::Pcmu, 0, phone.local_addr().unwrap());
+    media.dtmf_payload_type = Some(EVENTS);
+    new.handle.update(media).unwrap();
+    let id = new.id.clone();
+    assert!(worker.order(Order::Begin(new)));
+    let told = |kind: &str| {
+        let (_, events) = shared.directory.timeline(&id).unwrap();
+        events.iter().filter(|event| event.kind == kind).map(|event| event.data.clone()).collect::<Vec<_>>()
+    };
+    let operate = |order| assert!(worker.order(Order::Operator(id.clone(), order)));
+
+    operate(Operator::SendDtmf { digits: "4#".to_owned() });
+    let (mut packet, mut keys) = ([0; 1500], Vec::new());
+    while keys != [4, 11] {
+        let len = phone.recv(&mut packet).unwrap();
+        // An event's first octet is the key (RFC 4733 2.3).
+        if len > 12 && packet[1] & 0x7f == EVENTS && keys.last() != Some(&packet[12]) {
+            keys.push(packet[12]);
+        }
+    }
+    assert_eq!(told("dtmf.sent"), [json!({ "digits": "4#" })]);
+
+    operate(Operator::Hold);
+    until("hold", || told("leg.held").len() == 1);
+    operate(Operator::Resume);
+    until("resume", || told("leg.resumed").len() == 1);
+    operate(Operator::HangUp);
+    until("the record to be closed", || store.durable.lock().unwrap()["caller-0"] == 1);
     assert!(worker.order(Order::Stop));
     thread.join().unwrap();
 }
