@@ -1,5 +1,6 @@
 //! Sessions that tests speak for: what is taken of them and in which order, and what is settled after they are let go of.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use trunkline_api::agent::Redaction;
@@ -140,5 +141,45 @@ fn the_call_hears_once_that_a_kind_of_sessions_waits_for_a_thread_and_once_that_
         drop(hold);
         rig::until("its turn", || rig.sessions.each().all(|(_, session)| session.waits_since_us().is_none()));
         assert_eq!(rig.sessions.waiting(late), Some(Input::Behind { kind, behind: false }));
+    }
+}
+
+#[test]
+fn a_session_of_the_side_pool_that_panics_fails_alone_and_its_thread_serves_on() {
+    for kind in KINDS {
+        let mut rig = Rig::new();
+        let (puppet, fuse) = Puppet::fused();
+        let session = Session::open(rig.sessions.place(), true, |_| puppet.opener());
+        match kind {
+            ProviderKind::Asr => rig.sessions.listening.open(1, "a".to_owned(), session, false, None),
+            ProviderKind::Tts => rig.sessions.speaking.add_voice(0, "a".to_owned(), session),
+            ProviderKind::Redactor => rig.sessions.redacting.work_elsewhere(session),
+            ProviderKind::Llm | ProviderKind::Tool => rig.sessions.start(kind, 1, "a".to_owned(), session),
+        }
+        fuse.store(true, Ordering::Relaxed);
+        rig.sessions.serve(CallTime(10));
+        rig::until("the session to be over", || rig.sessions.each().all(|(_, session)| session.is_over()));
+        let learned: Vec<_> = std::iter::from_fn(|| rig.sessions.take()).map(|taken| told(taken.what)).collect();
+        let why = "a session failed inside the gateway; the log has the panic";
+        match kind {
+            ProviderKind::Asr | ProviderKind::Llm | ProviderKind::Tool => {
+                assert!(learned.len() == 1 && learned[0].contains(why), "{kind:?}: {learned:?}");
+            }
+            // What it owes is overdue in a moment, and withheld; the next text gets another session.
+            ProviderKind::Redactor => assert!(rig.sessions.redacting.session_elsewhere().is_none()),
+            // It has nothing to say of an utterance that it was not given.
+            ProviderKind::Tts => {}
+        }
+        // There is one thread.
+        let (puppet, says) = Puppet::new(used(1));
+        says.lock().unwrap().push(Output::Usage(used(7)));
+        let session = Session::open(rig.sessions.place(), true, |_| puppet.opener());
+        rig.sessions.start(ProviderKind::Llm, 9, "next".to_owned(), session);
+        rig.sessions.serve(CallTime(20));
+        let mut seen = Vec::new();
+        rig::until("the next session", || {
+            seen.extend(std::iter::from_fn(|| rig.sessions.take()).map(|taken| told(taken.what)));
+            seen.contains(&"used 7".to_owned())
+        });
     }
 }
