@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use trunkline_api::object::{Kind, Object, TenantBody};
+use trunkline_api::outbound::OutboundLimits;
 use trunkline_api::{Id, Prefix};
 
 use crate::keyring::Keyring;
@@ -42,8 +43,13 @@ pub(crate) async fn first_run(
     let tenant = mint(Prefix::Tenant, now)?;
     tx.exec("INSERT INTO tenants (id, name, max_calls, created_us) VALUES ($1, $2, 0, $3)", args![&tenant, name, now])
         .await?;
-    let body = serde_json::to_value(TenantBody { name: name.to_owned(), max_calls: 0, recording_key: String::new() })
-        .map_err(|_| StoreError::Corrupt("tenant"))?;
+    let body = serde_json::to_value(TenantBody {
+        name: name.to_owned(),
+        max_calls: 0,
+        recording_key: String::new(),
+        outbound: OutboundLimits::default(),
+    })
+    .map_err(|_| StoreError::Corrupt("tenant"))?;
     let object = Object {
         kind: Kind::Tenant,
         id: tenant.clone(),

@@ -96,6 +96,9 @@ failures! {
     GatewayCrashed "gateway_crashed" 500 27 500 1011 true Record "The gateway ended without closing the call; usage is as of the last checkpoint.",
     UnsupportedFeature "unsupported_feature" 501 79 422 1008 false RefuseCall "The object requires a feature this version does not have; upgrade the gateway.",
     TransferFailed "transfer_failed" 503 41 502 1011 true Record "A caller could not be passed on for a technical reason; `transfer.ended` says why. Look at the trunk the call was to be placed by.",
+    OutboundDenied "outbound_denied" 403 21 403 1008 false Record "A call was not placed: no outbound route of the tenant allows the destination to whoever asked; the audit log says which rule. Add an outbound route if it should be.",
+    OutboundLimit "outbound_limit" 503 42 429 1013 true Record "A call was not placed or had to end: the tenant or the outbound route is at a limit of calls, rate or spend; the audit log says which.",
+    TrunkUnavailable "trunk_unavailable" 503 38 503 1013 true Record "A call was not placed: every trunk of the outbound route is full or cannot be reached; see their health.",
     Internal "internal" 500 41 500 1011 true HangUp "An internal error; the log names it.",
 }
 

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::agent::AgentSpec;
+use crate::e164::Numbering;
 use crate::id::{Id, Prefix};
+use crate::outbound::{OutboundLimits, OutboundRouteBody};
+use crate::routing::RouteBody;
 use crate::sound::SoundPolicy;
 
 /// Format number of [`Revision`]; readers take this and the one before.
@@ -25,6 +28,8 @@ pub enum Kind {
     Number,
     /// Route.
     Route,
+    /// Where calls may be placed to, and over which trunks.
+    OutboundRoute,
     /// Configured provider.
     Provider,
     /// Plugin to have installed.
@@ -102,6 +107,9 @@ pub struct TenantBody {
     /// empty means nobody.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub recording_key: String,
+    /// How much it may call out.
+    #[serde(default, skip_serializing_if = "OutboundLimits::is_default")]
+    pub outbound: OutboundLimits,
 }
 
 /// How a tenant's `recording_key` begins.
@@ -151,6 +159,17 @@ pub struct TrunkBody {
     /// What is done to the sound of its calls, where their agent does not say.
     #[serde(default, skip_serializing_if = "SoundPolicy::is_empty")]
     pub sound: SoundPolicy,
+    /// How it writes telephone numbers.
+    #[serde(default, skip_serializing_if = "Numbering::is_default")]
+    pub numbering: Numbering,
+    /// Whether it belongs to the same trust domain (RFC 3325): what it asserts about a caller is believed, and it is told
+    /// who calls also when that is to be kept from others.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub trusted: bool,
+}
+
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// How a call rings before it is answered.
@@ -244,35 +263,6 @@ pub struct NumberBody {
     pub agent: Id,
 }
 
-/// A route's body: what is called over which trunk goes to which agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
-pub struct RouteBody {
-    /// Name.
-    pub name: String,
-    /// Lower is tried first.
-    #[serde(default)]
-    pub order: u32,
-    /// Only calls of this trunk.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    #[schemars(with = "Option<String>")]
-    pub trunk: Option<Id>,
-    /// Called number or URI user: exact, `prefix*`, or `*`.
-    #[serde(default = "any")]
-    pub called: String,
-    /// Calling number: exact, `prefix*`, or `*`.
-    #[serde(default = "any")]
-    pub calling: String,
-    /// The agent that answers.
-    #[schema(value_type = String)]
-    #[schemars(with = "String")]
-    pub agent: Id,
-}
-
-fn any() -> String {
-    "*".to_owned()
-}
-
 /// A configured provider's body.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 pub struct ProviderBody {
@@ -299,6 +289,8 @@ pub enum Body {
     Number(NumberBody),
     /// A route.
     Route(RouteBody),
+    /// An outbound route.
+    OutboundRoute(OutboundRouteBody),
     /// A provider.
     Provider(ProviderBody),
     /// A kind this build keeps but does not act on.
@@ -349,6 +341,7 @@ impl Object {
             Kind::Trunk => Some(Prefix::Trunk),
             Kind::Number => Some(Prefix::Number),
             Kind::Route => Some(Prefix::Route),
+            Kind::OutboundRoute => Some(Prefix::OutboundRoute),
             Kind::Provider => Some(Prefix::Provider),
             Kind::Plugin => Some(Prefix::Plugin),
             Kind::Quota | Kind::TrustedKey => None,
@@ -363,6 +356,7 @@ impl Object {
             Kind::Trunk => self.parse().map(Body::Trunk),
             Kind::Number => self.parse().map(Body::Number),
             Kind::Route => self.parse().map(Body::Route),
+            Kind::OutboundRoute => self.parse().map(Body::OutboundRoute),
             Kind::Provider => self.parse().map(Body::Provider),
             Kind::Agent => self.agent(),
             Kind::Plugin | Kind::Quota | Kind::TrustedKey => Ok(Body::Kept(self.body.clone())),

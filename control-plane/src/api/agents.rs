@@ -343,8 +343,7 @@ pub(crate) async fn delete(
                 break;
             }
             for (kind, object) in referring {
-                let which = if kind == "route" { Kind::Route } else { Kind::Number };
-                state::remove(&mut tx, &caller.tenant, which, &object, now).await?;
+                state::remove(&mut tx, &caller.tenant, state::kind(&kind)?, &object, now).await?;
                 removed.push(Blocker { kind, id: object.to_string() });
             }
         }

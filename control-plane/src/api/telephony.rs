@@ -1,4 +1,4 @@
-//! `/v1/trunks`, `/v1/routes`, `/v1/numbers`, `/v1/providers`: the objects a gateway serves by, as desired state.
+//! `/v1/trunks`, `/v1/routes`, `/v1/outbound-routes`, `/v1/numbers`, `/v1/providers`: the objects a gateway serves by, as desired state.
 
 use axum::extract::{Path, State};
 use http::StatusCode;
@@ -6,9 +6,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trunkline_api::Id;
 use trunkline_api::cidr::Cidr;
-use trunkline_api::object::{
-    CODECS, Kind, MediaSource, NumberBody, Object, ProviderBody, RouteBody, TrunkBody, is_codec,
-};
+use trunkline_api::dialled::Pattern;
+use trunkline_api::object::{CODECS, Kind, MediaSource, NumberBody, Object, ProviderBody, TrunkBody, is_codec};
+use trunkline_api::outbound::OutboundRouteBody;
+use trunkline_api::routing::RouteBody;
 use utoipa::ToSchema;
 
 use crate::clock;
@@ -97,7 +98,8 @@ impl Resource for TrunkBody {
             let message = format!("expected one of {}", CODECS.join(", "));
             expect(&mut faults, is_codec(codec), &format!("/codecs/{index}"), &message);
         }
-        for (pointer, message) in self.ringing.problem().into_iter().chain(self.sound.problems()) {
+        let problems = self.ringing.problem().into_iter().chain(self.sound.problems()).chain(self.numbering.problems());
+        for (pointer, message) in problems {
             expect(&mut faults, false, pointer, message);
         }
         faults.truncate(20);
@@ -119,11 +121,6 @@ impl Resource for TrunkBody {
     }
 }
 
-fn pattern(text: &str) -> bool {
-    let head = text.strip_suffix('*').unwrap_or(text);
-    (1..=128).contains(&text.len()) && !head.contains('*') && !text.chars().any(|c| c.is_control() || c == ' ')
-}
-
 impl Resource for RouteBody {
     const KIND: Kind = Kind::Route;
     const NAME: &'static str = "route";
@@ -132,9 +129,10 @@ impl Resource for RouteBody {
     fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         expect(&mut faults, short(&self.name), "/name", "expected 1 to 100 characters");
-        let message = "expected a number or URI user, `prefix*` or `*`";
-        expect(&mut faults, pattern(&self.called), "/called", message);
-        expect(&mut faults, pattern(&self.calling), "/calling", message);
+        for (pointer, message) in self.problems() {
+            expect(&mut faults, false, &pointer, &message);
+        }
+        faults.truncate(20);
         faults
     }
 
@@ -144,7 +142,33 @@ impl Resource for RouteBody {
 
     fn refers(&self) -> Vec<(&'static str, Kind, Id)> {
         let trunk = self.trunk.iter().map(|trunk| ("/trunk", Kind::Trunk, trunk.clone()));
-        trunk.chain([("/agent", Kind::Agent, self.agent.clone())]).collect()
+        let overflow = self.overflow.iter().map(|target| ("/overflow", Kind::Agent, target.agent.clone()));
+        trunk.chain([("/agent", Kind::Agent, self.agent.clone())]).chain(overflow).collect()
+    }
+}
+
+impl Resource for OutboundRouteBody {
+    const KIND: Kind = Kind::OutboundRoute;
+    const NAME: &'static str = "outbound-route";
+    const PATH: &'static str = "/v1/outbound-routes";
+
+    fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        expect(&mut faults, short(&self.name), "/name", "expected 1 to 100 characters");
+        for (pointer, message) in self.problems() {
+            expect(&mut faults, false, &pointer, &message);
+        }
+        faults.truncate(20);
+        faults
+    }
+
+    fn own_name(&self) -> Option<(&'static str, &str)> {
+        None
+    }
+
+    fn refers(&self) -> Vec<(&'static str, Kind, Id)> {
+        let trunks = self.trunks.iter().map(|trunk| ("/trunks", Kind::Trunk, trunk.clone()));
+        trunks.chain(self.agents.iter().map(|agent| ("/agents", Kind::Agent, agent.clone()))).collect()
     }
 }
 
@@ -155,7 +179,7 @@ impl Resource for NumberBody {
 
     fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        let fits = pattern(&self.number) && !self.number.contains('*');
+        let fits = matches!(self.number.parse(), Ok(Pattern::Exact(_)));
         expect(&mut faults, fits, "/number", "expected E.164 with `+`, or a URI user, of 1 to 128 characters");
         faults
     }
@@ -400,6 +424,17 @@ resource!(
     get_route,
     put_route,
     delete_route
+);
+resource!(
+    OutboundRouteBody,
+    "outbound route",
+    "/v1/outbound-routes",
+    "/v1/outbound-routes/{id}",
+    create_outbound_route,
+    list_outbound_routes,
+    get_outbound_route,
+    put_outbound_route,
+    delete_outbound_route
 );
 resource!(
     NumberBody,

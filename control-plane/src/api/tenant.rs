@@ -1,8 +1,9 @@
-//! `/v1/tenants/{id}` and its recording key: whom gateways seal recordings to.
+//! `/v1/tenants/{id}`, its recording key (whom gateways seal recordings to) and how much it may call out.
 
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use trunkline_api::object::{Kind, Object, TenantBody};
+use trunkline_api::outbound::OutboundLimits;
 use trunkline_api::{Id, Prefix};
 use utoipa::ToSchema;
 
@@ -77,13 +78,47 @@ pub(crate) async fn put_recording_key(
     Path(id): Path<String>,
     Input(key): Input<RecordingKey>,
 ) -> Result<Answer<TenantView>> {
-    let id = own(&caller, &id)?;
+    change(&app, own(&caller, &id)?, |body| {
+        body.recording_key = key.recording_key;
+        let problem = body.recording_key_problem();
+        problem.map(|problem| Fault::body("/recording_key", "invalid_value", problem)).into_iter().collect()
+    })
+    .await
+}
+
+/// Sets how much the tenant may call out on a gateway, from the next call on. Zero is nothing.
+#[utoipa::path(put, path = "/v1/tenants/{id}/outbound", tag = "tenants", security(("api_key" = ["admin"])),
+    params(("id" = String, Path, description = "Id of the tenant, or `me`")),
+    request_body = OutboundLimits,
+    responses((status = 200, description = "The tenant", body = Envelope<TenantView>)))]
+pub(crate) async fn put_outbound(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Input(limits): Input<OutboundLimits>,
+) -> Result<Answer<TenantView>> {
+    change(&app, own(&caller, &id)?, |body| {
+        body.outbound = limits;
+        let problems = limits.problems().into_iter();
+        // Here the limits are the whole body.
+        let pointer = |pointer: &'static str| pointer.strip_prefix("/outbound").unwrap_or(pointer);
+        problems.map(|(at, message)| Fault::body(pointer(at), "invalid_value", message)).collect()
+    })
+    .await
+}
+
+/// Makes a new version of a tenant, unless the change says what is wrong with it.
+async fn change(
+    app: &Shared,
+    id: Id,
+    change: impl FnOnce(&mut TenantBody) -> Vec<Fault>,
+) -> Result<Answer<TenantView>> {
     let mut tx = app.db.begin().await?;
     let current = state::get_in(&mut tx, &id, Kind::Tenant, &id).await?.ok_or_else(|| Problem::not_found("tenant"))?;
     let mut body: TenantBody = serde_json::from_value(current.body).map_err(|_| Problem::internal())?;
-    body.recording_key = key.recording_key;
-    if let Some(problem) = body.recording_key_problem() {
-        return Err(Problem::invalid(vec![Fault::body("/recording_key", "invalid_value", problem)]));
+    let faults = change(&mut body);
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
     }
     let object = Object {
         kind: Kind::Tenant,

@@ -21,6 +21,7 @@ pub(crate) const fn prefix(kind: Kind) -> Prefix {
         Kind::Trunk => Prefix::Trunk,
         Kind::Number => Prefix::Number,
         Kind::Route => Prefix::Route,
+        Kind::OutboundRoute => Prefix::OutboundRoute,
         Kind::Provider => Prefix::Provider,
         Kind::Plugin => Prefix::Plugin,
         Kind::Quota => Prefix::Lease,
@@ -36,6 +37,7 @@ pub(crate) const fn name(kind: Kind) -> &'static str {
         Kind::Trunk => "trunk",
         Kind::Number => "number",
         Kind::Route => "route",
+        Kind::OutboundRoute => "outbound-route",
         Kind::Provider => "provider",
         Kind::Plugin => "plugin",
         Kind::Quota => "quota",
@@ -43,7 +45,8 @@ pub(crate) const fn name(kind: Kind) -> &'static str {
     }
 }
 
-fn kind(text: &str) -> Result<Kind> {
+/// The kind of a stored name.
+pub(crate) fn kind(text: &str) -> Result<Kind> {
     serde_json::from_value(Value::String(text.to_owned())).map_err(|_| StoreError::Corrupt("object kind"))
 }
 

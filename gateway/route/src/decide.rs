@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use trunkline_api::{Failure, Id};
 
+use crate::choose::{self, Agents, Call, NoLoad};
 use crate::explain::{Step, Verdict};
 use crate::table::{Table, Trunk};
 
@@ -17,6 +18,10 @@ pub struct Request<'a> {
     pub called: &'a str,
     /// Who dialled: From's user.
     pub calling: &'a str,
+    /// Headers of the INVITE, as received.
+    pub headers: &'a [(String, String)],
+    /// When, in microseconds since the Unix epoch.
+    pub wall_us: u64,
 }
 
 /// Where a call comes from.
@@ -72,8 +77,8 @@ pub enum Matched {
 /// A decision with its explanation. `Display` prints the steps and the outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// Who answers, or why nobody does: `UnknownPeer`, `GatewayDraining`, `StoreUnavailable`, `GatewayFull` or
-    /// `NoRoute`.
+    /// Who answers, or why nobody does: `UnknownPeer`, `GatewayDraining`, `StoreUnavailable`, `GatewayFull`,
+    /// `AgentUnready` or `NoRoute`.
     pub outcome: Result<Target, Failure>,
     /// The trunk, when it was recognised.
     pub trunk: Option<Id>,
@@ -93,15 +98,23 @@ impl fmt::Display for Decision {
     }
 }
 
-/// Decides about a new call. Numbers come before routes; routes by order, then id; only the trunk's own tenant counts.
+/// Decides about a new call as though every agent could take it; see [`decide_with`].
 #[must_use]
 pub fn decide(table: &Table, request: &Request<'_>, load: &Load) -> Decision {
+    decide_with(table, request, load, &NoLoad)
+}
+
+/// Decides about a new call. Numbers come before routes; routes by order, then id; of a route the first target that can
+/// take it; only the trunk's own tenant counts.
+#[must_use]
+pub fn decide_with(table: &Table, request: &Request<'_>, load: &Load, agents: &dyn Agents) -> Decision {
     let mut steps = Steps::default();
     let Some(trunk) = trunk(table, request, &mut steps) else {
         return Decision { outcome: Err(Failure::UnknownPeer), trunk: None, steps: steps.taken };
     };
     admit(table, trunk, load, &mut steps);
-    let target = route(table, trunk, request, &mut steps);
+    let call = Call::new(trunk, request, &mut steps);
+    let target = choose::agent(table, &call, agents, &mut steps);
     let outcome = match (steps.refusal, target) {
         (None, Some(target)) => Ok(target),
         (Some(failure), _) => Err(failure),
@@ -111,22 +124,22 @@ pub fn decide(table: &Table, request: &Request<'_>, load: &Load) -> Decision {
 }
 
 #[derive(Default)]
-struct Steps {
-    taken: Vec<Step>,
+pub(crate) struct Steps {
+    pub(crate) taken: Vec<Step>,
     /// The first refusal.
-    refusal: Option<Failure>,
+    pub(crate) refusal: Option<Failure>,
 }
 
 impl Steps {
-    fn pass(&mut self, text: String) {
+    pub(crate) fn pass(&mut self, text: String) {
         self.taken.push(Step { verdict: Verdict::Pass, text });
     }
 
-    fn skip(&mut self, text: String) {
+    pub(crate) fn skip(&mut self, text: String) {
         self.taken.push(Step { verdict: Verdict::Skip, text });
     }
 
-    fn refuse(&mut self, failure: Failure, text: String) {
+    pub(crate) fn refuse(&mut self, failure: Failure, text: String) {
         self.taken.push(Step { verdict: Verdict::Refuse, text });
         self.refusal.get_or_insert(failure);
     }
@@ -178,44 +191,4 @@ fn admit(table: &Table, trunk: &Trunk, load: &Load, steps: &mut Steps) {
             most => steps.refuse(Failure::GatewayFull, format!("{what} is at its limit: {calls} of {most} calls")),
         }
     }
-}
-
-fn route(table: &Table, trunk: &Trunk, request: &Request<'_>, steps: &mut Steps) -> Option<Target> {
-    let (called, calling) = (request.called, request.calling);
-    let target = |agent: &Id, matched: Matched, what: String, steps: &mut Steps| {
-        let Some(found) = table.agents.get(agent).filter(|found| found.tenant == trunk.tenant) else {
-            steps.skip(format!("{what} matches, but agent {agent} is not in service for this tenant"));
-            return None;
-        };
-        let (version, tenant) = (found.version, trunk.tenant.clone());
-        steps.pass(format!("{what} leads to agent {} ({agent}) version {version}", found.name));
-        Some(Target { agent: agent.clone(), version, tenant, trunk: trunk.id.clone(), matched })
-    };
-
-    let mut numbers = 0;
-    for number in table.numbers.iter().filter(|number| number.tenant == trunk.tenant) {
-        numbers += 1;
-        if number.number.matches(called) {
-            let what = format!("number {} ({})", number.number, number.id);
-            if let Some(target) = target(&number.agent, Matched::Number(number.id.clone()), what, steps) {
-                return Some(target);
-            }
-        }
-    }
-    steps.skip(format!("none of the tenant's {numbers} numbers leads anywhere for `{called}`"));
-
-    for route in table.routes.iter().filter(|route| route.tenant == trunk.tenant) {
-        let what = format!("route {} ({}, order {})", route.name, route.id, route.order);
-        if let Some(other) = route.trunk.as_ref().filter(|id| **id != trunk.id) {
-            steps.skip(format!("{what} is for trunk {other}"));
-        } else if !route.called.matches(called) {
-            steps.skip(format!("{what} is for called `{}`, not `{called}`", route.called));
-        } else if !route.calling.matches(calling) {
-            steps.skip(format!("{what} is for calling `{}`, not `{calling}`", route.calling));
-        } else if let Some(target) = target(&route.agent, Matched::Route(route.id.clone()), what, steps) {
-            return Some(target);
-        }
-    }
-    steps.refuse(Failure::NoRoute, format!("no number or route of the tenant takes `{called}`"));
-    None
 }

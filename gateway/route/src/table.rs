@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use trunkline_api::cidr::Cidr;
-use trunkline_api::object::{Body, CODECS, MediaSource, Object, Ringing, SrtpPolicy, is_codec};
+use trunkline_api::dialled::Pattern;
+use trunkline_api::e164::Numbering;
+use trunkline_api::hours::Timetable;
+use trunkline_api::object::{Body, CODECS, MediaSource, Object, Ringing, SrtpPolicy, TrunkBody, is_codec};
+use trunkline_api::outbound::{Destinations, OutboundLimits, OutboundRouteBody, OutboundUse};
+use trunkline_api::routing::RouteBody;
 use trunkline_api::{Id, SoundPolicy};
-
-use crate::pattern::Pattern;
 
 /// A tenant's limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub struct Tenant {
     pub name: String,
     /// Most calls at once; 0 means no limit.
     pub max_calls: u32,
+    /// How much it may call out.
+    pub outbound: OutboundLimits,
 }
 
 /// A trunk.
@@ -43,6 +48,10 @@ pub struct Trunk {
     pub max_calls: u32,
     /// What is done to the sound of its calls, where their agent does not say.
     pub sound: SoundPolicy,
+    /// How it writes telephone numbers.
+    pub numbering: Numbering,
+    /// Whether what it asserts about a caller is believed (RFC 3325).
+    pub trusted: bool,
 }
 
 /// A number.
@@ -58,7 +67,7 @@ pub struct Number {
     pub agent: Id,
 }
 
-/// A route.
+/// A route. Everything that it says must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Identifier.
@@ -75,8 +84,48 @@ pub struct Route {
     pub called: Pattern,
     /// Who dials.
     pub calling: Pattern,
-    /// Who answers.
+    /// What headers must say, by name.
+    pub headers: Vec<(String, Pattern)>,
+    /// When it takes calls.
+    pub hours: Timetable,
+    /// Who answers: the first that can. At least one.
+    pub targets: Vec<RouteTarget>,
+}
+
+/// One who may answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteTarget {
+    /// The agent.
     pub agent: Id,
+    /// Most calls of that agent at once; 0 means no limit.
+    pub max_calls: u32,
+}
+
+/// An outbound route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundRoute {
+    /// Identifier.
+    pub id: Id,
+    /// Owning tenant.
+    pub tenant: Id,
+    /// Name.
+    pub name: String,
+    /// Lower is tried first; of equals, the one with the lower id.
+    pub order: u32,
+    /// What may be called.
+    pub destinations: Vec<Destinations>,
+    /// What may not.
+    pub denied: Vec<Destinations>,
+    /// Over which trunks, in order.
+    pub trunks: Vec<Id>,
+    /// Who may use it.
+    pub uses: Vec<OutboundUse>,
+    /// Only calls of these agents; of everybody when empty.
+    pub agents: Vec<Id>,
+    /// Most calls at once over it; 0 means no limit of its own.
+    pub max_calls: u32,
+    /// What a minute that has begun costs, in millionths of the tenant's currency.
+    pub price_micro_per_minute: u64,
 }
 
 /// An agent version in service.
@@ -110,6 +159,8 @@ pub struct Table {
     pub(crate) numbers: Vec<Number>,
     /// By order, then id.
     pub(crate) routes: Vec<Route>,
+    /// By order, then id.
+    pub(crate) outbound: Vec<OutboundRoute>,
 }
 
 impl Table {
@@ -124,6 +175,7 @@ impl Table {
         }
         table.numbers.sort_by(|a, b| a.id.cmp(&b.id));
         table.routes.sort_by(|a, b| (a.order, &a.id).cmp(&(b.order, &b.id)));
+        table.outbound.sort_by(|a, b| (a.order, &a.id).cmp(&(b.order, &b.id)));
         problems.extend(table.dangling());
         problems.extend(table.overlapping());
         problems.extend(table.unknown_codecs());
@@ -175,40 +227,15 @@ impl Table {
         let (id, tenant) = (object.id.clone(), object.tenant.clone());
         match object.typed().map_err(|error| error.to_string())? {
             Body::Tenant(body) => {
-                self.tenants.insert(id, Tenant { name: body.name, max_calls: body.max_calls });
+                first(body.outbound.problems())?;
+                let tenant = Tenant { name: body.name, max_calls: body.max_calls, outbound: body.outbound };
+                self.tenants.insert(id, tenant);
             }
             Body::Agent(spec) => {
                 self.agents.insert(id, Agent { tenant, name: spec.name, version: object.version });
             }
             Body::Trunk(body) => {
-                let peers = ranges("peers", &body.peers)?;
-                let media_peers = ranges("media_peers", &body.media_peers)?;
-                if body.source != MediaSource::Acl && !media_peers.is_empty() {
-                    return Err(
-                        "media_peers: they are believed with `source = \"acl\"` only; set that, or leave them out"
-                            .to_owned(),
-                    );
-                }
-                if let Some((pointer, message)) = body.ringing.problem().as_ref().or(body.sound.problems().first()) {
-                    return Err(format!("{}: {message}", pointer.trim_start_matches('/').replace('/', ".")));
-                }
-                if !body.codecs.iter().any(|name| is_codec(name)) {
-                    return Err(format!("codecs: at least one of {} is expected", CODECS.join(", ")));
-                }
-                let trunk = Trunk {
-                    id: id.clone(),
-                    tenant,
-                    name: body.name,
-                    media_peers: if media_peers.is_empty() { peers.clone() } else { media_peers },
-                    peers,
-                    codecs: body.codecs,
-                    srtp: body.srtp,
-                    source: body.source,
-                    ringing: body.ringing,
-                    max_calls: body.max_calls,
-                    sound: body.sound,
-                };
-                self.trunks.insert(id, trunk);
+                self.trunks.insert(id.clone(), trunk(id, tenant, body)?);
             }
             Body::Number(body) => {
                 if body.number.contains('*') {
@@ -217,12 +244,8 @@ impl Table {
                 let number = body.number.parse().map_err(|error| format!("number: {error}"))?;
                 self.numbers.push(Number { id, tenant, number, agent: body.agent });
             }
-            Body::Route(body) => {
-                let called = body.called.parse().map_err(|error| format!("called: {error}"))?;
-                let calling = body.calling.parse().map_err(|error| format!("calling: {error}"))?;
-                let (name, order, trunk, agent) = (body.name, body.order, body.trunk, body.agent);
-                self.routes.push(Route { id, tenant, name, order, trunk, called, calling, agent });
-            }
+            Body::Route(body) => self.routes.push(route(id, tenant, body)?),
+            Body::OutboundRoute(body) => self.outbound.push(outbound(id, tenant, body)?),
             Body::Provider(_) | Body::Kept(_) => {}
         }
         Ok(())
@@ -240,14 +263,29 @@ impl Table {
             .numbers
             .iter()
             .filter_map(|number| Some(problem(&number.id, wrong_agent(&number.agent, &number.tenant)?)));
+        let wrong_trunk = |trunk: &Id, tenant: &Id| {
+            let ours = self.trunks.get(trunk).is_some_and(|found| found.tenant == *tenant);
+            (!ours).then(|| format!("the tenant has no trunk {trunk}"))
+        };
         let routes = self.routes.iter().flat_map(|route| {
-            let agent = wrong_agent(&route.agent, &route.tenant).map(|message| problem(&route.id, message));
-            let trunk =
-                route.trunk.as_ref().filter(|id| self.trunks.get(*id).is_none_or(|trunk| trunk.tenant != route.tenant));
-            let trunk = trunk.map(|id| problem(&route.id, format!("trunk: the tenant has no trunk {id}")));
-            agent.into_iter().chain(trunk)
+            let agents = route.targets.iter().enumerate().filter_map(|(at, target)| {
+                let message = wrong_agent(&target.agent, &route.tenant)?;
+                Some(problem(&route.id, if at == 0 { message } else { format!("overflow/{}/{message}", at - 1) }))
+            });
+            let trunk = route.trunk.as_ref().and_then(|trunk| wrong_trunk(trunk, &route.tenant));
+            agents.chain(trunk.map(|message| problem(&route.id, format!("trunk: {message}")))).collect::<Vec<_>>()
         });
-        numbers.chain(routes).collect()
+        let outbound = self.outbound.iter().flat_map(|route| {
+            let trunks = route.trunks.iter().enumerate().filter_map(|(at, trunk)| {
+                Some(problem(&route.id, format!("trunks/{at}: {}", wrong_trunk(trunk, &route.tenant)?)))
+            });
+            let agents = route.agents.iter().enumerate().filter_map(|(at, agent)| {
+                let message = wrong_agent(agent, &route.tenant)?;
+                Some(problem(&route.id, message.replacen("agent:", &format!("agents/{at}:"), 1)))
+            });
+            trunks.chain(agents).collect::<Vec<_>>()
+        });
+        numbers.chain(routes).chain(outbound).collect()
     }
 
     /// Codecs that this build does not know: a trunk serves with the others.
@@ -285,4 +323,87 @@ impl Table {
 fn ranges(field: &str, texts: &[String]) -> Result<Vec<Cidr>, String> {
     let ranges: Result<Vec<Cidr>, _> = texts.iter().map(|text| text.parse()).collect();
     ranges.map_err(|error: crate::CidrError| format!("{field}: {error}"))
+}
+
+fn trunk(id: Id, tenant: Id, body: TrunkBody) -> Result<Trunk, String> {
+    let peers = ranges("peers", &body.peers)?;
+    let media_peers = ranges("media_peers", &body.media_peers)?;
+    if body.source != MediaSource::Acl && !media_peers.is_empty() {
+        return Err(
+            "media_peers: they are believed with `source = \"acl\"` only; set that, or leave them out".to_owned()
+        );
+    }
+    first(body.ringing.problem())?;
+    first(body.sound.problems())?;
+    first(body.numbering.problems())?;
+    if !body.codecs.iter().any(|name| is_codec(name)) {
+        return Err(format!("codecs: at least one of {} is expected", CODECS.join(", ")));
+    }
+    Ok(Trunk {
+        id,
+        tenant,
+        name: body.name,
+        media_peers: if media_peers.is_empty() { peers.clone() } else { media_peers },
+        peers,
+        codecs: body.codecs,
+        srtp: body.srtp,
+        source: body.source,
+        ringing: body.ringing,
+        max_calls: body.max_calls,
+        sound: body.sound,
+        numbering: body.numbering,
+        trusted: body.trusted,
+    })
+}
+
+fn route(id: Id, tenant: Id, body: RouteBody) -> Result<Route, String> {
+    first(body.problems())?;
+    let pattern = |name: &str, text: &str| text.parse::<Pattern>().map_err(|error| format!("{name}: {error}"));
+    let headers = body.headers.iter().map(|(name, text)| Ok((name.clone(), pattern(name, text)?)));
+    let first = RouteTarget { agent: body.agent, max_calls: body.max_calls };
+    let others =
+        body.overflow.into_iter().map(|target| RouteTarget { agent: target.agent, max_calls: target.max_calls });
+    Ok(Route {
+        called: pattern("called", &body.called)?,
+        calling: pattern("calling", &body.calling)?,
+        headers: headers.collect::<Result<_, String>>()?,
+        hours: body.hours.timetable().ok_or("hours: a time zone and hours are expected")?,
+        targets: [first].into_iter().chain(others).collect(),
+        id,
+        tenant,
+        name: body.name,
+        order: body.order,
+        trunk: body.trunk,
+    })
+}
+
+fn outbound(id: Id, tenant: Id, body: OutboundRouteBody) -> Result<OutboundRoute, String> {
+    first(body.problems())?;
+    let parsed = |list: &[String]| -> Result<Vec<Destinations>, String> {
+        list.iter().map(|text| text.parse().map_err(|error| format!("destinations: {error}"))).collect()
+    };
+    Ok(OutboundRoute {
+        destinations: parsed(&body.destinations)?,
+        denied: parsed(&body.denied)?,
+        id,
+        tenant,
+        name: body.name,
+        order: body.order,
+        trunks: body.trunks,
+        uses: body.uses,
+        agents: body.agents,
+        max_calls: body.max_calls,
+        price_micro_per_minute: body.price_micro_per_minute,
+    })
+}
+
+/// The first problem of a body, as `key: message`.
+fn first<P: AsRef<str>, M: std::fmt::Display>(problems: impl IntoIterator<Item = (P, M)>) -> Result<(), String> {
+    match problems.into_iter().next() {
+        Some((pointer, message)) => {
+            let key = pointer.as_ref().trim_start_matches('/').replace('/', ".");
+            Err(format!("{key}: {message}"))
+        }
+        None => Ok(()),
+    }
 }

@@ -69,7 +69,7 @@ fn table(objects: &[Object]) -> Table {
 
 fn call(table: &Table, source: &str, called: &str, calling: &str, load: Load) -> Decision {
     let source = Source::Address(source.parse().unwrap());
-    decide(table, &Request { source, called, calling }, &load)
+    decide(table, &Request { source, called, calling, headers: &[], wall_us: 0 }, &load)
 }
 
 fn answered(decision: &Decision) -> (Id, Matched) {

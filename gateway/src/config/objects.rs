@@ -7,9 +7,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use trunkline_api::agent::AgentSpec;
 use trunkline_api::id::{Id, Prefix};
-use trunkline_api::object::{
-    Body, Kind, NumberBody, Object, ObjectError, ProviderBody, RouteBody, TenantBody, TrunkBody,
-};
+use trunkline_api::object::{Body, Kind, NumberBody, Object, ObjectError, ProviderBody, TenantBody, TrunkBody};
+use trunkline_api::outbound::OutboundRouteBody;
+use trunkline_api::routing::RouteBody;
 use trunkline_configuration::{Content, Diagnostic, Location, Node, Shape, dotted, layers, unknown_key};
 use trunkline_route::Table;
 
@@ -46,6 +46,7 @@ fn schemas() -> BTreeMap<Kind, Value> {
         (Kind::Trunk, schemars::schema_for!(TrunkBody).into()),
         (Kind::Number, schemars::schema_for!(NumberBody).into()),
         (Kind::Route, schemars::schema_for!(RouteBody).into()),
+        (Kind::OutboundRoute, schemars::schema_for!(OutboundRouteBody).into()),
         (Kind::Provider, schemars::schema_for!(ProviderBody).into()),
     ])
 }
@@ -94,7 +95,7 @@ impl Reader<'_> {
             "kind",
             |value| serde_json::from_value::<Kind>(value.clone()).ok(),
             "a kind: \
-            `tenant`, `agent`, `trunk`, `number`, `route`, `provider`, `plugin`, `quota` or `trusted-key`",
+            `tenant`, `agent`, `trunk`, `number`, `route`, `outbound-route`, `provider`, `plugin`, `quota` or `trusted-key`",
         );
         let id = |value: &Value| value.as_str().and_then(|text| text.parse::<Id>().ok());
         let of_tenant = |value: &Value| id(value).filter(|id| id.prefix() == Prefix::Tenant);
@@ -156,7 +157,8 @@ impl Reader<'_> {
 
     fn refers(&mut self, key: &str, node: &Node, body: &Body) {
         let mut refer = |name: &str, id: &Id| {
-            self.references.push((node.near(&format!("/{name}")), dotted(key, name), id.clone()));
+            let place = dotted(key, &name.replace('/', "."));
+            self.references.push((node.near(&format!("/{name}")), place, id.clone()));
         };
         match body {
             Body::Number(number) => refer("agent", &number.agent),
@@ -164,6 +166,17 @@ impl Reader<'_> {
                 refer("agent", &route.agent);
                 if let Some(trunk) = &route.trunk {
                     refer("trunk", trunk);
+                }
+                for (at, target) in route.overflow.iter().enumerate() {
+                    refer(&format!("overflow/{at}/agent"), &target.agent);
+                }
+            }
+            Body::OutboundRoute(route) => {
+                for (at, trunk) in route.trunks.iter().enumerate() {
+                    refer(&format!("trunks/{at}"), trunk);
+                }
+                for (at, agent) in route.agents.iter().enumerate() {
+                    refer(&format!("agents/{at}"), agent);
                 }
             }
             _ => {}
@@ -200,8 +213,9 @@ impl Reader<'_> {
         for problem in problems {
             let Some((key, body)) = self.bodies.get(&problem.object).cloned() else { continue };
             let (name, message) = problem.message.split_once(": ").unwrap_or(("", &problem.message));
-            let missing = matches!(name, "agent" | "trunk");
-            let (at, key) = (body.near(&format!("/{name}")), dotted(&key, name));
+            let missing = name.split('/').any(|part| matches!(part, "agent" | "trunk" | "agents" | "trunks"));
+            let pointer = name.replace('.', "/");
+            let (at, key) = (body.near(&format!("/{pointer}")), dotted(&key, &pointer.replace('/', ".")));
             let reported =
                 self.faults.iter().any(|fault| fault.key == key && fault.location.to_string() == at.to_string());
             if !reported && (alone || !missing) {

@@ -15,6 +15,7 @@ pub(super) const fn kind(kind: Kind) -> &'static str {
         Kind::Trunk => "trunk",
         Kind::Number => "number",
         Kind::Route => "route",
+        Kind::OutboundRoute => "outbound-route",
         Kind::Provider => "provider",
         Kind::Plugin => "plugin",
         Kind::Quota => "quota",
