@@ -43,7 +43,7 @@ impl<'a> NameAddr<'a> {
 
     /// A header parameter's value.
     pub(crate) fn parameter(&self, name: &str) -> Option<&'a str> {
-        self.parameters.split(';').skip(1).find_map(|part| {
+        split_outside(self.parameters, b';').into_iter().skip(1).find_map(|part| {
             let (key, value) = part.split_once('=')?;
             key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
         })
@@ -98,7 +98,14 @@ pub(crate) fn user(uri: &str) -> String {
 
 /// The values of a comma-separated header, split outside quotes and angle brackets.
 pub(crate) fn list(value: &str) -> Vec<&str> {
-    let mut values = Vec::new();
+    let mut values: Vec<&str> = split_outside(value, b',').into_iter().map(str::trim).collect();
+    values.retain(|value| !value.is_empty());
+    values
+}
+
+/// What stands between separators outside quotes and angle brackets; at least one part.
+pub(crate) fn split_outside(value: &str, separator: u8) -> Vec<&str> {
+    let mut parts = Vec::new();
     let (mut start, mut quoted, mut escaped, mut angle) = (0, false, false, false);
     for (index, byte) in value.bytes().enumerate() {
         match byte {
@@ -107,16 +114,15 @@ pub(crate) fn list(value: &str) -> Vec<&str> {
             b'"' => quoted = !quoted,
             b'<' if !quoted => angle = true,
             b'>' if !quoted => angle = false,
-            b',' if !quoted && !angle => {
-                values.push(value[start..index].trim());
+            _ if byte == separator && !quoted && !angle => {
+                parts.push(&value[start..index]);
                 start = index + 1;
             }
             _ => {}
         }
     }
-    values.push(value[start..].trim());
-    values.retain(|value| !value.is_empty());
-    values
+    parts.push(&value[start..]);
+    parts
 }
 
 /// Where a SIP URI points, when its host is an address; port 5060 when it names none.

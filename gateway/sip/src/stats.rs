@@ -23,7 +23,7 @@ macro_rules! dropped {
 }
 
 dropped! {
-    TooLarge "too_large" "Larger than `max_message`.",
+    TooLarge "too_large" "Larger than `max_message`; a request of a trunk is answered 513.",
     KeepAlive "keep_alive" "White space only: a NAT keep-alive.",
     Rate "rate" "Beyond the source's rate.",
     Unparsable "unparsable" "Not a SIP message.",

@@ -1,13 +1,13 @@
 //! The rules a message must keep before the stack may see it, each with the status it is refused by.
 
 use super::scan::{Message, Name, StartLine, is_token, parameter};
-use crate::address::NameAddr;
+use crate::address::{NameAddr, split_outside};
 use crate::stats::Dropped;
 
 /// Most header lines.
-const MAX_HEADERS: usize = 64;
-/// Most Via values, and so hops.
-pub(super) const MAX_VIAS: usize = 20;
+const MAX_HEADERS: usize = 128;
+/// Most Via values: as many hops as Max-Forwards begins with (RFC 3261 8.1.1.6).
+pub(super) const MAX_VIAS: usize = 70;
 /// Longest Call-ID, tag and branch in bytes: they are keys of our tables.
 const MAX_KEY: usize = 256;
 /// Methods the stack can carry; others are answered 501 here.
@@ -43,6 +43,10 @@ pub(crate) struct Fault {
 const fn bad(phrase: &'static str) -> Fault {
     Fault { status: 400, phrase, extra: "", reason: Dropped::Malformed }
 }
+
+/// A message of a trunk that is larger than is read (RFC 3261 21.5.7).
+pub(super) const TOO_LARGE: Fault =
+    Fault { status: 513, phrase: "Message Too Large", extra: "", reason: Dropped::TooLarge };
 
 /// Applies every rule.
 pub(crate) fn check(message: &Message<'_>) -> Result<(), Fault> {
@@ -110,30 +114,50 @@ fn request_line(method: &str, uri: &str, version: &str) -> Result<(), Fault> {
     if rest.is_empty() || uri.len() > 1024 || !uri.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(bad("Bad Request-URI"));
     }
+    if !scheme.starts_with(|first: char| first.is_ascii_alphabetic()) || !scheme.bytes().all(is_scheme) {
+        return Err(bad("Bad Request-URI"));
+    }
     if !["sip", "sips", "tel"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         return Err(Fault { status: 416, phrase: "Unsupported URI Scheme", extra: "", reason: Dropped::Unsupported });
+    }
+    // A question mark may be in the user part; behind it headers begin, which a Request-URI cannot have (19.1.1).
+    if rest.rsplit('@').next().is_some_and(|host| host.contains('?')) {
+        return Err(bad("Headers In Request-URI"));
     }
     Ok(())
 }
 
 fn vias(message: &Message<'_>) -> Result<(), Fault> {
-    let count: usize = message.values(Name::Via).map(|value| value.split(',').count()).sum();
+    let mut count = 0;
+    for value in message.values(Name::Via) {
+        let parts = split_outside(value, b',');
+        if parts.iter().any(|part| part.trim().is_empty()) {
+            return Err(bad("Bad Via"));
+        }
+        count += parts.len();
+    }
     if count == 0 {
         return Err(bad("Via Expected"));
     }
     if count > MAX_VIAS {
         return Err(bad("Too Many Vias"));
     }
-    let top = message.top_via().unwrap_or("");
-    let mut parts = top.splitn(2, [' ', '\t']);
+    let top = message.top_via().unwrap_or_default();
+    let mut parts = top.splitn(2, ' ');
     let protocol = parts.next().unwrap_or("");
-    let sent_by = parts.next().unwrap_or("").split(';').next().unwrap_or("").trim();
-    if !protocol.eq_ignore_ascii_case("SIP/2.0/UDP") || sent_by.is_empty() || sent_by.contains([' ', '\t', '"']) {
+    let sent_by = parts.next().unwrap_or("").split(';').next().unwrap_or("");
+    if !protocol.eq_ignore_ascii_case("SIP/2.0/UDP") || sent_by.is_empty() || sent_by.contains([' ', '"']) {
         return Err(bad("Bad Via"));
     }
-    let branch = parameter(top, "branch").unwrap_or("");
-    let fits = branch.len() > 7 && branch.len() <= MAX_KEY && branch.bytes().all(is_branch);
-    if !fits || !branch.get(..7).is_some_and(|cookie| cookie.eq_ignore_ascii_case("z9hG4bK")) {
+    branch(parameter(&top, "branch"))
+}
+
+/// A branch names a transaction; one without the cookie, and none, is of RFC 2543, whose transactions are told apart by
+/// their other headers (RFC 3261 17.2.3). The cookie alone names nothing.
+fn branch(branch: Option<&str>) -> Result<(), Fault> {
+    let Some(branch) = branch else { return Ok(()) };
+    let fits = (1..=MAX_KEY).contains(&branch.len()) && branch.bytes().all(is_branch);
+    if !fits || branch.eq_ignore_ascii_case("z9hG4bK") {
         return Err(bad("Bad Branch"));
     }
     Ok(())
@@ -176,6 +200,11 @@ fn addresses(message: &Message<'_>) -> Result<(), Fault> {
 
 const fn is_branch(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\')
+}
+
+/// Bytes of a URI's scheme (RFC 3986 3.1).
+const fn is_scheme(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }
 
 /// A number of ASCII digits only, at most `most`.

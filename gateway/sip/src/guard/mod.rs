@@ -6,6 +6,7 @@
 
 mod check;
 mod once;
+mod plain;
 mod rate;
 mod refusal;
 mod scan;
@@ -64,7 +65,7 @@ pub enum Verdict<'a> {
 /// A datagram that may go on.
 #[derive(Debug)]
 pub struct Admitted<'a> {
-    /// The datagram, with a Content-Length if it had none.
+    /// The datagram, without folds and with a Content-Length if it had none.
     pub bytes: Cow<'a, [u8]>,
     /// Its trunk; `None` for a response.
     pub trunk: Option<TrunkToken>,
@@ -96,7 +97,7 @@ impl Guard {
         source: SocketAddr,
         trunk: Option<TrunkToken>,
     ) -> Verdict<'a> {
-        if datagram.len() > self.max_message {
+        if trunk.is_none() && datagram.len() > self.max_message {
             return Verdict::Drop(Dropped::TooLarge);
         }
         if datagram.iter().all(u8::is_ascii_whitespace) {
@@ -109,13 +110,15 @@ impl Guard {
         let message = match scan::scan(datagram) {
             Ok(message) => message,
             Err(_) if trunk.is_none() => return Verdict::Drop(Dropped::UnknownPeer),
+            Err(_) if datagram.len() > self.max_message => return Verdict::Drop(Dropped::TooLarge),
             Err(reason) => return Verdict::Drop(reason),
         };
         match &message.start {
+            StartLine::Response { .. } if datagram.len() > self.max_message => Verdict::Drop(Dropped::TooLarge),
             StartLine::Response { .. } => self.response(datagram, message),
             StartLine::Request { .. } => match trunk {
                 Some(trunk) => self.request(datagram, message, source, trunk),
-                None => self.stranger(now_us, owner, &message, source),
+                None => self.stranger(now_us, owner, (datagram, &message), source),
             },
         }
     }
@@ -137,8 +140,9 @@ impl Guard {
         source: SocketAddr,
         trunk: TrunkToken,
     ) -> Verdict<'a> {
-        match check::check(&message) {
-            Ok(()) => Verdict::Pass(Admitted { bytes: with_length(datagram, &message), trunk: Some(trunk), message }),
+        let checked = if datagram.len() > self.max_message { Err(check::TOO_LARGE) } else { check::check(&message) };
+        match checked {
+            Ok(()) => Verdict::Pass(Admitted { bytes: plain::plain(datagram, &message), trunk: Some(trunk), message }),
             Err(fault) => {
                 let refused = Refused { status: fault.status, phrase: fault.phrase, extra: fault.extra };
                 match refusal(&message, source, &self.tag(&message), &refused) {
@@ -149,16 +153,26 @@ impl Guard {
         }
     }
 
-    /// A request of no trunk: the same short 403 whatever it asks, at most once per request.
-    fn stranger(&mut self, now_us: u64, owner: u64, message: &Message<'_>, source: SocketAddr) -> Verdict<'static> {
+    /// A request of no trunk: the same short 403 whatever it asks, at most once per request, and never more bytes than came:
+    /// its source may be somebody else.
+    fn stranger(
+        &mut self,
+        now_us: u64,
+        owner: u64,
+        (datagram, message): (&[u8], &Message<'_>),
+        source: SocketAddr,
+    ) -> Verdict<'static> {
         let dropped = Verdict::Drop(Dropped::UnknownPeer);
         if self.unknown_peer == UnknownPeer::Drop || message.method() == Some("ACK") {
             return dropped;
         }
         let refused = Refused { status: 403, phrase: "Forbidden", extra: "" };
-        let Some(bytes) = refusal(message, source, &self.tag(message), &refused) else {
+        let Some(bytes) = refusal::compact(message, source, &self.tag(message), &refused) else {
             return dropped;
         };
+        if bytes.len() > datagram.len() {
+            return dropped;
+        }
         if !self.unknown_rate.take(owner, now_us) || !self.unknown_total.take(now_us) {
             return Verdict::Drop(Dropped::Rate);
         }
@@ -175,7 +189,7 @@ impl Guard {
         if !ours || check::check(&message).is_err() {
             return Verdict::Drop(Dropped::StrayResponse);
         }
-        Verdict::Pass(Admitted { bytes: with_length(datagram, &message), trunk: None, message })
+        Verdict::Pass(Admitted { bytes: plain::plain(datagram, &message), trunk: None, message })
     }
 
     /// What identifies the request, whatever its retransmission.
@@ -196,22 +210,11 @@ impl Guard {
 
 /// The part of an address that one sender cannot easily leave: all of IPv4, the first 64 bits of IPv6.
 const fn network(ip: IpAddr) -> u128 {
-    match ip {
+    // `::ffff:192.0.2.1` is an IPv4 sender on a socket for both families.
+    match ip.to_canonical() {
         IpAddr::V4(ip) => ip.to_bits() as u128,
         IpAddr::V6(ip) => ip.to_bits() >> 64 | 1 << 127,
     }
-}
-
-/// UDP lets Content-Length out, the body is then the rest of the datagram (RFC 3261 18.3); the stack wants it said.
-fn with_length<'a>(datagram: &'a [u8], message: &Message<'_>) -> Cow<'a, [u8]> {
-    if message.body.is_empty() || message.value(Name::ContentLength).is_some() {
-        return Cow::Borrowed(datagram);
-    }
-    let head = datagram.len() - message.body.len() - 2;
-    let mut bytes = datagram[..head].to_vec();
-    bytes.extend_from_slice(format!("Content-Length: {}\r\n\r\n", message.body.len()).as_bytes());
-    bytes.extend_from_slice(message.body);
-    Cow::Owned(bytes)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::check::MAX_VIAS;
 use super::scan::{Message, Name};
+use crate::address::split_outside;
 
 /// What to answer.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +15,28 @@ pub(crate) struct Refused<'a> {
     pub(crate) extra: &'a str,
 }
 
+/// The names of the headers of an answer, in their order.
+const NAMES: [&str; 5] = ["Via", "From", "To", "Call-ID", "Content-Length"];
+/// The same in few bytes (RFC 3261 7.3.3), for those who must not get more than they sent.
+const COMPACT: [&str; 5] = ["v", "f", "t", "i", "l"];
+
 /// The response, `None` when the request is an ACK or lacks what an answer is made of.
 pub(crate) fn refusal(message: &Message<'_>, source: SocketAddr, tag: &str, refused: &Refused<'_>) -> Option<Vec<u8>> {
+    response(message, source, tag, refused, NAMES)
+}
+
+/// The response in as few bytes as it can have.
+pub(super) fn compact(message: &Message<'_>, source: SocketAddr, tag: &str, refused: &Refused<'_>) -> Option<Vec<u8>> {
+    response(message, source, tag, refused, COMPACT)
+}
+
+fn response(
+    message: &Message<'_>,
+    source: SocketAddr,
+    tag: &str,
+    refused: &Refused<'_>,
+    [via_name, from_name, to_name, call_id_name, length_name]: [&str; 5],
+) -> Option<Vec<u8>> {
     if matches!(message.method(), None | Some("ACK")) {
         return None;
     }
@@ -27,31 +48,34 @@ pub(crate) fn refusal(message: &Message<'_>, source: SocketAddr, tag: &str, refu
     let (call_id, cseq) = (message.value(Name::CallId)?, message.value(Name::CSeq)?);
     let mut text = format!("SIP/2.0 {} {}\r\n", refused.status, refused.phrase);
     for (index, via) in message.values(Name::Via).enumerate() {
-        text.push_str("Via: ");
+        text.push_str(via_name);
+        text.push_str(": ");
         if index == 0 {
-            text.push_str(&stamped(via, source))
+            text.push_str(&stamped(via, source));
         } else {
-            text.push_str(via)
+            text.push_str(via);
         }
         text.push_str("\r\n");
     }
-    let tagged = to.rsplit('>').next().unwrap_or(to).split(';').any(|part| part.trim_start().starts_with("tag="));
+    let behind = to.rsplit('>').next().unwrap_or(to);
+    let tagged = split_outside(behind, b';')
+        .into_iter()
+        .any(|part| part.split_once('=').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("tag")));
     let tag = if tagged { String::new() } else { format!(";tag={tag}") };
-    text.push_str(&format!("From: {from}\r\nTo: {to}{tag}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}\r\n"));
+    text.push_str(&format!(
+        "{from_name}: {from}\r\n{to_name}: {to}{tag}\r\n{call_id_name}: {call_id}\r\nCSeq: {cseq}\r\n"
+    ));
     text.push_str(refused.extra);
-    text.push_str("Content-Length: 0\r\n\r\n");
+    text.push_str(&format!("{length_name}: 0\r\n\r\n"));
     Some(text.into_bytes())
 }
 
 /// The topmost Via with where the request really came from (RFC 3261 18.2.1, RFC 3581 4).
 fn stamped(via: &str, source: SocketAddr) -> String {
-    let (top, others) = match via.split_once(',') {
-        Some((top, others)) => (top, Some(others)),
-        None => (via, None),
-    };
+    let mut values = split_outside(via, b',').into_iter();
     let mut text = String::with_capacity(via.len() + 48);
     let mut rport = false;
-    for (index, part) in top.split(';').enumerate() {
+    for (index, part) in split_outside(values.next().unwrap_or(""), b';').into_iter().enumerate() {
         let name = part.split('=').next().unwrap_or("").trim();
         if index > 0 && name.eq_ignore_ascii_case("received") {
             continue;
@@ -69,9 +93,9 @@ fn stamped(via: &str, source: SocketAddr) -> String {
     if rport {
         text.push_str(&format!(";rport={}", source.port()));
     }
-    if let Some(others) = others {
+    for other in values {
         text.push(',');
-        text.push_str(others);
+        text.push_str(other);
     }
     text
 }

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use crate::address::split_outside;
 use crate::stats::Dropped;
 
-/// Longest header line in bytes.
-const MAX_LINE: usize = 8192;
 /// Most header lines kept while scanning; `check` refuses fewer.
 const MAX_SCANNED: usize = 256;
+/// Longest method in bytes.
+const MAX_METHOD: usize = 128;
 
 /// Header names that matter here; compact forms are resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +57,19 @@ pub(crate) enum StartLine<'a> {
 pub(crate) struct Message<'a> {
     pub(crate) line: &'a str,
     pub(crate) start: StartLine<'a>,
-    pub(crate) headers: Vec<(Name, Cow<'a, str>)>,
+    pub(crate) headers: Vec<Header<'a>>,
     pub(crate) body: &'a [u8],
+    /// Whether a header goes over several lines (RFC 3261 7.3.1).
+    pub(super) folded: bool,
+}
+
+/// One header, its folds taken out.
+#[derive(Debug)]
+pub(crate) struct Header<'a> {
+    pub(super) name: Name,
+    /// The name as it was written.
+    pub(super) written: &'a str,
+    pub(super) value: Cow<'a, str>,
 }
 
 impl<'a> Message<'a> {
@@ -71,7 +83,7 @@ impl<'a> Message<'a> {
 
     /// All values of a header, in order.
     pub(crate) fn values(&self, name: Name) -> impl Iterator<Item = &str> {
-        self.headers.iter().filter(move |(other, _)| *other == name).map(|(_, value)| value.as_ref())
+        self.headers.iter().filter(move |header| header.name == name).map(|header| header.value.as_ref())
     }
 
     /// The first value of a header.
@@ -79,74 +91,108 @@ impl<'a> Message<'a> {
         self.values(name).next()
     }
 
-    /// The topmost Via, without those that share its line.
-    pub(crate) fn top_via(&self) -> Option<&str> {
-        self.value(Name::Via).map(|value| value.split(',').next().unwrap_or(value).trim())
+    /// The topmost Via, without those that share its line and without the white space that may stand between its parts.
+    pub(crate) fn top_via(&self) -> Option<String> {
+        let value = self.value(Name::Via)?;
+        split_outside(value, b',').first().map(|top| tight(top, b"/;=:"))
     }
 
     /// The topmost Via's branch.
-    pub(crate) fn top_via_branch(&self) -> Option<&str> {
-        parameter(self.top_via()?, "branch")
+    pub(crate) fn top_via_branch(&self) -> Option<String> {
+        parameter(&self.top_via()?, "branch").map(str::to_owned)
     }
 }
 
-/// The value of `;name=value` in a header value without quoted parts.
+/// The value of `;name=value` in a header value.
 pub(crate) fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
-    value.split(';').skip(1).find_map(|part| {
+    split_outside(value, b';').into_iter().skip(1).find_map(|part| {
         let (key, value) = part.split_once('=')?;
         key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
     })
+}
+
+/// A header value without white space around `separators`, and with one space where there is more: the same value to any
+/// reader of RFC 3261 25.1. Quoted strings and what is in angle brackets stay as they are.
+pub(super) fn tight(value: &str, separators: &[u8]) -> String {
+    let mut text = String::with_capacity(value.len());
+    let (mut quoted, mut escaped, mut angle, mut space) = (false, false, false, false);
+    for character in value.trim().chars() {
+        let inside = quoted || angle;
+        let separator = !inside && u8::try_from(character).is_ok_and(|byte| separators.contains(&byte));
+        if !inside && matches!(character, ' ' | '\t') {
+            space = true;
+            continue;
+        }
+        let behind = text.bytes().last().is_some_and(|last| separators.contains(&last));
+        if std::mem::take(&mut space) && !separator && !behind {
+            text.push(' ');
+        }
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' if !angle => quoted = !quoted,
+            '<' if !quoted => angle = true,
+            '>' if !quoted => angle = false,
+            _ => {}
+        }
+        text.push(character);
+    }
+    text
 }
 
 /// Splits a datagram.
 pub(crate) fn scan(datagram: &[u8]) -> Result<Message<'_>, Dropped> {
     let end = datagram.windows(4).position(|window| window == b"\r\n\r\n").ok_or(Dropped::Unparsable)?;
     let head = std::str::from_utf8(&datagram[..end]).map_err(|_| Dropped::Unparsable)?;
-    if head.contains('\0') {
+    // Within a quoted string even this one may be quoted (RFC 3261 25.1).
+    if head.as_bytes().iter().enumerate().any(|(at, byte)| *byte == 0 && (at == 0 || head.as_bytes()[at - 1] != b'\\'))
+    {
         return Err(Dropped::Unparsable);
     }
     let mut lines = head.split("\r\n");
     let line = lines.next().unwrap_or("");
     let start = start_line(line).ok_or(Dropped::Unparsable)?;
-    let mut headers: Vec<(Name, Cow<'_, str>)> = Vec::new();
+    let mut headers: Vec<Header<'_>> = Vec::new();
+    let mut folded = false;
     for line in lines {
         // A bare CR or LF would let two parsers see two different messages.
-        if line.len() > MAX_LINE || line.contains(['\r', '\n']) || headers.len() >= MAX_SCANNED {
+        if line.contains(['\r', '\n']) || headers.len() >= MAX_SCANNED {
             return Err(Dropped::Unparsable);
         }
         if line.starts_with([' ', '\t']) {
-            let (_, value) = headers.last_mut().ok_or(Dropped::Unparsable)?;
-            let folded = value.to_mut();
-            folded.push(' ');
-            folded.push_str(line.trim());
+            let value = headers.last_mut().ok_or(Dropped::Unparsable)?.value.to_mut();
+            if !value.is_empty() {
+                value.push(' ');
+            }
+            value.push_str(line.trim());
+            folded = true;
             continue;
         }
-        let (name, value) = line.split_once(':').ok_or(Dropped::Unparsable)?;
-        let name = name.trim_end_matches([' ', '\t']);
-        if name.is_empty() || !name.bytes().all(is_token) {
+        let (written, value) = line.split_once(':').ok_or(Dropped::Unparsable)?;
+        let written = written.trim_end_matches([' ', '\t']);
+        if written.is_empty() || !written.bytes().all(is_token) {
             return Err(Dropped::Unparsable);
         }
-        headers.push((Name::of(name), Cow::Borrowed(value.trim())));
+        headers.push(Header { name: Name::of(written), written, value: Cow::Borrowed(value.trim()) });
     }
-    Ok(Message { line, start, headers, body: &datagram[end + 4..] })
+    Ok(Message { line, start, headers, body: &datagram[end + 4..], folded })
 }
 
+/// The first line. White space where none belongs ends up in the URI, where `check` finds it.
 fn start_line(line: &str) -> Option<StartLine<'_>> {
-    if line.contains(['\r', '\n', '\t']) || line.len() > MAX_LINE {
+    if line.contains(['\r', '\n', '\t']) {
         return None;
     }
-    let mut parts = line.splitn(3, ' ');
-    let (first, second) = (parts.next()?, parts.next()?);
+    let (first, rest) = line.split_once(' ')?;
     if first.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("SIP/")) {
-        return Some(StartLine::Response { version: first, status: second });
+        return Some(StartLine::Response { version: first, status: rest.split(' ').next().unwrap_or("") });
     }
-    let version = parts.next()?;
-    let method_fits = !first.is_empty() && first.len() <= 32 && first.bytes().all(is_token);
-    (method_fits && !second.is_empty() && !version.contains(' ')).then_some(StartLine::Request {
-        method: first,
-        uri: second,
-        version,
-    })
+    let trimmed = rest.trim_end_matches(' ');
+    let (uri, version) = trimmed.rsplit_once(' ')?;
+    // A space too many behind the version is one too many in the URI.
+    let uri = if trimmed.len() == rest.len() { uri } else { rest };
+    let method_fits = !first.is_empty() && first.len() <= MAX_METHOD && first.bytes().all(is_token);
+    (method_fits && !uri.is_empty()).then_some(StartLine::Request { method: first, uri, version })
 }
 
 /// Bytes of an RFC 3261 token.
