@@ -1,6 +1,7 @@
 //! Measurements beside their baselines: `cargo xtask bench NAME [--json FILE]`.
 
 mod first_call;
+mod live;
 mod load;
 mod peers;
 mod plot;
@@ -20,6 +21,8 @@ struct Cli {
 enum Bench {
     /// What one call costs and how long its caller waits.
     FirstCall(first_call::Args),
+    /// What a caller waits for, and what reaches a caller, on running calls with providers of 0 ms.
+    Live(live::Args),
     /// Many calls at once: what is lost, how late it comes and what it costs.
     Load(load::Args),
     /// The same load against others that give sound back.
@@ -31,6 +34,7 @@ enum Bench {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().bench {
         Bench::FirstCall(args) => first_call::run(&args),
+        Bench::Live(args) => live::run(&args),
         Bench::Load(args) => load::run(&args),
         Bench::Peers(args) => peers::run(&args),
         Bench::Store(args) => store::run(&args),

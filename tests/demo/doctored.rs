@@ -77,7 +77,7 @@ fn good() -> Found {
     let arrival = |n: u64| {
         let audible = AUDIBLE_MS.iter().any(|range| range.contains(&(n * 20)));
         let level_dbfs = if audible { -20.0 } else { -96.0 };
-        Arrival { at_us: n * 20_000, timestamp: (n * 160) as u32, level_dbfs }
+        Arrival { at_us: n * 20_000, timestamp: (n * 160) as u32, level_dbfs, sample: n as usize * 160 }
     };
     let report = Report {
         events,

@@ -120,6 +120,7 @@ mod tests {
             at_us: n * 20_000,
             timestamp: (n * 160) as u32,
             level_dbfs: if speaks(n * 20) { -20.0 } else { -96.0 },
+            sample: n as usize * 160,
         };
         (0..200).map(packet).collect()
     }

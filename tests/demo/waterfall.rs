@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn report(reply_at_ms: u64) -> Report {
-        let arrival = |ms: u64, level_dbfs: f32| Arrival { at_us: ms * 1000, timestamp: 0, level_dbfs };
+        let arrival = |ms: u64, level_dbfs: f32| Arrival { at_us: ms * 1000, timestamp: 0, level_dbfs, sample: 0 };
         Report {
             events: vec![Event { at_ms: 1000, what: Happened::SayStarted { text: "sales".to_owned() } }],
             caller: Vec::new(),

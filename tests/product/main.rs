@@ -1,16 +1,21 @@
 //! Whole-product tests: real binaries, real peers, one behaviour a file, named `<area>_<behaviour>`.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod call_accounts_for_what_its_providers_used;
 mod call_beyond_what_can_be_carried_is_refused;
 mod call_captures_replay_identically;
 mod call_commands_survive_a_full_standard_output;
 mod call_configuration_faults_have_file_line_and_key;
 mod call_first_objects_are_written_by_commands;
+mod call_goes_on_when_a_provider_is_killed;
 mod call_history_of_a_standalone_gateway_stays_readable;
 mod call_operators_give_orders_in_a_call;
+mod call_keeps_personal_data_from_model_voice_and_transcript;
 mod call_readiness_and_life_are_told_to_systemd;
+mod call_remembers_the_words_its_caller_heard;
 mod call_secrets_that_cannot_be_had_stop_only_who_needs_them;
 mod call_state_is_its_owners_only;
+mod call_stops_within_a_packet_of_the_decision;
 mod call_survives_a_crash_of_the_gateway;
 mod call_that_cannot_be_served_is_refused_before_the_answer;
 mod call_the_demo_holds_two_different_conversations;

@@ -43,6 +43,18 @@ pub fn routed(agents: &[(&str, Value)]) -> anyhow::Result<String> {
     Ok(toml::to_string(&json!({ "object": objects }))?)
 }
 
+/// The same objects and providers that agents may name: a name, the plugin behind it and its settings.
+pub fn with_providers(objects: &str, providers: &[(&str, &str, Value)]) -> anyhow::Result<String> {
+    let mut objects: Value = toml::from_str(objects)?;
+    for (index, (name, plugin, settings)) in providers.iter().enumerate() {
+        let body = json!({ "name": name, "plugin": plugin, "settings": settings });
+        let id = format!("prv_{:026}", index + 1);
+        let object = json!({ "kind": "provider", "id": id, "tenant": id::TENANT, "body": body });
+        objects["object"].as_array_mut().into_iter().for_each(|all| all.push(object.clone()));
+    }
+    Ok(toml::to_string(&objects)?)
+}
+
 /// The same objects, with recordings sealed to `public`, as `trunkline recording keygen` prints it.
 pub fn sealing_to(objects: &str, public: &str) -> anyhow::Result<String> {
     let mut objects: Value = toml::from_str(objects)?;

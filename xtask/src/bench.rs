@@ -21,6 +21,8 @@ struct Bench {
 enum Builds {
     /// The whole product and its plugins; `trunkline-bench NAME` drives it.
     Product,
+    /// The gateway as it ships, and the plugins; `trunkline-bench NAME` drives it.
+    Released,
     /// The gateway as it ships, without plugins; `trunkline-bench NAME` drives it.
     Gateway,
     /// One crate by itself, whose binary has the crate's name.
@@ -37,6 +39,12 @@ const BENCHES: &[Bench] = &[
         what: "what one call costs and how long its caller waits",
         packages: packages::TEST,
         builds: Builds::Product,
+    },
+    Bench {
+        name: "live",
+        what: "what a caller waits for and what reaches a caller, on running calls with providers of 0 ms",
+        packages: packages::TEST,
+        builds: Builds::Released,
     },
     Bench {
         name: "load",
@@ -117,6 +125,12 @@ impl Bench {
                 products::binaries_and(&["trunkline-bench"])?;
                 products::plugins()?;
                 let mut command = products::Products::built().command("trunkline-bench");
+                command.arg(self.name);
+                Ok(command)
+            }
+            Builds::Released => {
+                products::plugins()?;
+                let mut command = products::released(&["trunkline", "trunkline-bench"])?.command("trunkline-bench");
                 command.arg(self.name);
                 Ok(command)
             }

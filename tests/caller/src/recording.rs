@@ -21,6 +21,8 @@ pub struct Arrival {
     pub timestamp: u32,
     /// Its loudness, root mean square, in dBFS.
     pub level_dbfs: f32,
+    /// Where its first sample lies in the agent's side of the recording.
+    pub sample: usize,
 }
 
 /// Collects samples; times are microseconds on the caller's clock.
@@ -73,11 +75,6 @@ impl Recording {
         if let Some(before) = self.last_arrival.replace(now) {
             self.longest_gap_us = self.longest_gap_us.max(now - before);
         }
-        if self.arrivals.len() < LONGEST / FRAME {
-            let at_us = now.saturating_sub(self.invited);
-            let Received { timestamp, pcm, .. } = packet;
-            self.arrivals.push(Arrival { at_us, timestamp: *timestamp, level_dbfs: rms_dbfs(pcm) });
-        }
         let arrived = now.saturating_sub(self.began) / SAMPLE_US;
         let mut at = arrived;
         match &mut self.base {
@@ -102,6 +99,11 @@ impl Recording {
             }
         }
         let Ok(at) = usize::try_from(at) else { return };
+        if self.arrivals.len() < LONGEST / FRAME {
+            let at_us = now.saturating_sub(self.invited);
+            let Received { timestamp, pcm, .. } = packet;
+            self.arrivals.push(Arrival { at_us, timestamp: *timestamp, level_dbfs: rms_dbfs(pcm), sample: at });
+        }
         let end = at + packet.pcm.len();
         if end > LONGEST {
             return;
@@ -152,6 +154,8 @@ mod tests {
         assert_eq!(recording.longest_gap_us, 55_000);
         let arrived: Vec<u64> = recording.arrivals.iter().map(|arrival| arrival.at_us).collect();
         assert_eq!(arrived, [620_000, 675_000, 680_000], "as they came, since the INVITE");
+        let lie: Vec<usize> = recording.arrivals.iter().map(|arrival| arrival.sample).collect();
+        assert_eq!(lie, [160, 640, 480]);
         let (caller, agent) = recording.finish();
         assert_eq!(caller.len(), agent.len());
         let starts: Vec<i16> = agent.chunks(FRAME).map(|c| c[0]).collect();

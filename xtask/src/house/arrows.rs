@@ -118,6 +118,8 @@ const ARROWS: &[Row] = &[
     ("trunkline-plugin-scripted", &["trunkline-plugin-kit"], &[]),
     ("trunkline-plugin-pii", &["trunkline-plugin-kit"], &[]),
     ("trunkline-plugin-offender", &["trunkline-plugin-kit"], &[]),
+    ("trunkline-plugin-instant-asr", &["trunkline-plugin-kit"], &[]),
+    ("trunkline-plugin-instant-tts", &["trunkline-plugin-kit"], &[]),
     ("grammar-pack", &[], &[]),
     (
         "trunkline-fuzz",

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crate::asr::{AsrEvent, Recogniser};
 use crate::llm::{Generation, LlmEvent, Request};
 use crate::tts::{SessionConfig, TtsEvent, Voice};
 use crate::{
@@ -157,6 +158,17 @@ pub struct Bench<S, E> {
     out: Outbox<E>,
     resume: Handler<S, E>,
     on_event: EventHandler<S, E>,
+}
+
+impl<R: Recogniser> Bench<R, AsrEvent> {
+    /// Opens a recogniser.
+    ///
+    /// # Errors
+    /// What the plugin answered.
+    pub fn asr(mut host: TestHost, config: crate::asr::SessionConfig) -> Result<Self, ProviderError> {
+        let session = R::open(&mut host, config)?;
+        Ok(Self { host, session, credit: 2, out: Outbox::default(), resume: R::resume, on_event: R::on_event })
+    }
 }
 
 impl<G: Generation> Bench<G, LlmEvent> {
