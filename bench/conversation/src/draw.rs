@@ -8,14 +8,24 @@ use anyhow::{Context as _, Result};
 use crate::{Engine, Figure, Part, Report};
 
 /// A panel a figure; each has a bar an engine.
-const SHOWN: [&str; 6] =
-    ["false_cuts", "end_of_turn_p50", "answer_p50", "false_interruptions", "resumed", "interruption_p50"];
+const SHOWN: [&str; 10] = [
+    "false_cuts",
+    "talked_over",
+    "missed_turns",
+    "words_lost",
+    "end_of_turn_p50",
+    "end_of_turn_p90",
+    "interruption_p50",
+    "false_interruptions",
+    "false_stops",
+    "resumed",
+];
 const WIDTH: f64 = 760.0;
 const ACROSS: usize = 2;
-const PANEL: f64 = 128.0;
+const PANEL: f64 = 172.0;
 const NAMES: f64 = 178.0;
 const BAR: f64 = 16.0;
-const COLOURS: [&str; 4] = ["#1b6ca8", "#7fb2d9", "#d1495b", "#e39aa5"];
+const COLOURS: [&str; 6] = ["#1b6ca8", "#7fb2d9", "#d1495b", "#e39aa5", "#12466d", "#8f2d3b"];
 
 /// Writes both into `folder`.
 ///
@@ -37,13 +47,15 @@ pub fn tables(report: &Report) -> String {
         report.scenes
     );
     for part in Part::ALL {
-        let names = Engine::ALL.map(Engine::name).join(" | ");
-        let _ = writeln!(out, "\n## {}\n\n| | {names} | of |\n|---|---|---|---|---|---|", part.title());
+        let of = |engine: &Engine| report.of(*engine, part).is_some_and(|figures| figures.all.iter().any(|f| f.of > 0));
+        let engines: Vec<Engine> = Engine::ALL.into_iter().filter(of).collect();
+        let names = engines.iter().map(|engine| engine.name()).collect::<Vec<_>>().join(" | ");
+        let _ = writeln!(out, "\n## {}\n\n| | {names} | of |\n|---|{}---|", part.title(), "---|".repeat(engines.len()));
         let Some(first) = report.of(Engine::Ours, part) else { continue };
         for figure in &first.all {
             let of =
-                |engine| report.of(engine, part).and_then(|figures| figures.get(figure.name)).map_or("".into(), text);
-            let values = Engine::ALL.map(of).join(" | ");
+                |engine: &Engine| report.of(*engine, part).and_then(|all| all.get(figure.name)).map_or("".into(), text);
+            let values = engines.iter().map(of).collect::<Vec<_>>().join(" | ");
             let _ = writeln!(out, "| {} | {values} | {} |", figure.title, figure.of);
         }
     }
@@ -75,7 +87,8 @@ fn svg(report: &Report) -> String {
 }
 
 fn panel(out: &mut String, report: &Report, name: &str, x: f64, y: f64, wide: f64) {
-    let figures = Engine::ALL.map(|engine| report.of(engine, Part::All).and_then(|figures| figures.get(name)));
+    let part = |engine: Engine| if engine.listens() { Part::Listened } else { Part::All };
+    let figures = Engine::ALL.map(|engine| report.of(engine, part(engine)).and_then(|figures| figures.get(name)));
     let most = figures.iter().flatten().filter_map(|figure| figure.value).fold(1.0, f64::max);
     let title = figures.iter().flatten().next().map_or("", |figure| figure.title);
     let better = figures.iter().flatten().next().map_or("", |figure| figure.better.word());

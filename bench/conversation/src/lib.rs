@@ -6,7 +6,10 @@
 
 pub mod draw;
 mod figures;
+mod harder;
 mod line;
+mod listener;
+mod listening;
 mod noises;
 mod ours;
 mod plain;
@@ -26,8 +29,10 @@ use anyhow::{Context as _, Result};
 
 pub use figures::{Better, Figure, Figures};
 
+use listener::Listeners;
 use noises::Noises;
 use plain::Detector;
+use recogniser::Recogniser;
 use room::Log;
 use scene::Scene;
 use score::Score;
@@ -46,11 +51,16 @@ pub struct Options {
     pub kinds: Vec<String>,
     /// Only these engines; all when empty.
     pub engines: Vec<Engine>,
+    /// Whether a real recogniser listens to some, where one is installed.
+    pub listens: bool,
     /// Whether there is recorded noise behind callers and in place of them.
     pub noise: bool,
     /// Whether to print what becomes of each scene.
     pub verbose: bool,
 }
+
+/// Talkers whom a real recogniser listens to: one of either half who speaks sentences, and one who is recorded.
+const REAL: [&str; 3] = ["flite kal", "flite awb", "allison "];
 
 /// What takes turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,11 +73,22 @@ pub enum Engine {
     Plain,
     /// 700 ms without speech by the product's signal processing.
     PlainSameEars,
+    /// The product with a real recogniser.
+    OursRealWords,
+    /// 700 ms without speech by silero's published model, with a real recogniser.
+    PlainRealWords,
 }
 
 impl Engine {
     /// All, in the order of the tables.
-    pub const ALL: [Self; 4] = [Self::Ours, Self::OursWithoutInterimWords, Self::Plain, Self::PlainSameEars];
+    pub const ALL: [Self; 6] = [
+        Self::Ours,
+        Self::OursWithoutInterimWords,
+        Self::Plain,
+        Self::PlainSameEars,
+        Self::OursRealWords,
+        Self::PlainRealWords,
+    ];
 
     /// As the tables call it.
     #[must_use]
@@ -77,15 +98,29 @@ impl Engine {
             Self::OursWithoutInterimWords => "the engine, no interim words",
             Self::Plain => "700 ms, silero",
             Self::PlainSameEars => "700 ms, our chain",
+            Self::OursRealWords => "the engine, real words",
+            Self::PlainRealWords => "700 ms, real words",
         }
     }
 
-    fn run(self, scene: &Scene, voices: &Voices) -> Result<Log> {
+    /// Whether its recogniser listens, and does not know the words.
+    #[must_use]
+    pub const fn listens(self) -> bool {
+        matches!(self, Self::OursRealWords | Self::PlainRealWords)
+    }
+
+    /// Whether it is run on a scene: a recogniser that listens is slow and knows English.
+    fn runs(self, scene: &Scene) -> bool {
+        !self.listens() || REAL.iter().any(|talker| scene.name.starts_with(talker))
+    }
+
+    fn run(self, scene: &Scene, voices: &Voices, listeners: Option<&Listeners>) -> Result<Log> {
+        let interim = matches!(self, Self::Ours | Self::OursRealWords);
+        let recogniser = Recogniser::new(interim, listeners.filter(|_| self.listens()));
         match self {
-            Self::Ours => ours::run(scene, voices, true),
-            Self::OursWithoutInterimWords => ours::run(scene, voices, false),
-            Self::Plain => plain::run(scene, voices, Detector::Published),
-            Self::PlainSameEars => plain::run(scene, voices, Detector::Chain),
+            Self::Ours | Self::OursWithoutInterimWords | Self::OursRealWords => ours::run(scene, voices, recogniser),
+            Self::Plain | Self::PlainRealWords => plain::run(scene, voices, Detector::Published, recogniser),
+            Self::PlainSameEars => plain::run(scene, voices, Detector::Chain, recogniser),
         }
     }
 }
@@ -101,11 +136,13 @@ pub enum Part {
     HeldOut,
     /// Said by people, not by synthesisers.
     Recorded,
+    /// Those that a real recogniser listens to.
+    Listened,
 }
 
 impl Part {
     /// All, in the order of the tables.
-    pub const ALL: [Self; 4] = [Self::All, Self::Watched, Self::HeldOut, Self::Recorded];
+    pub const ALL: [Self; 5] = [Self::All, Self::Watched, Self::HeldOut, Self::Recorded, Self::Listened];
 
     /// As the tables call it.
     #[must_use]
@@ -115,6 +152,7 @@ impl Part {
             Self::Watched => "watched",
             Self::HeldOut => "held out",
             Self::Recorded => "recorded",
+            Self::Listened => "listened",
         }
     }
 
@@ -126,11 +164,13 @@ impl Part {
             Self::Watched => "Talkers and texts that the engine was worked on with",
             Self::HeldOut => "Talkers and texts that it was not",
             Self::Recorded => "Recorded talkers alone",
+            Self::Listened => "Talkers whom a real recogniser listens to",
         }
     }
 
-    const fn holds(self, scene: &Scene) -> bool {
+    fn holds(self, scene: &Scene) -> bool {
         match self {
+            Self::Listened => Engine::OursRealWords.runs(scene),
             Self::All => true,
             Self::Watched => !scene.held_out,
             Self::HeldOut => scene.held_out,
@@ -167,13 +207,15 @@ pub fn run(options: &Options) -> Result<Report> {
     let talkers: Vec<_> = TALKERS.iter().filter(|talker| wanted(talker.name, &options.talkers)).collect();
     let made = each("talkers", &talkers, |talker| scripts::of(talker, options.rounds, &voices, &noises))?;
     let scenes: Vec<Scene> = made.into_iter().flatten().filter(|scene| wanted(scene.kind, &options.kinds)).collect();
+    let listeners = if options.listens { Listeners::new(&options.folder)? } else { None };
     let jobs: Vec<(Engine, &Scene)> = Engine::ALL
         .iter()
         .filter(|engine| options.engines.is_empty() || options.engines.contains(engine))
-        .flat_map(|engine| scenes.iter().map(move |scene| (*engine, scene)))
+        .filter(|engine| listeners.is_some() || !engine.listens())
+        .flat_map(|engine| scenes.iter().filter(|scene| engine.runs(scene)).map(move |scene| (*engine, scene)))
         .collect();
     let scores = each("scenes", &jobs, |(engine, scene)| {
-        let log = engine.run(scene, &voices)?;
+        let log = engine.run(scene, &voices, listeners.as_ref())?;
         let score = Score::of(scene, &log);
         if options.verbose {
             println!("{}: {}\n  {score:?}\n  {log:?}", engine.name(), scene.name);
@@ -183,6 +225,10 @@ pub fn run(options: &Options) -> Result<Report> {
     let mut figures = Vec::new();
     for engine in Engine::ALL {
         for part in Part::ALL {
+            // A part of a part is no figure of it.
+            if engine.listens() && part != Part::Listened {
+                continue;
+            }
             let mut sum = Score::default();
             let of = jobs.iter().zip(&scores).filter(|((by, scene), _)| *by == engine && part.holds(scene));
             of.for_each(|(_, score)| sum.add(score));

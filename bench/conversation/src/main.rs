@@ -30,6 +30,9 @@ struct Args {
     /// Only the product's own engine: for a quick look at a change.
     #[arg(long)]
     ours: bool,
+    /// Without the engines that have a real recogniser, which takes most of the time.
+    #[arg(long)]
+    no_listening: bool,
     /// Print what becomes of each scene.
     #[arg(long)]
     verbose: bool,
@@ -49,6 +52,7 @@ fn main() -> Result<()> {
         talkers: args.talker,
         kinds: args.kind,
         engines: if args.ours { vec![Engine::Ours] } else { Vec::new() },
+        listens: !args.no_listening,
         noise: true,
         verbose: args.verbose,
     })?;
@@ -63,7 +67,8 @@ fn main() -> Result<()> {
         let mut results = Results::new("cargo xtask bench conversation");
         results.baseline("a time-out of 700 ms behind silero's published model");
         for (engine, part, figures) in &report.figures {
-            let plain = report.of(Engine::Plain, *part);
+            let beside = if engine.listens() { Engine::PlainRealWords } else { Engine::Plain };
+            let plain = report.of(beside, *part);
             for figure in &figures.all {
                 let Some(value) = figure.value else { continue };
                 let name = format!("{}.{}.{}", part.name(), engine.name(), figure.name).replace([' ', ','], "_");

@@ -18,6 +18,19 @@ const KINDS: [(&str, &str, &str); 6] = [
     ("water", CITY, "Water"),
     ("children", CITY, "School"),
 ];
+/// People who are heard behind a caller, in one half of the set and in the other: folders of prompts, of which nobody calls in
+/// the other half. The first reads on television.
+const BEHIND: [[&str; 3]; 2] = [
+    ["en_US_f_Allison", "it_IT_f_Menardi", "es_MX_f_Allison"],
+    ["fr_CA_f_June", "it_IT_m_Carlo", "ru_RU_f_IvrvoiceRU"],
+];
+const PROMPTS: &str = "/usr/share/asterisk/sounds";
+/// Prompts shorter than this are words, not sentences; how many of the longer ones a person reads, and the gap between them.
+const SENTENCE: usize = 2 * RATE as usize;
+const SENTENCES: usize = 14;
+const GAP: usize = RATE as usize / 4;
+/// Music under what is read on television, in dB below it.
+const UNDER_DB: f64 = 10.0;
 /// Sounds that are over at once.
 const BANGS: [(&str, &str); 2] = [(CITY, "Build"), (CITY, "Blacksmith")];
 /// Most of a recording that is read, in samples.
@@ -29,6 +42,8 @@ const BANG_DBFS: f64 = -22.0;
 #[derive(Debug)]
 pub(crate) struct Noises {
     lasting: Vec<(&'static str, Arc<[i16]>)>,
+    /// People behind callers of the half that is watched, and of the one that is held out.
+    voices: [Vec<(&'static str, Arc<[i16]>)>; 2],
     bangs: Vec<Arc<[i16]>>,
 }
 
@@ -54,12 +69,21 @@ impl Noises {
                 bangs.push(level(&read[..length], BANG_DBFS).into());
             }
         }
-        Ok(Self { lasting, bangs })
+        let mut voices = [Vec::new(), Vec::new()];
+        for (half, people) in voices.iter_mut().zip(BEHIND) {
+            for person in people {
+                let sound = reading(person)?;
+                if !sound.is_empty() {
+                    half.push((person, sound.into()));
+                }
+            }
+        }
+        Ok(Self { lasting, voices, bangs })
     }
 
     /// No recordings: coughs alone.
     pub(crate) const fn none() -> Self {
-        Self { lasting: Vec::new(), bangs: Vec::new() }
+        Self { lasting: Vec::new(), voices: [Vec::new(), Vec::new()], bangs: Vec::new() }
     }
 
     /// The kinds of noise that last.
@@ -74,6 +98,39 @@ impl Noises {
         let gain = 10_f64.powf((dbfs + 30.0) / 20.0);
         let sample = |n: usize| (f64::from(sound[(begin + n) % sound.len()]) * gain).clamp(-32_000.0, 32_000.0) as i16;
         Ok((0..samples).map(sample).collect())
+    }
+
+    /// Somebody on television, with music under it, or some people who talk at once: not `caller`, and nobody who calls in the
+    /// other half. `None` where there are no recordings.
+    pub(crate) fn voices(
+        &self,
+        half: bool,
+        caller: &str,
+        people: usize,
+        samples: usize,
+        dbfs: f64,
+        random: &mut Random,
+    ) -> Option<Vec<i16>> {
+        let others = self.voices[usize::from(half)].iter().filter(|(person, _)| *person != caller);
+        let mut mixed = vec![0.0; samples];
+        let mut add = |sound: &[i16], gain: f64, random: &mut Random| {
+            let begin = (random.next() % sound.len() as u64) as usize;
+            for (n, sample) in mixed.iter_mut().enumerate() {
+                *sample += f64::from(sound[(begin + n) % sound.len()]) * gain;
+            }
+        };
+        let others: Vec<&Arc<[i16]>> = others.map(|(_, sound)| sound).take(people).collect();
+        if others.is_empty() {
+            return None;
+        }
+        for number in 0..people {
+            add(others[number % others.len()], 1.0, random);
+        }
+        if let (1, Some((_, music))) = (people, self.lasting.iter().find(|(kind, _)| *kind == "music")) {
+            add(music, 10_f64.powf(-UNDER_DB / 20.0), random);
+        }
+        let mixed: Vec<i16> = mixed.iter().map(|sample| sample.clamp(-32_000.0, 32_000.0) as i16).collect();
+        Some(level(&mixed, dbfs))
     }
 
     /// A cough, or something that falls or is knocked.
@@ -106,6 +163,23 @@ fn cough(random: &mut Random) -> Vec<i16> {
         pcm.resize(pcm.len() + random.ms(60, 160) as usize * RATE as usize / 1000, 0);
     }
     level(&pcm, BANG_DBFS)
+}
+
+/// What somebody reads: the longer of their prompts, one after the other.
+fn reading(person: &str) -> Result<Vec<i16>> {
+    let mut sound = Vec::new();
+    let mut read = 0;
+    for file in files(&format!("{PROMPTS}/{person}"), "") {
+        if read == SENTENCES {
+            break;
+        }
+        if file.metadata()?.len() >= 2 * SENTENCE as u64 {
+            sound.extend_from_slice(&level(&converted(&file)?, -30.0));
+            sound.resize(sound.len() + GAP, 0);
+            read += 1;
+        }
+    }
+    Ok(sound)
 }
 
 fn files(folder: &str, begins: &str) -> Vec<PathBuf> {

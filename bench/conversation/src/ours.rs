@@ -38,7 +38,7 @@ struct Agent<'a> {
     call: Call,
     room: Room<'a>,
     voices: &'a Voices,
-    recogniser: Recogniser,
+    recogniser: Recogniser<'a>,
     session: Option<u32>,
     queue: BTreeMap<(CallTime, u64), Due>,
     order: u64,
@@ -47,8 +47,8 @@ struct Agent<'a> {
     now: CallTime,
 }
 
-/// Runs a scene; with interim words, or with a recogniser that gives none.
-pub(crate) fn run(scene: &Scene, voices: &Voices, interim: bool) -> Result<Log> {
+/// Runs a scene with a recogniser.
+pub(crate) fn run<'a>(scene: &'a Scene, voices: &'a Voices, recogniser: Recogniser<'a>) -> Result<Log> {
     let spec = spec(scene)?;
     let id = |prefix| Id::mint(prefix, 1_700_000_000_000, [7; 10]);
     let call = Call::new(CallSetup {
@@ -73,7 +73,7 @@ pub(crate) fn run(scene: &Scene, voices: &Voices, interim: bool) -> Result<Log> 
         call,
         room: Room::new(scene, false)?,
         voices,
-        recogniser: Recogniser::new(interim),
+        recogniser,
         session: None,
         queue: BTreeMap::new(),
         order: 0,
@@ -134,8 +134,9 @@ impl Agent<'_> {
             self.position = position;
             self.handle(Input::Playout(position))?;
         }
+        self.recogniser.hear(now, &ears.heard, ears.speech);
         if let Some(session) = self.session
-            && let Some(event) = self.recogniser.poll(now, self.room.log.said.iter().flat_map(|said| &said.words))
+            && let Some(event) = self.recogniser.poll(now, &self.room.log)?
         {
             self.handle(Input::Asr { session, event })?;
         }
@@ -186,8 +187,7 @@ impl Agent<'_> {
                 self.tell_in(0, Due::Tell(Input::Asr { session, event: AsrEvent::Ready }));
             }
             Command::FinalizeAsr { .. } => {
-                let words: Vec<_> = self.room.words().cloned().collect();
-                self.recogniser.finalize(self.now, words.iter());
+                self.recogniser.finalize(self.now, &self.room.log)?;
             }
             Command::CloseAsr { .. } => self.session = None,
             Command::StartLlm { request, .. } => {

@@ -24,9 +24,13 @@ pub(crate) enum Detector {
 }
 
 /// Runs a scene.
-pub(crate) fn run(scene: &Scene, voices: &Voices, detector: Detector) -> Result<Log> {
+pub(crate) fn run<'a>(
+    scene: &'a Scene,
+    voices: &'a Voices,
+    detector: Detector,
+    mut recogniser: Recogniser<'a>,
+) -> Result<Log> {
     let mut room = Room::new(scene, detector == Detector::Published)?;
-    let mut recogniser = Recogniser::new(false);
     let (mut utterance, mut speaks) = (0, false);
     // What is to be said and when its sound is there.
     let mut says = Some((CallTime::from_ms(TTS_MS), scene.greeting.clone()));
@@ -61,11 +65,11 @@ pub(crate) fn run(scene: &Scene, voices: &Voices, detector: Detector) -> Result<
             silent_since = Some(now);
         }
         if silent_since.take_if(|since| now.since_ms(*since) >= SILENCE_MS).is_some() {
-            let words: Vec<_> = room.words().cloned().collect();
-            recogniser.finalize(now, words.iter());
+            recogniser.finalize(now, &room.log)?;
             waits_for_words = true;
         }
-        let heard = recogniser.poll(now, room.log.said.iter().flat_map(|said| &said.words));
+        recogniser.hear(now, &ears.heard, ears.speech);
+        let heard = recogniser.poll(now, &room.log)?;
         if let Some(AsrEvent::Final { text, .. }) = heard
             && !text.is_empty()
         {

@@ -1,8 +1,13 @@
 //! A recogniser that knows what was said, and says it as late as real ones do: how turns are taken is judged, not words.
 
+use anyhow::Result;
 use trunkline_call::AsrEvent;
 use trunkline_leg::CallTime;
 
+use crate::line::FRAME;
+use crate::listener::Listeners;
+use crate::listening::Listening;
+use crate::room::Log;
 use crate::voices::Word;
 
 /// From the end of a word until it is among the interim words, and from the order to give the last words to these. Without
@@ -10,9 +15,56 @@ use crate::voices::Word;
 pub(crate) const INTERIM_MS: u64 = 300;
 pub(crate) const FINAL_MS: u64 = 150;
 
-/// One call's recogniser.
+/// Which recogniser a call has.
 #[derive(Debug)]
-pub(crate) struct Recogniser {
+pub(crate) enum Recogniser<'a> {
+    /// One that knows the words.
+    Knows(Knowing),
+    /// One that listens.
+    Listens(Listening<'a>),
+}
+
+impl<'a> Recogniser<'a> {
+    pub(crate) fn new(interim: bool, listeners: Option<&'a Listeners>) -> Self {
+        match listeners {
+            Some(listeners) => Self::Listens(Listening::new(listeners, interim)),
+            None => Self::Knows(Knowing::new(interim)),
+        }
+    }
+
+    /// The sound of a tick.
+    pub(crate) fn hear(&mut self, now: CallTime, pcm: &[i16; FRAME], speech: bool) {
+        if let Self::Listens(listening) = self {
+            listening.hear(now, pcm, speech);
+        }
+    }
+
+    /// The turn seems to be over: what ends by now is final.
+    pub(crate) fn finalize(&mut self, now: CallTime, log: &Log) -> Result<()> {
+        match self {
+            Self::Knows(knowing) => knowing.finalize(now, words(log)),
+            Self::Listens(listening) => listening.finalize(now)?,
+        }
+        Ok(())
+    }
+
+    /// What it says now.
+    pub(crate) fn poll(&mut self, now: CallTime, log: &Log) -> Result<Option<AsrEvent>> {
+        match self {
+            Self::Knows(knowing) => Ok(knowing.poll(now, words(log))),
+            Self::Listens(listening) => listening.poll(now),
+        }
+    }
+}
+
+/// Words that were said so far or are being said, with their places, in order.
+fn words(log: &Log) -> impl Iterator<Item = &Word> + Clone {
+    log.said.iter().flat_map(|said| &said.words)
+}
+
+/// A recogniser that knows the words.
+#[derive(Debug)]
+pub(crate) struct Knowing {
     /// Whether it gives interim words.
     interim: bool,
     /// Words that are final already.
@@ -22,24 +74,20 @@ pub(crate) struct Recogniser {
     owed: Option<(u64, usize)>,
 }
 
-impl Recogniser {
-    pub(crate) const fn new(interim: bool) -> Self {
+impl Knowing {
+    const fn new(interim: bool) -> Self {
         Self { interim, done: 0, told: String::new(), owed: None }
     }
 
     /// The turn seems to be over: what ends by now is final.
-    pub(crate) fn finalize<'a>(&mut self, now: CallTime, words: impl Iterator<Item = &'a Word>) {
+    fn finalize<'a>(&mut self, now: CallTime, words: impl Iterator<Item = &'a Word>) {
         let now = now.as_ms();
         let count = words.take_while(|word| word.to_ms <= now).count();
         self.owed = Some((now + FINAL_MS, count.max(self.done)));
     }
 
     /// What it says now.
-    pub(crate) fn poll<'a>(
-        &mut self,
-        now: CallTime,
-        words: impl Iterator<Item = &'a Word> + Clone,
-    ) -> Option<AsrEvent> {
+    fn poll<'a>(&mut self, now: CallTime, words: impl Iterator<Item = &'a Word> + Clone) -> Option<AsrEvent> {
         let now = now.as_ms();
         if let Some((_, count)) = self.owed.take_if(|(due, _)| now >= *due) {
             let text = joined(words.take(count).skip(self.done));
@@ -67,14 +115,14 @@ fn joined<'a>(words: impl Iterator<Item = &'a Word>) -> String {
 mod tests {
     use super::*;
 
-    fn words() -> Vec<Word> {
+    fn some() -> Vec<Word> {
         let word = |text: &str, to_ms| Word { text: text.to_owned(), from_ms: to_ms - 200, to_ms };
         vec![word("my", 1000), word("name", 1300), word("is", 1500)]
     }
 
     #[test]
     fn words_come_as_late_as_they_would() {
-        let (words, mut recogniser) = (words(), Recogniser::new(true));
+        let (words, mut recogniser) = (some(), Knowing::new(true));
         let mut at = |ms| recogniser.poll(CallTime::from_ms(ms), words.iter());
         assert_eq!(at(1299), None);
         assert_eq!(at(1300), Some(AsrEvent::Partial { text: "my".to_owned() }));
@@ -84,7 +132,7 @@ mod tests {
 
     #[test]
     fn last_words_are_those_that_were_over_when_they_were_asked_for() {
-        let (words, mut recogniser) = (words(), Recogniser::new(false));
+        let (words, mut recogniser) = (some(), Knowing::new(false));
         recogniser.finalize(CallTime::from_ms(1400), words.iter());
         assert_eq!(recogniser.poll(CallTime::from_ms(1500), words.iter()), None);
         let last = |text: &str| Some(AsrEvent::Final { text: text.to_owned(), confidence: Some(0.9), finalized: true });

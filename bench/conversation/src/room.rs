@@ -5,7 +5,8 @@ use anyhow::{Context as _, Result, ensure};
 use trunkline_call::VoiceEdge;
 use trunkline_dsp::Slot;
 use trunkline_dsp::chain::{ChainConfig, DownlinkChain, DownlinkFrame, LegDsp, UplinkChain, UplinkFrame, UplinkReport};
-use trunkline_dsp::codec::{ulaw_decode, ulaw_encode};
+use trunkline_dsp::codec::{UlawDecoder, ulaw_decode, ulaw_encode};
+use trunkline_dsp::jitter::{JitterBuffer, JitterConfig, Packet};
 use trunkline_dsp::vad::{SileroBank, SileroFrame, VadBank as _};
 use trunkline_leg::{CallTime, LegFact};
 use trunkline_media::{LegSound, SpeechMarks};
@@ -27,6 +28,9 @@ const PLAIN_ON: f32 = 0.5;
 const PLAIN_OFF: f32 = 0.35;
 const PLAIN_NEEDED_MS: u64 = 100;
 
+/// Packets that are lost together on a bad network, in the mean.
+const BURST: f64 = 1.5;
+
 /// What is found in a tick.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ears {
@@ -35,6 +39,8 @@ pub(crate) struct Ears {
     pub(crate) interrupts: bool,
     /// Whether there is speech in this tick.
     pub(crate) speech: bool,
+    /// What a recogniser is given of it.
+    pub(crate) heard: [i16; FRAME],
 }
 
 /// Something that was said, with its place in the call.
@@ -80,6 +86,8 @@ pub(crate) struct Room<'a> {
     published: Option<(SileroBank, Slot)>,
     plain: bool,
     plain_ms: u64,
+    /// The way from the caller where it loses packets: jitter buffer, and whether packets are being lost.
+    network: Option<(JitterBuffer<UlawDecoder>, bool)>,
     /// What the agent has played, for its echo.
     played: Vec<i16>,
     random: Random,
@@ -111,10 +119,11 @@ impl<'a> Room<'a> {
             uplink,
             downlink: DownlinkChain::new(),
             leg,
-            marks: SpeechMarks::new(sound.hold_ms),
+            marks: SpeechMarks::new(sound.hold_ms, sound.behind_db),
             published,
             plain: false,
             plain_ms: 0,
+            network: (scene.loss > 0.0).then(|| (JitterBuffer::new(UlawDecoder, JitterConfig::default()), false)),
             played: Vec::new(),
             random: Random::of(&scene.name),
             began: Vec::new(),
@@ -136,11 +145,6 @@ impl<'a> Room<'a> {
         let heard = self.log.heard.last().map_or(0, |heard| heard.to_ms);
         let all = self.next == self.scene.said.len();
         (all && now > said + SETTLED_MS && now > heard + 1000) || now > MOST_MS
-    }
-
-    /// Words that were said so far or are being said, with their places, in order.
-    pub(crate) fn words(&self) -> impl Iterator<Item = &Word> {
-        self.log.said.iter().flat_map(|said| &said.words)
     }
 
     /// What the model answers.
@@ -241,7 +245,28 @@ impl<'a> Room<'a> {
             }
             *out = ulaw_decode(ulaw_encode(sample.clamp(-32_000.0, 32_000.0) as i16));
         }
+        self.over_the_network(&mut frame);
         frame
+    }
+
+    /// Loses packets as the scene wants it, in bursts (Gilbert and Elliott's model in its simple form), and conceals them.
+    fn over_the_network(&mut self, frame: &mut [i16; FRAME]) {
+        let Some((buffer, lost)) = &mut self.network else { return };
+        let recovers = 1.0 / BURST;
+        let fails = recovers * self.scene.loss / (1.0 - self.scene.loss);
+        *lost = if *lost { self.random.unit() >= recovers } else { self.random.unit() < fails };
+        let arrival = self.tick * TICK_MS * 1000;
+        if !*lost {
+            let payload = frame.map(ulaw_encode);
+            buffer.insert(&Packet {
+                seq: self.tick as u16,
+                timestamp: (self.tick as usize * FRAME) as u32,
+                arrival,
+                marker: self.tick == 0,
+                payload: &payload,
+            });
+        }
+        buffer.get(arrival, frame);
     }
 
     fn hear(&mut self, now: CallTime) -> Ears {
@@ -253,10 +278,11 @@ impl<'a> Room<'a> {
             let goes_on = sure >= PLAIN_ON || (self.plain && sure >= PLAIN_OFF);
             self.plain_ms = if goes_on { self.plain_ms + TICK_MS } else { 0 };
             self.plain = self.plain_ms >= PLAIN_NEEDED_MS;
-            return Ears { edge: None, interrupts: false, speech: self.plain };
+            return Ears { edge: None, interrupts: false, speech: self.plain, heard: pcm };
         }
+        let mut heard = [0; FRAME];
         let mut batch =
-            [UplinkFrame { leg: &mut self.leg, pcm: &mut pcm, raw: &mut [], report: UplinkReport::default() }];
+            [UplinkFrame { leg: &mut self.leg, pcm: &mut pcm, raw: &mut heard, report: UplinkReport::default() }];
         self.uplink.process(&mut batch);
         let report = batch[0].report;
         let mark = self.marks.mark(&report);
@@ -272,6 +298,7 @@ impl<'a> Room<'a> {
             edge: mark.changed.then_some(edge),
             interrupts: mark.interrupts,
             speech: (report.activity.speech && !report.echo) || mark.interrupts,
+            heard,
         }
     }
 }

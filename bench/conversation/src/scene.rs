@@ -9,7 +9,7 @@ pub(crate) enum Role {
     Turn { goes_on: bool },
     /// "Mhm": asks for nothing.
     Backchannel,
-    /// A cough, a knock, a stretch of noise: nobody's words.
+    /// A cough, a knock, a stretch of noise, somebody else in the room: nothing that is meant for the agent.
     Noise,
     /// Words while the agent speaks, which are for the agent.
     Interruption,
@@ -50,6 +50,8 @@ pub(crate) struct Scene {
     pub(crate) said: Vec<Said>,
     /// Behind everything, over and over.
     pub(crate) background: Vec<i16>,
+    /// Share of the caller's packets that never come, in bursts.
+    pub(crate) loss: f64,
     /// How the agent comes back: gain and delay in milliseconds.
     pub(crate) echo: Option<(f64, u64)>,
 }

@@ -2,6 +2,7 @@
 
 use crate::room::{Heard, Log, Placed};
 use crate::scene::{Role, Scene};
+use crate::voices::DIGITS;
 
 /// A turn is missed when it was not taken to be over so long after it was.
 const MISSED_MS: u64 = 4000;
@@ -149,15 +150,15 @@ impl Score {
 fn lost(said: &[&str], decided: &[(u64, String)]) -> usize {
     let mut turns: Vec<&str> = Vec::new();
     for (_, text) in decided {
-        if turns.last().is_some_and(|before| text.starts_with(before)) {
+        if turns.last().is_some_and(|before| text.starts_with(before.trim_end_matches(['.', '?', '!', ',']))) {
             turns.pop();
         }
         turns.push(text);
     }
-    let mut got: Vec<&str> = turns.iter().flat_map(|turn| turn.split_whitespace()).collect();
+    let mut got: Vec<String> = turns.iter().flat_map(|turn| compared(turn)).collect();
     let mut lost = 0;
-    for word in said {
-        match got.iter().position(|known| known == word) {
+    for word in said.iter().flat_map(|word| compared(word)) {
+        match got.iter().position(|known| *known == word) {
             Some(at) => {
                 got.swap_remove(at);
             }
@@ -165,6 +166,23 @@ fn lost(said: &[&str], decided: &[(u64, String)]) -> usize {
         }
     }
     lost
+}
+
+/// A text as words that can be compared, whoever wrote it: without marks, numbers digit by digit.
+fn compared(text: &str) -> Vec<String> {
+    let mut plain = String::new();
+    for letter in text.to_lowercase().replace('\u{2019}', "'").chars() {
+        match letter.to_digit(10) {
+            Some(digit) => {
+                plain.push(' ');
+                plain.push_str(DIGITS[0].1[digit as usize]);
+                plain.push(' ');
+            }
+            None if letter.is_alphabetic() || letter == '\'' => plain.push(letter),
+            None => plain.push(' '),
+        }
+    }
+    plain.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The value that so many of a hundred do not exceed; none of nothing.
@@ -185,6 +203,7 @@ mod tests {
         assert_eq!(lost(&said, &decided(&["my name is", "my name is is ann"])), 0);
         assert_eq!(lost(&said, &decided(&["my name is", "ann"])), 1);
         assert_eq!(lost(&said, &[]), 5);
+        assert_eq!(lost(&["it", "is", "four", "two"], &decided(&["It is 42."])), 0);
     }
 
     #[test]

@@ -8,18 +8,21 @@ use crate::scene::{Role, Said, Scene, When};
 use crate::voices::{AGENT, DIGITS, Phrase, Source, Talker, Voices};
 
 /// Texts of one half of the set.
-struct Texts {
-    sentences: [&'static str; 6],
-    questions: [&'static str; 3],
+pub(crate) struct Texts {
+    pub(crate) sentences: [&'static str; 6],
+    pub(crate) questions: [&'static str; 3],
     /// Thoughts that break off where more must follow, and what follows.
-    thinking: [&'static [&'static str]; 6],
+    pub(crate) thinking: [&'static [&'static str]; 6],
     /// Breaks where nothing says that more follows.
     anywhere: [&'static [&'static str]; 3],
     answers: [&'static str; 4],
     days: [&'static str; 3],
     listening: [&'static str; 4],
-    interrupting: [&'static str; 4],
-    spelled: [&'static [&'static str]; 2],
+    pub(crate) interrupting: [&'static str; 4],
+    pub(crate) spelled: [&'static [&'static str]; 2],
+    /// What begins like "mhm" and goes on: said while the agent speaks, and at the beginning of a turn.
+    pub(crate) going_on: [&'static str; 3],
+    pub(crate) begins: [[&'static str; 2]; 2],
 }
 
 const WATCHED: Texts = Texts {
@@ -59,6 +62,12 @@ const WATCHED: Texts = Texts {
         "sorry can I say something",
     ],
     spelled: [&["M I L", "L E R"], &["K A T", "H Y"]],
+    going_on: [
+        "yeah but that is the wrong day",
+        "okay and can you send it to me",
+        "right so I need it sooner than that",
+    ],
+    begins: [["okay", "so I would like to book a table for Friday."], ["yeah", "I have a question about my bill."]],
 };
 
 const HELD_OUT: Texts = Texts {
@@ -98,19 +107,21 @@ const HELD_OUT: Texts = Texts {
         "just a moment please",
     ],
     spelled: [&["P A R", "K E R"], &["J O A", "N"]],
+    going_on: ["mhm but I have already paid for it", "sure but not on a Saturday", "I see then cancel it please"],
+    begins: [["right", "so what does it cost to send it back?"], ["sure", "it is about the contract from last year."]],
 };
 
 /// What people of prompts say beside digits: a day, and something that cannot wait.
 const DAYS: [&str; 4] = ["today", "tomorrow", "monday", "thursday"];
 const URGENT: [&str; 3] = ["urgent message", "urgent urgent", "password message"];
 /// Things that ktuberling's people name, in files of these names in every language.
-const THINGS: [&str; 8] = ["hat", "ear", "eye", "mouth", "nose", "tie", "bow", "umbrella"];
-const HELLO: &str = "Hello, this is the service desk. What can I do for you?";
+pub(crate) const THINGS: [&str; 8] = ["hat", "ear", "eye", "mouth", "nose", "tie", "bow", "umbrella"];
+pub(crate) const HELLO: &str = "Hello, this is the service desk. What can I do for you?";
 const QUESTION: &str = "Thank you for calling. Is that correct?";
-const WHICH_DAY: &str = "We can come any day. Which day suits you?";
-const WHICH_NUMBER: &str = "Thank you for calling. What is your number?";
-const SHORT: &str = "All right, I have made a note of that.";
-const LONG: &str = "We are open from nine to six on weekdays and from ten to four on Saturdays. \
+pub(crate) const WHICH_DAY: &str = "We can come any day. Which day suits you?";
+pub(crate) const WHICH_NUMBER: &str = "Thank you for calling. What is your number?";
+pub(crate) const SHORT: &str = "All right, I have made a note of that.";
+pub(crate) const LONG: &str = "We are open from nine to six on weekdays and from ten to four on Saturdays. \
     On public holidays the desk is closed, but the line is open for emergencies. \
     Parking is free behind the building, and the bus stops in front of the door.";
 /// Background in dB below speech, and in how many of a hundred scenes.
@@ -120,33 +131,45 @@ const NOISY: u64 = 35;
 const ECHO_DB: (f64, f64) = (-32.0, -20.0);
 const ECHO_MS: (u64, u64) = (60, 180);
 const ECHOES: u64 = 25;
-const SPEECH_DBFS: f64 = -26.0;
+pub(crate) const SPEECH_DBFS: f64 = -26.0;
 /// Samples of background, repeated.
-const BACKGROUND: usize = 20 * 8000;
+pub(crate) const BACKGROUND: usize = 20 * 8000;
 
 /// Makes the scenes of one talker; `rounds` of each kind.
 pub(crate) fn of(talker: &Talker, rounds: usize, voices: &Voices, noises: &Noises) -> Result<Vec<Scene>> {
-    let mut author = Author { talker, voices, noises, random: Random::of(talker.name), scenes: Vec::new() };
+    let (random, scenes) = (Random::of(talker.name), Vec::new());
+    let mut author = Author { talker, voices, noises, random, scenes, around: Around::default() };
     for round in 0..rounds {
         match talker.source {
             Source::Flite(_) | Source::Espeak(_) => author.synthesised(round)?,
             Source::Prompts(_) => author.recorded_prompts()?,
             Source::Things(_) => author.recorded_things()?,
         }
+        author.harder(round)?;
     }
     Ok(author.scenes)
 }
 
-struct Author<'a> {
-    talker: &'a Talker,
-    voices: &'a Voices,
-    noises: &'a Noises,
-    random: Random,
-    scenes: Vec<Scene>,
+/// Writes the scenes of one talker.
+pub(crate) struct Author<'a> {
+    pub(crate) talker: &'a Talker,
+    pub(crate) voices: &'a Voices,
+    pub(crate) noises: &'a Noises,
+    pub(crate) random: Random,
+    pub(crate) scenes: Vec<Scene>,
+    /// Of the next scene.
+    pub(crate) around: Around,
+}
+
+/// What is chosen for a scene and not left to chance.
+#[derive(Debug, Default)]
+pub(crate) struct Around {
+    pub(crate) background: Option<Vec<i16>>,
+    pub(crate) loss: f64,
 }
 
 impl Author<'_> {
-    const fn texts(&self) -> &'static Texts {
+    pub(crate) const fn texts(&self) -> &'static Texts {
         if self.talker.held_out { &HELD_OUT } else { &WATCHED }
     }
 
@@ -204,11 +227,11 @@ impl Author<'_> {
         self.cough()
     }
 
-    fn say(&self, text: &str) -> Result<Phrase> {
+    pub(crate) fn say(&self, text: &str) -> Result<Phrase> {
         self.voices.say(self.talker, text)
     }
 
-    fn numbers(&mut self, count: usize) -> String {
+    pub(crate) fn numbers(&mut self, count: usize) -> String {
         let words =
             DIGITS.iter().find(|(language, _)| *language == self.talker.language).map_or(&DIGITS[0].1, |(_, w)| w);
         (0..count).map(|_| *self.random.pick(words)).collect::<Vec<_>>().join(" ")
@@ -218,21 +241,37 @@ impl Author<'_> {
     fn digits(&mut self) -> Result<()> {
         const GROUPS: [&[usize]; 5] = [&[3, 3, 4], &[4, 4, 4, 4], &[3, 3], &[2, 2, 2, 2, 2], &[5, 6]];
         let groups = *self.random.pick(&GROUPS);
+        self.grouped("digits", WHICH_NUMBER, groups, (300, 1200))
+    }
+
+    pub(crate) fn grouped(
+        &mut self,
+        kind: &'static str,
+        question: &str,
+        groups: &[usize],
+        pauses_ms: (u64, u64),
+    ) -> Result<()> {
         let mut parts = Vec::new();
         for size in groups {
             let numbers = self.numbers(*size);
             parts.push(self.say(&numbers)?);
         }
-        self.one_turn("digits", WHICH_NUMBER, parts, (300, 1200))
+        self.one_turn(kind, question, parts, pauses_ms)
     }
 
-    fn turn(&mut self, kind: &'static str, greeting: &str, parts: &[&str], pauses_ms: (u64, u64)) -> Result<()> {
+    pub(crate) fn turn(
+        &mut self,
+        kind: &'static str,
+        greeting: &str,
+        parts: &[&str],
+        pauses_ms: (u64, u64),
+    ) -> Result<()> {
         let parts = parts.iter().map(|part| self.say(part)).collect::<Result<Vec<_>>>()?;
         self.one_turn(kind, greeting, parts, pauses_ms)
     }
 
     /// One turn, with a pause between its parts, when the agent has ended.
-    fn one_turn(
+    pub(crate) fn one_turn(
         &mut self,
         kind: &'static str,
         greeting: &str,
@@ -273,7 +312,7 @@ impl Author<'_> {
     }
 
     /// Something while the agent gives a long answer, or greets at length.
-    fn overlap(&mut self, kind: &'static str, role: Role, phrase: Phrase) -> Result<()> {
+    pub(crate) fn overlap(&mut self, kind: &'static str, role: Role, phrase: Phrase) -> Result<()> {
         let ms = self.random.ms(1500, 5000);
         if self.random.chance(50) {
             let said = vec![Said { role, when: When::Into { utterance: 1, ms }, phrase }];
@@ -307,10 +346,12 @@ impl Author<'_> {
         self.overlap("noise", Role::Noise, Phrase { pcm: pcm.into(), words: Vec::new() })
     }
 
-    fn scene(&mut self, kind: &'static str, greeting: &str, reply: &str, said: Vec<Said>) -> Result<()> {
+    pub(crate) fn scene(&mut self, kind: &'static str, greeting: &str, reply: &str, said: Vec<Said>) -> Result<()> {
         let kinds = self.noises.kinds();
-        let mut background = Vec::new();
-        if !kinds.is_empty() && self.random.chance(NOISY) {
+        let around = std::mem::take(&mut self.around);
+        let chosen = around.background.is_some();
+        let mut background = around.background.unwrap_or_default();
+        if !chosen && !kinds.is_empty() && self.random.chance(NOISY) {
             let (behind, snr) = (*self.random.pick(&kinds), *self.random.pick(&SNRS_DB));
             background = self.noises.lasting(behind, BACKGROUND, SPEECH_DBFS - snr, &mut self.random)?;
         }
@@ -327,6 +368,7 @@ impl Author<'_> {
             reply: reply.to_owned(),
             said,
             background,
+            loss: around.loss,
             echo,
         });
         Ok(())

@@ -32,6 +32,16 @@ pub(crate) enum Source {
     Things(&'static str),
 }
 
+impl Source {
+    /// The folder of a person's prompts; of others nothing.
+    pub(crate) const fn folder(self) -> &'static str {
+        match self {
+            Self::Prompts(folder) => folder,
+            Self::Flite(_) | Self::Espeak(_) | Self::Things(_) => "",
+        }
+    }
+}
+
 /// Somebody who calls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Talker {
@@ -121,6 +131,22 @@ impl Voices {
                 Ok(Phrase { pcm: pcm.into(), words })
             }
         }
+    }
+
+    /// The same as a mobile network carries it: GSM full rate (GSM 06.10), as sox codes it.
+    pub(crate) fn mobile(&self, talker: &Talker, text: &str) -> Result<Phrase> {
+        let phrase = self.say(talker, text)?;
+        let file = self.folder.join(format!("mobile-{:?}.wav", std::thread::current().id()));
+        write(&file, &phrase.pcm)?;
+        let coded = file.with_extension("gsm");
+        let done = Command::new("sox").arg(&file).arg(&coded).status().context("sox does not run")?;
+        if !done.success() {
+            bail!("sox cannot code {} as GSM", file.display());
+        }
+        let mut pcm = converted(&coded)?;
+        // A codec's last frame is whole.
+        pcm.truncate(phrase.pcm.len());
+        Ok(Phrase { pcm: pcm.into(), words: phrase.words })
     }
 
     fn kept(&self, talker: &Talker, text: &str) -> Result<Arc<[i16]>> {

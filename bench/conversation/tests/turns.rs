@@ -14,6 +14,7 @@ fn options(talkers: &[&str], kinds: &[&str]) -> Options {
         talkers: owned(talkers),
         kinds: owned(kinds),
         engines: Vec::new(),
+        listens: false,
         noise: false,
         verbose: false,
     }

@@ -62,6 +62,11 @@ pub struct SoundPolicy {
     /// For how long the caller counts as speaking after the detector has lost the voice, 0..=1000 ms; 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hang_over_ms: Option<u32>,
+    /// By how many decibels a voice must lie below the caller's to be somebody behind the caller (a television, others in the
+    /// room), who neither speaks nor interrupts, 0..=40; 10. With 0 every voice is the caller's: for several people around
+    /// one telephone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind_db: Option<u8>,
     /// Confidence of the quick detector from which on somebody may be interrupting, 1..=99 percent; 25.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspicion_percent: Option<u8>,
@@ -91,6 +96,7 @@ impl SoundPolicy {
             speech_percent: self.speech_percent.or(other.speech_percent),
             speech_end_percent: self.speech_end_percent.or(other.speech_end_percent),
             hang_over_ms: self.hang_over_ms.or(other.hang_over_ms),
+            behind_db: self.behind_db.or(other.behind_db),
             suspicion_percent: self.suspicion_percent.or(other.suspicion_percent),
             interruption_percent: self.interruption_percent.or(other.interruption_percent),
             duck_db: self.duck_db.or(other.duck_db),
@@ -119,6 +125,7 @@ impl SoundPolicy {
             (percent(self.suspicion_percent), "/sound/suspicion_percent", "expected 1 to 99"),
             (percent(self.interruption_percent), "/sound/interruption_percent", "expected 1 to 99"),
             (self.duck_db.is_none_or(|db| db <= 40), "/sound/duck_db", "expected 0 to 40"),
+            (self.behind_db.is_none_or(|db| db <= 40), "/sound/behind_db", "expected 0 to 40"),
             (self.hang_over_ms.is_none_or(|ms| ms <= 1000), "/sound/hang_over_ms", "expected 0 to 1000"),
         ];
         let found = checks.into_iter().filter(|(holds, ..)| !holds).map(|(_, pointer, message)| (pointer, message));

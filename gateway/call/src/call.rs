@@ -351,6 +351,7 @@ impl Call {
                 | Reason::GoesOn
                 | Reason::EndSilence
                 | Reason::LongSpeech
+                | Reason::StandStill
                 | Reason::FinalWords
                 | Reason::Speculate
                 | Reason::DtmfGap

@@ -23,6 +23,7 @@ reasons! {
     GoesOn "Speech has lasted long enough to be more of the turn that is being answered.",
     EndSilence "Silence has lasted long enough to end a turn.",
     LongSpeech "The caller has spoken for longer than a turn may last.",
+    StandStill "No word has come for long although somebody seems to speak.",
     FinalWords "The recogniser owes its final words.",
     Speculate "The words have stood still for long enough to guess that they are all.",
     DtmfGap "No further key was pressed.",

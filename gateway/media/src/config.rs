@@ -113,6 +113,9 @@ pub struct LegSound {
     /// For how long what the caller says counts as speech after the detector has lost it, in ms. Kept here and not by
     /// the detector: what it holds on to may be the agent's own echo, and echo is not held.
     pub hold_ms: u32,
+    /// By how many decibels a voice must lie below the caller's to be somebody behind the caller, who neither speaks nor
+    /// interrupts; 0 takes every voice for the caller's.
+    pub behind_db: u8,
     /// Between utterances the caller hears a soft noise instead of a line that seems dead.
     pub comfort_noise: bool,
     /// By how many decibels the agent is turned down while somebody may be interrupting it; 0 leaves it as it is.
@@ -120,10 +123,17 @@ pub struct LegSound {
 }
 
 impl Default for LegSound {
-    /// The chain's default, raw sound up, speech held for 200 ms, silence between utterances, the agent 18 dB softer
-    /// while somebody may be interrupting it.
+    /// The chain's default, raw sound up, speech held for 200 ms, voices of 10 dB below the caller's left alone,
+    /// silence between utterances, the agent 18 dB softer while somebody may be interrupting it.
     fn default() -> Self {
-        Self { chain: Sound::default(), feed: Feed::Raw, hold_ms: 200, comfort_noise: false, duck_db: 18 }
+        Self {
+            chain: Sound::default(),
+            feed: Feed::Raw,
+            hold_ms: 200,
+            behind_db: 10,
+            comfort_noise: false,
+            duck_db: 18,
+        }
     }
 }
 
@@ -132,7 +142,7 @@ impl LegSound {
     #[must_use]
     pub fn untouched() -> Self {
         let chain = Sound { denoiser: Denoiser::Off, echo_gate: false, ceiling_dbfs: 0.0, ..Sound::default() };
-        Self { chain, ..Self::default() }
+        Self { chain, behind_db: 0, ..Self::default() }
     }
 }
 

@@ -455,7 +455,7 @@ impl Leg {
                 LegOrder::Sound { sound, change } => {
                     if chain.apply(&mut self.dsp, change) {
                         self.up.feed = sound.feed;
-                        self.up.marks.hold(sound.hold_ms);
+                        self.up.marks.change(sound.hold_ms, sound.behind_db);
                         self.down.comfort_noise = sound.comfort_noise;
                         self.down.duck.set(sound.duck_db);
                         self.told_denoiser = None;

@@ -16,6 +16,7 @@ mod config;
 pub mod dtmf;
 mod error;
 mod facts;
+mod foreground;
 mod handle;
 mod leg;
 mod link;

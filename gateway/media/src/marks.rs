@@ -4,8 +4,12 @@ use trunkline_dsp::chain::UplinkReport;
 use trunkline_dsp::echo::Interruption;
 use trunkline_leg::VadMark;
 
+use crate::foreground::Foreground;
+
 /// Milliseconds of a frame.
 const FRAME_MS: u32 = 20;
+/// An interruption by a voice behind the caller is forgotten after so long without any voice.
+const OWED_MS: u32 = 400;
 
 /// Makes marks of what a chain reports of one leg's frames.
 #[derive(Debug, Clone, Copy)]
@@ -17,28 +21,35 @@ pub struct SpeechMarks {
     /// What the agent was told last, and what it is still to be told.
     told_speech: bool,
     owed_interrupt: bool,
+    foreground: Foreground,
+    /// A voice behind the caller would interrupt: for how many milliseconds it has been silent.
+    behind: Option<u32>,
 }
 
 impl SpeechMarks {
-    /// Speech is held for `hold_ms` after the detector has lost it.
+    /// Speech is held for `hold_ms` after the detector has lost it; a voice that lies `behind_db` decibels below the
+    /// caller's is none (0: every voice is).
     #[must_use]
-    pub const fn new(hold_ms: u32) -> Self {
-        Self { hold_ms, held_ms: 0, holds: false, told_speech: false, owed_interrupt: false }
+    pub const fn new(hold_ms: u32, behind_db: u8) -> Self {
+        let foreground = Foreground::new(behind_db);
+        Self { hold_ms, held_ms: 0, holds: false, told_speech: false, owed_interrupt: false, foreground, behind: None }
     }
 
-    /// Holds speech for another time from now on.
-    pub const fn hold(&mut self, hold_ms: u32) {
+    /// Holds speech for another time, and tells voices apart by another distance, from now on.
+    pub const fn change(&mut self, hold_ms: u32, behind_db: u8) {
         self.hold_ms = hold_ms;
+        self.foreground.set(behind_db);
     }
 
     /// The mark of the next frame of 20 ms. Whoever hands it on says so with [`Self::told`]; what was not handed on comes
     /// with the next.
     pub fn mark(&mut self, report: &UplinkReport) -> VadMark {
         let activity = report.activity;
-        let interrupts = report.interruption == Some(Interruption::Confirmed);
+        let near = self.foreground.hears(activity.level_dbfs, report.certainty.filter(|_| !report.echo));
+        let interrupts = self.interrupts(report, near);
         self.owed_interrupt |= interrupts;
         // Whoever interrupts speaks, even where the detector is not sure over the agent's echo.
-        let speaks = (activity.speech && !report.echo) || interrupts;
+        let speaks = (activity.speech && !report.echo && near) || interrupts;
         // The frame with which a hold is over says how long it was.
         let held_ms = if speaks || !self.holds { 0 } else { self.held_ms };
         self.held_ms = if speaks { 0 } else { self.held_ms.saturating_add(FRAME_MS) };
@@ -59,6 +70,22 @@ impl SpeechMarks {
         }
     }
 
+    /// Whether the caller interrupts with this frame. Where a voice behind the caller does, the caller does by speaking up
+    /// beside it.
+    fn interrupts(&mut self, report: &UplinkReport, near: bool) -> bool {
+        let confirmed = report.interruption == Some(Interruption::Confirmed);
+        if near && (confirmed || self.behind.is_some()) {
+            self.behind = None;
+            return true;
+        }
+        if confirmed {
+            self.behind = Some(0);
+        }
+        let silent_ms = |ms: u32| if report.activity.speech { 0 } else { ms + FRAME_MS };
+        self.behind = self.behind.map(silent_ms).filter(|ms| *ms < OWED_MS);
+        false
+    }
+
     /// The agent has the mark.
     pub const fn told(&mut self, mark: &VadMark) {
         self.told_speech = mark.speech;
@@ -68,11 +95,13 @@ impl SpeechMarks {
 
 #[cfg(test)]
 mod tests {
+    use trunkline_dsp::vad::Activity;
+
     use super::*;
 
     /// Marks of ten frames of speech and twenty of none, all handed on.
     fn marks(hold_ms: u32) -> Vec<VadMark> {
-        let mut marks = SpeechMarks::new(hold_ms);
+        let mut marks = SpeechMarks::new(hold_ms, 0);
         let mut report = UplinkReport::default();
         let mark = |n| {
             report.activity.speech = n < 10;
@@ -94,8 +123,35 @@ mod tests {
     }
 
     #[test]
+    fn a_television_neither_holds_the_turn_nor_interrupts_and_the_caller_does_both_over_it() {
+        let mut marks = SpeechMarks::new(200, 10);
+        let mut mark = |frames: usize, level_dbfs: f32, interruption| {
+            let activity = Activity { speech: true, level_dbfs, ..Activity::default() };
+            let mut report = UplinkReport { activity, certainty: Some(0.95), interruption, ..UplinkReport::default() };
+            let mut last = (false, false);
+            for _ in 0..frames {
+                let mark = marks.mark(&report);
+                marks.told(&mark);
+                report.interruption = None;
+                last = (mark.speech, last.1 || mark.interrupts);
+            }
+            last
+        };
+        assert_eq!(mark(100, -22.0, None), (true, false));
+        assert_eq!(mark(9, -40.0, None), (true, false), "which is held over");
+        assert_eq!(mark(1, -40.0, None), (false, false));
+        assert_eq!(mark(100, -40.0, Some(Interruption::Confirmed)), (false, false));
+        assert_eq!(
+            mark(1, -23.0, None),
+            (true, true),
+            "what was confirmed is the caller's as soon as the caller is heard"
+        );
+        assert_eq!(mark(100, -23.0, None), (true, false));
+    }
+
+    #[test]
     fn what_was_not_handed_on_comes_with_the_next() {
-        let mut marks = SpeechMarks::new(200);
+        let mut marks = SpeechMarks::new(200, 0);
         let mut report = UplinkReport { interruption: Some(Interruption::Confirmed), ..UplinkReport::default() };
         assert!(marks.mark(&report).interrupts);
         report.interruption = None;

@@ -26,6 +26,11 @@ const SPECULATE_MS: u64 = 200;
 const BRIEF_MS: u64 = 300;
 /// A sound shorter than this may be a cough: a recogniser that says nothing to it, once, has not failed.
 const COUGH_MS: u64 = 400;
+/// Somebody seems to speak and no further word comes: beside the silence that would end the turn, what recognisers are late
+/// by; at least; and where interim words are not known to come. It is somebody else, or no voice at all.
+const LATE_MS: u64 = 600;
+const STILL_MS: u64 = 1500;
+const STILL_WITHOUT_WORDS_MS: u64 = 4000;
 /// How long words of a turn that has ended without them may still come in; they are no others.
 const STALE_MS: u64 = 3000;
 
@@ -103,6 +108,12 @@ pub(crate) struct Ears {
     /// The far end cannot be heard.
     deaf: bool,
     expected: Option<Expected>,
+    /// What the agent's last words asked for, when they say how many digits it has.
+    asked_for: Option<Expected>,
+    /// Whether the recogniser in service gives interim words.
+    interim: bool,
+    /// When the words were others last.
+    changed: CallTime,
 }
 
 impl Ears {
@@ -130,6 +141,9 @@ impl Ears {
             asked: false,
             deaf: false,
             expected: None,
+            asked_for: None,
+            interim: false,
+            changed: CallTime::ZERO,
         }
     }
 
@@ -214,9 +228,9 @@ impl Ears {
         self.session == Some(session)
     }
 
-    /// What the agent said last was a question, or was none.
-    pub(crate) const fn answers_question(&mut self, asked: bool) {
-        self.asked = asked;
+    /// What the agent said last was a question of yes or no, or was none, and asked for so many digits.
+    pub(crate) const fn answers(&mut self, asked: bool, asked_for: Option<Expected>) {
+        (self.asked, self.asked_for) = (asked, asked_for);
     }
 
     /// The turn came from keys.
@@ -229,6 +243,7 @@ impl Ears {
         let Some((index, provider)) = self.recognisers.choose(fx.now()) else { return };
         self.last_session += 1;
         let (session, language) = (self.last_session, self.language.clone());
+        self.interim &= index == self.index;
         (self.session, self.index, self.owed) = (Some(session), index, 0);
         self.stale_until = CallTime::ZERO;
         fx.command(Command::OpenAsr { session, index, provider, language, replay_from });
@@ -301,6 +316,7 @@ impl Ears {
         self.voiced_ms = 0;
         self.words.clear();
         self.watch_length(fx);
+        self.watch_words(fx);
         if self.session.is_none() {
             self.open(fx, Some(since));
         }
@@ -314,6 +330,7 @@ impl Ears {
         for reason in [Reason::GoesOn, Reason::EndSilence, Reason::Speculate, Reason::LongSpeech, Reason::FinalWords] {
             fx.clear(reason);
         }
+        fx.clear(Reason::StandStill);
     }
 
     /// The conversation is with somebody else, or with nobody: nothing that was heard counts any more.
@@ -321,7 +338,7 @@ impl Ears {
         self.stop_listening(fx);
         self.close(fx);
         (self.speech_on, self.owed, self.voiced_ms) = (false, 0, 0);
-        self.asked = false;
+        (self.asked, self.asked_for) = (false, None);
         self.pace = Pace::default();
     }
 
@@ -338,12 +355,24 @@ impl Ears {
             }
             Hearing::Trailing => {}
         }
-        for reason in [Reason::EndSilence, Reason::Speculate, Reason::LongSpeech] {
+        for reason in [Reason::EndSilence, Reason::Speculate, Reason::LongSpeech, Reason::StandStill] {
             fx.clear(reason);
         }
         self.timing.endpoint = fx.now();
         self.hearing = Hearing::Finalizing;
         if self.finalize(fx) { None } else { Some(self.complete(fx)) }
+    }
+
+    /// No word has come for long although somebody seems to speak: a television, music, a room. What the caller said before
+    /// is all, and where nothing was said the agent goes on with what it was saying, if it was.
+    pub(crate) fn stand_still(&mut self, fx: &mut Effects, over_the_agent: bool) -> Option<Heard> {
+        let words = !self.so_far().is_empty();
+        if self.hearing != Hearing::Speaking || !(if words { self.interim } else { over_the_agent }) {
+            return None;
+        }
+        let heard = self.end_of_speech(fx);
+        self.timing.end = self.changed.max(self.since).min(fx.now());
+        heard
     }
 
     /// The recogniser owed its last words for too long.
@@ -462,8 +491,24 @@ impl Ears {
                 }
                 self.hearing = Hearing::Speaking;
                 self.watch_length(fx);
+                self.watch_words(fx);
             }
         }
+    }
+
+    /// Arms the time after which no further word is waited for while somebody seems to speak.
+    fn watch_words(&mut self, fx: &mut Effects) {
+        self.changed = fx.now();
+        if self.hearing == Hearing::Speaking && !self.pushes_to_talk() {
+            let still = if self.interim { STILL_MS } else { STILL_WITHOUT_WORDS_MS };
+            fx.set_in(Reason::StandStill, (self.silence_ms() + LATE_MS).max(still));
+        }
+    }
+
+    /// The silence that ends a turn with the words so far.
+    fn silence_ms(&self) -> u64 {
+        let expected = self.expected.or(self.asked_for);
+        patience::silence_ms(&self.policy, &self.so_far(), self.asked, &self.pace, expected)
     }
 
     fn watch_length(&self, fx: &mut Effects) {
@@ -473,6 +518,7 @@ impl Ears {
     fn trail(&mut self, fx: &mut Effects, end: CallTime) {
         self.hearing = Hearing::Trailing;
         self.timing.end = end;
+        fx.clear(Reason::StandStill);
         self.wait_for_more(fx);
     }
 
@@ -483,8 +529,7 @@ impl Ears {
         }
         let end = self.timing.end;
         let words = self.so_far();
-        let silence_ms = patience::silence_ms(&self.policy, &words, self.asked, &self.pace, self.expected);
-        let due = end.plus_ms(silence_ms).max(fx.now());
+        let due = end.plus_ms(self.silence_ms()).max(fx.now());
         fx.timers().set(Reason::EndSilence, due);
         let guess = end.plus_ms(SPECULATE_MS).max(fx.now());
         if self.policy.speculate && !words.is_empty() && guess < due {
@@ -501,6 +546,8 @@ impl Ears {
         }
         let words = text.trim().to_owned();
         self.partial = text;
+        self.interim |= !words.is_empty();
+        self.watch_words(fx);
         self.wait_for_more(fx);
         if words.is_empty() {
             return None;
@@ -537,6 +584,7 @@ impl Ears {
         if self.hearing == Hearing::Finalizing && finalized && self.owed == 0 {
             return Some(self.complete(fx));
         }
+        self.watch_words(fx);
         self.wait_for_more(fx);
         None
     }

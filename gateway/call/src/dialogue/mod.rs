@@ -24,6 +24,7 @@ mod mind;
 mod mouth;
 pub(crate) mod patience;
 pub(crate) mod phrases;
+pub(crate) mod question;
 mod replying;
 mod silence;
 mod slots;
@@ -385,6 +386,10 @@ impl Dialogue {
             Reason::GoesOn => self.goes_on(fx),
             Reason::EndSilence | Reason::LongSpeech => {
                 let heard = self.ears.end_of_speech(fx);
+                self.heard(fx, heard);
+            }
+            Reason::StandStill => {
+                let heard = self.ears.stand_still(fx, self.overlap.is_some());
                 self.heard(fx, heard);
             }
             Reason::FinalWords => {

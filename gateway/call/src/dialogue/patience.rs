@@ -7,7 +7,7 @@ use trunkline_api::agent::TurnPolicy;
 const ANSWERED: u64 = 50;
 const WHOLE_SENTENCE: u64 = 70;
 const DIGITS: u64 = 170;
-const UNFINISHED: u64 = 200;
+const UNFINISHED: u64 = 270;
 /// In the middle of digits or letters that were asked for.
 const ENTRY: u64 = 270;
 /// Least and most, in milliseconds.
@@ -170,10 +170,10 @@ mod tests {
         assert_eq!(silence("Are you open?", false), 300);
         assert_eq!(silence("I would like to order.", false), 420);
         assert_eq!(silence("I would like to order", false), 600);
-        assert_eq!(silence("I would like to order the", false), 1200);
-        assert_eq!(silence("it was, um", false), 1200);
-        assert_eq!(silence("Well,", false), 1200);
-        assert_eq!(silence("Ich hätte gerne eine", false), 1200);
+        assert_eq!(silence("I would like to order the", false), 1620);
+        assert_eq!(silence("it was, um", false), 1620);
+        assert_eq!(silence("Well,", false), 1620);
+        assert_eq!(silence("Ich hätte gerne eine", false), 1620);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use trunkline_leg::CallTime;
 use super::failure::Verdict;
 use super::floor::Overlap;
 use super::mouth::{Spoken, Voiced};
+use super::question;
 use super::{Dialogue, Effects};
 use crate::spoken::{self, cut};
 
@@ -62,7 +63,9 @@ impl Dialogue {
                 self.rest.clear();
             }
         } else {
-            self.ears.answers_question(asks(&spoken));
+            let said = last_words(&spoken);
+            let asked_for = said.and_then(question::digits);
+            self.ears.answers(said.is_some_and(|said| question::asks_yes_or_no(said, &self.language)), asked_for);
             self.remember(&spoken);
             match self.overlap {
                 // All was said before it was clear whether the caller interrupts.
@@ -124,8 +127,8 @@ impl Dialogue {
     }
 }
 
-/// Whether the last thing that was said is a question.
-fn asks(spoken: &Spoken) -> bool {
+/// The last thing that was said.
+fn last_words(spoken: &Spoken) -> Option<&str> {
     let last = spoken.parts.iter().rev().find(|(part, _)| !part.aside && !part.text.is_empty());
-    last.is_some_and(|(part, _)| part.text.trim_end().ends_with(['?', '？']))
+    last.map(|(part, _)| part.text.as_str())
 }

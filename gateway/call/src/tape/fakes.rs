@@ -8,7 +8,7 @@ use serde_json::Value;
 use trunkline_api::Id;
 
 use super::scripts::instead;
-use crate::dialogue::{backchannel, patience, phrases};
+use crate::dialogue::{backchannel, patience, phrases, question};
 use crate::sentence::ABBREVIATIONS;
 use crate::speech::ssml;
 
@@ -41,6 +41,7 @@ impl Fakes {
         let kept = patience::words()
             .chain(backchannel::words())
             .chain(phrases::words())
+            .chain(question::words())
             .chain(ABBREVIATIONS.iter().copied())
             .chain(JSON_WORDS)
             .chain(ssml::words());
@@ -173,7 +174,10 @@ impl Fakes {
             rest = behind;
             let neighbours = [at.checked_sub(1).and_then(|at| all.get(at)), all.get(at + 1)];
             let spelled = is_letter(word) && neighbours.into_iter().flatten().any(|word| is_letter(word));
-            out.push_str(&self.name(word, spelled));
+            // How many digits are asked for says nothing of which they are.
+            let counts = all.get(at + 1).is_some_and(|next| question::counts_digits(&next.to_lowercase()))
+                && patience::NUMBER_WORDS.contains(&word.to_lowercase().as_str());
+            out.push_str(&if counts { (*word).to_owned() } else { self.name(word, spelled) });
         }
         out.push_str(rest);
         out

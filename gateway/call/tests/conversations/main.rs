@@ -21,6 +21,7 @@ mod failure_actions;
 mod false_barge_in_continues;
 mod greeting_turn_and_hang_up;
 mod interruption_policies;
+mod judged_calls;
 mod keys_and_callbacks_of_the_model;
 mod keys_make_a_turn;
 mod knowledge_is_looked_up;

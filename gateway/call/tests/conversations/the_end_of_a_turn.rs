@@ -18,7 +18,7 @@ fn rig(more: Value, replies: &[&str]) -> Rig {
 
 #[test]
 fn a_question_is_answered_sooner_and_half_a_sentence_later() {
-    for (words, silence) in [("are you open?", 300), ("my name is", 1200), ("we are four people", 600)] {
+    for (words, silence) in [("are you open?", 300), ("my name is", 1620), ("we are four people", 600)] {
         let mut rig = rig(json!({ "turn": { "speculate": false } }), &["Yes."]);
         rig.caller_says(1000, 500, words);
         rig.asr_says(1450, 1, partial(words));

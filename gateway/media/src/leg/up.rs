@@ -80,7 +80,7 @@ impl Up {
             ring,
             levels,
             feed: start.sound.feed,
-            marks: SpeechMarks::new(start.sound.hold_ms),
+            marks: SpeechMarks::new(start.sound.hold_ms, start.sound.behind_db),
             heard: [0; TICK_SAMPLES],
             cleaned: [0; TICK_SAMPLES],
             raw: [0; TICK_SAMPLES],

@@ -19,6 +19,11 @@ impl Rig {
         self.spoken.push((begin, end, words.to_owned()));
     }
 
+    /// Of the sound between `at_ms` and `to_ms` these are the words, whoever else is heard.
+    pub(crate) fn is_understood(&mut self, at_ms: u64, to_ms: u64, words: &str) {
+        self.spoken.push((CallTime::from_ms(at_ms), CallTime::from_ms(to_ms), words.to_owned()));
+    }
+
     /// The far end changes what it sends and hears; the direction is the gateway's.
     pub(crate) fn far_end_wants(&mut self, at_ms: u64, direction: Direction) {
         self.push(at_ms, Due::Direction(direction));
