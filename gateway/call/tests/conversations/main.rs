@@ -14,6 +14,7 @@ mod barge_in_cuts_memory;
 mod caller_goes_on_speaking;
 mod caller_hangs_up_in_mid_speech;
 mod caller_puts_the_call_on_hold;
+mod engine_answers_and_speaks;
 mod equal_inputs_equal_outputs;
 mod every_provider_dies_once;
 mod failure_actions;

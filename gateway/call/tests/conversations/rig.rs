@@ -2,6 +2,7 @@
 //! time. Every output is checked against the rules that always hold.
 
 mod aside;
+pub(crate) mod engines;
 pub(crate) mod second_leg;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -86,6 +87,8 @@ enum Due {
     /// Speech that began then has lasted.
     Lasted(CallTime),
     Direction(Direction),
+    /// An engine goes on.
+    Engine(engines::Step),
     /// A synthesiser made this much of a part, and nothing more when it is done.
     Sound {
         utterance: u32,
@@ -110,6 +113,8 @@ struct Leg {
     utterance: u32,
     /// Milliseconds of sound of each part, and whether there is no more.
     parts: BTreeMap<u32, (u32, bool)>,
+    /// Where parts end sooner than their sound.
+    ends: BTreeMap<u32, u32>,
     /// Of each part, whether its synthesiser still counts.
     voices: BTreeMap<u32, usize>,
     played_ms: u64,
@@ -187,6 +192,8 @@ pub(crate) struct Rig {
     pub(crate) prompts_are_lost: bool,
     /// What the call asks besides, and what it is answered.
     pub(crate) aside: Aside,
+    /// Its engines.
+    pub(crate) engines: engines::Engines,
     /// Whoever the call dials.
     pub(crate) second: SecondLegs,
     /// Everything the call was told.
@@ -291,6 +298,7 @@ impl Rig {
             position: PlayoutPosition::default(),
             prompts_are_lost: false,
             aside: Aside::default(),
+            engines: engines::Engines::default(),
             second: SecondLegs::default(),
             log: Vec::new(),
         };
@@ -479,6 +487,7 @@ impl Rig {
         match due {
             Due::Tell(Input::Llm { request, .. }) if self.cancelled.contains(&request) => {}
             Due::Tell(input) => self.handle(input),
+            Due::Engine(step) => self.engine_step(step),
             Due::Direction(direction) => {
                 self.leg.play(now);
                 self.leg.held = !matches!(direction, Direction::SendRecv | Direction::SendOnly);
@@ -548,6 +557,13 @@ impl Rig {
         let leg = &mut self.leg;
         leg.play(self.now);
         if leg.utterance != utterance || leg.over || leg.voices.get(&part) != Some(&index) {
+            return;
+        }
+        let (audio_ms, done) = match leg.ends.get(&part) {
+            Some(end) if audio_ms >= *end => (*end, true),
+            _ => (audio_ms, done),
+        };
+        if leg.parts.get(&part).is_some_and(|(_, done)| *done) && leg.ends.get(&part).is_none() {
             return;
         }
         leg.parts.insert(part, (audio_ms, done));
@@ -746,6 +762,19 @@ impl Rig {
             }
             Command::HangUp { leg: LegId::FIRST, .. } => self.push_in(30, Due::Ends(EndCause::Local)),
             Command::CloseAsr { .. } | Command::CancelTool { .. } => {}
+            command @ (Command::OpenRealtime { .. }
+            | Command::Update { .. }
+            | Command::BeginInput { .. }
+            | Command::CommitInput { .. }
+            | Command::DropInput { .. }
+            | Command::AppendMessage { .. }
+            | Command::ToolResult { .. }
+            | Command::CreateResponse { .. }
+            | Command::CancelResponse { .. }
+            | Command::PlayItem { .. }
+            | Command::EndPart { .. }
+            | Command::Truncate { .. }
+            | Command::CloseRealtime { .. }) => self.carry_out_engine(command),
             command => self.carry_out_telephone(command),
         }
     }
