@@ -531,8 +531,16 @@ impl Mouth {
             && !speech.ended
         {
             speech.ended = true;
-            fx.command(Command::EndUtterance { utterance: speech.utterance });
+            self.send_end(fx);
             self.watch_playback(fx);
+        }
+    }
+
+    /// Tells that no part follows, once the leg has been told of every part.
+    fn send_end(&self, fx: &mut Effects) {
+        let told = |part: &Part| part.item.as_ref().is_none_or(|item| item.item.is_some());
+        if let Some(speech) = self.speech().filter(|speech| speech.ended && speech.parts.iter().all(told)) {
+            fx.command(Command::EndUtterance { utterance: speech.utterance });
         }
     }
 

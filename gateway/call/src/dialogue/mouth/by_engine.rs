@@ -66,6 +66,7 @@ impl Mouth {
         known.item = Some(item);
         let (part, session) = (part.number, known.session);
         fx.command(Command::PlayItem { utterance, part, session, item });
+        self.send_end(fx);
         true
     }
 
@@ -83,7 +84,10 @@ impl Mouth {
         if self.speech().is_none_or(|speech| !speech.parts.is_empty()) {
             return None;
         }
-        self.end_utterance(fx);
+        if let Some(speech) = self.speech_mut() {
+            speech.ended = true;
+        }
+        self.send_end(fx);
         let now = fx.now();
         self.whole(fx, now)
     }

@@ -65,10 +65,7 @@ impl Mouth {
         for part in missing {
             self.hand_over(fx, part);
         }
-        if self.has_ended() {
-            let utterance = self.speech().map_or(0, |speech| speech.utterance);
-            fx.command(Command::EndUtterance { utterance });
-        }
+        self.send_end(fx);
         self.watch_synthesis(fx);
     }
 
