@@ -29,6 +29,8 @@ pub(crate) struct ItemSpeech {
     spans: Vec<Span>,
     /// Words of it that are in no sentence yet that the timeline was told of.
     pub(crate) untold: Sentences,
+    /// The leg was told to play it.
+    pub(crate) is_played: bool,
     /// It was made to end sooner than the engine had it.
     pub(crate) shortened: bool,
     /// How much of it was heard, once that is known.
@@ -50,6 +52,7 @@ impl ItemSpeech {
             line: true,
             spans: Vec::new(),
             untold: Sentences::new(false),
+            is_played: false,
             shortened: false,
             heard_ms: 0,
         }

@@ -39,7 +39,8 @@ mod waterfall;
 pub use call::Call;
 pub use command::{Command, ToolBinding};
 pub use input::{
-    AsrEvent, Input, LlmEvent, Operator, Passage, RealtimeEvent, RecordingFact, Redacted, ToolOutcome, TtsEvent, VoiceEdge,
+    AsrEvent, Input, LlmEvent, Operator, Passage, RealtimeEvent, RecordingFact, Redacted, ToolOutcome, TtsEvent,
+    VoiceEdge,
 };
 pub use setup::{CallSetup, OtherAgent};
 pub use timers::Reason;

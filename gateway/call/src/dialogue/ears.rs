@@ -473,7 +473,8 @@ impl Ears {
             self.words_are_not_waited_for(fx);
             return Some(Heard::Wordless(inputs));
         }
-        if self.engine.session.is_none() && self.words.is_empty() && (self.voiced_ms >= COUGH_MS || self.unanswered > 0) {
+        if self.engine.session.is_none() && self.words.is_empty() && (self.voiced_ms >= COUGH_MS || self.unanswered > 0)
+        {
             let detail = format!("no words within turn.final_wait_ms = {}", self.policy.final_wait_ms);
             return Some(Heard::Lost { failure: Failure::AsrTimeout, detail, open: true });
         }

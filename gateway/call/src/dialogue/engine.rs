@@ -4,9 +4,9 @@
 
 use serde_json::json;
 use trunkline_api::EventType;
+use trunkline_api::Failure;
 use trunkline_api::agent::{Limits, ProviderRef};
 use trunkline_api::words::{Content, FinishReason, Message, Role, ToolDefinition};
-use trunkline_api::Failure;
 
 use super::mouth::{Item, Line, Spoken};
 use super::{Dialogue, Effects};

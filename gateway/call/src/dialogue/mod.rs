@@ -495,10 +495,10 @@ impl Dialogue {
     /// Lets go of every provider.
     pub(crate) fn release(&mut self, fx: &mut Effects) {
         self.closing = true;
+        self.close_engine(fx);
         self.stop_thinking(fx);
         self.stop_summing(fx);
         self.stop_kept(fx);
-        self.close_engine(fx);
         self.mouth.release(fx);
         self.ears.stop_listening(fx);
         self.ears.close(fx);

@@ -7,18 +7,18 @@ mod synthesis;
 
 use std::collections::BTreeSet;
 
+use trunkline_api::Failure;
 use trunkline_api::agent::ProviderRef;
 use trunkline_api::survival::MOST_FIXED_LINES as MAX_PROMPTS;
-use trunkline_api::Failure;
 use trunkline_leg::{CallTime, PlayoutPosition, Utterance};
 
 use super::voices::Voices;
+use crate::LINES;
 use crate::command::Command;
 use crate::effects::Effects;
 use crate::engine_speech::ItemSpeech;
 use crate::speech::{Piece, Words};
 use crate::spoken::{self, Part, Synthesis};
-use crate::LINES;
 use crate::timers::{Reason, Still};
 
 /// Most parts of one utterance; more text is dropped.
@@ -538,7 +538,7 @@ impl Mouth {
 
     /// Tells that no part follows, once the leg has been told of every part.
     fn send_end(&self, fx: &mut Effects) {
-        let told = |part: &Part| part.item.as_ref().is_none_or(|item| item.item.is_some());
+        let told = |part: &Part| part.item.as_ref().is_none_or(|item| item.is_played);
         if let Some(speech) = self.speech().filter(|speech| speech.ended && speech.parts.iter().all(told)) {
             fx.command(Command::EndUtterance { utterance: speech.utterance });
         }

@@ -45,7 +45,9 @@ impl Dialogue {
         let survival = &self.spec.survival;
         match kind {
             ProviderKind::Tts => self.mouth.has_prompts(),
-            ProviderKind::Asr | ProviderKind::Llm | ProviderKind::Realtime => !survival.menu.is_empty() || !survival.transfer_to.is_empty(),
+            ProviderKind::Asr | ProviderKind::Llm | ProviderKind::Realtime => {
+                !survival.menu.is_empty() || !survival.transfer_to.is_empty()
+            }
             ProviderKind::Tool | ProviderKind::Redactor => false,
         }
     }

@@ -534,7 +534,7 @@ impl Dialogue {
             self.open_menu(fx, &menu);
             return;
         }
-        if !self.ears.is_deaf_by_choice() && !self.ears.pushes_to_talk() {
+        if !self.ears.is_deaf_by_choice() && !self.ears.pushes_to_talk() && !self.ears.is_open() {
             self.ears.open(fx, None);
         }
         let now = fx.now();

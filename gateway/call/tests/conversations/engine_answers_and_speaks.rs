@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use trunkline_api::EventType;
-use trunkline_api::words::ProviderKind;
 use trunkline_api::usage::Units;
+use trunkline_api::words::ProviderKind;
 use trunkline_call::Input;
 
 use crate::rig::Rig;
@@ -15,8 +15,7 @@ fn it_is_opened_greets_hears_and_answers() {
     rig.caller_says(1500, 1000, "are you open");
     rig.run_until(6000);
     let asked = rig.asked_engines();
-    let expected =
-        ["open 1 engine-0", "say Hello.", "play 1", "begin 1", "commit 1", "respond 1", "play 2"];
+    let expected = ["open 1 engine-0", "say Hello.", "play 1", "begin 1", "commit 1", "respond 1", "play 2"];
     assert_eq!(asked, expected);
     assert_eq!(rig.asked_at("say Hello."), 100, "as soon as it is there");
     assert_eq!(rig.asked_at("respond 1"), 2500 + 600, "the caller's words are not waited for");

@@ -33,11 +33,14 @@ fn it_is_opened_first_where_a_call_begins_in_a_menu() {
 }
 
 fn secret() -> trunkline_api::AgentSpec {
-    with_cascade(2, json!({
-        "slots": [{ "name": "pin", "kind": { "digits": { "min": 4, "max": 4 } }, "prompt": "Enter your PIN.",
-                    "secure": { "tools": ["pay"] } }],
-        "tools": [{ "name": "pay" }],
-    }))
+    with_cascade(
+        2,
+        json!({
+            "slots": [{ "name": "pin", "kind": { "digits": { "min": 4, "max": 4 } }, "prompt": "Enter your PIN.",
+                        "secure": { "tools": ["pay"] } }],
+            "tools": [{ "name": "pay" }],
+        }),
+    )
 }
 
 /// Whether an engine learns anything of the caller by that.
@@ -57,7 +60,8 @@ fn tells_of_caller(command: &Command) -> bool {
 
 fn concealed_at(rig: &Rig) -> (u64, u64) {
     let at = |wanted: bool| {
-        let found = rig.commands.iter().find(|(_, command)| matches!(command, Command::Conceal { on, .. } if *on == wanted));
+        let found =
+            rig.commands.iter().find(|(_, command)| matches!(command, Command::Conceal { on, .. } if *on == wanted));
         found.unwrap().0.as_ms()
     };
     (at(true), at(false))
@@ -122,8 +126,11 @@ fn a_silent_caller_is_asked_by_it() {
 fn its_instructions_follow_what_tools_have_set() {
     use trunkline_api::words::ToolAction;
     use trunkline_call::ToolOutcome;
-    let spec = realtime(1, json!({ "prompt": "Speak with {who}.", "variables": { "who": "them" },
-        "tools": [{ "name": "look" }] }));
+    let spec = realtime(
+        1,
+        json!({ "prompt": "Speak with {who}.", "variables": { "who": "them" },
+        "tools": [{ "name": "look" }] }),
+    );
     let mut rig = Rig::engines(spec, vec![vec![calls("look", "{}"), says("Hello Ann.")]]);
     let actions = vec![ToolAction::SetVariable("who".to_owned(), "Ann".to_owned())];
     let outcome = ToolOutcome { output: "Ann".to_owned(), is_error: false, actions, failure: None };
@@ -134,7 +141,9 @@ fn its_instructions_follow_what_tools_have_set() {
         .commands
         .iter()
         .filter_map(|(_, command)| match command {
-            Command::OpenRealtime { instructions, .. } | Command::Update { instructions, .. } => Some(instructions.as_str()),
+            Command::OpenRealtime { instructions, .. } | Command::Update { instructions, .. } => {
+                Some(instructions.as_str())
+            }
             _ => None,
         })
         .collect();

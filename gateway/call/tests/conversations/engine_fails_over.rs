@@ -133,10 +133,13 @@ fn what_the_caller_is_saying_goes_to_the_next() {
 
 #[test]
 fn an_empty_response_is_a_failure() {
-    let mut rig = two(vec![vec![(100, Say::Lies(|response| trunkline_call::RealtimeEvent::Done {
-        response,
-        reason: trunkline_api::words::FinishReason::Length,
-    }))]]);
+    let mut rig = two(vec![vec![(
+        100,
+        Say::Lies(|response| trunkline_call::RealtimeEvent::Done {
+            response,
+            reason: trunkline_api::words::FinishReason::Length,
+        }),
+    )]]);
     rig.run_until(9000);
     assert_eq!(rig.failures()[0], (Failure::EngineUnavailable, "next_provider"));
     assert_eq!(rig.said().last(), Some(&"We close at ten."));
@@ -171,7 +174,8 @@ fn the_cascade_hears_again_what_only_the_engine_heard() {
 
 #[test]
 fn the_cascade_goes_on_with_a_reply_that_broke_off() {
-    let broken = vec![(200, Say::Item), (0, Say::Text("We close", Some(1400))), (0, Say::Sound(1400)), (400, Say::Fails)];
+    let broken =
+        vec![(200, Say::Item), (0, Say::Text("We close", Some(1400))), (0, Say::Sound(1400)), (400, Say::Fails)];
     let mut rig = cascade(vec![broken]);
     rig.run_until(9000);
     let told = rig.conversation();

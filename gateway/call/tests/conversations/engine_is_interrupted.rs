@@ -52,7 +52,8 @@ fn its_memory_is_what_was_heard() {
     rig.caller_says(4800, 1000, "stop please");
     rig.run_until(9500);
     assert_eq!(rig.call.record().turns, 2);
-    let heard: Vec<&str> = rig.all(EventType::PlaybackFinished).iter().map(|data| data["text"].as_str().unwrap()).collect();
+    let heard: Vec<&str> =
+        rig.all(EventType::PlaybackFinished).iter().map(|data| data["text"].as_str().unwrap()).collect();
     assert_eq!(heard, ["Hello.", "Fine."]);
 }
 

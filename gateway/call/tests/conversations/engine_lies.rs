@@ -104,11 +104,9 @@ fn words_of_an_input_that_there_was_not_are_nobodys() {
 fn what_a_closed_session_says_is_of_no_interest() {
     let mut rig = Rig::engines(realtime(2, json!({})), vec![vec![], vec![says("Yes.")]]);
     rig.tell(700, Input::Realtime { session: 1, event: RealtimeEvent::Closed });
-    for event in [
-        RealtimeEvent::Opened { says: true },
-        RealtimeEvent::Item { response: 1, item: 9 },
-        RealtimeEvent::Closed,
-    ] {
+    for event in
+        [RealtimeEvent::Opened { says: true }, RealtimeEvent::Item { response: 1, item: 9 }, RealtimeEvent::Closed]
+    {
         rig.tell(800, Input::Realtime { session: 1, event });
     }
     rig.caller_says(1500, 1000, "are you open");

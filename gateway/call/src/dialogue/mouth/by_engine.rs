@@ -10,6 +10,7 @@ use crate::command::Command;
 use crate::effects::Effects;
 use crate::engine_speech::{ItemSpeech, MAX_ITEM_BYTES};
 use crate::sentence::Sentences;
+use crate::speech::{Piece, Words};
 use crate::spoken::{Part, Synthesis, WHOLE};
 use crate::{ENGINES, LINES};
 
@@ -57,30 +58,59 @@ impl Mouth {
     /// The first sound of a line is there; false when it is of none that is being said.
     pub(crate) fn line_sounds(&mut self, fx: &mut Effects, response: u32, item: u32) -> bool {
         let Some(speech) = self.speech_mut() else { return false };
-        let utterance = speech.utterance;
-        let of = |part: &&mut Part| {
-            part.item.as_ref().is_some_and(|item| item.response == response && item.item.is_none())
-        };
+        let of =
+            |part: &&mut Part| part.item.as_ref().is_some_and(|item| item.response == response && item.item.is_none());
         let Some(part) = speech.parts.iter_mut().find(of) else { return false };
         let Some(known) = &mut part.item else { return false };
         known.item = Some(item);
-        let (part, session) = (part.number, known.session);
-        fx.command(Command::PlayItem { utterance, part, session, item });
-        self.send_end(fx);
+        self.play_items(fx);
         true
+    }
+
+    /// Has items played, in their order: one that comes too soon waits for those before it.
+    fn play_items(&mut self, fx: &mut Effects) {
+        let Some(speech) = self.speech_mut() else { return };
+        let utterance = speech.utterance;
+        for part in &mut speech.parts {
+            let (number, Some(known)) = (part.number, &mut part.item) else { continue };
+            let Some(item) = known.item else { break };
+            if !std::mem::replace(&mut known.is_played, true) {
+                fx.command(Command::PlayItem { utterance, part: number, session: known.session, item });
+            }
+        }
+        self.send_end(fx);
     }
 
     /// Lines that the engine was asked for and that nobody wants any more.
     pub(crate) fn unwanted_lines(&mut self) -> Vec<u32> {
         let lines = std::mem::take(&mut self.lines);
-        let (wanted, unwanted) = lines.into_iter().partition(|line| self.wants_response(*line));
+        let of = |part: &Part, line: u32| part.item.as_ref().is_some_and(|item| item.response == line);
+        let said = |line: u32| self.speech().is_some_and(|speech| speech.parts.iter().any(|part| of(part, line)));
+        let (wanted, unwanted) = lines.into_iter().partition(|line| said(*line));
         self.lines = wanted;
         unwanted
     }
 
     /// Others go on with what an engine that is gone has not said. What becomes of an utterance of which nothing is left.
     pub(crate) fn goes_on(&mut self, fx: &mut Effects) -> Option<Spoken> {
-        self.carry_on(fx);
+        if !self.engine.is_some_and(|engine| engine.says.is_none()) {
+            self.carry_on(fx);
+        } else if let Some(missing) = self.break_off(fx) {
+            // The leg may have come to the end of what it has before the next engine is there.
+            let lines = missing.into_iter().filter(|part| !part.pause).map(|part| self.line_of(part));
+            let ended = self.has_ended();
+            let mut later: Vec<Line> = lines.collect();
+            if !later.is_empty() {
+                (self.later_ended, later) = (ended || self.later_ended, {
+                    later.append(&mut self.later);
+                    later
+                });
+                self.later = later;
+                self.end_utterance(fx);
+            }
+            self.send_end(fx);
+            self.watch_synthesis(fx);
+        }
         if self.speech().is_none_or(|speech| !speech.parts.is_empty()) {
             return None;
         }
@@ -90,6 +120,20 @@ impl Mouth {
         self.send_end(fx);
         let now = fx.now();
         self.whole(fx, now)
+    }
+
+    /// What a part says, to be said as a line.
+    fn line_of(&self, part: Part) -> Line {
+        let words = Words { written: part.text.clone(), spoken: None, language: String::new() };
+        Line {
+            prompt: part.prompt.unwrap_or_else(|| part.text.clone()),
+            text: part.text,
+            pieces: vec![Piece::Words(words)],
+            language: self.voices.language(part.list).to_owned(),
+            aside: part.aside,
+            protected: self.is_protected(),
+            item: None,
+        }
     }
 
     /// The engine has made a line; without sound that is a failure.
@@ -106,15 +150,15 @@ impl Mouth {
     /// More of what the engine says; false when nothing of that item is being said or to be said.
     pub(crate) fn engine_words(&mut self, fx: &mut Effects, item: u32, text: &str, until_ms: Option<u32>) -> bool {
         let session = self.engine.map_or(0, |engine| engine.session);
-        if let Some(line) = self.later.iter_mut().find_map(|line| line.item.as_mut().filter(|known| known.item == item)) {
+        if let Some(line) = self.later.iter_mut().find_map(|line| line.item.as_mut().filter(|known| known.item == item))
+        {
             line.words.push((text.to_owned(), until_ms));
             return true;
         }
         let Some(speech) = self.speech_mut() else { return false };
         let utterance = speech.utterance;
-        let of = |part: &&mut Part| {
-            part.item.as_ref().is_some_and(|known| known.is_of(session) && known.item == Some(item))
-        };
+        let of =
+            |part: &&mut Part| part.item.as_ref().is_some_and(|known| known.is_of(session) && known.item == Some(item));
         let Some(part) = speech.parts.iter_mut().find(of) else { return false };
         let Some(known) = part.item.as_mut() else { return false };
         if known.is_line() || known.shortened || part.text.len() + text.len() > MAX_ITEM_BYTES {
@@ -169,12 +213,12 @@ impl Mouth {
         let Some(Speaker { session, .. }) = self.engine else { return };
         let Some(speech) = self.speech_mut() else { return };
         let Item { response, item, words } = item;
-        let (utterance, number) = (speech.utterance, speech.next_part);
+        let number = speech.next_part;
         speech.next_part += 1;
         let index = ENGINES + session as usize;
         let known = Some(Box::new(ItemSpeech::reply(session, response, item)));
         speech.parts.push(Part { index, item: known, ..Part::new(number, String::new(), false) });
-        fx.command(Command::PlayItem { utterance, part: number, session, item });
+        self.play_items(fx);
         for (text, until_ms) in words {
             self.engine_words(fx, item, &text, until_ms);
         }
@@ -228,9 +272,7 @@ pub(super) fn end_with_sentence(fx: &mut Effects, utterance: Utterance, part: &m
         return String::new();
     }
     let rest = part.text.split_off(end).trim().to_owned();
-    if part.synthesis == Synthesis::Done {
-        part.audio_ms = at_ms;
-    }
+    part.audio_ms = part.audio_ms.min(at_ms);
     if let Some(item) = &mut part.item {
         item.shortened = true;
         item.untold.flush();

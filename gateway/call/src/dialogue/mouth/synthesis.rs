@@ -178,7 +178,13 @@ impl Mouth {
         }
     }
 
-    pub(super) fn sound(&mut self, fx: &mut Effects, (number, index): (u32, usize), audio_ms: u32, done: bool) -> Voiced {
+    pub(super) fn sound(
+        &mut self,
+        fx: &mut Effects,
+        (number, index): (u32, usize),
+        audio_ms: u32,
+        done: bool,
+    ) -> Voiced {
         let Some(speech) = self.speech_mut() else { return Voiced::Nothing };
         let turn = speech.turn;
         let ours = |part: &&mut Part| part.number == number && part.index == index && !part.pause;
