@@ -30,6 +30,7 @@ pub const SCHEMA: &str = "trunkline.agent/v1";
 /// Features a spec may `require` of this build.
 pub const FEATURES: &[&str] = &[
     "cascade",
+    "realtime",
     "barge_in",
     "dtmf",
     "recording",
@@ -175,11 +176,29 @@ pub enum Pipeline {
         /// Synthesisers.
         tts: Vec<ProviderRef>,
     },
-    /// Speech-to-speech engines.
+    /// Speech-to-speech engines, which hear, think and speak in one.
     Realtime {
-        /// Engines.
+        /// Engines, 1..=8.
         engines: Vec<ProviderRef>,
+        /// What takes over when every engine has failed; without it that is the failure `providers_exhausted`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cascade: Option<CascadeLists>,
     },
+}
+
+/// The lists of a cascade, each in fail-over order.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CascadeLists {
+    /// Recognisers.
+    #[serde(default)]
+    pub asr: Vec<ProviderRef>,
+    /// Language models.
+    #[serde(default)]
+    pub llm: Vec<ProviderRef>,
+    /// Synthesisers. They also say what is said while the engine is late, and the agent's own lines for an engine that
+    /// says no text word by word.
+    pub tts: Vec<ProviderRef>,
 }
 
 impl Pipeline {
@@ -190,9 +209,75 @@ impl Pipeline {
             (Self::Cascade { asr, .. }, ProviderKind::Asr) => asr,
             (Self::Cascade { llm, .. }, ProviderKind::Llm) => llm,
             (Self::Cascade { tts, .. }, ProviderKind::Tts) => tts,
+            (Self::Realtime { engines, .. }, ProviderKind::Realtime) => engines,
+            (Self::Realtime { cascade: Some(cascade), .. }, ProviderKind::Asr) => &cascade.asr,
+            (Self::Realtime { cascade: Some(cascade), .. }, ProviderKind::Llm) => &cascade.llm,
+            (Self::Realtime { cascade: Some(cascade), .. }, ProviderKind::Tts) => &cascade.tts,
             _ => &[],
         }
     }
+
+    /// Whether engines hear, think and speak in one.
+    #[must_use]
+    pub const fn is_realtime(&self) -> bool {
+        matches!(self, Self::Realtime { .. })
+    }
+
+    /// What is out of range or inconsistent, by its place in the spec.
+    fn problems(&self) -> Vec<(String, &'static str)> {
+        match self {
+            Self::Cascade { asr, llm, tts } => lists_problems("/pipeline/cascade", asr, llm, tts),
+            Self::Realtime { engines, cascade } => {
+                let at = "/pipeline/realtime/engines";
+                let mut problems = list_problems(at, engines);
+                if engines.is_empty() {
+                    problems.push((at.to_owned(), "expected at least one engine"));
+                }
+                if let Some(CascadeLists { asr, llm, tts }) = cascade {
+                    let at = "/pipeline/realtime/cascade";
+                    problems.extend(lists_problems(at, asr, llm, tts));
+                    if asr.is_empty() {
+                        let why = "expected at least one recogniser: it is to go on with a conversation";
+                        problems.push((format!("{at}/asr"), why));
+                    }
+                }
+                problems
+            }
+        }
+    }
+}
+
+/// The same of the lists of a cascade.
+fn lists_problems(
+    at: &str,
+    asr: &[ProviderRef],
+    llm: &[ProviderRef],
+    tts: &[ProviderRef],
+) -> Vec<(String, &'static str)> {
+    let mut problems = Vec::new();
+    if tts.is_empty() {
+        problems.push((format!("{at}/tts"), "expected at least one synthesiser"));
+    }
+    if llm.is_empty() && !asr.is_empty() {
+        problems.push((format!("{at}/llm"), "a recogniser without a language model has nobody to talk to"));
+    }
+    for (list, refs) in [("asr", asr), ("llm", llm), ("tts", tts)] {
+        problems.extend(list_problems(&format!("{at}/{list}"), refs));
+    }
+    problems
+}
+
+fn list_problems(at: &str, refs: &[ProviderRef]) -> Vec<(String, &'static str)> {
+    let mut problems = Vec::new();
+    if refs.len() > 8 {
+        problems.push((at.to_owned(), "expected at most 8 providers"));
+    }
+    for (index, entry) in refs.iter().enumerate() {
+        if !(1..=100).contains(&entry.provider.len()) {
+            problems.push((format!("{at}/{index}/provider"), "expected 1 to 100 characters"));
+        }
+    }
+    problems
 }
 
 /// A provider of a list with its settings.
@@ -327,7 +412,7 @@ pub enum WithoutKey {
 pub struct Limits {
     /// Longest call, seconds, 1..=86400.
     pub max_call_s: u32,
-    /// Longest wait for a model's first token before the next provider, ms.
+    /// Longest wait for a model's first token, or for an engine to open and for its first sound, before the next provider, ms.
     pub llm_first_token_ms: u32,
     /// Wait for a model's first token after which the next of the list is asked, too, and whoever answers first is heard,
     /// 100..=10000 ms, or 0 for never: it costs a second request.
@@ -414,29 +499,8 @@ impl AgentSpec {
         expect((1..=86_400).contains(&self.limits.max_call_s), "/limits/max_call_s", "expected 1 to 86400");
         let hedge = self.limits.llm_hedge_ms;
         expect(hedge == 0 || (100..=10_000).contains(&hedge), "/limits/llm_hedge_ms", "expected 100 to 10000, or 0");
-        match &self.pipeline {
-            Pipeline::Cascade { asr, llm, tts } => {
-                expect(!tts.is_empty(), "/pipeline/cascade/tts", "expected at least one synthesiser");
-                expect(
-                    llm.is_empty() == asr.is_empty() || !llm.is_empty(),
-                    "/pipeline/cascade/llm",
-                    "a recogniser without a language model has nobody to talk to",
-                );
-                let lists = [("asr", asr), ("llm", llm), ("tts", tts)];
-                for (list, refs) in lists {
-                    expect(refs.len() <= 8, &format!("/pipeline/cascade/{list}"), "expected at most 8 providers");
-                    for (index, entry) in refs.iter().enumerate() {
-                        expect(
-                            (1..=100).contains(&entry.provider.len()),
-                            &format!("/pipeline/cascade/{list}/{index}/provider"),
-                            "expected 1 to 100 characters",
-                        );
-                    }
-                }
-            }
-            Pipeline::Realtime { engines } => {
-                expect(!engines.is_empty(), "/pipeline/realtime/engines", "expected at least one engine");
-            }
+        for (pointer, message) in self.pipeline.problems() {
+            expect(false, &pointer, message);
         }
         problems
     }
@@ -448,7 +512,7 @@ impl AgentSpec {
             ProviderKind::Asr => (&self.survival.engines.asr, &[]),
             ProviderKind::Llm => (&self.survival.engines.llm, &self.after_call.llm),
             ProviderKind::Tts => (&self.survival.engines.tts, &[]),
-            ProviderKind::Tool | ProviderKind::Redactor => (&[], &[]),
+            ProviderKind::Tool | ProviderKind::Redactor | ProviderKind::Realtime => (&[], &[]),
         };
         self.pipeline.providers(kind).iter().chain(engines).chain(others).chain(voices)
     }
@@ -462,14 +526,33 @@ impl AgentSpec {
             .filter(|feature| !FEATURES.contains(&feature.as_str()))
             .map(|feature| format!("requires `{feature}`"))
             .collect();
-        if matches!(self.pipeline, Pipeline::Realtime { .. }) {
-            names.push("pipeline `realtime`".to_owned());
+        if self.pipeline.is_realtime() {
+            names.extend(self.not_with_engines().into_iter().map(|what| format!("{what} with pipeline `realtime`")));
         }
         let unknown = self.analysis.iter().filter(|name| Analysis::from_name(name).is_none());
         names.extend(unknown.map(|name| format!("analysis `{name}`")));
         let unserved = self.redaction.channels.iter().filter(|channel| !channel.is_served());
         names.extend(unserved.map(|channel| format!("redaction channel `{}`", channel.name())));
         names
+    }
+
+    /// What the agent asks for and engines cannot give: they hear sound and speak, so that nothing can come between the
+    /// caller's words and what they make of them, nor between that and what the caller hears.
+    fn not_with_engines(&self) -> Vec<&'static str> {
+        let redacts = |channel| !self.redaction.redactor.is_empty() && self.redaction.channels.contains(&channel);
+        let guards = &self.guardrails;
+        let asked = [
+            (!guards.input.is_empty(), "guardrails `input`"),
+            (!guards.output.is_empty(), "guardrails `output`"),
+            (!guards.topics.is_empty(), "guardrails `topics`"),
+            (guards.max_repeats > 0, "guardrails `max_repeats`"),
+            (redacts(RedactionChannel::LlmInput), "redaction channel `llm-input`"),
+            (redacts(RedactionChannel::LlmOutput), "redaction channel `llm-output`"),
+            (!self.knowledge.is_empty() && self.lookup.mode == LookupMode::Always, "lookup mode `always`"),
+            (self.context.summarize, "context `summarize`"),
+            (!self.handoff.agents.is_empty(), "handoff"),
+        ];
+        asked.into_iter().filter(|(is, _)| *is).map(|(_, what)| what).collect()
     }
 }
 
@@ -505,6 +588,33 @@ mod tests {
         let kept = spec(&text);
         assert_eq!(kept.unknown_fields(), ["/shiny"]);
         assert_eq!(serde_json::to_value(&kept).unwrap()["shiny"]["x"], 1);
+    }
+
+    #[test]
+    fn an_agent_of_engines_names_them_and_what_takes_over() {
+        let text = r#"{"name":"a","pipeline":{"realtime":{"engines":[{"provider":"e"}],
+            "cascade":{"asr":[{"provider":"ear"}],"llm":[{"provider":"mind"}],"tts":[{"provider":"voice"}]}}}}"#;
+        let whole = spec(text);
+        assert_eq!((whole.problems(), whole.unsupported()), (vec![], vec![]));
+        let names = |kind| whole.providers(kind).map(|entry| entry.provider.as_str()).collect::<Vec<_>>();
+        let kinds = [ProviderKind::Realtime, ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tts];
+        assert_eq!(kinds.map(names), [["e"], ["ear"], ["mind"], ["voice"]]);
+        assert_eq!(spec(&serde_json::to_string(&whole).unwrap()), whole);
+        let bad = text.replace(r#"{"provider":"ear"}"#, "").replace(r#"{"provider":"e"}"#, "");
+        let pointers: Vec<_> = spec(&bad).problems().into_iter().map(|problem| problem.pointer).collect();
+        assert_eq!(pointers, ["/pipeline/realtime/engines", "/pipeline/realtime/cascade/asr"]);
+    }
+
+    #[test]
+    fn what_engines_cannot_do_is_refused_by_name() {
+        let text = r#"{"name":"a","pipeline":{"realtime":{"engines":[{"provider":"e"}]}},
+            "guardrails":{"topics":["war"],"max_turns":9},"knowledge":["faq"],"context":{"summarize":true},
+            "redaction":{"redactor":"pii","channels":["transcript","llm-input"]},
+            "handoff":{"agents":[{"name":"x","agent":"y"}]}}"#;
+        let names = ["guardrails `topics`", "redaction channel `llm-input`", "lookup mode `always`"];
+        let names = names.into_iter().chain(["context `summarize`", "handoff"]);
+        let names: Vec<String> = names.map(|what| format!("{what} with pipeline `realtime`")).collect();
+        assert_eq!(spec(text).unsupported(), names);
     }
 
     #[test]

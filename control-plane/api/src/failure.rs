@@ -59,6 +59,8 @@ failures! {
     TtsUnavailable "tts_unavailable" 503 38 503 1013 true NextProvider "The synthesiser cannot be reached or refused; check its status.",
     TtsZeroBytes "tts_zero_bytes" 503 38 503 1013 true NextProvider "The synthesiser gave no sound for text it was sent; check the voice and the text.",
     TtsTimeout "tts_timeout" 503 102 504 1013 true NextProvider "The synthesiser gave no sound in time; check its load.",
+    EngineUnavailable "engine_unavailable" 503 38 503 1013 true NextProvider "The speech-to-speech engine cannot be reached, refused or ended; check its status and the gateway's network.",
+    EngineTimeout "engine_timeout" 503 102 504 1013 true NextProvider "The speech-to-speech engine did not open or gave no sound in time; check its load or raise `limits.llm_first_token_ms`.",
     ToolFailed "tool_failed" 500 41 502 1011 false Record "A tool answered with an error; the model was told so.",
     ToolTimeout "tool_timeout" 500 102 504 1011 true Record "A tool did not answer in time; the model was told so.",
     KnowledgeFailed "knowledge_failed" 500 102 504 1011 true Record "A knowledge base gave nothing in time; the model was asked without it. See the gateway's load and `trunkline check`.",

@@ -133,6 +133,8 @@ pub enum ProviderKind {
     Tool,
     /// Redactor plugin.
     Redactor,
+    /// Speech-to-speech engine.
+    Realtime,
 }
 
 impl ProviderKind {
@@ -145,6 +147,7 @@ impl ProviderKind {
             Self::Tts => "tts",
             Self::Tool => "tool",
             Self::Redactor => "redactor",
+            Self::Realtime => "realtime",
         }
     }
 }

@@ -165,7 +165,11 @@ fn accepted(value: &Value) -> Result<AgentSpec> {
         let pointer = match what.as_str() {
             "`knowledge`" => "/knowledge",
             name if name.starts_with("analysis ") => "/analysis",
-            "pipeline `realtime`" => "/pipeline/realtime",
+            name if name.starts_with("guardrails ") => "/guardrails",
+            name if name.starts_with("lookup ") => "/lookup",
+            name if name.starts_with("context ") => "/context",
+            name if name.starts_with("handoff ") => "/handoff",
+            name if name.starts_with("redaction ") => "/redaction",
             _ => "/requires",
         };
         problem = problem.and("body", pointer, "unsupported_feature", format!("{what} is not supported"));

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use trunkline_api::object::{Kind, Object};
+use trunkline_api::words::ProviderKind;
 use trunkline_api::{AgentSpec, Id, Prefix};
 
 use super::{Db, Result, Row, StoreError, Tx, args, mint, state};
@@ -52,8 +53,8 @@ fn text(spec: &AgentSpec) -> Result<String> {
 async fn publish_spec(tx: &mut Tx, tenant: &Id, id: &Id, version: i64, spec: &AgentSpec, now_us: i64) -> Result<()> {
     let body = serde_json::to_value(spec).map_err(|_| StoreError::Corrupt("agent"))?;
     let mut refs: Vec<(&str, String)> = Vec::new();
-    if let trunkline_api::agent::Pipeline::Cascade { asr, llm, tts } = &spec.pipeline {
-        refs.extend(asr.iter().chain(llm).chain(tts).map(|entry| ("provider", entry.provider.clone())));
+    for kind in [ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tts, ProviderKind::Realtime] {
+        refs.extend(spec.pipeline.providers(kind).iter().map(|entry| ("provider", entry.provider.clone())));
     }
     let object = Object {
         kind: Kind::Agent,

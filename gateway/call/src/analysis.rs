@@ -3,9 +3,9 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use trunkline_api::agent::{AfterCall, Analysis, Pipeline};
+use trunkline_api::agent::{AfterCall, Analysis};
 use trunkline_api::analysis::{DISPOSITIONS, EMOTIONS};
-use trunkline_api::words::{Message, RedactionChannel, Role};
+use trunkline_api::words::{Message, ProviderKind, RedactionChannel, Role};
 use trunkline_api::{AgentSpec, EventType, Failure};
 use trunkline_leg::CallTime;
 
@@ -65,8 +65,7 @@ impl CallAnalysis {
         let policy = spec.after_call.clone();
         let models = match &spec.pipeline {
             _ if !policy.llm.is_empty() => policy.llm.as_slice(),
-            Pipeline::Cascade { llm, .. } => llm.as_slice(),
-            Pipeline::Realtime { .. } => &[],
+            pipeline => pipeline.providers(ProviderKind::Llm),
         };
         let sayings = minutes.sayings();
         let mut turns: Vec<u32> = sayings.iter().filter(|said| said.caller).map(|said| said.turn).collect();

@@ -103,11 +103,19 @@ impl Call {
             Input::Tool { invocation, outcome } if self.life.speaks() => {
                 self.dialogue.tool(&mut self.fx, invocation, outcome);
             }
+            Input::Realtime { session, event } if self.life.speaks() => {
+                self.dialogue.realtime(&mut self.fx, session, event);
+            }
             Input::Behind { kind, behind } if self.life.speaks() => self.dialogue.behind(&mut self.fx, kind, behind),
             Input::Llm { request, event } if self.life.is_over() => {
                 self.analysed(|analysis, fx| analysis.llm(fx, request, event))
             }
-            Input::Asr { .. } | Input::Llm { .. } | Input::Tts { .. } | Input::Tool { .. } | Input::Behind { .. } => {}
+            Input::Asr { .. }
+            | Input::Llm { .. }
+            | Input::Realtime { .. }
+            | Input::Tts { .. }
+            | Input::Tool { .. }
+            | Input::Behind { .. } => {}
             Input::Redacted { ticket, result } => self.redacted(ticket, &result),
             Input::Found { ticket, result } => {
                 if self.life.is_live() {
@@ -196,7 +204,7 @@ impl Call {
         self.fx.event(EventType::CallAnswered, data);
         self.fx.set_in(Reason::MaxCall, u64::from(self.setup.spec.limits.max_call_s) * 1000);
         if self.dialogue.is_dumb() {
-            let detail = "the agent's pipeline has no synthesiser this gateway can use";
+            let detail = "the agent's pipeline has nobody who could speak";
             self.fx.raise(Failure::UnsupportedFeature, "", detail, "hang_up");
             self.hang_up_now(EndReason::Failed, Some(Failure::UnsupportedFeature));
             return;
@@ -362,6 +370,7 @@ impl Call {
                 | Reason::ToolSay
                 | Reason::Lookup
                 | Reason::Summary
+                | Reason::EngineOpen
                 | Reason::TtsFirstByte
                 | Reason::TtsStall
                 | Reason::Playback

@@ -60,6 +60,130 @@ pub enum Command {
         /// The request.
         request: u32,
     },
+    /// Open a session with a speech-to-speech engine. It hears what [`Self::BeginInput`] to [`Self::CommitInput`] enclose and
+    /// decides by itself neither when somebody has finished nor when to speak. What is asked of it before it is open is
+    /// done once it is.
+    OpenRealtime {
+        /// Names the session in [`crate::Input::Realtime`]; never used twice in a call.
+        session: u32,
+        /// Position in the agent's list.
+        index: usize,
+        /// Which, with its settings.
+        provider: ProviderRef,
+        /// BCP 47 language of the conversation.
+        language: String,
+        /// What the engine is told of itself.
+        instructions: String,
+        /// The conversation so far, oldest first.
+        messages: Vec<Message>,
+        /// What it may call.
+        tools: Vec<ToolDefinition>,
+    },
+    /// The engine is told something else of itself from now on.
+    Update {
+        /// The session.
+        session: u32,
+        /// BCP 47 language of the conversation.
+        language: String,
+        /// What the engine is told of itself.
+        instructions: String,
+        /// What it may call.
+        tools: Vec<ToolDefinition>,
+    },
+    /// Stream the caller's sound to the engine from now on, beginning with what arrived from then on as far as the driver
+    /// still has it. There is one input at a time.
+    BeginInput {
+        /// The session.
+        session: u32,
+        /// Names the input; never used twice in a call.
+        input: u32,
+        /// When the caller began.
+        from: CallTime,
+    },
+    /// The caller has finished: the input is a message of the conversation. Nothing more is streamed.
+    CommitInput {
+        /// The session.
+        session: u32,
+        /// The input.
+        input: u32,
+    },
+    /// What was streamed is no input, and nothing more is.
+    DropInput {
+        /// The session.
+        session: u32,
+        /// The input.
+        input: u32,
+    },
+    /// Add a message to the engine's conversation.
+    AppendMessage {
+        /// The session.
+        session: u32,
+        /// Words; of tools of another engine also calls and results.
+        message: Message,
+    },
+    /// What a tool answered that the engine called.
+    ToolResult {
+        /// The session.
+        session: u32,
+        /// The engine's name for the call.
+        call_id: String,
+        /// What it reads.
+        output: String,
+    },
+    /// Have the engine speak. Responses are made one after the other.
+    CreateResponse {
+        /// The session.
+        session: u32,
+        /// Names the response; never used twice in a call.
+        response: u32,
+        /// A line to be said word by word; `None` for whatever it has to say.
+        say: Option<String>,
+        /// Whether it may call tools.
+        tools: bool,
+    },
+    /// Stop a response; nothing it still makes is of interest.
+    CancelResponse {
+        /// The session.
+        session: u32,
+        /// The response.
+        response: u32,
+    },
+    /// Queue the sound of an item of the engine's, what there is and what still comes, as a part of an utterance behind the
+    /// parts before it. It is reported as a synthesiser's is, with [`crate::ENGINES`] and the session's number added for
+    /// the provider.
+    PlayItem {
+        /// The utterance.
+        utterance: Utterance,
+        /// Part of the utterance.
+        part: u32,
+        /// The session.
+        session: u32,
+        /// The item.
+        item: u32,
+    },
+    /// A part ends there: sound of it behind that is not played, and it is complete as soon as there is so much.
+    EndPart {
+        /// The utterance.
+        utterance: Utterance,
+        /// Part of the utterance.
+        part: u32,
+        /// Milliseconds of its sound.
+        at_ms: u32,
+    },
+    /// So much of an item was heard; the engine's conversation is to hold no more of it.
+    Truncate {
+        /// The session.
+        session: u32,
+        /// The item.
+        item: u32,
+        /// Milliseconds of its sound.
+        heard_ms: u32,
+    },
+    /// End a session with an engine; nothing it still says is of interest. Sound of it that is queued stays.
+    CloseRealtime {
+        /// The session.
+        session: u32,
+    },
     /// Synthesise a part of an utterance and queue its sound behind the parts before it. Parts of an utterance count from 0
     /// and are never used twice; a synthesiser context per part reports the exact length of each.
     Speak {
@@ -283,6 +407,7 @@ impl Command {
         matches!(
             self,
             Self::CloseAsr { .. }
+                | Self::CloseRealtime { .. }
                 | Self::CancelLlm { .. }
                 | Self::StopSpeaking { .. }
                 | Self::CancelTool { .. }

@@ -44,6 +44,13 @@ pub enum Input {
         /// What.
         event: LlmEvent,
     },
+    /// A session with a speech-to-speech engine reports something.
+    Realtime {
+        /// The session.
+        session: u32,
+        /// What.
+        event: RealtimeEvent,
+    },
     /// A synthesiser reports something.
     Tts {
         /// The utterance.
@@ -190,6 +197,73 @@ pub enum LlmEvent {
         /// What the provider said, for operators.
         detail: String,
     },
+}
+
+/// What a session with a speech-to-speech engine reports. How much sound there is of an item that is played is reported as
+/// a synthesiser's is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum RealtimeEvent {
+    /// It is there.
+    Opened {
+        /// Whether it says a line word by word.
+        says: bool,
+    },
+    /// What it understood of an input; may come late or never.
+    Heard {
+        /// The input.
+        input: u32,
+        /// The words, all of them so far.
+        text: String,
+        /// They will not change any more.
+        is_final: bool,
+    },
+    /// It has begun a response.
+    Started {
+        /// The response.
+        response: u32,
+    },
+    /// The first sound of an item of a response is there, for [`crate::Command::PlayItem`].
+    Item {
+        /// The response.
+        response: u32,
+        /// Names the item in the session.
+        item: u32,
+    },
+    /// What it says in an item, following what came before.
+    Text {
+        /// The response.
+        response: u32,
+        /// The item.
+        item: u32,
+        /// More words.
+        text: String,
+        /// They end with so many milliseconds of the item's sound, where the engine knows.
+        until_ms: Option<u32>,
+    },
+    /// It calls a tool; run once the response is done.
+    ToolCall {
+        /// The response.
+        response: u32,
+        /// The call.
+        call: ToolCall,
+    },
+    /// A response is complete.
+    Done {
+        /// The response.
+        response: u32,
+        /// Why it ended.
+        reason: FinishReason,
+    },
+    /// It failed; the session is over.
+    Failed {
+        /// Which failure.
+        failure: Failure,
+        /// What the provider said, for operators.
+        detail: String,
+    },
+    /// It ended by itself.
+    Closed,
 }
 
 /// What a synthesiser reports of an utterance.

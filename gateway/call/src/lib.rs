@@ -13,6 +13,7 @@ mod call;
 mod command;
 mod dialogue;
 mod effects;
+mod engine_speech;
 mod input;
 pub mod knowledge;
 mod legs;
@@ -38,7 +39,8 @@ mod waterfall;
 pub use call::Call;
 pub use command::{Command, ToolBinding};
 pub use input::{
-    AsrEvent, Input, LlmEvent, Operator, Passage, RecordingFact, Redacted, ToolOutcome, TtsEvent, VoiceEdge,
+    AsrEvent, Input, LlmEvent, Operator, Passage, RealtimeEvent, RecordingFact, Redacted, ToolOutcome, TtsEvent,
+    VoiceEdge,
 };
 pub use setup::{CallSetup, OtherAgent};
 pub use timers::Reason;
@@ -52,3 +54,9 @@ pub const AHEAD_MS: u64 = 2000;
 
 /// Stands for a provider's position in reports of lines that were rendered beforehand: no list is that long.
 pub const PRERENDERED: usize = 1 << 20;
+
+/// Added to the number of an engine's session, stands for a provider's position in reports of its sound.
+pub const ENGINES: usize = 1 << 21;
+
+/// Number of the first response of an engine that is a line of the agent's own, said word by word.
+pub const LINES: u32 = 1 << 30;

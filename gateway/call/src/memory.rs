@@ -84,6 +84,47 @@ impl Memory {
         }
     }
 
+    /// More of what the agent said last; false when something came in between.
+    pub(crate) fn goes_on_saying(&mut self, text: &str) -> bool {
+        let said = self.messages.back().is_some_and(|(_, message)| message.role == Role::Assistant);
+        if said {
+            self.push_said(text.trim());
+        }
+        said
+    }
+
+    /// Words that were not known yet take the place of what stood for them.
+    pub(crate) fn fill_in(&mut self, mark: &str, words: &str) {
+        for (_, message) in self.messages.iter_mut().rev() {
+            for content in &mut message.content {
+                if let Content::Text(text) = content
+                    && text.contains(mark)
+                {
+                    self.bytes -= text.len();
+                    *text = text.replacen(mark, words, 1);
+                    self.bytes += text.len();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The messages of which every call of a tool has its result.
+    pub(crate) fn answered(&self) -> Vec<Message> {
+        let mut messages: Vec<Message> = self.messages().cloned().collect();
+        let calls = |content: &Content| matches!(content, Content::ToolCall(_));
+        if let Some(last) = messages.last_mut() {
+            last.content.retain(|content| !calls(content));
+        }
+        messages.retain(|message| !message.content.is_empty());
+        messages
+    }
+
+    /// The last messages, of which the first calls tools and the second has what they answered.
+    pub(crate) fn last_round(&self) -> Vec<Message> {
+        self.messages.iter().rev().take(2).rev().map(|(_, message)| message.clone()).collect()
+    }
+
     /// Takes back the caller's last message, when it is the last of all: the caller went on speaking.
     pub(crate) fn take_back(&mut self) {
         if self.messages.back().is_some_and(|(_, message)| message.role == Role::User)

@@ -59,6 +59,17 @@ impl Minutes {
         }
     }
 
+    /// Words that were not known yet take the place of what stood for them.
+    pub(crate) fn fill_in(&mut self, mark: &str, words: &str) {
+        if let Some(saying) = self.sayings.iter_mut().rev().find(|saying| saying.text.contains(mark)) {
+            self.bytes -= saying.text.len();
+            saying.text = saying.text.replacen(mark, words, 1);
+            let end = MAX_SAYING_BYTES.min(saying.text.len());
+            saying.text.truncate((0..=end).rev().find(|&at| saying.text.is_char_boundary(at)).unwrap_or(0));
+            self.bytes += saying.text.len();
+        }
+    }
+
     /// All of it, oldest first.
     pub(crate) fn sayings(&self) -> &[Saying] {
         &self.sayings

@@ -25,7 +25,7 @@ const MONTHS: &[&str] = &[
 ];
 
 /// The part of a reply that is not a whole sentence yet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sentences {
     buffer: String,
     /// Elements that were opened in a sentence and not closed: their names and tags.

@@ -6,6 +6,7 @@
 //! what is spoken, and what is written ends behind the last word of it that was spoken whole. A part whose sound is still
 //! being made is taken to be at least as long as its text usually is.
 
+use crate::engine_speech::ItemSpeech;
 use crate::speech::Spoken;
 
 /// Milliseconds a character usually takes to say: 150 words a minute.
@@ -40,6 +41,8 @@ pub(crate) struct Part {
     pub(crate) index: usize,
     /// By which it was rendered beforehand, if it was.
     pub(crate) prompt: Option<String>,
+    /// What is known of it as the speech of an engine, if it is that.
+    pub(crate) item: Option<Box<ItemSpeech>>,
     /// Its sentence goes on in the next part.
     pub(crate) goes_on: bool,
     /// Whether the agent should not remember it (a bridge line).
@@ -63,6 +66,7 @@ impl Part {
             list: 0,
             index: 0,
             prompt: None,
+            item: None,
             goes_on: false,
             aside,
             synthesis: Synthesis::Waiting,
@@ -88,9 +92,9 @@ impl Part {
 
     /// Ends a part with the sound there is of it; returns the part that is missing.
     pub(crate) fn break_off(&mut self) -> Self {
-        let thousandths = u64::from(self.audio_ms) * u64::from(WHOLE) / u64::from(self.expected_ms().max(1));
-        let share = u32::try_from(thousandths).unwrap_or(WHOLE).min(WHOLE - 1);
-        let mut missing = Self { audio_ms: 0, synthesis: Synthesis::Waiting, prompt: None, ..self.clone() };
+        let share = self.share_at(self.audio_ms);
+        let item = self.item.as_ref().filter(|item| item.is_line()).map(|item| Box::new(item.anew()));
+        let mut missing = Self { audio_ms: 0, synthesis: Synthesis::Waiting, prompt: None, item, ..self.clone() };
         if let Some(spoken) = self.spoken.take() {
             let (written, said) = spoken.cut(share);
             let end = word_end(&self.text, written);
@@ -106,6 +110,24 @@ impl Part {
         }
         (self.synthesis, self.goes_on) = (Synthesis::Done, true);
         missing
+    }
+
+    /// How much of its written text is said in so many milliseconds of its sound, in thousandths; never all of it.
+    fn share_at(&self, ms: u32) -> u32 {
+        if let Some(share) = self.item.as_ref().and_then(|item| item.share_at(&self.text, ms)) {
+            return share.min(WHOLE - 1);
+        }
+        let thousandths = u64::from(ms) * u64::from(WHOLE) / u64::from(self.expected_ms().max(1));
+        u32::try_from(thousandths).unwrap_or(WHOLE).min(WHOLE - 1)
+    }
+
+    /// How many milliseconds of its sound so many bytes of its text take.
+    pub(crate) fn ms_of(&self, bytes: usize) -> u32 {
+        if let Some(ms) = self.item.as_ref().and_then(|item| item.ms_of(bytes)) {
+            return ms;
+        }
+        let (all, said) = (self.text.chars().count(), self.text.get(..bytes).map_or(0, |said| said.chars().count()));
+        u32::try_from(u64::from(self.expected_ms()) * said as u64 / all.max(1) as u64).unwrap_or(u32::MAX)
     }
 
     /// Turns a share of its sound into one of its written text.
@@ -140,8 +162,7 @@ pub(crate) fn heard(parts: &[Part], sent_ms: u32) -> Vec<u32> {
             if part.synthesis == Synthesis::Done && played >= length {
                 WHOLE
             } else {
-                let thousandths = u64::from(played) * u64::from(WHOLE) / u64::from(length.max(1));
-                part.written_share(u32::try_from(thousandths).unwrap_or(WHOLE).min(WHOLE - 1))
+                part.written_share(part.share_at(played))
             }
         })
         .collect()

@@ -35,6 +35,7 @@ reasons! {
     ToolSay "A tool has run for so long that its line is said.",
     Lookup "The knowledge bases owe what they have.",
     Summary "The model owes a summary of what was said.",
+    EngineOpen "The engine does not open.",
     TtsFirstByte "The synthesiser owes its first sound.",
     TtsStall "The synthesiser stopped in the middle.",
     Playback "The leg owes the end of an utterance.",

@@ -12,8 +12,8 @@ use trunkline_api::usage::{CallDirection, Units};
 use trunkline_api::words::{Content, FinishReason, Message, ProviderKind, Role, ToolAction, ToolCall, ToolDefinition};
 use trunkline_api::{EventType, Failure};
 use trunkline_call::{
-    AsrEvent, Call, CallSetup, Command, Input, LlmEvent, Operator, OtherAgent, Passage, Redacted, ToolBinding,
-    ToolOutcome, TtsEvent, VoiceEdge,
+    AsrEvent, Call, CallSetup, Command, ENGINES, Input, LlmEvent, Operator, OtherAgent, Passage, RealtimeEvent,
+    Redacted, ToolBinding, ToolOutcome, TtsEvent, VoiceEdge,
 };
 use trunkline_leg::{
     Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, PlayoutPosition, ReferralProgress, RefusalCause,
@@ -142,7 +142,27 @@ fn spec(random: &mut Random) -> AgentSpec {
             "machine": random.pick(&[json!({ "action": "continue" }), json!({ "action": "leave_message", "text": "Hm." })]),
         });
     }
+    // Apart, so that calls of other agents stay what they were.
+    let mut apart = Random(random.0 ^ 0x0e06_11e5);
+    if apart.below(4) == 0 {
+        of_engines(&mut apart, &mut spec);
+    }
     serde_json::from_value(spec).unwrap()
+}
+
+/// Makes it an agent of engines, with or without a cascade behind, and takes away what these cannot do.
+fn of_engines(random: &mut Random, spec: &mut Value) {
+    let engines: Vec<Value> = (0..=random.below(2)).map(|at| json!({ "provider": format!("realtime-{at}") })).collect();
+    let cascade = spec["pipeline"]["cascade"].take();
+    spec["pipeline"] = json!({ "realtime": { "engines": engines } });
+    if random.coin() {
+        spec["pipeline"]["realtime"]["cascade"] = cascade;
+    }
+    spec["redaction"]["channels"] = json!(["transcript"]);
+    spec["lookup"]["mode"] = json!("on_demand");
+    spec["context"]["summarize"] = json!(false);
+    spec["guardrails"] = json!({ "max_turns": random.pick(&[0, 5]) });
+    spec.as_object_mut().unwrap().remove("handoff");
 }
 
 /// The agent may hand the call to one that is itself by another name and with another voice.
@@ -208,6 +228,11 @@ struct World {
     now: CallTime,
     trace: Vec<String>,
     session: u32,
+    engine: u32,
+    response: u32,
+    input: u32,
+    /// Items that the call was told of.
+    items: u32,
     request: u32,
     utterance: u32,
     index: usize,
@@ -232,6 +257,10 @@ impl World {
             now: CallTime::ZERO,
             trace: Vec::new(),
             session: 0,
+            engine: 0,
+            response: 0,
+            input: 0,
+            items: 0,
             request: 0,
             utterance: 0,
             index: 0,
@@ -264,6 +293,12 @@ impl World {
         let failure = *random.pick(Failure::ALL);
         // Now and then an input is meant for something long gone, or yet to come.
         let stray = |random: &mut Random, id: u32| if random.below(12) == 0 { random.below(9) as u32 } else { id };
+        if self.engine > 0 && random.below(3) == 0 {
+            self.engine_says(random, any);
+            self.check();
+            self.wake(self.now);
+            return;
+        }
         match random.below(36) {
             0..=3 => {
                 self.speech = !self.speech;
@@ -454,6 +489,45 @@ impl World {
         self.wake(self.now);
     }
 
+    fn engine_says(&mut self, random: &mut Random, any: String) {
+        let stray = |random: &mut Random, id: u32| if random.below(12) == 0 { random.below(9) as u32 } else { id };
+        let (session, input) = (stray(random, self.engine), stray(random, self.input));
+        let response = stray(random, self.response);
+        if random.coin() {
+            self.items += 1;
+        }
+        let item = stray(random, self.items);
+        if random.below(20) == 0 {
+            let (kind, yes, provider) = (ProviderKind::Realtime, random.coin(), "realtime-0".to_owned());
+            let health = Input::Health { kind, provider, up: yes };
+            return self.tell(if random.coin() { health } else { Input::Behind { kind, behind: yes } });
+        }
+        let event = match random.below(16) {
+            0..=3 => RealtimeEvent::Opened { says: random.coin() },
+            4..=5 => RealtimeEvent::Heard { input, text: any, is_final: random.coin() },
+            6 => RealtimeEvent::Started { response },
+            7..=9 => RealtimeEvent::Item { response, item },
+            10..=11 => {
+                let until_ms = random.coin().then(|| random.below(3000) as u32);
+                RealtimeEvent::Text { response, item, text: any, until_ms }
+            }
+            12 => {
+                let name = (*random.pick(&["weather", "hang_up", "open_menu", "collect_secure", "nothing"])).to_owned();
+                let arguments = r#"{"slot":"pin","menu":"main"}"#.to_owned();
+                let call = ToolCall { id: format!("c{}", random.below(99)), name, arguments };
+                RealtimeEvent::ToolCall { response, call }
+            }
+            13..=14 => {
+                let reason = *random.pick(&[FinishReason::Stop, FinishReason::Length, FinishReason::Cancelled]);
+                RealtimeEvent::Done { response, reason }
+            }
+            _ if random.below(4) > 0 => return,
+            _ if random.coin() => RealtimeEvent::Closed,
+            _ => RealtimeEvent::Failed { failure: *random.pick(Failure::ALL), detail: any },
+        };
+        self.tell(Input::Realtime { session, event });
+    }
+
     fn tell(&mut self, input: Input) {
         self.trace.push(format!("{:?} {input:?}", self.now));
         self.call.handle(self.now, input);
@@ -504,6 +578,15 @@ impl World {
                 Command::Play { utterance, part, text } => {
                     assert!(!text.is_empty());
                     (self.utterance, self.part, self.index) = (utterance, part, trunkline_call::PRERENDERED);
+                }
+                Command::OpenRealtime { session, messages, .. } => {
+                    self.engine = session;
+                    well_formed(&messages);
+                }
+                Command::CreateResponse { response, .. } => self.response = response,
+                Command::BeginInput { input, .. } => self.input = input,
+                Command::PlayItem { utterance, part, session, .. } => {
+                    (self.utterance, self.part, self.index) = (utterance, part, ENGINES + session as usize);
                 }
                 Command::Redact { ticket, .. } => self.tickets.push(ticket),
                 Command::Lookup { ticket, .. } => self.lookup = ticket as u32,

@@ -40,6 +40,11 @@ impl Dialogue {
         hidden.slot.is_some() || hidden.ended.is_some_and(|ended| at <= ended)
     }
 
+    /// Whether nobody hears the caller now.
+    pub(super) const fn is_concealed(&self) -> bool {
+        self.keypad.concealment.is_on()
+    }
+
     /// From here on nobody hears the caller.
     pub(super) fn conceal(&mut self, fx: &mut Effects, slot: &str) {
         let hidden = &mut self.keypad.concealment;
@@ -82,6 +87,7 @@ impl Dialogue {
         let outcome = self.entry_ending().map_or("cancelled", Ending::name);
         fx.turn_event(EventType::Revealed, json!({ "slot": slot, "outcome": outcome }));
         if !self.closing {
+            self.open_engine_that_waits(fx);
             self.entry_follows(fx);
             self.hear_words(fx);
         }

@@ -68,6 +68,8 @@ pub(crate) enum Heard {
     Words(String),
     /// Words while nobody was being listened to.
     Late(String),
+    /// The turn is over, and the engine that heard it has not said its words.
+    Wordless(Vec<u32>),
     /// The recogniser failed; `open` says that its session is still there.
     Lost { failure: Failure, detail: String, open: bool },
 }
@@ -114,6 +116,20 @@ pub(crate) struct Ears {
     interim: bool,
     /// When the words were others last.
     changed: CallTime,
+    engine: Line,
+}
+
+/// The way of the caller's sound to an engine, which is a recogniser, too.
+#[derive(Debug, Default)]
+struct Line {
+    session: Option<u32>,
+    /// It is to hear what the caller says.
+    open: bool,
+    /// The input in the making.
+    begun: Option<u32>,
+    /// The inputs of this turn that were committed and whose words are waited for.
+    committed: Vec<u32>,
+    last_input: u32,
 }
 
 impl Ears {
@@ -144,7 +160,90 @@ impl Ears {
             asked_for: None,
             interim: false,
             changed: CallTime::ZERO,
+            engine: Line::default(),
         }
+    }
+
+    /// An engine hears the caller from now on, in that session, and what the caller is saying; or none any more.
+    pub(crate) fn by_engine(&mut self, fx: &mut Effects, session: Option<u32>, open: bool) {
+        self.engine = Line { session, open, last_input: self.engine.last_input, ..Line::default() };
+        if session.is_some()
+            && let Some(session) = self.session.take()
+        {
+            self.partial.clear();
+            fx.command(Command::CloseAsr { session });
+        }
+        if session.is_none() || !open {
+            return;
+        }
+        match self.hearing {
+            Hearing::Quiet => {}
+            Hearing::Speaking | Hearing::Trailing => self.begin_input(fx),
+            Hearing::Finalizing => {
+                self.begin_input(fx);
+                self.finalize(fx);
+            }
+        }
+    }
+
+    /// Whether that is the input in the making, or the one whose words are waited for.
+    pub(crate) fn is_input(&self, input: u32) -> bool {
+        self.engine.begun == Some(input) || self.is_committed(input)
+    }
+
+    /// Whether that input was committed.
+    pub(crate) fn is_committed(&self, input: u32) -> bool {
+        self.engine.committed.contains(&input)
+    }
+
+    /// The words of that input are all there.
+    pub(crate) fn has_words_of(&mut self, input: u32) {
+        self.engine.committed.retain(|other| *other != input);
+    }
+
+    /// The turn is over, its words are not known, and nobody waits for them. Returns the inputs; none when it is not sure
+    /// that anything was said.
+    pub(crate) fn take_inputs(&mut self, fx: &mut Effects) -> Vec<u32> {
+        if self.hearing != Hearing::Finalizing || self.voiced_ms < COUGH_MS || self.engine.committed.is_empty() {
+            return Vec::new();
+        }
+        let inputs = std::mem::take(&mut self.engine.committed);
+        self.words_are_not_waited_for(fx);
+        inputs
+    }
+
+    /// The engine that heard the turn is gone, and nothing of an answer was heard: whoever hears the caller now hears that
+    /// turn again.
+    /// False when that cannot be.
+    pub(crate) fn hears_again(&mut self, fx: &mut Effects) -> bool {
+        let Some(first) = self.timing.first.filter(|_| self.is_quiet() && !self.speech_on) else { return false };
+        self.hearing = Hearing::Finalizing;
+        self.words.clear();
+        self.words_until = first;
+        fx.set_in(Reason::FinalWords, u64::from(self.policy.final_wait_ms));
+        true
+    }
+
+    fn begin_input(&mut self, fx: &mut Effects) {
+        let Some(session) = self.engine.session else { return };
+        self.drop_input(fx);
+        self.engine.open = true;
+        self.engine.last_input += 1;
+        let input = self.engine.last_input;
+        self.engine.begun = Some(input);
+        fx.command(Command::BeginInput { session, input, from: self.words_until });
+    }
+
+    fn drop_input(&mut self, fx: &mut Effects) {
+        if let (Some(session), Some(input)) = (self.engine.session, self.engine.begun.take()) {
+            fx.command(Command::DropInput { session, input });
+        }
+    }
+
+    fn words_are_not_waited_for(&mut self, fx: &mut Effects) {
+        self.owed = 0;
+        self.partial.clear();
+        self.complete(fx);
     }
 
     /// With recognisers that are asked when all of the list have failed.
@@ -155,7 +254,7 @@ impl Ears {
 
     /// Whether a session is open.
     pub(crate) const fn is_open(&self) -> bool {
-        self.session.is_some()
+        if self.engine.session.is_some() { self.engine.open } else { self.session.is_some() }
     }
 
     /// What the caller is being asked for, when it is something that is said in pieces.
@@ -206,7 +305,7 @@ impl Ears {
 
     /// Whether the agent has no recogniser.
     pub(crate) fn is_deaf_by_choice(&self) -> bool {
-        self.recognisers.is_empty()
+        self.recognisers.is_empty() && self.engine.session.is_none()
     }
 
     /// Whether turns begin and end by a key.
@@ -240,6 +339,10 @@ impl Ears {
 
     /// Opens a session with whoever should be in service, beginning with the sound from `replay_from` on.
     pub(crate) fn open(&mut self, fx: &mut Effects, replay_from: Option<CallTime>) {
+        if self.engine.session.is_some() {
+            self.engine.open = true;
+            return;
+        }
         let Some((index, provider)) = self.recognisers.choose(fx.now()) else { return };
         self.last_session += 1;
         let (session, language) = (self.last_session, self.language.clone());
@@ -251,6 +354,9 @@ impl Ears {
 
     /// Lets go of the session.
     pub(crate) fn close(&mut self, fx: &mut Effects) {
+        self.drop_input(fx);
+        self.engine.open = false;
+        self.engine.committed.clear();
         if let Some(session) = self.session.take() {
             fx.command(Command::CloseAsr { session });
         }
@@ -317,7 +423,9 @@ impl Ears {
         self.words.clear();
         self.watch_length(fx);
         self.watch_words(fx);
-        if self.session.is_none() {
+        if self.engine.session.is_some() {
+            self.begin_input(fx);
+        } else if self.session.is_none() {
             self.open(fx, Some(since));
         }
     }
@@ -327,6 +435,8 @@ impl Ears {
         self.hearing = Hearing::Quiet;
         self.words.clear();
         self.partial.clear();
+        self.drop_input(fx);
+        self.engine.committed.clear();
         for reason in [Reason::GoesOn, Reason::EndSilence, Reason::Speculate, Reason::LongSpeech, Reason::FinalWords] {
             fx.clear(reason);
         }
@@ -386,7 +496,14 @@ impl Ears {
             spoken::join(&mut self.words, &partial);
         }
         self.owed = 0;
-        if self.words.is_empty() && (self.voiced_ms >= COUGH_MS || self.unanswered > 0) {
+        let inputs = std::mem::take(&mut self.engine.committed);
+        if !inputs.is_empty() && self.words.is_empty() && self.voiced_ms >= COUGH_MS {
+            // Engines hear sound: words they owe are no reason to keep the caller waiting.
+            self.words_are_not_waited_for(fx);
+            return Some(Heard::Wordless(inputs));
+        }
+        if self.engine.session.is_none() && self.words.is_empty() && (self.voiced_ms >= COUGH_MS || self.unanswered > 0)
+        {
             let detail = format!("no words within turn.final_wait_ms = {}", self.policy.final_wait_ms);
             return Some(Heard::Lost { failure: Failure::AsrTimeout, detail, open: true });
         }
@@ -489,9 +606,14 @@ impl Ears {
                 for reason in [Reason::EndSilence, Reason::Speculate, Reason::FinalWords] {
                     fx.clear(reason);
                 }
-                self.hearing = Hearing::Speaking;
+                let goes_on = std::mem::replace(&mut self.hearing, Hearing::Speaking);
                 self.watch_length(fx);
                 self.watch_words(fx);
+                if goes_on == Hearing::Finalizing && self.engine.session.is_some() {
+                    // What was said before was committed.
+                    self.words_until = at;
+                    self.begin_input(fx);
+                }
             }
         }
     }
@@ -571,7 +693,9 @@ impl Ears {
             self.owed = self.owed.saturating_sub(1);
         }
         if !text.is_empty() {
-            self.recognisers.succeeded(self.index);
+            if self.engine.session.is_none() {
+                self.recognisers.succeeded(self.index);
+            }
             transcript(fx, text, confidence);
         }
         if self.is_quiet() {
@@ -599,6 +723,15 @@ impl Ears {
 
     /// Asks the session for its last words; false when there is none.
     fn finalize(&mut self, fx: &mut Effects) -> bool {
+        if let Some(session) = self.engine.session {
+            let Some(input) = self.engine.begun.take() else { return false };
+            self.engine.committed.push(input);
+            self.owed = u32::try_from(self.engine.committed.len()).unwrap_or(u32::MAX);
+            self.stale_until = CallTime::ZERO;
+            fx.command(Command::CommitInput { session, input });
+            fx.set_in(Reason::FinalWords, u64::from(self.policy.final_wait_ms));
+            return true;
+        }
         let Some(session) = self.session else { return false };
         self.owed += 1;
         self.stale_until = CallTime::ZERO;
@@ -609,6 +742,7 @@ impl Ears {
 
     fn complete(&mut self, fx: &mut Effects) -> Heard {
         self.hearing = Hearing::Quiet;
+        self.engine.committed.clear();
         fx.clear(Reason::FinalWords);
         if self.pushes_to_talk() {
             // What is said besides is for nobody.
@@ -618,7 +752,8 @@ impl Ears {
     }
 }
 
-fn transcript(fx: &mut Effects, text: &str, confidence: Option<f32>) {
+/// Tells of words that are final.
+pub(super) fn transcript(fx: &mut Effects, text: &str, confidence: Option<f32>) {
     let confidence = confidence.and_then(|value| serde_json::Number::from_f64(f64::from(value)));
     let words = vec![(text.to_owned(), WHOLE)];
     fx.words_event(EventType::TranscriptFinal, json!({ "confidence": confidence }), "text", words);

@@ -46,6 +46,9 @@ impl Dialogue {
                         json!({ "kind": kind.name(), "from": from, "to": to, "failure": failure.name() }),
                     );
                     Verdict::Switched(bridge)
+                } else if kind == ProviderKind::Realtime && self.has_cascade() {
+                    self.cascade_takes_over(fx, &from, failure);
+                    Verdict::Switched(bridge)
                 } else {
                     self.exhausted(fx, kind)
                 }
@@ -131,6 +134,12 @@ impl Dialogue {
             self.failure_transfers(fx, failure, to, false);
             return Verdict::Ending;
         }
+        if kind == ProviderKind::Tts && self.engine.serves() {
+            // The engine goes on speaking.
+            fx.raise(failure, "", &detail, "record");
+            self.providers(kind, 0).0.try_again();
+            return Verdict::Abandoned(String::new());
+        }
         if kind == ProviderKind::Tts {
             fx.raise(failure, "", &detail, "hang_up");
             fx.close("", EndReason::Failed, Some(failure), true);
@@ -155,7 +164,11 @@ impl Dialogue {
         {
             return found;
         }
-        let list = if kind == ProviderKind::Asr { self.ears.recognisers() } else { self.mind.models() };
+        let list = match kind {
+            ProviderKind::Asr => self.ears.recognisers(),
+            ProviderKind::Realtime => self.engine.engines(),
+            ProviderKind::Llm | ProviderKind::Tts | ProviderKind::Tool | ProviderKind::Redactor => self.mind.models(),
+        };
         (list, index)
     }
 }

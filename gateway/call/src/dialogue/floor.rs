@@ -41,10 +41,12 @@ impl Dialogue {
             }
             InterruptionMode::FinishSentence => {
                 self.rest = self.mouth.finish_sentence(fx);
+                self.engine_breaks_off(fx);
                 Overlap::Finishing
             }
             InterruptionMode::Abort => {
                 self.rest = self.mouth.stop(fx);
+                self.engine_breaks_off(fx);
                 Overlap::Stopped
             }
         };
@@ -85,6 +87,7 @@ impl Dialogue {
             None => {}
             Some(Heard::Partial(text)) => self.words_so_far(fx, &text),
             Some(Heard::Words(words)) => self.words(fx, &words),
+            Some(Heard::Wordless(inputs)) => self.wordless(fx, &inputs),
             Some(Heard::Late(text)) => self.late_words(fx, &text),
             Some(Heard::Lost { failure, detail, open }) => self.recogniser_lost(fx, failure, &detail, open),
         }
@@ -106,13 +109,14 @@ impl Dialogue {
             Some(Overlap::Paused) => self.mouth.resume(fx),
             Some(Overlap::Stopped) => {
                 let spoken = self.mouth.cut_unanswered(fx);
-                self.remember_cut(spoken);
+                self.remember_cut(fx, spoken);
             }
             Some(Overlap::Speaking | Overlap::Finishing | Overlap::Thinking) | None => {}
         }
         let rest = std::mem::take(&mut self.rest);
         self.say(fx, &rest, false);
         self.mind.hold(false);
+        self.play_held(fx);
         if self.mind.is_thinking() {
             self.hand_on(fx);
         } else {
@@ -161,7 +165,7 @@ impl Dialogue {
             if self.overlap.is_some() {
                 self.yield_floor(fx);
             }
-            self.input(fx, &text);
+            if text == words { self.spoken_input(fx, &text) } else { self.input(fx, &text) }
         } else {
             self.drop_guess(fx);
             self.keep_floor(fx);

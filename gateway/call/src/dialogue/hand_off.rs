@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use trunkline_api::agent::{Carry, HandoffTarget, Pipeline, ProviderRef};
+use trunkline_api::agent::{Carry, HandoffTarget, ProviderRef};
 use trunkline_api::usage::HandedTo;
-use trunkline_api::words::{Message, Role, ToolDefinition};
+use trunkline_api::words::{Message, ProviderKind, Role, ToolDefinition};
 use trunkline_api::{AgentSpec, EventType, Failure};
 
 use super::mind::Then;
@@ -188,14 +188,13 @@ impl Dialogue {
     fn other(&self, target: &HandoffTarget) -> Result<&Arc<OtherAgent>, Failure> {
         let other = self.others.agents.get(&target.agent).ok_or(Failure::AgentUnready)?;
         let fits = other.spec.redaction == self.spec.redaction && !lists(&other.spec).2.is_empty();
+        let fits = fits && !self.spec.pipeline.is_realtime() && !other.spec.pipeline.is_realtime();
         if fits && self.others.left > 0 { Ok(other) } else { Err(Failure::UnsupportedFeature) }
     }
 }
 
 /// Recognisers, models and synthesisers of an agent.
 pub(super) fn lists(spec: &AgentSpec) -> (&[ProviderRef], &[ProviderRef], &[ProviderRef]) {
-    match &spec.pipeline {
-        Pipeline::Cascade { asr, llm, tts } => (asr, llm, tts),
-        Pipeline::Realtime { .. } => Default::default(),
-    }
+    let of = |kind| spec.pipeline.providers(kind);
+    (of(ProviderKind::Asr), of(ProviderKind::Llm), of(ProviderKind::Tts))
 }

@@ -181,7 +181,10 @@ impl Dialogue {
         let Kept { serial, call, .. } = &self.kept[at];
         match serial {
             Some(serial) => {
-                self.memory.answer(*serial, &call.id, output);
+                let note = format!("[{} has answered: {output}]", call.name);
+                if self.memory.answer(*serial, &call.id, output) {
+                    self.engine_learns(&note);
+                }
             }
             // The round is not over yet.
             None => {

@@ -168,7 +168,8 @@ impl Dialogue {
             self.input(fx, note);
             return;
         }
-        if !note.is_empty() && !self.mind.is_empty() {
+        if !note.is_empty() && self.can_think() {
+            self.engine_learns(note);
             let note = trunkline_api::words::Message::text(trunkline_api::words::Role::User, note);
             self.memory.push(note);
         }

@@ -113,6 +113,7 @@ impl Dialogue {
         if self.ears.hearing() == Hearing::Speaking {
             let heard = self.ears.end_of_speech(fx);
             self.heard(fx, heard);
+            self.answer_at_once(fx);
         } else if self.ears.is_quiet() && self.listens() {
             if !self.mouth.is_protected() {
                 self.yield_floor(fx);

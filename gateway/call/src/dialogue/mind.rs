@@ -97,6 +97,17 @@ struct Request {
     handed: String,
     /// It gave something that counts: text, or a call it was allowed.
     answered: bool,
+    /// It is a response of an engine.
+    by_engine: bool,
+}
+
+impl Request {
+    /// Nothing more of it is of interest. Responses of engines that nobody wants are found by those who know the engine.
+    fn cancel(&self, fx: &mut Effects) {
+        if !self.by_engine {
+            fx.command(Command::CancelLlm { request: self.id });
+        }
+    }
 }
 
 /// A sentence on its way through the redactor.
@@ -286,6 +297,87 @@ impl Mind {
         Some(provider.provider)
     }
 
+    /// The engine in service is asked; `is_open` says that it is there. Returns the number of the response, and whether it
+    /// may call tools.
+    pub(crate) fn ask_engine(&mut self, fx: &mut Effects, is_open: bool) -> Option<(u32, bool)> {
+        let tools = self.may_call();
+        let reply = self.reply.as_mut()?;
+        reply.stage = Stage::Asking;
+        reply.calls.clear();
+        self.last_request += 1;
+        reply.requests.push(Request {
+            id: self.last_request,
+            index: 0,
+            sentences: Sentences::new(false),
+            bytes: 0,
+            may_call: tools,
+            handed: String::new(),
+            answered: false,
+            by_engine: true,
+        });
+        fx.clear(Reason::LlmStall);
+        if is_open {
+            fx.set_in(Reason::LlmFirstToken, self.first_token_ms);
+        }
+        Some((self.last_request, tools))
+    }
+
+    /// The engine is there: from now on it owes the first sound.
+    pub(crate) fn engine_opened(&self, fx: &mut Effects) {
+        if self.reply.as_ref().is_some_and(|reply| reply.requests.iter().any(|request| request.by_engine)) {
+            fx.set_in(Reason::LlmFirstToken, self.first_token_ms);
+        }
+    }
+
+    /// Whether a response of an engine is not complete.
+    pub(crate) fn waits_for_engine(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| reply.requests.iter().any(|request| request.by_engine))
+    }
+
+    /// Whether a response is still wanted.
+    pub(crate) fn wants_response(&self, response: u32) -> bool {
+        self.reply.as_ref().is_some_and(|reply| reply.requests.iter().any(|request| request.id == response))
+    }
+
+    /// The engine has begun to speak.
+    pub(crate) fn engine_speaks(&mut self, fx: &mut Effects, response: u32) {
+        let requests = self.reply.iter_mut().flat_map(|reply| &mut reply.requests);
+        if let Some(request) = requests.into_iter().find(|request| request.id == response) {
+            request.answered = true;
+            fx.clear(Reason::LlmFirstToken);
+            // Its sound is watched over by whoever plays it.
+            fx.clear(Reason::LlmStall);
+        }
+    }
+
+    /// What an engine said is being played, and more of its response may follow.
+    pub(crate) fn engine_goes_on(&self, fx: &mut Effects) {
+        if self.reply.as_ref().is_some_and(|reply| reply.requests.iter().any(|request| request.by_engine)) {
+            fx.set_in(Reason::LlmStall, STALL_MS);
+        }
+    }
+
+    /// Whether a response has given nothing that counts.
+    pub(crate) fn is_unanswered(&self, response: u32) -> bool {
+        let requests = self.reply.iter().flat_map(|reply| &reply.requests);
+        requests.into_iter().any(|request| request.id == response && !request.answered)
+    }
+
+    /// The engine is gone, and with it its response. Returns whether one was waited for. `said` is what was said of it.
+    pub(crate) fn engine_gone(&mut self, fx: &mut Effects, said: &str) -> bool {
+        let Some(reply) = &mut self.reply else { return false };
+        let before = reply.requests.len();
+        reply.requests.retain(|request| !request.by_engine);
+        if reply.requests.len() == before {
+            return false;
+        }
+        Self::clear_timers(fx);
+        reply.broke_off.clear();
+        spoken::join(&mut reply.broke_off, said);
+        reply.tool_calls -= std::mem::take(&mut reply.calls).len();
+        true
+    }
+
     /// Asks the next provider, too: whoever answers first is heard. Returns its name.
     pub(crate) fn hedge(
         &mut self,
@@ -416,9 +508,7 @@ impl Mind {
     /// Nothing more of the reply is wanted but what was handed over; `then` follows.
     pub(crate) fn cut_short(&mut self, fx: &mut Effects, then: Then) {
         if let Some(reply) = &mut self.reply {
-            for request in reply.requests.drain(..) {
-                fx.command(Command::CancelLlm { request: request.id });
-            }
+            reply.requests.drain(..).for_each(|request| request.cancel(fx));
             reply.broke_off.clear();
             reply.then = then;
         }
@@ -432,9 +522,7 @@ impl Mind {
         for reason in [Reason::ToolDeadline, Reason::ToolSay, Reason::Lookup] {
             fx.clear(reason);
         }
-        for request in &reply.requests {
-            fx.command(Command::CancelLlm { request: request.id });
-        }
+        reply.requests.iter().for_each(|request| request.cancel(fx));
         let rejoin = Rejoin { text: reply.input, written: reply.written };
         Dropped { rejoin: (!reply.tools_ran && !reply.speculative).then_some(rejoin), tools: reply.tools }
     }
@@ -463,6 +551,7 @@ impl Mind {
             may_call,
             handed: String::new(),
             answered: false,
+            by_engine: false,
         });
         let max_tokens = self.max_tokens;
         fx.command(Command::StartLlm { request, index, provider, messages, tools, max_tokens });
@@ -472,9 +561,7 @@ impl Mind {
     fn alone(&mut self, fx: &mut Effects, at: usize) -> usize {
         let Some(reply) = &mut self.reply else { return at };
         let id = reply.requests[at].id;
-        for other in reply.requests.iter().filter(|other| other.id != id) {
-            fx.command(Command::CancelLlm { request: other.id });
-        }
+        reply.requests.iter().filter(|other| other.id != id).for_each(|other| other.cancel(fx));
         reply.requests.retain(|request| request.id == id);
         fx.clear(Reason::LlmFirstToken);
         fx.clear(Reason::Hedge);
@@ -530,7 +617,9 @@ impl Mind {
         let last = request.sentences.flush();
         reply.stage = Stage::Replied;
         reply.broke_off.clear();
-        self.models.succeeded(request.index);
+        if !request.by_engine {
+            self.models.succeeded(request.index);
+        }
         Self::clear_timers(fx);
         Thought::Finished(last.into_iter().collect())
     }

@@ -7,6 +7,8 @@ mod answering;
 pub(crate) mod backchannel;
 mod concealment;
 mod ears;
+mod engine;
+mod engine_input;
 mod entry;
 mod failure;
 mod floor;
@@ -29,6 +31,7 @@ mod replying;
 mod silence;
 mod slots;
 mod speaking;
+mod succession;
 mod summary;
 mod survival;
 mod telephone;
@@ -46,9 +49,10 @@ use trunkline_api::stages::StageTimes;
 use trunkline_api::words::ProviderKind;
 use trunkline_leg::{CallTime, Direction, DtmfDigit, LegId, PlayoutPosition, Utterance};
 
+use crate::ENGINES;
 use crate::command::ToolBinding;
 use crate::effects::Effects;
-use crate::input::{AsrEvent, LlmEvent, ToolOutcome, TtsEvent, VoiceEdge};
+use crate::input::{AsrEvent, LlmEvent, RealtimeEvent, ToolOutcome, TtsEvent, VoiceEdge};
 use crate::memory::Memory;
 use crate::minutes::Minutes;
 use crate::setup::CallSetup;
@@ -60,6 +64,7 @@ use crate::waterfall::{Waterfall, Waterfalls};
 pub(crate) use failure::action_for;
 
 use ears::Ears;
+use engine::Engine;
 use floor::Overlap;
 use guards::Repeats;
 use hand_off::{Others, lists};
@@ -100,6 +105,8 @@ pub(crate) struct Dialogue {
     ears: Ears,
     mind: Mind,
     mouth: Mouth,
+    /// What may stand in the place of all three.
+    engine: Engine,
     keys: Keys,
     /// How texts are spoken.
     rules: Rules,
@@ -146,6 +153,7 @@ impl Dialogue {
             mind: mind.and_engines(&engines.llm),
             mouth: Mouth::new(voices, spec.limits.tts_first_byte_ms)
                 .and_engines(&engines.tts, spec.survival.prerendered),
+            engine: Engine::new(spec.pipeline.providers(ProviderKind::Realtime), &spec.limits),
             slots: Slots::new(&spec),
             rules: Rules::new(&spec.speech),
             language: spec.language.clone(),
@@ -194,13 +202,15 @@ impl Dialogue {
 
     /// Whether there is nobody who could speak for the agent.
     pub(crate) fn is_dumb(&self) -> bool {
-        self.mouth.is_dumb()
+        self.mouth.is_dumb() && self.engine.is_empty()
     }
 
     /// The leg was answered: the recogniser is opened and the greeting spoken.
     pub(crate) fn begin(&mut self, fx: &mut Effects) {
         self.quiet_since = fx.now();
         self.expect_next();
+        self.open_engine(fx, false);
+        self.engine_hears(fx, false);
         if self.starts_in_menu() {
             if !self.learn_who_calls(fx) {
                 let greeting = self.with_variables(fx.now(), &self.spec.greeting);
@@ -264,8 +274,16 @@ impl Dialogue {
         }
     }
 
+    pub(crate) fn realtime(&mut self, fx: &mut Effects, session: u32, event: RealtimeEvent) {
+        self.engine_told(fx, session, event);
+    }
+
     pub(crate) fn tts(&mut self, fx: &mut Effects, utterance: Utterance, index: usize, event: TtsEvent) {
+        let complete = matches!(event, TtsEvent::PartDone { .. }) && index >= ENGINES;
         let voiced = self.mouth.tts(fx, utterance, index, event);
+        if complete {
+            self.mind.engine_goes_on(fx);
+        }
         self.voiced(fx, voiced);
     }
 
@@ -314,6 +332,7 @@ impl Dialogue {
             ProviderKind::Asr => self.ears.recognisers().heard_of(provider, up),
             ProviderKind::Llm => self.mind.models().heard_of(provider, up),
             ProviderKind::Tts => self.mouth.voices().heard_of(provider, up),
+            ProviderKind::Realtime => self.engine.engines().heard_of(provider, up),
             ProviderKind::Tool | ProviderKind::Redactor => {}
         }
         if up && live {
@@ -328,6 +347,7 @@ impl Dialogue {
             ProviderKind::Llm => &[Reason::LlmFirstToken, Reason::LlmStall, Reason::Summary],
             ProviderKind::Tts => &[Reason::TtsFirstByte, Reason::TtsStall],
             ProviderKind::Tool => &[Reason::ToolDeadline],
+            ProviderKind::Realtime => &[Reason::EngineOpen],
             ProviderKind::Redactor => {
                 fx.redactor_behind(behind);
                 &[]
@@ -353,9 +373,8 @@ impl Dialogue {
 
     /// Nobody is excused any longer.
     fn behind_for_too_long(&mut self, fx: &mut Effects) {
-        for kind in
-            [ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tts, ProviderKind::Tool, ProviderKind::Redactor]
-        {
+        use ProviderKind::{Asr, Llm, Realtime, Redactor, Tool, Tts};
+        for kind in [Asr, Llm, Tts, Tool, Redactor, Realtime] {
             self.behind(fx, kind, false);
         }
         fx.clear(Reason::HostBehind);
@@ -387,6 +406,7 @@ impl Dialogue {
             Reason::EndSilence | Reason::LongSpeech => {
                 let heard = self.ears.end_of_speech(fx);
                 self.heard(fx, heard);
+                self.answer_at_once(fx);
             }
             Reason::StandStill => {
                 let heard = self.ears.stand_still(fx, self.overlap.is_some());
@@ -406,6 +426,7 @@ impl Dialogue {
             Reason::ToolSay => self.tools_say(fx),
             Reason::Lookup => self.lookup_overdue(fx),
             Reason::Summary => self.summary_overdue(fx),
+            Reason::EngineOpen => self.engine_overdue(fx, "it did not open in time"),
             Reason::TtsFirstByte => {
                 let voiced = self.mouth.overdue("no sound in time");
                 self.voiced(fx, voiced);
@@ -479,6 +500,7 @@ impl Dialogue {
     /// Lets go of every provider.
     pub(crate) fn release(&mut self, fx: &mut Effects) {
         self.closing = true;
+        self.close_engine(fx);
         self.stop_thinking(fx);
         self.stop_summing(fx);
         self.stop_kept(fx);
@@ -492,7 +514,7 @@ impl Dialogue {
     /// The call is over: what was heard of the utterance in work is written down, and the turn's waterfall.
     pub(crate) fn end(&mut self, fx: &mut Effects, at: CallTime) {
         if let Some(spoken) = self.mouth.broken_off(fx, at) {
-            self.remember(&spoken);
+            self.remember(fx, &spoken);
         }
         self.waterfall_done(fx);
         self.message_left(fx);
@@ -502,7 +524,9 @@ impl Dialogue {
 
     /// Whether what the caller says may make a turn.
     fn listens(&self) -> bool {
-        !self.closing && !self.ears.is_deaf_by_choice() && self.keypad.hears() && self.tel.hears()
+        // Whoever was dialled says nothing to an engine: it would take it for the caller's.
+        let with_caller = !self.engine.serves() || self.tel.set_aside.is_none();
+        !self.closing && !self.ears.is_deaf_by_choice() && self.keypad.hears() && self.tel.hears() && with_caller
     }
 
     /// Says `text` behind what is being said already. An `aside` is not remembered.
@@ -522,7 +546,7 @@ impl Dialogue {
         }
         let protected = self.is_protected(&written);
         let (prompt, language) = (text.trim().to_owned(), self.language.clone());
-        Line { text: written, prompt, pieces, language, aside, protected }
+        Line { text: written, prompt, pieces, language, aside, protected, item: None }
     }
 
     fn is_protected(&self, text: &str) -> bool {

@@ -1,33 +1,30 @@
 //! Speaking: one utterance at a time, made of parts that are synthesised one by one. It is silent, speaks, is paused, or
 //! waits to be told what of it was sent before it was cut; it is never two of these.
 
+mod by_engine;
+mod outcome;
+mod synthesis;
+
 use std::collections::BTreeSet;
 
+use trunkline_api::Failure;
 use trunkline_api::agent::ProviderRef;
 use trunkline_api::survival::MOST_FIXED_LINES as MAX_PROMPTS;
-use trunkline_api::{EventType, Failure};
 use trunkline_leg::{CallTime, PlayoutPosition, Utterance};
 
-use serde_json::json;
-
+use super::voices::Voices;
+use crate::LINES;
 use crate::command::Command;
 use crate::effects::Effects;
-use crate::input::TtsEvent;
+use crate::engine_speech::ItemSpeech;
 use crate::speech::{Piece, Words};
-use crate::spoken::{self, Part, Synthesis, WHOLE, heard};
+use crate::spoken::{self, Part, Synthesis};
 use crate::timers::{Reason, Still};
-use crate::{AHEAD_MS, PRERENDERED};
-
-use super::voices::Voices;
 
 /// Most parts of one utterance; more text is dropped.
 const MAX_PARTS: usize = 256;
 /// Most lines that wait for the utterance before theirs.
 const MAX_LATER: usize = 64;
-/// Silence in the middle of a part after which a synthesiser has stopped.
-const STALL_MS: u64 = 1500;
-/// How much later than expected the leg may report the end of an utterance.
-const PLAYBACK_SLACK_MS: u64 = 3000;
 /// Longest wait for the leg to say what it cut.
 const CUT_WAIT_MS: u64 = 150;
 
@@ -46,6 +43,17 @@ pub(crate) struct Line {
     pub(crate) aside: bool,
     /// It is said to the end whoever speaks.
     pub(crate) protected: bool,
+    /// It is what an engine says.
+    pub(crate) item: Option<Item>,
+}
+
+/// What an engine says, of which there is sound before there are words.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Item {
+    pub(crate) response: u32,
+    pub(crate) item: u32,
+    /// Words that are known already, each with the end of its sound where that is known.
+    pub(crate) words: Vec<(String, Option<u32>)>,
 }
 
 /// The utterance being spoken.
@@ -61,6 +69,8 @@ struct Speech {
     protected: bool,
     /// No part follows.
     ended: bool,
+    /// The timeline was told some of its words.
+    told: bool,
     /// When its first packet went out.
     started: Option<CallTime>,
     /// The turn it belongs to.
@@ -130,6 +140,19 @@ pub(crate) struct Mouth {
     /// What had left the far speaker when playback was paused or cleared last.
     heard: PlayoutPosition,
     prompts: Prompts,
+    /// The engine that speaks.
+    engine: Option<Speaker>,
+    last_line: u32,
+    /// Lines that it was asked for and has not made.
+    lines: Vec<u32>,
+}
+
+/// An engine that speaks.
+#[derive(Debug, Clone, Copy)]
+struct Speaker {
+    session: u32,
+    /// It is there, and says lines word by word or does not.
+    says: Option<bool>,
 }
 
 impl Mouth {
@@ -144,6 +167,9 @@ impl Mouth {
             playout: PlayoutPosition::default(),
             heard: PlayoutPosition::default(),
             prompts: Prompts::default(),
+            engine: None,
+            last_line: LINES,
+            lines: Vec::new(),
         }
     }
 
@@ -167,6 +193,11 @@ impl Mouth {
 
     /// Whether there is a synthesiser that may be asked.
     pub(crate) fn has_voice(&self) -> bool {
+        self.engine.is_some() || self.has_synthesiser()
+    }
+
+    /// Whether there is one beside an engine.
+    pub(crate) fn has_synthesiser(&self) -> bool {
         !self.prompts.only && !self.voices.is_empty()
     }
 
@@ -182,7 +213,8 @@ impl Mouth {
 
     /// Whether that is played rather than synthesised.
     fn plays(&self, now: CallTime, text: &str) -> bool {
-        self.prompts.texts.contains(text) && (self.prompts.always || !self.has_voice() || !self.voices.any_up(now))
+        let silent = !self.has_synthesiser() || !self.voices.any_up(now);
+        self.prompts.texts.contains(text) && (self.prompts.always || silent)
     }
 
     /// Another agent speaks from now on, with other voices or the same. Nothing is being said.
@@ -241,7 +273,7 @@ impl Mouth {
     /// Since when the first sound of all has been waited for, when another synthesiser could give it.
     pub(crate) fn waits_for_sound(&self, now: CallTime) -> Option<CallTime> {
         let State::Speaking(speech) = &self.state else { return None };
-        let silent = speech.parts.iter().all(|part| part.audio_ms == 0 || part.pause);
+        let silent = speech.parts.iter().all(|part| (part.audio_ms == 0 && part.item.is_none()) || part.pause);
         let list = speech.parts.iter().find(|part| part.synthesis != Synthesis::Done).map_or(0, |part| part.list);
         (silent && self.voices.has_next(list, now)).then_some(speech.asked)
     }
@@ -282,24 +314,11 @@ impl Mouth {
         }
     }
 
-    /// Whether what was heard of it so far ends in a question.
-    pub(crate) fn asked(&self) -> bool {
-        let Some(speech) = self.speech() else { return false };
-        let shares = heard(&speech.parts, self.sent_ms(speech.utterance));
-        let last = speech
-            .parts
-            .iter()
-            .zip(shares)
-            .rev()
-            .find(|(part, share)| !part.aside && !part.text.is_empty() && *share >= WHOLE / 2);
-        last.is_some_and(|(part, _)| part.text.trim_end().ends_with(['?', '？']))
-    }
-
     /// Says a line behind what is being said already. Text without a letter or digit is nothing to say, and silence is
     /// none before the first word.
     pub(crate) fn say(&mut self, fx: &mut Effects, line: Line) {
         let pauses = !self.is_silent() && !line.pieces.is_empty();
-        if !line.pieces.iter().any(Piece::is_speakable) && !pauses {
+        if line.item.is_none() && !line.pieces.iter().any(Piece::is_speakable) && !pauses {
             return;
         }
         let joins = match &self.state {
@@ -390,6 +409,13 @@ impl Mouth {
             while from > 0 && speech.parts.get(from - 1).is_some_and(|part| part.goes_on) && from < speech.parts.len() {
                 from += 1;
             }
+            if let Some(current) = current {
+                let begin_ms: u32 = speech.parts[..current].iter().map(|part| part.audio_ms).sum();
+                let utterance = speech.utterance;
+                if let Some(part) = speech.parts.get_mut(current).filter(|part| part.item.is_some()) {
+                    rest = by_engine::end_with_sentence(fx, utterance, part, sent_ms.saturating_sub(begin_ms));
+                }
+            }
             let dropped = speech.parts.split_off(from.min(speech.parts.len()));
             for part in dropped.iter().filter(|part| !part.aside) {
                 spoken::join(&mut rest, &part.text);
@@ -416,91 +442,6 @@ impl Mouth {
         fx.clear(Reason::Cut);
     }
 
-    /// Playback has come that far.
-    pub(crate) const fn played(&mut self, position: PlayoutPosition) {
-        if position.utterance >= self.playout.utterance {
-            self.playout = position;
-        }
-    }
-
-    /// So much had left the far speaker when playback was paused or cleared.
-    pub(crate) const fn left_the_speaker(&mut self, heard: PlayoutPosition) {
-        self.heard = heard;
-    }
-
-    /// The first packet of an utterance went out; its turn, when that is news.
-    pub(crate) fn started(&mut self, fx: &mut Effects, utterance: Utterance, at: CallTime) -> Option<u32> {
-        let speech = match &mut self.state {
-            State::Speaking(speech) | State::Paused(speech, _) | State::Cutting(speech, _) => speech,
-            State::Silent => return None,
-        };
-        if speech.utterance != utterance || speech.started.is_some() {
-            return None;
-        }
-        speech.started = Some(at);
-        let turn = speech.turn;
-        fx.event_at(at, EventType::PlaybackStarted, Some(turn), json!({ "utterance": utterance }));
-        Some(turn)
-    }
-
-    /// An utterance was played to its last frame.
-    pub(crate) fn finished(&mut self, fx: &mut Effects, utterance: Utterance, at: CallTime) -> Option<Spoken> {
-        let ours = match &self.state {
-            State::Speaking(speech) | State::Paused(speech, _) => speech.utterance == utterance && speech.ended,
-            // The clear came too late: everything was heard.
-            State::Cutting(speech, _) => speech.utterance == utterance,
-            State::Silent => false,
-        };
-        if ours { self.whole(fx, at) } else { None }
-    }
-
-    /// The leg never said that an utterance ended; the conversation goes on without it.
-    pub(crate) fn lost_track(&mut self, fx: &mut Effects) -> Option<Spoken> {
-        let utterance = self.speech()?.utterance;
-        let detail = format!("the leg did not report the end of utterance {utterance}");
-        fx.raise(Failure::Internal, "", &detail, "record");
-        let now = fx.now();
-        self.whole(fx, now)
-    }
-
-    /// Playback was cut, by order or by the leg itself.
-    pub(crate) fn was_cut(
-        &mut self,
-        fx: &mut Effects,
-        utterance: Utterance,
-        sent_ms: u32,
-        at: CallTime,
-    ) -> Option<Spoken> {
-        let decided = match &self.state {
-            State::Cutting(speech, decided) if speech.utterance == utterance => *decided,
-            State::Speaking(speech) | State::Paused(speech, _) if speech.utterance == utterance => {
-                speech.stop_voices(fx);
-                at
-            }
-            State::Silent | State::Speaking(_) | State::Paused(..) | State::Cutting(..) => return None,
-        };
-        Some(self.cut_at(fx, sent_ms, at, decided))
-    }
-
-    /// The leg did not say what it cut: the last known position has to do.
-    pub(crate) fn cut_unanswered(&mut self, fx: &mut Effects) -> Option<Spoken> {
-        let State::Cutting(speech, decided) = &self.state else { return None };
-        let (sent_ms, decided, now) = (self.sent_ms(speech.utterance), *decided, fx.now());
-        Some(self.cut_at(fx, sent_ms, now, decided))
-    }
-
-    /// The call is over in the middle of an utterance.
-    pub(crate) fn broken_off(&mut self, fx: &mut Effects, at: CallTime) -> Option<Spoken> {
-        let (speech, decided) = match std::mem::take(&mut self.state) {
-            State::Speaking(speech) => (speech, at),
-            State::Paused(speech, decided) | State::Cutting(speech, decided) => (speech, decided),
-            State::Silent => return None,
-        };
-        let sent_ms = self.sent_ms(speech.utterance);
-        self.state = State::Cutting(speech, decided);
-        Some(self.cut_at(fx, sent_ms, at, decided))
-    }
-
     /// Says what waited for the utterance before it.
     pub(crate) fn say_later(&mut self, fx: &mut Effects) {
         if !self.is_silent() || self.later.is_empty() {
@@ -519,112 +460,14 @@ impl Mouth {
         }
     }
 
-    /// A synthesiser reports something of an utterance that it was given as number `index`.
-    pub(crate) fn tts(&mut self, fx: &mut Effects, utterance: Utterance, index: usize, event: TtsEvent) -> Voiced {
-        let speaks = |speech: &Speech| match event {
-            TtsEvent::Failed { .. } => speech.voices.iter().any(|(_, at)| *at == index),
-            TtsEvent::Audio { .. } | TtsEvent::PartDone { .. } => true,
-        };
-        if !self.speech().is_some_and(|speech| speech.utterance == utterance && speaks(speech)) {
-            return Voiced::Nothing;
-        }
-        match event {
-            TtsEvent::Audio { part, audio_ms } => self.sound(fx, (part, index), audio_ms, false),
-            TtsEvent::PartDone { part, audio_ms } => self.sound(fx, (part, index), audio_ms, true),
-            TtsEvent::Failed { failure, detail } => Voiced::Lost { index, failure, detail },
-        }
-    }
-
-    /// The synthesiser owed sound for too long.
-    pub(crate) fn overdue(&mut self, detail: &str) -> Voiced {
-        let open = self.speech().and_then(|speech| {
-            speech.parts.iter().find(|part| part.synthesis != Synthesis::Done).map(|part| part.number)
-        });
-        if open.is_some_and(|open| self.forget_prompt(open)) {
-            return Voiced::Missing;
-        }
-        let owes = |speech: &Speech| {
-            let open = speech.parts.iter().find(|part| part.synthesis != Synthesis::Done).map(|part| part.index);
-            open.or_else(|| speech.voices.first().map(|(_, index)| *index))
-        };
-        self.speech().and_then(owes).map_or(Voiced::Nothing, |index| Voiced::Lost {
-            index,
-            failure: Failure::TtsZeroBytes,
-            detail: detail.to_owned(),
-        })
-    }
-
-    /// Another synthesiser says what the one before has not: of a part in the making only what there is no sound of.
-    pub(crate) fn carry_on(&mut self, fx: &mut Effects) {
-        let Some(missing) = self.break_off(fx) else { return };
-        let now = fx.now();
-        if let Some(speech) = self.speech_mut() {
-            // Whoever is in service now speaks, of each language.
-            speech.voices.clear();
-            speech.asked = now;
-        }
-        for part in missing {
-            self.hand_over(fx, part);
-        }
-        if self.has_ended() {
-            let utterance = self.speech().map_or(0, |speech| speech.utterance);
-            fx.command(Command::EndUtterance { utterance });
-        }
-        self.watch_synthesis(fx);
-    }
-
-    /// Nobody says what is missing: it is not said, and what there is sound of is the whole utterance. When there is
-    /// none, nothing was said.
-    pub(crate) fn give_up(&mut self, fx: &mut Effects) -> Option<Spoken> {
-        self.later.clear();
-        let missing = self.break_off(fx)?;
-        if let Some(speech) = self.speech_mut() {
-            speech.dropped.extend(missing.into_iter().map(|part| Part { number: 0, ..part }));
-        }
-        self.end_utterance(fx);
-        self.watch_synthesis(fx);
-        if self.speech().is_some_and(|speech| !speech.parts.is_empty()) {
-            self.watch_playback(fx);
-            return None;
-        }
-        let now = fx.now();
-        self.whole(fx, now)
-    }
-
-    /// Takes the parts that there is no sound of out of the utterance, and stops its synthesisers.
-    fn break_off(&mut self, fx: &mut Effects) -> Option<Vec<Part>> {
-        let (State::Speaking(speech) | State::Paused(speech, _)) = &mut self.state else { return None };
-        fx.clear(Reason::TtsFirstByte);
-        fx.clear(Reason::TtsStall);
-        speech.watched = None;
-        let mut parts = Vec::new();
-        if let Some(open) = speech.parts.iter().position(|part| part.synthesis != Synthesis::Done) {
-            let mut missing = speech.parts.split_off(open);
-            if let Some(first) = missing.first_mut().filter(|first| first.audio_ms > 0) {
-                let rest = first.break_off();
-                if rest.words().chars().any(char::is_alphanumeric) {
-                    parts.push(rest);
-                }
-                speech.parts.push(missing.remove(0));
-            }
-            // Sound that is behind what is missing goes with it.
-            let anew = |part: Part| Part { audio_ms: 0, synthesis: Synthesis::Waiting, ..part };
-            parts.extend(missing.into_iter().map(|part| if part.pause { part } else { anew(part) }));
-        }
-        let utterance = speech.utterance;
-        let from = speech.parts.last().map_or(0, |part| part.number + 1);
-        fx.command(Command::DropParts { utterance, from, cut: true });
-        speech.stop_voices(fx);
-        Some(parts)
-    }
-
     fn speak(&mut self, fx: &mut Effects, line: Line) {
-        let plays = self.plays(fx.now(), &line.prompt);
-        if !plays && !self.has_voice() {
+        let by_engine = line.item.is_none() && self.says_by_engine(&line);
+        let plays = !by_engine && line.item.is_none() && self.plays(fx.now(), &line.prompt);
+        if !plays && !by_engine && line.item.is_none() && !self.has_synthesiser() {
             return;
         }
         if self.is_silent() {
-            if !line.pieces.iter().any(Piece::is_speakable) {
+            if line.item.is_none() && !line.pieces.iter().any(Piece::is_speakable) {
                 return;
             }
             self.last_utterance += 1;
@@ -636,6 +479,7 @@ impl Mouth {
                 next_part: 0,
                 protected: line.protected,
                 ended: false,
+                told: false,
                 started: None,
                 turn: fx.turn(),
                 watched: None,
@@ -643,16 +487,21 @@ impl Mouth {
                 asked: fx.now(),
             });
         }
-        let Line { text, prompt, pieces, language, aside, .. } = line;
+        let Line { text, prompt, pieces, language, aside, item, .. } = line;
         let Some(speech) = self.speech().filter(|speech| speech.parts.len() < MAX_PARTS) else { return };
         let utterance = speech.utterance;
         let unfinished = text.ends_with([',', ';', ':', '–', '—']);
         let last = pieces.iter().rposition(|piece| matches!(piece, Piece::Words(_)));
         let speaks = pieces.iter().any(Piece::is_speakable);
-        if plays {
+        if let Some(item) = item {
+            self.play_item(fx, item);
+            return;
+        }
+        if plays || by_engine {
             let list = self.voices.list(&language);
-            self.hand_over(fx, Part { list, prompt: Some(prompt), ..Part::new(0, text.clone(), aside) });
-            fx.words_event(EventType::AgentSaid, json!({ "utterance": utterance }), "text", vec![(text, WHOLE)]);
+            let item = by_engine.then(|| Box::new(ItemSpeech::line(0, 0)));
+            self.hand_over(fx, Part { list, prompt: Some(prompt), item, ..Part::new(0, text.clone(), aside) });
+            self.tell_said(fx, utterance, text);
             self.watch_synthesis(fx);
             return;
         }
@@ -672,66 +521,9 @@ impl Mouth {
             }
         }
         if speaks {
-            fx.words_event(EventType::AgentSaid, json!({ "utterance": utterance }), "text", vec![(text, WHOLE)]);
+            self.tell_said(fx, utterance, text);
         }
         self.watch_synthesis(fx);
-    }
-
-    /// Gives a part to whoever speaks its language, or to the leg when it is silence.
-    fn hand_over(&mut self, fx: &mut Effects, mut part: Part) {
-        let (State::Speaking(speech) | State::Paused(speech, _)) = &mut self.state else { return };
-        let utterance = speech.utterance;
-        part.number = speech.next_part;
-        speech.next_part += 1;
-        if part.pause {
-            fx.command(Command::Silence { utterance, part: part.number, ms: part.audio_ms });
-            speech.parts.push(part);
-            return;
-        }
-        if part.prompt.as_ref().is_some_and(|prompt| self.plays(fx.now(), prompt)) {
-            self.play(fx, part);
-            return;
-        }
-        if !self.has_voice() {
-            // Nobody says it.
-            self.drop_part(part);
-            return;
-        }
-        let (State::Speaking(speech) | State::Paused(speech, _)) = &mut self.state else { return };
-        let known = speech.voices.iter().find(|(list, _)| *list == part.list).map(|(_, index)| *index);
-        let chosen = known.or_else(|| {
-            // Of a list that failed in mid-utterance whoever took over stays in service.
-            let begun = speech.parts.iter().any(|other| other.list == part.list && !other.pause);
-            if begun { self.voices.current(part.list) } else { self.voices.choose(part.list, fx.now()) }
-        });
-        let Some((index, provider)) = chosen.and_then(|index| Some((index, self.voices.get(index)?.clone()))) else {
-            return;
-        };
-        if known.is_none() {
-            speech.voices.push((part.list, index));
-        }
-        part.index = index;
-        let document = part.spoken.as_ref().and_then(|spoken| spoken.ssml.clone());
-        let document = document.filter(|_| self.voices.takes_ssml(index));
-        let text = document.unwrap_or_else(|| part.words().to_owned());
-        let language = self.voices.language(part.list).to_owned();
-        fx.command(Command::Speak { utterance, part: part.number, index, provider, language, text });
-        speech.parts.push(part);
-    }
-
-    /// Has a part played that was rendered beforehand.
-    fn play(&mut self, fx: &mut Effects, mut part: Part) {
-        let Some(speech) = self.speech_mut() else { return };
-        let Some(text) = part.prompt.clone() else { return };
-        part.index = PRERENDERED;
-        fx.command(Command::Play { utterance: speech.utterance, part: part.number, text });
-        speech.parts.push(part);
-    }
-
-    fn drop_part(&mut self, part: Part) {
-        if let Some(speech) = self.speech_mut() {
-            speech.dropped.push(part);
-        }
     }
 
     fn end_utterance(&mut self, fx: &mut Effects) {
@@ -739,8 +531,16 @@ impl Mouth {
             && !speech.ended
         {
             speech.ended = true;
-            fx.command(Command::EndUtterance { utterance: speech.utterance });
+            self.send_end(fx);
             self.watch_playback(fx);
+        }
+    }
+
+    /// Tells that no part follows, once the leg has been told of every part.
+    fn send_end(&self, fx: &mut Effects) {
+        let told = |part: &Part| part.item.as_ref().is_none_or(|item| item.is_played);
+        if let Some(speech) = self.speech().filter(|speech| speech.ended && speech.parts.iter().all(told)) {
+            fx.command(Command::EndUtterance { utterance: speech.utterance });
         }
     }
 
@@ -755,148 +555,6 @@ impl Mouth {
         for reason in [Reason::TtsFirstByte, Reason::TtsStall, Reason::Playback] {
             fx.clear(reason);
         }
-    }
-
-    /// The utterance in work was heard whole.
-    fn whole(&mut self, fx: &mut Effects, at: CallTime) -> Option<Spoken> {
-        let state = std::mem::take(&mut self.state);
-        if matches!(state, State::Paused(..)) {
-            self.go_on(fx);
-        }
-        let (State::Speaking(speech) | State::Paused(speech, _) | State::Cutting(speech, _)) = state else {
-            return None;
-        };
-        Self::clear_timers(fx);
-        fx.clear(Reason::Cut);
-        let Speech { utterance, turn, parts, dropped, .. } = speech;
-        let words = parts.iter().filter(|part| part.is_remembered()).map(|part| (part.text.clone(), WHOLE)).collect();
-        let data = json!({ "utterance": utterance });
-        fx.words_event_at(at, turn, EventType::PlaybackFinished, data, "text", words);
-        let unheard = dropped.into_iter().map(|part| (part, 0));
-        let parts = parts.into_iter().map(|part| (part, WHOLE)).chain(unheard).collect();
-        Some(Spoken { at, cut: false, parts })
-    }
-
-    fn cut_at(&mut self, fx: &mut Effects, sent_ms: u32, at: CallTime, decided: CallTime) -> Spoken {
-        let state = std::mem::take(&mut self.state);
-        if matches!(state, State::Paused(..)) {
-            self.go_on(fx);
-        }
-        Self::clear_timers(fx);
-        fx.clear(Reason::Cut);
-        let (utterance, turn, parts, dropped) = match state {
-            State::Speaking(speech) | State::Paused(speech, _) | State::Cutting(speech, _) => {
-                (speech.utterance, speech.turn, speech.parts, speech.dropped)
-            }
-            State::Silent => (0, fx.turn(), Vec::new(), Vec::new()),
-        };
-        let heard_ms = (self.heard.utterance == utterance && utterance > 0).then(|| self.heard.sent_ms.min(sent_ms));
-        let shares = heard(&parts, heard_ms.unwrap_or(sent_ms));
-        let parts: Vec<(Part, u32)> = parts.into_iter().zip(shares).collect();
-        let words = parts.iter().filter(|(part, _)| part.is_remembered());
-        let words = words.map(|(part, share)| (part.text.clone(), *share)).collect();
-        let mut data = json!({ "utterance": utterance, "sent_ms": sent_ms, "decided_ms": decided.min(at).as_ms() });
-        if let Some(heard_ms) = heard_ms {
-            data["heard_ms"] = heard_ms.into();
-        }
-        fx.words_event_at(at, turn, EventType::PlaybackCut, data, "heard", words);
-        let parts = parts.into_iter().chain(dropped.into_iter().map(|part| (part, 0))).collect();
-        Spoken { at, cut: true, parts }
-    }
-
-    fn sound(&mut self, fx: &mut Effects, (number, index): (u32, usize), audio_ms: u32, done: bool) -> Voiced {
-        let Some(speech) = self.speech_mut() else { return Voiced::Nothing };
-        let turn = speech.turn;
-        let ours = |part: &&mut Part| part.number == number && part.index == index && !part.pause;
-        let Some(part) = speech.parts.iter_mut().find(ours) else { return Voiced::Nothing };
-        if part.synthesis == Synthesis::Done {
-            return Voiced::Nothing;
-        }
-        let first = part.audio_ms == 0;
-        part.audio_ms = part.audio_ms.max(audio_ms);
-        if part.audio_ms == 0 {
-            if done && self.forget_prompt(number) {
-                return Voiced::Missing;
-            }
-            let detail = "a part ended without sound".to_owned();
-            return if done { Voiced::Lost { index, failure: Failure::TtsZeroBytes, detail } } else { Voiced::Nothing };
-        }
-        part.synthesis = if done { Synthesis::Done } else { Synthesis::Sounding };
-        let aside = part.aside;
-        if speech.watched == Some(number) {
-            speech.watched = None;
-        }
-        if done && index != PRERENDERED {
-            self.voices.succeeded(index);
-        }
-        let until = self.speech().map(|speech| self.sound_until(speech, fx.now()));
-        if let (Some(until), Some(speech)) = (until, self.speech_mut()) {
-            speech.until = until;
-        }
-        self.watch_synthesis(fx);
-        self.watch_playback(fx);
-        if first && !aside { Voiced::FirstSound { turn } } else { Voiced::Nothing }
-    }
-
-    /// A line that was rendered beforehand has no sound: it is not played again. False when it was not rendered.
-    fn forget_prompt(&mut self, number: u32) -> bool {
-        let played = |part: &&Part| part.number == number && part.index == PRERENDERED;
-        let Some(part) = self.speech().and_then(|speech| speech.parts.iter().find(played)) else { return false };
-        if let Some(prompt) = part.prompt.clone() {
-            self.prompts.texts.remove(&prompt);
-        }
-        true
-    }
-
-    /// Until when what there is sound of will be heard: up to the first part that is not complete, which holds back those
-    /// behind it. What is sent is not always known to the millisecond, so this is late rather than early.
-    fn sound_until(&self, speech: &Speech, now: CallTime) -> CallTime {
-        let open = speech.parts.iter().position(|part| part.synthesis != Synthesis::Done);
-        let heard = open.map_or(speech.parts.len(), |open| open + 1);
-        let made: u64 = speech.parts.iter().take(heard).map(|part| u64::from(part.audio_ms)).sum();
-        now.plus_ms(made.saturating_sub(u64::from(self.sent_ms(speech.utterance))))
-    }
-
-    /// Arms the deadline for the first part that is not complete. A synthesiser that is ahead is not asked for more, so
-    /// that it owes nothing until what there is has nearly been heard.
-    fn watch_synthesis(&mut self, fx: &mut Effects) {
-        let now = fx.now();
-        let Some(speech) = self.speech() else { return };
-        let until = self.sound_until(speech, now);
-        let asked = CallTime(until.as_us().saturating_sub(AHEAD_MS * 1000)).max(now);
-        let first_byte = asked.plus_ms(self.first_byte_ms);
-        let Some(speech) = self.speech_mut() else { return };
-        match speech.parts.iter().find(|part| part.synthesis != Synthesis::Done) {
-            None => {
-                speech.watched = None;
-                fx.clear(Reason::TtsFirstByte);
-                fx.clear(Reason::TtsStall);
-            }
-            Some(part) if part.synthesis == Synthesis::Sounding => {
-                fx.clear(Reason::TtsFirstByte);
-                fx.timers().set(Reason::TtsStall, until.max(now).plus_ms(STALL_MS));
-            }
-            Some(part) if speech.watched != Some(part.number) => {
-                speech.watched = Some(part.number);
-                fx.clear(Reason::TtsStall);
-                fx.timers().set(Reason::TtsFirstByte, first_byte);
-            }
-            Some(_) => {}
-        }
-    }
-
-    /// Arms the deadline for the end of playback, once all sound is there.
-    fn watch_playback(&self, fx: &mut Effects) {
-        let Some(speech) = self.speech() else { return };
-        if speech.ended && speech.parts.iter().all(|part| part.synthesis == Synthesis::Done) {
-            let until = self.sound_until(speech, fx.now()).plus_ms(PLAYBACK_SLACK_MS);
-            fx.timers().set(Reason::Playback, until);
-        }
-    }
-
-    /// Milliseconds of an utterance that were sent, as far as is known.
-    fn sent_ms(&self, utterance: Utterance) -> u32 {
-        if self.playout.utterance == utterance { self.playout.sent_ms } else { 0 }
     }
 
     const fn speech(&self) -> Option<&Speech> {

@@ -28,7 +28,7 @@ type Asking = fn(&mut Mind, &mut Effects, Vec<Message>, Vec<ToolDefinition>) -> 
 impl Dialogue {
     /// Has the model answer `text`; a guess is thought and not said.
     pub(super) fn think(&mut self, fx: &mut Effects, text: String, guess: bool) {
-        if self.mind.is_empty() {
+        if !self.can_think() {
             self.mouth.finish(fx);
             self.turn_over(fx);
             return;
@@ -40,7 +40,8 @@ impl Dialogue {
             return;
         }
         let now = fx.now();
-        if !guess && self.may_survive(ProviderKind::Llm) && !self.mind.models().any_up(now) {
+        let asks = !guess && !self.engine.serves();
+        if asks && self.may_survive(ProviderKind::Llm) && !self.mind.models().any_up(now) {
             // Nobody pays for what is known to be dead.
             fx.raise(Failure::ProvidersExhausted, "", "every llm provider is known to be down", "survive");
             self.survive_without(ProviderKind::Llm);
@@ -62,6 +63,7 @@ impl Dialogue {
         let idle = self.mind.reply().is_none() && self.mouth.is_silent() && self.overlap.is_none();
         let idle = idle && !self.owes_greeting() && !self.tel.is_busy();
         let free = self.rejoin.is_none() && self.pending.is_empty() && !self.mind.is_empty() && self.keys.are_none();
+        let free = free && !self.engine.serves();
         if idle && free && self.may_guess(&words) {
             self.think(fx, words, true);
         }
@@ -114,6 +116,9 @@ impl Dialogue {
 
     /// Asks the model in service, with the conversation as it is.
     pub(super) fn ask(&mut self, fx: &mut Effects) {
+        if self.engine.serves() {
+            return self.ask_engine(fx);
+        }
         self.ask_as(fx, Mind::ask);
     }
 
@@ -165,6 +170,9 @@ impl Dialogue {
     }
 
     pub(super) fn model_overdue(&mut self, fx: &mut Effects, detail: &str) {
+        if self.engine.serves() {
+            return self.engine_overdue(fx, detail);
+        }
         for thought in self.mind.overdue(fx, detail) {
             self.thought(fx, thought);
         }
@@ -227,7 +235,7 @@ impl Dialogue {
         self.hand_on(fx);
     }
 
-    fn model_is_alive(&mut self, fx: &mut Effects) {
+    pub(super) fn model_is_alive(&mut self, fx: &mut Effects) {
         if let Some(waterfall) = &mut self.waterfall
             && self.mind.is_thinking()
         {
@@ -250,6 +258,7 @@ impl Dialogue {
             content.insert(0, Content::Text(said));
         }
         let serial = self.memory.push(Message { role: Role::Assistant, content });
+        self.engine.calls_tools();
         self.mouth.remembered_as(serial);
         self.run_tools(fx, calls);
     }
@@ -312,6 +321,11 @@ impl Dialogue {
         messages.extend(self.memory.messages().cloned());
         messages.extend(tail);
         messages
+    }
+
+    /// Whether there is somebody who answers the caller.
+    pub(super) fn can_think(&self) -> bool {
+        self.engine.serves() || !self.mind.is_empty()
     }
 
     /// Something is late: `line` is said meanwhile, unless one was said just now.

@@ -20,6 +20,7 @@ const PATIENCE: u64 = 2;
 impl Dialogue {
     /// Arms or disarms what watches over silence, after every input.
     pub(crate) fn settle(&mut self, fx: &mut Effects, live: bool) {
+        self.settle_engine(fx);
         self.settle_survival(fx, live);
         self.settle_keypad(fx, live);
         self.telephone_settles(fx, live);

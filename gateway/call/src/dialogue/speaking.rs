@@ -10,6 +10,7 @@ use super::floor::Overlap;
 use super::mouth::{Spoken, Voiced};
 use super::question;
 use super::{Dialogue, Effects};
+use crate::ENGINES;
 use crate::spoken::{self, cut};
 
 impl Dialogue {
@@ -35,7 +36,9 @@ impl Dialogue {
                     self.spoken(fx, spoken);
                 }
             }
-            Voiced::Lost { index, failure, detail } => self.voice_lost(fx, index, failure, &detail),
+            Voiced::Lost { index, failure, detail } if index < ENGINES => self.voice_lost(fx, index, failure, &detail),
+            Voiced::Lost { failure: Failure::TtsZeroBytes, detail, .. } => self.engine_overdue(fx, &detail),
+            Voiced::Lost { failure, detail, .. } => self.engine_lost(fx, failure, &detail, true),
         }
     }
 
@@ -57,7 +60,7 @@ impl Dialogue {
         self.quiet_since = self.quiet_since.max(spoken.at);
         let stopped = self.overlap == Some(Overlap::Stopped);
         if spoken.cut {
-            self.remember_cut(Some(spoken));
+            self.remember_cut(fx, Some(spoken));
             if !stopped {
                 // The caller has the floor.
                 self.rest.clear();
@@ -66,7 +69,7 @@ impl Dialogue {
             let said = last_words(&spoken);
             let asked_for = said.and_then(question::digits);
             self.ears.answers(said.is_some_and(|said| question::asks_yes_or_no(said, &self.language)), asked_for);
-            self.remember(&spoken);
+            self.remember(fx, &spoken);
             match self.overlap {
                 // All was said before it was clear whether the caller interrupts.
                 Some(Overlap::Speaking | Overlap::Paused) => self.overlap = None,
@@ -80,9 +83,9 @@ impl Dialogue {
     }
 
     /// Remembers what was heard of an utterance that was cut, and keeps the rest.
-    pub(super) fn remember_cut(&mut self, spoken: Option<Spoken>) {
+    pub(super) fn remember_cut(&mut self, fx: &mut Effects, spoken: Option<Spoken>) {
         let Some(spoken) = spoken else { return };
-        let (said, mut rest) = self.remember(&spoken);
+        let (said, mut rest) = self.remember(fx, &spoken);
         if !said.is_empty() {
             self.rejoin = None;
         }
@@ -91,7 +94,8 @@ impl Dialogue {
     }
 
     /// Writes what was heard of an utterance into the conversation; returns it and the rest.
-    pub(super) fn remember(&mut self, spoken: &Spoken) -> (String, String) {
+    pub(super) fn remember(&mut self, fx: &mut Effects, spoken: &Spoken) -> (String, String) {
+        self.tell_engine(fx, spoken);
         let (mut said, mut rest, mut unremembered) = (String::new(), String::new(), String::new());
         let mut messages: Vec<(u64, String)> = Vec::new();
         for (part, share) in spoken.parts.iter().filter(|(part, _)| !part.aside) {

@@ -45,7 +45,9 @@ impl Dialogue {
         let survival = &self.spec.survival;
         match kind {
             ProviderKind::Tts => self.mouth.has_prompts(),
-            ProviderKind::Asr | ProviderKind::Llm => !survival.menu.is_empty() || !survival.transfer_to.is_empty(),
+            ProviderKind::Asr | ProviderKind::Llm | ProviderKind::Realtime => {
+                !survival.menu.is_empty() || !survival.transfer_to.is_empty()
+            }
             ProviderKind::Tool | ProviderKind::Redactor => false,
         }
     }
@@ -92,6 +94,10 @@ impl Dialogue {
         };
         if !back || !at_rest {
             return;
+        }
+        if kinds.contains(&ProviderKind::Realtime) {
+            self.open_engine(fx, false);
+            self.engine_hears(fx, self.ears.is_open());
         }
         for (kind, since) in std::mem::take(&mut self.survival.without) {
             let data = json!({ "kind": kind.name(), "after_ms": now.since_ms(since) });

@@ -74,9 +74,11 @@ impl ToolRun {
 impl Dialogue {
     /// What the model may call.
     pub(super) fn tool_definitions(&self) -> Vec<ToolDefinition> {
-        if !self.mind.may_call() {
-            return Vec::new();
-        }
+        if self.mind.may_call() { self.all_definitions() } else { Vec::new() }
+    }
+
+    /// What a model may call as long as there is no limit to it.
+    pub(super) fn all_definitions(&self) -> Vec<ToolDefinition> {
         let mut definitions = Vec::new();
         if self.has_built_in("hang_up") {
             definitions.push(ToolDefinition {
@@ -218,6 +220,7 @@ impl Dialogue {
             content.push(Content::ToolResult { call_id: run.call.id, output });
         }
         let serial = self.memory.push(Message { role: Role::Tool, content });
+        self.tell_results(fx);
         self.kept_stand_in(serial);
         for kept in kept {
             self.keep_tool(fx, kept.standing_in(serial));
@@ -404,6 +407,7 @@ impl Dialogue {
         let content = std::mem::take(&mut reply.tools).into_iter().map(result).collect();
         let goes_on = reply.then == Then::Listen;
         let serial = self.memory.push(Message { role: Role::Tool, content });
+        self.tell_results(fx);
         self.kept_stand_in(serial);
         self.watch_tools(fx);
         self.mind.next_round();

@@ -321,6 +321,7 @@ impl Dialogue {
                 self.tel.transfer = None;
                 let note = "[The caller was not passed on, but spoke first.]";
                 crate::spoken::join(&mut self.pending, note);
+                self.engine_learns(note);
                 false
             }
             Stage::Briefing { leg, told, asked, until } => {
@@ -529,16 +530,16 @@ impl Dialogue {
     /// The agent has the caller again; its model is told `what` happened and answers.
     fn is_back(&mut self, fx: &mut Effects, what: &str) {
         self.quiet_since = fx.now();
-        if let Some(menu) = self.keypad.back_to.take().filter(|_| self.mind.is_empty()) {
+        if let Some(menu) = self.keypad.back_to.take().filter(|_| !self.can_think()) {
             self.open_menu(fx, &menu);
             return;
         }
-        if !self.ears.is_deaf_by_choice() && !self.ears.pushes_to_talk() {
+        if !self.ears.is_deaf_by_choice() && !self.ears.pushes_to_talk() && !self.ears.is_open() {
             self.ears.open(fx, None);
         }
         let now = fx.now();
         self.ears.keyed(now, now);
-        if self.mind.is_empty() {
+        if !self.can_think() {
             if self.mouth.is_silent() {
                 let line = self.spec.survival.unavailable.clone();
                 self.tells(fx, &line);
@@ -554,6 +555,7 @@ impl Dialogue {
         if let Some(memory) = self.tel.set_aside.take() {
             self.memory = memory;
             self.minutes.pause(false);
+            self.engine_begins_anew(fx);
         }
         if fx.legs().attached() != Some(LegId::FIRST) {
             fx.attach(Some(LegId::FIRST));
@@ -567,6 +569,7 @@ impl Dialogue {
         if let Some(memory) = self.tel.set_aside.take() {
             self.memory = memory;
             self.minutes.pause(false);
+            self.engine_begins_anew(fx);
         }
         fx.attach(None);
     }

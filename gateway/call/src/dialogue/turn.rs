@@ -10,8 +10,18 @@ use crate::spoken::{self, WHOLE};
 use crate::waterfall::Waterfall;
 
 impl Dialogue {
-    /// The caller said or pressed something. It is answered as soon as the agent is not speaking.
+    /// The caller pressed something, or something happened that the agent is to know. It is answered as soon as the agent is
+    /// not speaking.
     pub(super) fn input(&mut self, fx: &mut Effects, text: &str) {
+        self.take_input(fx, text, false);
+    }
+
+    /// The caller said something. An engine has heard it.
+    pub(super) fn spoken_input(&mut self, fx: &mut Effects, text: &str) {
+        self.take_input(fx, text, true);
+    }
+
+    fn take_input(&mut self, fx: &mut Effects, text: &str, spoken: bool) {
         self.silence_prompts = 0;
         self.fillers_said = 0;
         self.overheard = false;
@@ -21,6 +31,9 @@ impl Dialogue {
         }
         if self.telephone_input(fx, text) {
             return;
+        }
+        if !spoken {
+            self.engine_learns(text);
         }
         spoken::join(&mut self.pending, text);
         truncate(&mut self.pending);
@@ -58,6 +71,7 @@ impl Dialogue {
             self.ears.listen(fx);
         }
         self.ears.return_to_first(fx);
+        self.return_to_engine(fx);
     }
 
     /// Writes the turn's waterfall, once.

@@ -4,6 +4,7 @@
 mod aside;
 mod caller;
 mod deaths;
+pub(crate) mod engines;
 mod playout;
 mod providers;
 pub(crate) mod second_leg;
@@ -41,6 +42,8 @@ enum Due {
     /// Speech that began then has lasted.
     Lasted(CallTime),
     Direction(Direction),
+    /// An engine goes on.
+    Engine(engines::Step),
     /// A synthesiser made this much of a part, and nothing more when it is done.
     Sound {
         utterance: u32,
@@ -88,6 +91,8 @@ pub(crate) struct Rig {
     pub(crate) prompts_are_lost: bool,
     /// What the call asks besides, and what it is answered.
     pub(crate) aside: Aside,
+    /// Its engines.
+    pub(crate) engines: engines::Engines,
     /// Whoever the call dials.
     pub(crate) second: SecondLegs,
     /// Everything the call was told.
@@ -178,6 +183,7 @@ impl Rig {
             position: PlayoutPosition::default(),
             prompts_are_lost: false,
             aside: Aside::default(),
+            engines: engines::Engines::default(),
             second: SecondLegs::default(),
             log: Vec::new(),
         };
@@ -258,6 +264,7 @@ impl Rig {
         match due {
             Due::Tell(Input::Llm { request, .. }) if self.cancelled.contains(&request) => {}
             Due::Tell(input) => self.handle(input),
+            Due::Engine(step) => self.engine_step(step),
             Due::Direction(direction) => {
                 self.leg.play(now);
                 self.leg.held = !matches!(direction, Direction::SendRecv | Direction::SendOnly);
@@ -347,6 +354,19 @@ impl Rig {
             Command::HangUp { leg: LegId::FIRST, .. } => self.push_in(30, Due::Ends(EndCause::Local)),
             Command::HandOff { .. } | Command::Conceal { .. } | Command::Record { .. } | Command::CancelTool { .. } => {
             }
+            command @ (Command::OpenRealtime { .. }
+            | Command::Update { .. }
+            | Command::BeginInput { .. }
+            | Command::CommitInput { .. }
+            | Command::DropInput { .. }
+            | Command::AppendMessage { .. }
+            | Command::ToolResult { .. }
+            | Command::CreateResponse { .. }
+            | Command::CancelResponse { .. }
+            | Command::PlayItem { .. }
+            | Command::EndPart { .. }
+            | Command::Truncate { .. }
+            | Command::CloseRealtime { .. }) => self.carry_out_engine(command),
             command => self.carry_out_telephone(command),
         }
     }

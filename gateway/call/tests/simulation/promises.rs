@@ -34,6 +34,8 @@ pub(crate) struct Promises {
     /// What really was, of the utterance that ended last.
     truth: Option<(u32, u64, bool)>,
     paused: bool,
+    /// What had been announced when it was.
+    paused_in: Option<u64>,
     /// When there was something to be heard last.
     waits: CallTime,
     /// A turn has begun that nothing was said to yet.
@@ -56,6 +58,7 @@ impl Promises {
             heard: String::new(),
             truth: None,
             paused: false,
+            paused_in: None,
             waits: CallTime::ZERO,
             owes: false,
             closing: false,
@@ -80,11 +83,17 @@ impl Promises {
                 assert!(!text.trim().is_empty(), "nothing is to be said");
                 let over = !leg.is_busy() || leg.clearing || leg.is_complete();
                 assert!(leg.utterance == *utterance || over, "two utterances at once");
-                assert!(!leg.paused || leg.utterance == *utterance, "an utterance begins in a pause");
+                let announced = self.paused_in == Some(u64::from(*utterance));
+                assert!(!leg.paused || leg.utterance == *utterance || announced, "an utterance begins in a pause");
             }
+            Command::PlayItem { utterance, .. } => {
+                let over = !leg.is_busy() || leg.clearing || leg.is_complete();
+                assert!(leg.utterance == *utterance || over, "two utterances at once");
+            }
+            Command::OpenRealtime { messages, .. } => self.conversation(messages, leg),
             Command::PausePlayback => {
                 assert!(!self.paused, "paused twice");
-                self.paused = true;
+                (self.paused, self.paused_in) = (true, self.said);
             }
             Command::ResumePlayback => {
                 assert!(self.paused, "resumed without a pause");

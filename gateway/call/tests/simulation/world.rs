@@ -2,22 +2,18 @@
 
 mod people;
 
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use serde_json::json;
 use trunkline_api::AgentSpec;
-use trunkline_api::id::{Id, Prefix};
-use trunkline_api::usage::{CallDirection, Units};
-use trunkline_api::words::{ProviderKind, ToolAction, ToolDefinition};
+use trunkline_api::usage::Units;
+use trunkline_api::words::{ProviderKind, ToolAction};
 use trunkline_call::tape::Taped;
-use trunkline_call::{
-    AsrEvent, CallSetup, Command, Input, LlmEvent, Redacted, ToolBinding, ToolOutcome, TtsEvent, VoiceEdge,
-};
-use trunkline_leg::{Anchor, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, RefusalCause};
+use trunkline_call::{AsrEvent, Command, Input, LlmEvent, Redacted, ToolOutcome, TtsEvent, VoiceEdge};
+use trunkline_leg::{CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, RefusalCause};
 
+use crate::agents::{lists, setup, specs};
 use crate::caller::{Act, Temper};
 use crate::capture;
 use crate::keypads;
@@ -25,6 +21,7 @@ use crate::leg::{Leg, Sound};
 use crate::promises::Promises;
 use crate::providers::{Ear, Voice, reply};
 use crate::random::Random;
+use crate::realtime::{Engines, Step};
 use crate::thinking;
 
 use people::{People, telephones};
@@ -33,16 +30,16 @@ use people::{People, telephones};
 pub(crate) const MS_PER_CHAR: u64 = 55;
 /// Longest time a leg takes to carry out a clear.
 const CLEAR_MS: u64 = 20;
-/// Specs that calls take turns with.
-const SPECS: u64 = 96;
 
 /// What happens at some time.
 #[derive(Debug, Clone)]
-enum Due {
+pub(crate) enum Due {
     Tell(Input),
     Act,
     /// The next key of a secret.
     Secret,
+    /// A session with an engine goes on.
+    Engine(u32, Step),
     VoiceEnds,
     /// Speech that began then has lasted.
     Lasted(CallTime),
@@ -75,14 +72,14 @@ struct Session {
 }
 
 pub(crate) struct World {
-    call: Taped,
-    spec: Arc<AgentSpec>,
-    random: Random,
-    now: CallTime,
+    pub(crate) call: Taped,
+    pub(crate) spec: Arc<AgentSpec>,
+    pub(crate) random: Random,
+    pub(crate) now: CallTime,
     due: BinaryHeap<Reverse<(CallTime, u64, usize)>>,
     dues: Vec<Option<Due>>,
     order: u64,
-    leg: Leg,
+    pub(crate) leg: Leg,
     told: trunkline_leg::PlayoutPosition,
     temper: Temper,
     /// Providers of each kind that are ill, by their position.
@@ -91,124 +88,19 @@ pub(crate) struct World {
     requests: BTreeSet<u32>,
     tools: BTreeSet<u32>,
     /// What was said when, and is in no final yet.
-    spoken: Vec<(CallTime, CallTime, &'static str)>,
+    pub(crate) spoken: Vec<(CallTime, CallTime, &'static str)>,
     speaks_since: Option<CallTime>,
     says: &'static str,
-    promises: Promises,
-    leg_over: bool,
+    pub(crate) promises: Promises,
+    pub(crate) leg_over: bool,
     /// The caller is being asked for a secret, and the keys of it that are still to be pressed.
     concealed: bool,
     secret: std::str::Chars<'static>,
     pressed_secret: bool,
     people: People,
+    pub(crate) engines: Engines,
     trace: bool,
     steps: u32,
-}
-
-fn spec(seed: u64) -> AgentSpec {
-    let mut random = Random::new(seed);
-    let list = |kind: &str, count: u64| {
-        (0..count).map(|index| json!({ "provider": format!("{kind}-{index}") })).collect::<Vec<_>>()
-    };
-    let channels: Vec<&str> =
-        ["transcript", "llm-input", "llm-output"].into_iter().filter(|_| random.percent(30)).collect();
-    let mut spec = json!({
-        "name": "simulated", "prompt": "Be brief.",
-        "greeting": random.pick(&["Hello, how may I help you?", "", "Welcome. This call is recorded. What can I do for you?"]),
-        "pipeline": { "cascade": {
-            "asr": list("asr", random.between(1, 3)), "llm": list("llm", random.between(1, 3)),
-            "tts": list("tts", random.between(1, 3)),
-        } },
-        "tools": [{ "name": "hang_up" }, { "name": "weather" }, { "name": "booking" }, { "name": "open_menu" }],
-        "redaction": { "redactor": if random.percent(30) { "pii" } else { "" }, "channels": channels },
-        "interruption": {
-            "barge_in": random.percent(90), "dtmf": random.percent(70),
-            "mode": random.pick(&["pause_then_resume", "pause_then_resume", "ignore_backchannel", "finish_sentence", "abort"]),
-            "protected": if random.percent(15) { vec!["recorded", "four euros"] } else { Vec::new() },
-            "min_words": random.between(1, 2),
-        },
-        "analysis": if random.percent(20) { vec!["summary", "sentiment", "emotion"] } else { Vec::new() },
-        "turn": {
-            "speculate": random.percent(70), "adaptive": random.percent(80),
-            "push_to_talk": if random.percent(4) { "*" } else { "" }, "max_speech_ms": 5000 + random.below(60_000),
-        },
-        "limits": {
-            "max_call_s": random.between(20, 300), "caller_silence_ms": random.between(3000, 12_000),
-            "llm_hedge_ms": 600 * random.below(2),
-        },
-        "speech": crate::speech::policy(seed),
-    });
-    keypads::add_to(&mut spec, &mut random);
-    thinking::choose(&mut spec, &mut random);
-    if random.percent(40) {
-        let tools = spec["tools"].as_array_mut().unwrap();
-        tools.extend(["transfer", "send_dtmf", "request_callback"].map(|name| json!({ "name": name })));
-        spec["transfer"] = json!({
-            "targets": [{ "name": "sales", "to": "+4930555" }],
-            "mode": random.pick(&["attended", "attended", "bridge", "blind"]),
-            "join": random.pick(&["bridge", "bridge", "refer"]), "after": random.pick(&["hang_up", "return"]),
-            "accept_key": random.pick(&["1", ""]), "ring_ms": random.between(5000, 9000), "accept_ms": 4000,
-            "hold_say": random.pick(&["One moment.", ""]), "hold_line_every_ms": 5000, "leg_max_s": 30,
-            "caller_gone_say": random.pick(&["The caller is gone.", ""]),
-            "on_failure": random.pick(&[
-                json!({ "action": "return", "say": "Nobody is there." }), json!({ "action": "return" }),
-                json!({ "action": "hang_up", "text": "Goodbye." }),
-            ]),
-        });
-        if random.percent(30) {
-            spec["failures"] = json!({ "providers_exhausted": { "action": "transfer", "to": "sales" } });
-        }
-    }
-    if random.percent(25) {
-        spec["answering"] = json!({
-            "hello_ms": 1500 * random.below(2), "ivr": random.pick(&["continue", "navigate", "hang_up"]),
-            "machine": random.pick(&[
-                json!({ "action": "hang_up" }), json!({ "action": "continue" }),
-                json!({ "action": "leave_message", "text": "Please call back." }),
-            ]),
-            "screening": random.pick(&[json!({ "action": "say", "text": "It is the shop." }), json!({ "action": "continue" })]),
-        });
-    }
-    serde_json::from_value(spec).unwrap()
-}
-
-fn specs(seed: u64) -> Arc<AgentSpec> {
-    thread_local! {
-        static ALL: RefCell<BTreeMap<u64, Arc<AgentSpec>>> = const { RefCell::new(BTreeMap::new()) };
-    }
-    ALL.with_borrow_mut(|all| Arc::clone(all.entry(seed % SPECS).or_insert_with(|| Arc::new(spec(seed % SPECS)))))
-}
-
-fn setup(spec: &Arc<AgentSpec>, seed: u64) -> CallSetup {
-    let id = |prefix| Id::mint(prefix, 1_700_000_000_000, [1; 10]);
-    let tool = |name: &str| ToolBinding {
-        plugin: name.to_owned(),
-        settings: Default::default(),
-        definition: ToolDefinition {
-            name: name.to_owned(),
-            description: "a tool".to_owned(),
-            parameters: "{}".to_owned(),
-        },
-        policy: spec.tools.iter().find(|tool| tool.name == name).map(|tool| tool.policy.clone()).unwrap_or_default(),
-    };
-    CallSetup {
-        call: id(Prefix::Call),
-        tenant: id(Prefix::Tenant),
-        agent: id(Prefix::Agent),
-        agent_version: 1,
-        spec: Arc::clone(spec),
-        tools: vec![tool("weather"), tool("booking")],
-        others: thinking::others(spec, seed),
-        trunk: None,
-        gateway: None,
-        direction: if spec.answering.is_some() { CallDirection::Outbound } else { CallDirection::Inbound },
-        from: "1".to_owned(),
-        to: "2".to_owned(),
-        anchor: Anchor { wall_us: 1_700_000_000_000_000, call_us: 0 },
-        seed,
-        codec: "PCMA".to_owned(),
-        sip_call_id: None,
-    }
 }
 
 fn fact(fact: LegFact) -> Input {
@@ -222,7 +114,7 @@ impl World {
         // One call in three meets providers that are ill, and of each kind one is well.
         let sick = random.percent(35);
         let mut ill = [8, 8, 8].map(|count| (0..count).map(|_| sick && random.percent(40)).collect::<Vec<bool>>());
-        let lists = spec_lists(&spec);
+        let lists = lists(&spec);
         for (kind, ill) in ill.iter_mut().enumerate() {
             ill[random.below(lists[kind]) as usize] = false;
         }
@@ -253,6 +145,7 @@ impl World {
             secret: "".chars(),
             pressed_secret: false,
             people: People::default(),
+            engines: Engines::new(seed),
             trace,
             steps: 0,
         };
@@ -293,6 +186,7 @@ impl World {
         if self.pressed_secret {
             keypads::end_shows_nothing(self.call.call());
         }
+        self.engines.are_closed();
         let (turns, cuts) = self.promises.at_the_end(self.call.record());
         (turns, cuts, self.people.transfers)
     }
@@ -318,17 +212,17 @@ impl World {
         }
     }
 
-    fn push_in(&mut self, ms: u64, due: Due) {
+    pub(crate) fn push_in(&mut self, ms: u64, due: Due) {
         self.order += 1;
         self.due.push(Reverse((self.now.plus_ms(ms), self.order, self.dues.len())));
         self.dues.push(Some(due));
     }
 
-    fn tell_in(&mut self, ms: u64, input: Input) {
+    pub(crate) fn tell_in(&mut self, ms: u64, input: Input) {
         self.push_in(ms, Due::Tell(input));
     }
 
-    fn tell(&mut self, input: Input) {
+    pub(crate) fn tell(&mut self, input: Input) {
         self.leg.play(self.now);
         self.tell_position();
         if self.trace {
@@ -378,6 +272,13 @@ impl World {
                     Command::OpenAsr { .. } | Command::FinalizeAsr { .. } => true,
                     // What the call was about is asked when it is over.
                     Command::StartLlm { request, .. } => *request < trunkline_call::ANALYSIS,
+                    Command::OpenRealtime { .. }
+                    | Command::Update { .. }
+                    | Command::BeginInput { .. }
+                    | Command::CommitInput { .. }
+                    | Command::AppendMessage { .. }
+                    | Command::ToolResult { .. }
+                    | Command::CreateResponse { say: None, .. } => true,
                     _ => false,
                 };
                 assert!(!hears, "somebody hears of what is concealed: {command:?}");
@@ -385,7 +286,7 @@ impl World {
             self.promises.asked(self.now, &command, &self.leg);
             self.carry_out(command);
         }
-        let thinks = !self.requests.is_empty() || !self.tools.is_empty();
+        let thinks = !self.requests.is_empty() || !self.tools.is_empty() || self.engines.think();
         let hears = self.speaks_since.is_some() || self.people.entertain() || !self.people.with_caller();
         self.promises.silence(self.now, &self.leg, hears || self.people.far_held, thinks);
         self.nobody_waits_in_silence();
@@ -430,6 +331,7 @@ impl World {
                     self.tell(input);
                 }
             }
+            Due::Engine(session, step) => self.engine_step(session, step),
             Due::Act => self.act(),
             Due::Secret => self.presses_secret(),
             Due::VoiceEnds => self.voice_ends(),
@@ -565,7 +467,7 @@ impl World {
         }
     }
 
-    fn sound(&mut self, utterance: u32, part: u32, index: usize, made_ms: u64, done: bool) {
+    pub(crate) fn sound(&mut self, utterance: u32, part: u32, index: usize, made_ms: u64, done: bool) {
         self.leg.play(self.now);
         if self.leg.utterance != utterance || self.leg.over || !self.people.hear(self.leg_over) {
             return;
@@ -575,11 +477,16 @@ impl World {
         else {
             return;
         };
+        let end = self.engines.ends.get(&(utterance, part)).copied();
+        let (made_ms, done) = match end {
+            Some(end) if made_ms >= end => (end, true),
+            _ => (made_ms, done),
+        };
         sound.made_ms = sound.made_ms.max(made_ms);
         sound.done = done;
         let (made, audio_ms) = (sound.made_ms, made_ms as u32);
         let event = if done { TtsEvent::PartDone { part, audio_ms } } else { TtsEvent::Audio { part, audio_ms } };
-        if done && made > 0 && index != trunkline_call::PRERENDERED {
+        if done && made > 0 && index < trunkline_call::PRERENDERED {
             let units = Units { tts_chars: 11, ..Units::default() };
             self.tell(Input::Usage { kind: ProviderKind::Tts, provider: "tts".to_owned(), units });
         }
@@ -588,7 +495,7 @@ impl World {
     }
 
     /// Looks again when what there is will have been played.
-    fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         self.leg.play(self.now);
         if self.leg.may_play() && !self.leg.started && self.leg.ready_ms() > 0 {
             self.leg.started = true;
@@ -751,6 +658,19 @@ impl World {
                 self.tools.clear();
                 self.push_in(20, Due::Ends(EndCause::Local));
             }
+            command @ (Command::OpenRealtime { .. }
+            | Command::Update { .. }
+            | Command::BeginInput { .. }
+            | Command::CommitInput { .. }
+            | Command::DropInput { .. }
+            | Command::AppendMessage { .. }
+            | Command::ToolResult { .. }
+            | Command::CreateResponse { .. }
+            | Command::CancelResponse { .. }
+            | Command::PlayItem { .. }
+            | Command::EndPart { .. }
+            | Command::Truncate { .. }
+            | Command::CloseRealtime { .. }) => self.carry_out_engine(command),
             command => self.carry_out_telephone(command),
         }
     }
@@ -798,9 +718,4 @@ impl World {
             self.tell_in(late_ms + 40, Input::Asr { session, event });
         }
     }
-}
-
-fn spec_lists(spec: &AgentSpec) -> [u64; 3] {
-    [ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tts]
-        .map(|kind| (spec.pipeline.providers(kind).len() as u64).max(1))
 }

@@ -13,6 +13,8 @@ pub(super) struct Leg {
     pub(super) utterance: u32,
     /// Milliseconds of sound of each part, and whether there is no more.
     pub(super) parts: BTreeMap<u32, (u32, bool)>,
+    /// Where parts end sooner than their sound.
+    pub(super) ends: BTreeMap<u32, u32>,
     /// Of each part, whether its synthesiser still counts.
     pub(super) voices: BTreeMap<u32, usize>,
     pub(super) played_ms: u64,
@@ -87,6 +89,13 @@ impl Rig {
         let leg = &mut self.leg;
         leg.play(self.now);
         if leg.utterance != utterance || leg.over || leg.voices.get(&part) != Some(&index) {
+            return;
+        }
+        let (audio_ms, done) = match leg.ends.get(&part) {
+            Some(end) if audio_ms >= *end => (*end, true),
+            _ => (audio_ms, done),
+        };
+        if leg.parts.get(&part).is_some_and(|(_, done)| *done) && leg.ends.get(&part).is_none() {
             return;
         }
         leg.parts.insert(part, (audio_ms, done));
