@@ -233,6 +233,7 @@ fn report(results: &mut Results, ours: &Seen, plain: &Seen) {
         add(format!("live.answer_ms.{}", kind.replace(' ', "_")), answers(ours, kind), answers(plain, kind));
     }
     add("live.answer_ms.all".to_owned(), answers(ours, ""), answers(plain, ""));
+    add("live.end_noticed_ms".to_owned(), noticed(ours), noticed(plain));
     type Figure = fn(&Cut) -> f64;
     let figures: [(&str, Figure); 3] = [
         ("live.stop_ms", |cut| cut.last_packet_us as f64 / 1000.0),
@@ -262,6 +263,13 @@ fn answers(seen: &Seen, kind: &str) -> Vec<f64> {
         kind.is_empty() || SAID.iter().any(|(name, texts)| *name == kind && texts.contains(&answer.to.as_str()))
     };
     seen.answers.iter().filter(of_kind).map(|answer| answer.first_sound_us as f64 / 1000.0).collect()
+}
+
+/// How much of each answer's time is none of the gateway's account: the way there and back, and until it takes the caller to
+/// have stopped.
+fn noticed(seen: &Seen) -> Vec<f64> {
+    let late = |answer: &Answer| Some(answer.first_sound_us.saturating_sub(answer.total_us?) as f64 / 1000.0);
+    seen.answers.iter().filter_map(late).collect()
 }
 
 fn received_ms(cut: &Cut) -> u32 {

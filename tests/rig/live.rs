@@ -78,6 +78,8 @@ pub struct Answer {
     pub to: String,
     /// From the caller's last sample to the first audible one of the answer, in microseconds.
     pub first_sound_us: u64,
+    /// The same as the gateway accounts for it: from the end of speech as it noticed it to the answer's first packet.
+    pub total_us: Option<u64>,
 }
 
 impl Live {
@@ -110,9 +112,17 @@ impl Live {
         self.events.iter().filter(move |event| event["type"] == kind)
     }
 
-    /// Every utterance of the agent's that was cut off.
+    /// Every utterance of the agent's that the caller cut off by speaking up.
     pub fn cuts(&self) -> anyhow::Result<Vec<Cut>> {
-        self.events_of("playback.cut").map(|event| self.cut(event)).collect()
+        let (mut cuts, mut before) = (Vec::new(), None);
+        for event in self.events_of("playback.cut") {
+            let (decided, spoke) = self.decision(event)?;
+            // One that has no words of its own before it was cut by the end of the call.
+            if let Some(spoke) = spoke.filter(|spoke| before.replace(*spoke) != Some(*spoke)) {
+                cuts.push(self.cut(event, decided, spoke)?);
+            }
+        }
+        Ok(cuts)
     }
 
     /// The first answer to each thing that the caller said while the agent was silent.
@@ -131,24 +141,36 @@ impl Live {
             if let Some(first) = first {
                 let before = self.samples(first).iter().take_while(|sample| sample.abs() < AUDIBLE).count();
                 let heard = first.at_us + before as u64 * SAMPLE_US;
-                answers.push(Answer { to: text.clone(), first_sound_us: heard.saturating_sub(ended) });
+                let total_us = self.total_us(ended, until);
+                answers.push(Answer { to: text.clone(), first_sound_us: heard.saturating_sub(ended), total_us });
             }
         }
         answers
     }
 
-    fn cut(&self, event: &Value) -> anyhow::Result<Cut> {
+    /// The total of the turn whose waterfall was written between two times.
+    fn total_us(&self, from: u64, until: u64) -> Option<u64> {
+        let written = |event: &&Value| self.on_the_callers_clock(event).is_ok_and(|at| (from..until).contains(&at));
+        let waterfall = self.events_of("turn.waterfall").find(written)?;
+        Some(waterfall["data"]["total_ms"].as_u64()? * 1000)
+    }
+
+    /// When it was decided to cut an utterance off, and when the caller had begun to speak before that.
+    fn decision(&self, cut: &Value) -> anyhow::Result<(u64, Option<u64>)> {
+        let decided_ms = cut["data"]["decided_ms"].as_u64().context("playback.cut without decided_ms")?;
+        let at_us = cut["at"]["call_us"].as_u64().context("an event without a time")?;
+        let decided = self.on_the_callers_clock(cut)?.saturating_sub(at_us.saturating_sub(decided_ms * 1000));
+        let spoke = self.report.events.iter().filter_map(begins).map(|ms| ms * 1000).filter(|at| *at <= decided).max();
+        Ok((decided, spoke))
+    }
+
+    fn cut(&self, event: &Value, decided: u64, spoke: u64) -> anyhow::Result<Cut> {
         let data = &event["data"];
-        let number = |name: &str| data[name].as_u64().with_context(|| format!("playback.cut without {name}"));
-        let (decided_ms, sent_ms) = (number("decided_ms")?, number("sent_ms")?);
-        let at_us = event["at"]["call_us"].as_u64().context("an event without a time")?;
-        let decided = self.on_the_callers_clock(event)?.saturating_sub(at_us.saturating_sub(decided_ms * 1000));
+        let sent_ms = data["sent_ms"].as_u64().context("playback.cut without sent_ms")?;
         let utterance = self.stretch_at(decided).context("the agent was not audible when it was cut off")?;
         let packets = &self.report.arrivals[utterance.clone()];
         let audible = |arrival: &&Arrival| self.samples(arrival).iter().any(|sample| sample.abs() >= AUDIBLE);
         let last = packets.iter().rev().find(audible).context("a stretch without sound")?;
-        let begins_to_speak = self.report.events.iter().filter_map(begins).map(|ms| ms * 1000);
-        let spoke = begins_to_speak.filter(|at| *at <= decided).max().unwrap_or(decided);
         let sound = packets.first().zip(packets.last()).map(|(first, last)| first.sample..last.sample + FRAME);
         Ok(Cut {
             last_packet_us: last.at_us.saturating_sub(decided),
