@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn each_offer_is_refused_for_its_own_reason_with_the_status_of_it() {
-        let address = SdpError::Address { address: "2001:db8::1".to_owned(), expected: "IPv4" };
+        let address = SdpError::Address { address: "2001:db8::1".to_owned(), expected: "IPv4", multicast: false };
         for (error, failure) in [
             (SdpError::Syntax("no such line".to_owned()), Failure::BadOffer),
             (SdpError::TooLarge, Failure::BadOffer),

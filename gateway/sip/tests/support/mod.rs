@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use trunkline_sdp::{LocalMedia, answer, offer};
+use trunkline_sdp::{LocalMedia, SdpError, answer, offer};
 use trunkline_sip::{ByeReason, CallHandle, Refusal, SipConfig, SipEndpoint, SipEvent, SipEvents, TrunkToken};
 
 /// An endpoint on loopback whose only trunk is loopback.
@@ -38,6 +38,7 @@ pub(crate) struct Seen {
     pub(crate) cancelled: AtomicUsize,
     pub(crate) no_acks: AtomicUsize,
     pub(crate) reoffers: AtomicUsize,
+    pub(crate) digits: AtomicUsize,
 }
 
 /// Answers every call and re-INVITE on a thread of its own, until the endpoint stops. With `hang_up`, hangs up as
@@ -56,6 +57,7 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                 SipEvent::Cancelled { .. } => &counting.cancelled,
                 SipEvent::NoAck { .. } => &counting.no_acks,
                 SipEvent::ReInvite(_) => &counting.reoffers,
+                SipEvent::Digit { .. } => &counting.digits,
                 SipEvent::Failed { .. } => continue,
             };
             counter.fetch_add(1, Ordering::SeqCst);
@@ -64,7 +66,7 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                     let _ = invite.handle.ring(None);
                     match invite.offer.as_deref().map(|text| answer(text, &local_media())) {
                         Some(Ok(made)) => drop(invite.handle.accept(made.sdp)),
-                        Some(Err(error)) => drop(invite.handle.reject(&Refusal::status(error.sip_status()))),
+                        Some(Err(error)) => drop(invite.handle.reject(&refusal(&error))),
                         None => drop(invite.handle.accept(offer(&local_media()))),
                     }
                     if hang_up {
@@ -80,7 +82,7 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                     let made = reoffer.offer.as_deref().map(|text| answer(text, &local_media()));
                     match made {
                         Some(Ok(made)) => reoffer.handle.answer(made.sdp),
-                        Some(Err(error)) => reoffer.handle.refuse(error.sip_status()),
+                        Some(Err(error)) => reoffer.handle.refuse(&refusal(&error)),
                         None => reoffer.handle.answer(offer(&local_media())),
                     }
                 }
@@ -89,6 +91,10 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
         }
     });
     seen
+}
+
+fn refusal(error: &SdpError) -> Refusal {
+    Refusal { warning: error.warning(), ..Refusal::status(error.sip_status()) }
 }
 
 /// Waits until a condition holds, at most ten seconds.
