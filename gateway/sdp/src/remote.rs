@@ -50,6 +50,9 @@ pub(crate) fn parse(text: &str) -> Result<Description, SdpError> {
             }
             // Fields are apart by one space (RFC 8866 5), or by more.
             Some(("m=", value)) => {
+                if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+                    return Err(SdpError::Syntax(format!("`m={}` is no media line", printable(value))));
+                }
                 let fields: Vec<&str> = value.split(' ').filter(|field| !field.is_empty()).collect();
                 told.push_str("m=");
                 told.push_str(&fields.join(" "));

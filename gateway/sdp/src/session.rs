@@ -112,6 +112,12 @@ impl Session {
         Ok(self.settle(media))
     }
 
+    /// Whether an offer of ours waits for its answer.
+    #[must_use]
+    pub const fn is_offering(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Our offer was refused, or nobody answered it; what was agreed on before is still in force.
     pub fn withdraw(&mut self) {
         self.pending = None;

@@ -235,9 +235,12 @@ impl std::fmt::Debug for ReofferHandle {
 
 impl ReofferHandle {
     /// Accepts with 200 and a description: the answer to the offer, or an offer when there was none, whose answer comes
-    /// with [`crate::SipEvent::Acked`]. Nothing when it was answered for lack of time, or cancelled.
-    pub fn answer(mut self, sdp: String) {
-        self.finish(200, Vec::new(), Some(sdp));
+    /// with [`crate::SipEvent::Acked`].
+    ///
+    /// # Errors
+    /// When it was answered already, for lack of time or because it was cancelled: the description is not sent.
+    pub fn answer(mut self, sdp: String) -> Result<(), CommandError> {
+        self.finish(200, Vec::new(), Some(sdp))
     }
 
     /// Refuses; the session stays as it was (RFC 3261 14.2). 488 says that the offer cannot be met. What is no status of a
@@ -245,13 +248,14 @@ impl ReofferHandle {
     pub fn refuse(mut self, refusal: &Refusal) {
         let status = if (300..700).contains(&refusal.status) { refusal.status } else { 500 };
         let headers = refusal.headers(&self.shared);
-        self.finish(status, headers, None);
+        // Who was answered for lack of time has been refused, in effect.
+        let _ = self.finish(status, headers, None);
     }
 
-    fn finish(&mut self, status: u16, mut headers: Vec<Header>, sdp: Option<String>) {
+    fn finish(&mut self, status: u16, mut headers: Vec<Header>, sdp: Option<String>) -> Result<(), CommandError> {
         let mut dialog = self.call.dialog();
         if !dialog.reoffer_done(self.cseq) {
-            return;
+            return Err(CommandError::Answered);
         }
         if status == 200 {
             headers.extend(self.shared.dialog_headers(&self.request));
@@ -262,12 +266,13 @@ impl ReofferHandle {
         drop(dialog);
         let response = self.shared.response(&self.request, status, headers, sdp);
         let _ = self.transaction.send(TransactionEvent::Respond(response));
+        Ok(())
     }
 }
 
 impl Drop for ReofferHandle {
     fn drop(&mut self) {
-        self.finish(500, Vec::new(), None);
+        let _ = self.finish(500, Vec::new(), None);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rsipstack::sip::{SipMessage, Transport};
@@ -52,7 +53,11 @@ pub(crate) async fn run(
         };
         let now_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let trunk = shared.policy.trunk(source.ip());
-        match guard.judge(now_us, &buffer[..len], source, trunk) {
+        let verdict = guard.judge(now_us, &buffer[..len], source, trunk);
+        if !matches!(verdict, Verdict::Drop(Dropped::TooLarge | Dropped::Rate | Dropped::KeepAlive)) {
+            shared.counters.parsed.fetch_add(1, Ordering::Relaxed);
+        }
+        match verdict {
             Verdict::Pass(admitted) => pass(&shared, &wire, &guard, admitted, source).await,
             Verdict::Answer { bytes, reason, status } => {
                 shared.counters.dropped(reason);

@@ -312,13 +312,13 @@ fn a_change_that_the_driver_leaves_unanswered_gets_500_and_another_meanwhile_491
     peer.send(&peer.invite("c11", 2, &to));
     let SipEvent::ReInvite(kept) = events.blocking_recv().unwrap() else { panic!() };
     peer.send(&peer.invite("c11", 3, &to));
-    assert_eq!(header(&peer.expect("SIP/2.0 491"), "CSeq"), "3 INVITE");
-    assert_eq!(header(&peer.expect("SIP/2.0 500"), "CSeq"), "2 INVITE");
+    peer.expect_to("3 INVITE", "SIP/2.0 491");
+    peer.expect_to("2 INVITE", "SIP/2.0 500");
     drop(kept);
     peer.send(&peer.invite("c11", 4, &to));
     let SipEvent::ReInvite(dropped) = events.blocking_recv().unwrap() else { panic!() };
     drop(dropped);
-    assert_eq!(header(&peer.expect("SIP/2.0 500"), "CSeq"), "4 INVITE");
+    peer.expect_to("4 INVITE", "SIP/2.0 500");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What the endpoint's tests share: an answering driver, a bare UDP peer, and SIPp.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod torture;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -81,9 +83,9 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                 SipEvent::ReInvite(reoffer) => {
                     let made = reoffer.offer.as_deref().map(|text| answer(text, &local_media()));
                     match made {
-                        Some(Ok(made)) => reoffer.handle.answer(made.sdp),
+                        Some(Ok(made)) => drop(reoffer.handle.answer(made.sdp)),
                         Some(Err(error)) => reoffer.handle.refuse(&refusal(&error)),
-                        None => reoffer.handle.answer(offer(&local_media())),
+                        None => drop(reoffer.handle.answer(offer(&local_media()))),
                     }
                 }
                 _ => {}
@@ -150,7 +152,16 @@ impl Peer {
 
     /// A peer of whoever listens at `to`.
     pub(crate) fn at(to: SocketAddr) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::between(Ipv4Addr::LOCALHOST, to)
+    }
+
+    /// A peer at an address of its own.
+    pub(crate) fn from(ip: Ipv4Addr, endpoint: &SipEndpoint) -> Self {
+        Self::between(ip, endpoint.local_addr())
+    }
+
+    fn between(ip: Ipv4Addr, to: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         Self { socket, to }
     }
@@ -183,6 +194,27 @@ impl Peer {
             }
         }
         panic!("{start} never came");
+    }
+
+    /// The next message that begins so and answers this CSeq, skipping others, such as what is sent again.
+    pub(crate) fn expect_to(&self, cseq: &str, start: &str) -> String {
+        loop {
+            let message = self.expect(start);
+            if header(&message, "CSeq") == cseq {
+                return message;
+            }
+        }
+    }
+
+    /// The next final response.
+    pub(crate) fn expect_final(&self) -> String {
+        for _ in 0..50 {
+            let message = self.recv();
+            if !message.starts_with("SIP/2.0 1") {
+                return message;
+            }
+        }
+        panic!("no final response came");
     }
 
     /// Nothing comes until an OPTIONS sent now is answered.
