@@ -528,11 +528,9 @@ impl Intake {
     fn acked(&mut self, key: CallKey, answer: Option<&str>) {
         let Some(dialog) = self.dialogs.get_mut(&key).filter(|dialog| dialog.sdp.is_offering()) else { return };
         let (call, worker) = (dialog.call.clone(), dialog.worker);
-        match dialog.sdp.accept_answer(answer.unwrap_or_default()) {
-            Ok(media) => {
-                let order = Order::MediaChanged(call, Box::new(media.clone()));
-                self.order(worker, order);
-            }
+        let taken = dialog.sdp.accept_answer(answer.unwrap_or_default()).cloned();
+        match taken {
+            Ok(media) => self.order(worker, Order::MediaChanged(call, Box::new(media))),
             Err(error) if dialog.sdp.media().is_some() => {
                 tracing::info!(%error, %call, "the answer of the ACK cannot be used; the call goes on as it was");
             }

@@ -1,6 +1,6 @@
 //! A call as the driver holds it: commands that take effect at once or say why not, and never block.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use rsipstack::sip::{Header, Request};
@@ -80,6 +80,8 @@ impl ByeReason {
 pub(crate) struct Call {
     pub(crate) key: CallKey,
     pub(crate) began: Instant,
+    /// When our 2xx was given to the transaction.
+    pub(crate) answered: OnceLock<Instant>,
     dialog: Mutex<Dialog>,
     invite: Mutex<Option<InviteLeg>>,
     /// The CSeq and tag of the INVITE, to recognise it when it comes again by another way (RFC 3261 8.2.2.2).
@@ -97,7 +99,14 @@ pub(crate) struct InviteLeg {
 impl Call {
     pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg) -> Self {
         let invite_cseq = dialog.remote_cseq;
-        Self { key, began: Instant::now(), dialog: Mutex::new(dialog), invite: Mutex::new(Some(invite)), invite_cseq }
+        Self {
+            key,
+            began: Instant::now(),
+            answered: OnceLock::new(),
+            dialog: Mutex::new(dialog),
+            invite: Mutex::new(Some(invite)),
+            invite_cseq,
+        }
     }
 
     pub(crate) fn dialog(&self) -> MutexGuard<'_, Dialog> {
@@ -179,6 +188,7 @@ impl CallHandle {
     pub fn accept(&self, sdp: String) -> Result<(), CommandError> {
         let mut dialog = self.call.dialog();
         dialog.answer(true)?;
+        let _ = self.call.answered.set(Instant::now());
         self.call.respond(&self.shared, 200, Vec::new(), Some(sdp));
         drop(dialog);
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rsipstack::sip::{SipMessage, Transport};
+use rsipstack::sip::{HeadersExt, SipMessage, Transport};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transport::{SipAddr, SipConnection};
 use tokio::net::UdpSocket;
@@ -114,9 +114,14 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Parses for the stack and stamps the source into the topmost Via (RFC 3261 18.2.1, RFC 3581).
+/// Parses for the stack and stamps the source into the topmost Via (RFC 3261 18.2.1, RFC 3581). The stack reads some headers
+/// only when it needs them, and a transaction that finds it cannot never ends: To is read here.
 fn parse(bytes: &[u8], source: SocketAddr) -> Option<(SipMessage, TransactionKey)> {
     let message = SipMessage::try_from(bytes).ok()?;
+    match &message {
+        SipMessage::Request(request) => request.to_header().ok()?.tag().ok()?,
+        SipMessage::Response(response) => response.to_header().ok()?.tag().ok()?,
+    };
     let message = SipConnection::update_msg_received(message, source, Transport::Udp).ok()?;
     let key = match &message {
         SipMessage::Request(request) => TransactionKey::from_request(request, TransactionRole::Server),

@@ -157,7 +157,7 @@ async fn acked(shared: &Arc<Shared>, call: &Arc<Call>, request: &Request) {
 }
 
 /// 64 T1 without an ACK: the session is ended by BYE (RFC 3261 13.3.1.4).
-async fn no_ack(shared: &Arc<Shared>, call: &Arc<Call>) {
+pub(crate) async fn no_ack(shared: &Arc<Shared>, call: &Arc<Call>) {
     let (first, hanging_up) = {
         let mut dialog = call.dialog();
         (dialog.end(), dialog.is_hanging_up())

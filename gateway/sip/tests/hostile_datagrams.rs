@@ -55,13 +55,13 @@ fn mutated(text: &str, seeded: &mut Seeded) -> Vec<u8> {
         "v=0\r\n",
     ];
     let mut bytes = text.as_bytes().to_vec();
-    for _ in 0..=seeded.below(4) {
+    for _ in 0..=seeded.below(2) {
         let at = seeded.below(bytes.len().max(1));
-        match seeded.below(5) {
+        match seeded.below(9) {
             0 => bytes.truncate(at),
             1 => bytes[at..].iter_mut().take(1).for_each(|byte| *byte ^= 1 << seeded.below(8)),
-            2 => drop(bytes.drain(at..(at + seeded.below(20)).min(bytes.len()))),
-            3 => {
+            2 | 5 => drop(bytes.drain(at..(at + seeded.below(20)).min(bytes.len()))),
+            3 | 6 => {
                 let piece = PIECES[seeded.below(PIECES.len())];
                 bytes.splice(at..at, piece.bytes());
             }
@@ -119,8 +119,9 @@ fn bombard(datagrams: usize, seed: u64) {
         }
     }
     let stats = endpoint.stats();
-    let sent = datagrams as u64;
-    assert!(stats.parsed * 100 >= sent * 95, "{} of {sent} reached the parser: {stats:?}", stats.parsed);
+    let (sent, probes) = (datagrams as u64, datagrams.div_ceil(50) as u64);
+    let reached = stats.parsed - probes;
+    assert!(reached * 100 >= sent * 95, "{reached} of {sent} reached the parser: {stats:?}");
     assert!(stats.dropped["unparsable"] * 20 > sent && stats.dropped["malformed"] * 20 > sent, "{stats:?}");
     assert!(stats.requests.values().sum::<u64>() * 20 > sent, "many are still valid, and served: {stats:?}");
     assert!(endpoint.beats().is_some(), "every task it needs lives");
@@ -133,8 +134,7 @@ fn bombard(datagrams: usize, seed: u64) {
     // Mutated INVITEs that were still valid are never acknowledged, so they end in BYE.
     eventually("nothing is left of the others", || endpoint.calls() == 0);
     println!(
-        "{sent} sent, {} parsed, {} served, dropped: {:?}",
-        stats.parsed,
+        "{sent} sent, {reached} parsed, {} served, dropped: {:?}",
         stats.requests.values().sum::<u64>(),
         stats.dropped
     );

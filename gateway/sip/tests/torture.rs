@@ -77,6 +77,25 @@ fn odd_reason_phrases_answer_our_own_requests() {
     }
 }
 
+#[test]
+fn an_address_that_the_stack_cannot_read_is_refused_and_holds_no_call() {
+    let (endpoint, events) = start(|config| config.timers.t1 = Duration::from_millis(20));
+    answer_all(events, false);
+    for (call, from, to, status) in [
+        ("u1", "To: <sip:100@example.org>", "To: <sip:100@example.orgVia: >", 400),
+        ("u2", "To: <sip:100@example.org>", "To: <;tag=sip:100@example.org>", 400),
+        ("u3", "From: \"A\"", "From: \"A <B>; C\"", 200),
+        ("u4", "To: <sip", "To: \"A <B\" <sip", 200),
+    ] {
+        let peer = Peer::new(&endpoint);
+        peer.send(&peer.invite(call, 1, "").replace(from, to));
+        let answer = peer.expect_final();
+        assert!(answer.starts_with(&format!("SIP/2.0 {status} ")), "{call}: {answer}");
+        assert!(status == 400 || answer.contains(to), "its own words come back: {answer}");
+    }
+    eventually("nothing is left", || endpoint.calls() == 0);
+}
+
 /// What a peer writes in its own way is given back in that way: answers find their request.
 #[test]
 fn a_call_without_branches_of_rfc_3261_is_answered_acknowledged_and_ended() {
