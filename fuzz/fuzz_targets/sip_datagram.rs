@@ -19,6 +19,7 @@ fuzz_target!(|datagram: &[u8]| {
             Verdict::Answer { bytes, status, .. } => {
                 assert!((400..600).contains(&status) && bytes.starts_with(b"SIP/2.0 "));
                 assert!(bytes.len() < datagram.len() + 320);
+                assert!(known || bytes.len() <= datagram.len());
             }
             Verdict::Pass(admitted) => assert!(known == admitted.trunk.is_some() || datagram.starts_with(b"SIP/")),
             Verdict::Drop(_) => {}

@@ -28,7 +28,7 @@ use crate::beats::IntakePulse;
 use crate::capacity::{Pool, Ticket};
 use crate::counters::count;
 use crate::directory::CallInfo;
-use crate::line::Invite;
+use crate::line::{Invite, Line};
 use crate::offer::Settled;
 use crate::openings::{Fate, Openings};
 use crate::recording::CallRecordings;
@@ -64,6 +64,7 @@ struct Dialog {
     call: Id,
     worker: usize,
     sdp: Session,
+    line: Arc<dyn Line>,
 }
 
 /// A call whose record is on its way to the disk.
@@ -177,7 +178,12 @@ impl Intake {
             SipEvent::Cancelled { call } => self.ended(call, EndCause::Cancelled),
             SipEvent::NoAck { call } => self.ended(call, EndCause::NoAck),
             SipEvent::Failed { call, .. } => self.ended(call, EndCause::Failed),
-            SipEvent::Acked { .. } => {}
+            SipEvent::Acked { call, answer } => self.acked(call, answer.as_deref()),
+            SipEvent::Digit { call, digit } => {
+                if let Some(dialog) = self.dialogs.get(&call) {
+                    self.order(dialog.worker, Order::Pressed(dialog.call.clone(), digit));
+                }
+            }
         }
         // Calls that the agent hung up have no further event; forget them once they are over.
         if self.dialogs.len() > 64 && self.dialogs.len() > 2 * self.shared.directory.active() {
@@ -245,7 +251,7 @@ impl Intake {
     }
 
     fn refuse(&self, invite: &Invite, refused: impl Into<Refused>) {
-        let Refused { failure, retry_after_s } = refused.into();
+        let Refused { failure, retry_after_s, warning } = refused.into();
         count(&self.shared.counters.refused);
         self.shared.counters.failed(failure);
         refusal::tell(failure, invite, &self.shared.serving.load().table);
@@ -253,6 +259,7 @@ impl Intake {
             q850: Some(failure.q850_cause()),
             reason: Some(failure.name().to_owned()),
             retry_after_s,
+            warning,
             ..Refusal::status(failure.sip_status())
         };
         if let Err(error) = invite.line.reject(&refusal) {
@@ -294,7 +301,9 @@ impl Intake {
         self.plane.check_room().map_err(|error| media_failure(&error))?;
         let settled = invite.offer.settle(trunk, &self.plane, shared, wall_us)?;
         // A stream is connected already.
-        let ringing = if settled.session.is_some() { trunk.ringing } else { RingingPolicy::default() };
+        let mut ringing = if settled.session.is_some() { trunk.ringing } else { RingingPolicy::default() };
+        // Our offer goes out with the answer; before it there is no way for sound.
+        ringing.early_media &= settled.session.as_ref().is_none_or(|session| !session.is_offering());
         let call = Id::mint(Prefix::Call, wall_us / 1000, random()?);
         let key = serving.recording_key(&target.tenant).cloned();
         let mut recordings = CallRecordings::new(call.clone(), agent.spec.recording.clone(), key);
@@ -475,7 +484,7 @@ impl Intake {
         count(&self.shared.counters.answered);
         tracing::info!(%call, agent_version = agent.version, codec = setup.codec, srtp = suite, "call answered");
         if let Some(sdp) = session {
-            self.dialogs.insert(invite.key, Dialog { call: call.clone(), worker, sdp });
+            self.dialogs.insert(invite.key, Dialog { call: call.clone(), worker, sdp, line: Arc::clone(&invite.line) });
         }
         let line = Arc::clone(&invite.line);
         let new = NewCall {
@@ -511,18 +520,51 @@ impl Intake {
 
     fn reoffer(&mut self, reoffer: Reoffer) {
         let Some(dialog) = self.dialogs.get_mut(&reoffer.call) else {
-            reoffer.handle.refuse(481);
+            reoffer.handle.refuse(&Refusal::status(481));
             return;
         };
-        let offer = reoffer.offer.as_deref().unwrap_or_default();
+        let Some(offer) = reoffer.offer.as_deref() else {
+            let offer = dialog.sdp.offer();
+            if reoffer.handle.answer(offer).is_err() {
+                dialog.sdp.withdraw();
+            }
+            return;
+        };
         match dialog.sdp.answer(offer) {
             Ok(answer) => {
                 let order = Order::MediaChanged(dialog.call.clone(), Box::new(answer.media));
                 let worker = dialog.worker;
                 self.order(worker, order);
-                reoffer.handle.answer(answer.sdp);
+                if let Err(error) = reoffer.handle.answer(answer.sdp) {
+                    tracing::debug!(%error, "a change of media was no longer waited for");
+                }
             }
-            Err(error) => reoffer.handle.refuse(error.sip_status()),
+            Err(error) => {
+                tracing::info!(%error, call = %dialog.call, "the new offer cannot be answered; the call goes on as it was");
+                let refusal = Refusal { warning: error.warning(), ..Refusal::status(error.sip_status()) };
+                reoffer.handle.refuse(&refusal);
+            }
+        }
+    }
+
+    /// Our answer was acknowledged; when it carried an offer, theirs comes with the ACK. Without one that can be used a call
+    /// has no sound and is ended, but one whose media was settled before goes on as it was.
+    fn acked(&mut self, key: CallKey, answer: Option<&str>) {
+        let Some(dialog) = self.dialogs.get_mut(&key).filter(|dialog| dialog.sdp.is_offering()) else { return };
+        let (call, worker) = (dialog.call.clone(), dialog.worker);
+        let taken = dialog.sdp.accept_answer(answer.unwrap_or_default()).cloned();
+        match taken {
+            Ok(media) => self.order(worker, Order::MediaChanged(call, Box::new(media))),
+            Err(error) if dialog.sdp.media().is_some() => {
+                tracing::info!(%error, %call, "the answer of the ACK cannot be used; the call goes on as it was");
+            }
+            Err(error) => {
+                tracing::info!(%error, %call, "the answer of the ACK cannot be used; the call is ended");
+                let failure = Failure::OfferUnacceptable;
+                let _ = dialog.line.bye(&ByeReason { q850: failure.q850_cause(), text: failure.name().to_owned() });
+                self.dialogs.remove(&key);
+                self.order(worker, Order::DialogEnded(call, EndCause::Failed));
+            }
         }
     }
 

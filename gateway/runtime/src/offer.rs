@@ -1,22 +1,23 @@
 //! What a caller offers its sound by, and what becomes of it: ports and an answer, or the stream that is there already.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use trunkline_api::Failure;
 use trunkline_api::object::SrtpPolicy;
-use trunkline_leg::{Codec, MediaSpec, SrtpKeys};
+use trunkline_leg::{Codec, Direction, MediaSpec, SrtpKeys};
 use trunkline_media::{Link, MediaPlane, StreamLink};
 use trunkline_route::Trunk;
 use trunkline_sdp::{LocalMedia, LocalSrtp, Session};
 
 use crate::capacity::{Amounts, Pool};
-use crate::refusal::{media_failure, offer_failure};
+use crate::refusal::{Refused, bad_offer, media_failure};
 use crate::shared::{Shared, random};
 
 /// What a caller offers.
 #[derive(Clone)]
 pub(crate) enum Offer {
-    /// A session description; without one there is nothing to answer.
+    /// A session description; without one the offer is ours, and the answer comes with the ACK (RFC 3261 13.2.1).
     Sdp(Option<String>),
     /// A stream; taken by whoever settles it.
     Stream(Arc<Mutex<Option<StreamLink>>>),
@@ -55,9 +56,9 @@ impl Offer {
         plane: &MediaPlane,
         shared: &Shared,
         version: u64,
-    ) -> Result<Settled, Failure> {
+    ) -> Result<Settled, Refused> {
         let offer = match self {
-            Self::Sdp(offer) => offer.as_deref().ok_or(Failure::OfferUnacceptable)?,
+            Self::Sdp(offer) => offer.as_deref(),
             Self::Stream(link) => {
                 let link = link.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(Failure::Internal)?;
                 let media = link.spec();
@@ -65,19 +66,36 @@ impl Offer {
             }
         };
         let socket = plane.allocate().map_err(|error| media_failure(&error))?;
+        let codecs: Vec<Codec> = trunk.codecs.iter().filter_map(|name| name.parse().ok()).collect();
+        let first = *codecs.first().ok_or(Failure::NoCommonCodec)?;
         let local = LocalMedia {
-            codecs: trunk.codecs.iter().filter_map(|name| name.parse::<Codec>().ok()).collect(),
+            codecs,
             srtp: local_srtp(trunk.srtp)?,
             session_id: version,
             version,
             ..LocalMedia::new(shared.config.media_addr, socket.rtp_port())
         };
         let mut session = Session::new(local);
-        let answer = session.answer(offer).map_err(|error| {
-            tracing::info!(%error, trunk = %trunk.id, "the offer cannot be answered");
-            offer_failure(&error)
-        })?;
-        Ok(Settled { link: Some(socket.into()), media: answer.media, answer: answer.sdp, session: Some(session) })
+        let (media, answer) = match offer {
+            Some(offer) => {
+                let answer = session.answer(offer).map_err(|error| {
+                    tracing::info!(%error, trunk = %trunk.id, "the offer cannot be answered");
+                    bad_offer(&error)
+                })?;
+                (answer.media, answer.sdp)
+            }
+            None => (unsettled(first, shared.config.media_addr), session.offer()),
+        };
+        Ok(Settled { link: Some(socket.into()), media, answer, session: Some(session) })
+    }
+}
+
+/// What media does until the answer to our offer is here: it goes nowhere, and nobody is heard.
+fn unsettled(codec: Codec, addr: IpAddr) -> MediaSpec {
+    let nowhere: IpAddr = if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    MediaSpec {
+        direction: Direction::Inactive,
+        ..MediaSpec::new(codec, codec.offered_payload_type(), SocketAddr::new(nowhere, 0))
     }
 }
 

@@ -3,7 +3,7 @@
 use trunkline_api::Failure;
 use trunkline_media::MediaError;
 use trunkline_route::Table;
-use trunkline_sdp::SdpError;
+use trunkline_sdp::{SdpError, Warning};
 
 use crate::line::Invite;
 use crate::load::{Overload, Why};
@@ -15,11 +15,13 @@ pub(crate) struct Refused {
     pub(crate) failure: Failure,
     /// After how many seconds it may be worth another try, where that is known.
     pub(crate) retry_after_s: Option<u32>,
+    /// What of its offer cannot be met.
+    pub(crate) warning: Option<Warning>,
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self { failure, retry_after_s: None }
+        Self { failure, retry_after_s: None, warning: None }
     }
 }
 
@@ -33,16 +35,17 @@ pub(crate) fn overloaded(overload: Overload) -> Refused {
             tracing::warn!(part, expected_permille, retry_after_s, "a call was refused: there is no time for it");
         }
     }
-    Refused { failure: Failure::GatewayOverloaded, retry_after_s: Some(retry_after_s) }
+    Refused { retry_after_s: Some(retry_after_s), ..Failure::GatewayOverloaded.into() }
 }
 
-/// The failure behind an offer that cannot be answered.
-pub(crate) const fn offer_failure(error: &SdpError) -> Failure {
-    match error {
+/// An offer that cannot be answered.
+pub(crate) fn bad_offer(error: &SdpError) -> Refused {
+    let failure = match error {
         SdpError::Syntax(_) | SdpError::TooLarge => Failure::BadOffer,
         SdpError::NoCommonCodec { .. } => Failure::NoCommonCodec,
         _ => Failure::OfferUnacceptable,
-    }
+    };
+    Refused { warning: error.warning(), ..failure.into() }
 }
 
 /// `ENFILE` and `EMFILE`: the machine or this process has as many files open as it may.
@@ -80,7 +83,7 @@ mod tests {
 
     #[test]
     fn each_offer_is_refused_for_its_own_reason_with_the_status_of_it() {
-        let address = SdpError::Address { address: "2001:db8::1".to_owned(), expected: "IPv4" };
+        let address = SdpError::Address { address: "2001:db8::1".to_owned(), expected: "IPv4", multicast: false };
         for (error, failure) in [
             (SdpError::Syntax("no such line".to_owned()), Failure::BadOffer),
             (SdpError::TooLarge, Failure::BadOffer),
@@ -88,7 +91,9 @@ mod tests {
             (SdpError::NoAudio, Failure::OfferUnacceptable),
             (address, Failure::OfferUnacceptable),
         ] {
-            assert_eq!(offer_failure(&error), failure, "{error}");
+            let refused = bad_offer(&error);
+            assert_eq!(refused.failure, failure, "{error}");
+            assert_eq!(refused.warning.is_some(), error.sip_status() == 488, "{error}");
             assert_eq!(failure.sip_status(), error.sip_status(), "{error}");
             assert_eq!(failure.default_action(), DefaultAction::RefuseCall);
         }

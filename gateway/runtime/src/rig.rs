@@ -189,13 +189,24 @@ pub(crate) struct FakeLine {
     pub(crate) told: Mutex<Vec<Told>>,
     /// After how many seconds it was told to come again.
     pub(crate) retry_after_s: Mutex<Option<u32>>,
+    /// The description it was answered with.
+    pub(crate) answer: Mutex<Option<String>>,
+    /// The code of the warning it was refused with.
+    pub(crate) warning: Mutex<Option<u16>>,
 }
 
 impl FakeLine {
     /// The line of a caller.
     pub(crate) fn new(from: &str, store: &Arc<SlowStore>) -> Arc<Self> {
-        let (gone, told, retry_after_s) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
-        Arc::new(Self { from: from.to_owned(), store: Arc::clone(store), gone, told, retry_after_s })
+        Arc::new(Self {
+            from: from.to_owned(),
+            store: Arc::clone(store),
+            gone: AtomicBool::new(false),
+            told: Mutex::default(),
+            retry_after_s: Mutex::default(),
+            answer: Mutex::default(),
+            warning: Mutex::default(),
+        })
     }
 
     fn tell(&self, told: Told) -> Result<(), CommandError> {
@@ -212,13 +223,15 @@ impl Line for FakeLine {
         self.tell(Told::Ring { described: sdp.is_some() })
     }
 
-    fn accept(&self, _: String) -> Result<(), CommandError> {
+    fn accept(&self, sdp: String) -> Result<(), CommandError> {
+        *self.answer.lock().unwrap() = Some(sdp);
         assert!(self.store.durable.lock().unwrap().contains_key(&self.from), "answered before the record is durable");
         self.tell(Told::Accept)
     }
 
     fn reject(&self, refusal: &Refusal) -> Result<(), CommandError> {
         *self.retry_after_s.lock().unwrap() = refusal.retry_after_s;
+        *self.warning.lock().unwrap() = refusal.warning.map(|warning| warning.code);
         self.tell(Told::Reject(refusal.status, refusal.reason.clone().unwrap_or_default()))
     }
 

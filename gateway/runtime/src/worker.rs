@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use trunkline_api::Id;
 use trunkline_call::Operator;
-use trunkline_leg::{EndCause, MediaSpec, ReadySet};
+use trunkline_leg::{DtmfDigit, EndCause, MediaSpec, ReadySet};
 use trunkline_media::PhaseSignal;
 
 use crate::active::{Active, NewCall};
@@ -36,6 +36,8 @@ pub(crate) enum Order {
     DialogEnded(Id, EndCause),
     /// The media of a call changed.
     MediaChanged(Id, Box<MediaSpec>),
+    /// The far end pressed a key and told it by signalling.
+    Pressed(Id, DtmfDigit),
     /// An operator's order.
     Operator(Id, Operator),
     /// An operator's order about a call's recording, and where the answer goes.
@@ -216,6 +218,7 @@ impl Calls {
             Order::Begin(new) => self.begin(*new),
             Order::DialogEnded(id, cause) => self.with(&id, |call| call.dialog_ended(cause)),
             Order::MediaChanged(id, spec) => self.with(&id, |call| call.media_changed(*spec)),
+            Order::Pressed(id, digit) => self.with(&id, |call| call.pressed(digit)),
             Order::Operator(id, order) => self.with(&id, |call| call.order(order)),
             Order::Recording(id, order, answer) => self.with(&id, |call| {
                 // Whoever asked may have given up.

@@ -3,13 +3,13 @@
 use std::fmt::{self, Write as _};
 
 use sdp_types::Media;
-use trunkline_leg::{Codec, MediaSpec, RtcpPath, SrtpSpec};
+use trunkline_leg::{MediaSpec, RtcpPath, SrtpSpec};
 
 use crate::crypto::{Crypto, LocalSrtp, redacted};
 use crate::error::SdpError;
 use crate::local::{Audio, LocalMedia};
-use crate::payload::{self, Payload, describe, payloads, printable};
-use crate::remote;
+use crate::payload::{self, Payload, printable};
+use crate::remote::{self, Description};
 
 /// An answer and what it settled.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,52 +26,80 @@ impl fmt::Debug for Answer {
     }
 }
 
+/// The media lines of a session, as both sides keep them from one description to the next (RFC 3264 8).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Lines {
+    /// Which is the audio.
+    pub(crate) audio: usize,
+    /// The profile of the audio.
+    pub(crate) profile: Option<String>,
+    /// Each line, refused; that of the audio is not used.
+    pub(crate) refused: Vec<String>,
+}
+
+/// An answer with what a session keeps of the exchange.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
+    pub(crate) lines: Lines,
+    pub(crate) payloads: Vec<(u8, Payload)>,
+}
+
 /// Answers an offer: one live audio line, encrypted where both may, with our most preferred codec that it has, its own
 /// payload types, and every other line refused with port 0 (RFC 3264 6).
 ///
 /// # Errors
 /// [`SdpError`] names what the offer lacks; [`SdpError::sip_status`] is the status to answer with.
 pub fn answer(offer: &str, local: &LocalMedia) -> Result<Answer, SdpError> {
-    let session = remote::parse(offer)?;
-    let (index, theirs) = remote::audio_line(&session, local.srtp.as_ref())?;
-    let audio = &session.medias[index];
-    let offered = payloads(audio);
-    let (codec, payload_type) =
-        chosen(&offered, &local.codecs).ok_or_else(|| SdpError::NoCommonCodec { offered: describe(audio) })?;
-    let (remote, held) = remote::address(&session, audio, local.addr)?;
-    let (ours, srtp) = keys(theirs, local.srtp.as_ref())?;
-    let dtmf = payload::dtmf(&offered, codec.clock_rate()).filter(|_| local.dtmf);
+    Ok(answer_to(&remote::parse(offer)?, local)?.answer)
+}
+
+/// Answers an offer that was read.
+pub(crate) fn answer_to(offer: &Description, local: &LocalMedia) -> Result<Answered, SdpError> {
+    let session = &offer.session;
+    let line = remote::audio_line(session, local)?;
+    let (codec, audio) = (line.codec, line.media);
+    let (ours, srtp) = keys(line.crypto, local.srtp.as_ref())?;
+    let dtmf = payload::dtmf(&line.payloads, codec.clock_rate()).filter(|_| local.dtmf);
     let media = MediaSpec {
-        opus: payload::opus(audio, payload_type),
+        opus: payload::opus(audio, line.payload_type),
         dtmf_payload_type: dtmf.map(|(number, _)| number),
         dtmf_clock_rate: dtmf.map_or(codec.clock_rate(), |(_, clock)| clock),
-        comfort_noise_payload_type: payload::comfort_noise(&offered, codec).filter(|_| local.comfort_noise),
+        comfort_noise_payload_type: payload::comfort_noise(&line.payloads, codec).filter(|_| local.comfort_noise),
         ptime_ms: remote::ptime(audio, local.ptime_ms, codec),
-        rtcp: remote::rtcp(audio, remote),
-        direction: remote::our_direction(&session, audio, held),
+        rtcp: remote::rtcp(audio, line.remote),
+        direction: remote::our_direction(session, audio, line.held, local.direction),
         srtp,
-        ..MediaSpec::new(codec, payload_type, remote)
+        ..MediaSpec::new(codec, line.payload_type, line.remote)
     };
 
-    let mut sdp = local.head();
-    for (line, other) in session.medias.iter().enumerate() {
-        if line == index {
-            sdp.push_str(&local.audio(&Audio {
-                // The profile is the offer's own (RFC 3264 6); AVPF without feedback attributes is AVP.
-                profile: &printable(&other.proto),
-                codecs: &[(codec, payload_type)],
-                dtmf: dtmf.as_slice(),
-                comfort_noise: media.comfort_noise_payload_type.map(|number| (number, codec.clock_rate())),
-                ptime_ms: media.ptime_ms,
-                direction: media.direction,
-                rtcp_mux: media.rtcp == RtcpPath::Multiplexed,
-                crypto: ours.as_slice(),
-            }));
-        } else {
-            refused(&mut sdp, other);
+    // The profile is the offer's own (RFC 3264 6); AVPF without feedback attributes is AVP.
+    let profile = printable(&audio.proto);
+    let described = local.audio(&Audio {
+        profile: &profile,
+        codecs: &[(codec, line.payload_type)],
+        dtmf: dtmf.as_slice(),
+        comfort_noise: media.comfort_noise_payload_type.map(|number| (number, codec.clock_rate())),
+        ptime_ms: media.ptime_ms,
+        direction: media.direction,
+        rtcp_mux: media.rtcp == RtcpPath::Multiplexed,
+        crypto: ours.as_slice(),
+    });
+    let refused = session.medias.iter().map(refused).collect();
+    let lines = Lines { audio: line.index, profile: Some(profile), refused };
+    let sdp = local.head(&offer.time) + &lines.around(&described);
+    Ok(Answered { answer: Answer { sdp, media }, lines, payloads: line.payloads })
+}
+
+impl Lines {
+    /// Every media section in order: the audio as described, the others refused.
+    pub(crate) fn around(&self, audio: &str) -> String {
+        let mut text = String::new();
+        for (index, refused) in self.refused.iter().enumerate() {
+            text.push_str(if index == self.audio { audio } else { refused });
         }
+        text
     }
-    Ok(Answer { sdp, media })
 }
 
 /// Our line in answer to theirs, under its tag (RFC 4568 5.1.2), and the keys of both directions.
@@ -82,14 +110,11 @@ fn keys(theirs: Option<Crypto>, local: Option<&LocalSrtp>) -> Result<(Option<Cry
     Ok((Some(Crypto { tag, suite, key: send.clone() }), Some(SrtpSpec { suite, send, receive })))
 }
 
-/// Our most preferred codec that was offered, with the offer's number for it.
-pub(crate) fn chosen(offered: &[(u8, Payload)], preferred: &[Codec]) -> Option<(Codec, u8)> {
-    preferred.iter().find_map(|codec| Some((*codec, payload::number(offered, Payload::Codec(*codec))?)))
-}
-
 /// The line as offered, refused: same media, profile and formats, port 0.
-fn refused(sdp: &mut String, media: &Media) {
+fn refused(media: &Media) -> String {
     let formats: Vec<String> = media.fmt.split_ascii_whitespace().take(64).map(printable).collect();
     let formats = if formats.is_empty() { "0".to_owned() } else { formats.join(" ") };
-    let _ = write!(sdp, "m={} 0 {} {formats}\r\n", printable(&media.media), printable(&media.proto));
+    let mut text = String::new();
+    let _ = write!(text, "m={} 0 {} {formats}\r\n", printable(&media.media), printable(&media.proto));
+    text
 }

@@ -41,7 +41,12 @@ pub(crate) struct Crypto {
 
 /// The most preferred line that can be used; the one who wrote them put it first (RFC 4568 5.1.1).
 pub(crate) fn usable(media: &Media) -> Option<Crypto> {
-    lines(media).find_map(parse)
+    all_usable(media).next()
+}
+
+/// Every line that can be used, in its order.
+pub(crate) fn all_usable(media: &Media) -> impl Iterator<Item = Crypto> {
+    lines(media).filter_map(parse)
 }
 
 /// The suites that were offered, for an operator.

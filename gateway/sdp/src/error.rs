@@ -55,18 +55,49 @@ pub enum SdpError {
         address: String,
         /// `IPv4` or `IPv6`.
         expected: &'static str,
+        /// Whether it is a group's address.
+        multicast: bool,
     },
+    /// An offer came while one of ours waits for its answer.
+    #[error("an offer of ours still waits for its answer; let the peer offer again in a moment")]
+    OfferPending,
     /// An answer that does not fit the offer it answers.
     #[error("the answer does not fit the offer: {0}")]
     Mismatch(&'static str),
 }
 
+/// What a Warning header says of a refused offer (RFC 3261 20.43).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Warning {
+    /// The code, 300..=399.
+    pub code: u16,
+    /// Its words, without quotes.
+    pub text: &'static str,
+}
+
 impl SdpError {
-    /// The SIP status: 400 for what does not parse, else 488 Not Acceptable Here (RFC 3261 21.4.26).
+    /// What a Warning header says beside 488; `None` for what gets 400.
+    #[must_use]
+    pub const fn warning(&self) -> Option<Warning> {
+        let (code, text) = match self {
+            Self::Syntax(_) | Self::TooLarge | Self::OfferPending => return None,
+            Self::Address { multicast: true, .. } => (330, "Multicast not available"),
+            Self::Address { .. } => (301, "Incompatible network address formats"),
+            Self::SecureMedia { .. } | Self::PlainMedia { .. } => (302, "Incompatible transport protocol"),
+            Self::NoAudio | Self::UnsupportedMedia { .. } => (304, "Media type not available"),
+            Self::NoCommonCodec { .. } => (305, "Incompatible media format"),
+            Self::NoCommonCrypto { .. } => (306, "Attribute not understood"),
+            Self::Mismatch(_) => (399, "Session description does not fit the one before"),
+        };
+        Some(Warning { code, text })
+    }
+
+    /// The SIP status: 400 for what does not parse, 491 for an offer that crosses ours, else 488 Not Acceptable Here (RFC 3261 21.4.26).
     #[must_use]
     pub const fn sip_status(&self) -> u16 {
         match self {
             Self::Syntax(_) | Self::TooLarge => 400,
+            Self::OfferPending => 491,
             Self::NoAudio
             | Self::NoCommonCodec { .. }
             | Self::SecureMedia { .. }

@@ -8,17 +8,20 @@
 
 mod answer;
 mod crypto;
+mod direction;
 mod error;
 mod local;
 mod offer;
 mod opus;
 mod payload;
 mod remote;
+mod revision;
 mod session;
 
 pub use answer::{Answer, answer};
 pub use crypto::{LocalSrtp, redacted};
-pub use error::SdpError;
+pub use error::{SdpError, Warning};
 pub use local::{LocalMedia, MAX_SDP};
 pub use offer::{accept_answer, offer};
+pub use revision::Revision;
 pub use session::Session;

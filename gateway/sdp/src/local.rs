@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use trunkline_leg::{Codec, Direction};
 
 use crate::crypto::{self, Crypto, LocalSrtp};
+use crate::direction;
 use crate::opus;
 
 /// Largest description read, in bytes.
@@ -32,6 +33,8 @@ pub struct LocalMedia {
     pub version: u64,
     /// Preferred packet time in milliseconds, 10..=60.
     pub ptime_ms: u8,
+    /// The directions we want; an answer has what the offer allows of them.
+    pub direction: Direction,
 }
 
 /// What the audio section of a description says beside our address.
@@ -64,14 +67,15 @@ impl LocalMedia {
             session_id: 1,
             version: 1,
             ptime_ms: 20,
+            direction: Direction::SendRecv,
         }
     }
 
-    /// Everything up to and including t=.
-    pub(crate) fn head(&self) -> String {
+    /// Everything up to and including t=, which says `time`.
+    pub(crate) fn head(&self, time: &str) -> String {
         let (family, addr) = (family(self.addr), self.addr);
         format!(
-            "v=0\r\no=trunkline {} {} IN {family} {addr}\r\ns=-\r\nc=IN {family} {addr}\r\nt=0 0\r\n",
+            "v=0\r\no=trunkline {} {} IN {family} {addr}\r\ns=-\r\nc=IN {family} {addr}\r\nt={time}\r\n",
             self.session_id, self.version
         )
     }
@@ -102,7 +106,12 @@ impl LocalMedia {
             let _ = write!(text, "a=rtpmap:{number} telephone-event/{clock}\r\na=fmtp:{number} 0-15\r\n");
         }
         let most = audio.codecs.iter().map(|(codec, _)| codec.max_ptime_ms()).min().unwrap_or(60);
-        let _ = write!(text, "a=ptime:{}\r\na=maxptime:{most}\r\na={}\r\n", audio.ptime_ms, direction(audio.direction));
+        let _ = write!(
+            text,
+            "a=ptime:{}\r\na=maxptime:{most}\r\na={}\r\n",
+            audio.ptime_ms,
+            direction::name(audio.direction)
+        );
         if audio.rtcp_mux {
             text.push_str("a=rtcp-mux\r\n");
         }
@@ -115,13 +124,4 @@ impl LocalMedia {
 
 pub(crate) const fn family(addr: IpAddr) -> &'static str {
     if addr.is_ipv4() { "IP4" } else { "IP6" }
-}
-
-const fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::SendRecv => "sendrecv",
-        Direction::SendOnly => "sendonly",
-        Direction::RecvOnly => "recvonly",
-        Direction::Inactive => "inactive",
-    }
 }

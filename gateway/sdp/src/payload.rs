@@ -1,5 +1,7 @@
 //! Payload types of a media line: what each number of the format list means (RFC 3551, RFC 4733, RFC 3389).
 
+use std::collections::BTreeMap;
+
 use sdp_types::Media;
 use trunkline_leg::{Codec, OpusParameters};
 
@@ -33,6 +35,33 @@ pub(crate) fn payloads(media: &Media) -> Vec<(u8, Payload)> {
     found
 }
 
+/// Our most preferred codec that was offered, with the offer's number for it.
+pub(crate) fn chosen(offered: &[(u8, Payload)], preferred: &[Codec]) -> Option<(Codec, u8)> {
+    preferred.iter().find_map(|codec| Some((*codec, number(offered, Payload::Codec(*codec))?)))
+}
+
+/// What payload types stand for in a session, which does not change while it lasts (RFC 3264 8.3.2).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Numbers(BTreeMap<u8, Payload>);
+
+impl Numbers {
+    /// Remembers what numbers stand for; what they stood for before they still do.
+    pub(crate) fn learn(&mut self, payloads: &[(u8, Payload)]) {
+        for (number, payload) in payloads {
+            self.0.entry(*number).or_insert(*payload);
+        }
+    }
+
+    /// The number for `payload` in an offer of ours: the one it has, else the usual one, else a free one of 96..=127.
+    pub(crate) fn assign(&mut self, payload: Payload, usual: u8) -> Option<u8> {
+        let own = self.0.iter().find(|(_, known)| **known == payload).map(|(number, _)| *number);
+        let free = || std::iter::once(usual).chain(96..=127).find(|number| !self.0.contains_key(number));
+        let number = own.or_else(free)?;
+        self.0.insert(number, payload);
+        Some(number)
+    }
+}
+
 /// The first number that stands for `payload`.
 pub(crate) fn number(payloads: &[(u8, Payload)], payload: Payload) -> Option<u8> {
     payloads.iter().find(|(_, found)| *found == payload).map(|(number, _)| *number)
@@ -55,7 +84,7 @@ pub(crate) fn opus(media: &Media, number: u8) -> OpusParameters {
         .attributes
         .iter()
         .filter(|attribute| attribute.attribute == "fmtp")
-        .filter_map(|attribute| attribute.value.as_deref()?.split_once(' '))
+        .filter_map(|attribute| attribute.value.as_deref()?.trim().split_once(' '))
         .find(|(payload_type, _)| payload_type.trim().parse() == Ok(number))
         .map_or_else(OpusParameters::default, |(_, format)| opus::parse(format))
 }
@@ -116,7 +145,7 @@ fn rtpmap(media: &Media, number: u8) -> Option<(&str, &str)> {
         .attributes
         .iter()
         .filter(|attribute| attribute.attribute == "rtpmap")
-        .filter_map(|attribute| attribute.value.as_deref()?.split_once(' '))
+        .filter_map(|attribute| attribute.value.as_deref()?.trim().split_once(' '))
         .find(|(payload_type, _)| payload_type.trim().parse() == Ok(number))
         .map(|(_, mapping)| mapping.trim().split_once('/').unwrap_or((mapping.trim(), "")))
 }

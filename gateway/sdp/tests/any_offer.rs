@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 use trunkline_leg::{Codec, SrtpKeys, SrtpSuite};
-use trunkline_sdp::{LocalMedia, LocalSrtp, accept_answer, answer};
+use trunkline_sdp::{LocalMedia, LocalSrtp, Session, accept_answer, answer};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd";
 
@@ -72,6 +72,10 @@ proptest! {
             let _ = answer(&text, &local);
             let _ = accept_answer(&text, &local);
             let _ = answer(&format!("v=0\r\n{text}"), &local);
+            let mut session = Session::new(local);
+            session.offer();
+            let _ = session.accept_answer(&text);
+            let _ = session.answer(&text);
         }
     }
 
@@ -81,6 +85,10 @@ proptest! {
         srtp in proptest::option::of(any::<bool>()),
     ) {
         let text = format!("v=0\r\no=- 1 1 IN IP4 198.51.100.7\r\ns=-\r\n{}\r\n", lines.join("\r\n"));
+        let mut session = Session::new(local(srtp));
+        session.offer();
+        let _ = session.accept_answer(&text);
+        let _ = session.answer(&text).map(|_| session.offer());
         if let Ok(made) = answer(&text, &local(srtp)) {
             prop_assert!(sdp_types::Session::parse(made.sdp.as_bytes()).is_ok(), "{}", made.sdp);
             let (offered, answered) = (media_lines(&text), media_lines(&made.sdp));

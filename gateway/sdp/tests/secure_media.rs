@@ -141,3 +141,19 @@ fn nothing_that_is_printed_has_a_key() {
         assert!(!printed.contains(key) && !printed.contains(SHA1), "{printed}");
     }
 }
+
+#[test]
+fn an_answer_must_name_a_key_that_was_offered() {
+    let required = local(Some(true));
+    for (profile, crypto, why) in [
+        ("RTP/SAVP", sha1(3), None),
+        ("RTP/SAVP", sha1(2), Some("its a=crypto answers none that was offered")),
+        ("RTP/SAVP", String::new(), Some("its a=crypto answers none that was offered")),
+        ("RTP/AVP", String::new(), Some("it is not encrypted, though that is required")),
+    ] {
+        let outcome = accept_answer(&secure(profile, &crypto), &required);
+        assert_eq!(outcome.as_ref().err(), why.map(SdpError::Mismatch).as_ref(), "{profile} {crypto}");
+        assert!(outcome.is_err() || outcome.is_ok_and(|media| media.srtp.is_some()));
+    }
+    assert!(accept_answer(&secure("RTP/AVP", ""), &local(Some(false))).unwrap().srtp.is_none());
+}

@@ -1,11 +1,12 @@
 //! A call as the driver holds it: commands that take effect at once or say why not, and never block.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use rsipstack::sip::{Header, Request};
 use rsipstack::transaction::key::TransactionKey;
 use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
+use trunkline_sdp::Warning;
 
 use crate::dialog::{Dialog, HangUp};
 use crate::error::CommandError;
@@ -24,13 +25,33 @@ pub struct Refusal {
     pub reason: Option<String>,
     /// Retry-After in seconds; a 503 without one gets 5 to 15, at random.
     pub retry_after_s: Option<u32>,
+    /// What of the offer cannot be met, for the Warning header (RFC 3261 20.43).
+    pub warning: Option<Warning>,
 }
 
 impl Refusal {
     /// A refusal that is only a status.
     #[must_use]
     pub const fn status(status: u16) -> Self {
-        Self { status, q850: None, reason: None, retry_after_s: None }
+        Self { status, q850: None, reason: None, retry_after_s: None, warning: None }
+    }
+
+    fn headers(&self, shared: &Shared) -> Vec<Header> {
+        let mut headers = Vec::new();
+        if let Some(value) = reason_value(self.q850, self.reason.as_deref()) {
+            headers.push(Header::Reason(value.into()));
+        }
+        let retry_after_s = match self.retry_after_s {
+            None if self.status == 503 => Some(retry_after_s(u64::from(outgoing::random_u32()))),
+            given => given.map(u64::from),
+        };
+        if let Some(seconds) = retry_after_s {
+            headers.push(Header::Other("Retry-After".to_owned(), seconds.to_string()));
+        }
+        if let Some(Warning { code, text }) = self.warning {
+            headers.push(Header::Warning(format!("{code} {} \"{text}\"", shared.advertised).into()));
+        }
+        headers
     }
 }
 
@@ -59,6 +80,8 @@ impl ByeReason {
 pub(crate) struct Call {
     pub(crate) key: CallKey,
     pub(crate) began: Instant,
+    /// When our 2xx was given to the transaction.
+    pub(crate) answered: OnceLock<Instant>,
     dialog: Mutex<Dialog>,
     invite: Mutex<Option<InviteLeg>>,
     /// The CSeq and tag of the INVITE, to recognise it when it comes again by another way (RFC 3261 8.2.2.2).
@@ -76,7 +99,14 @@ pub(crate) struct InviteLeg {
 impl Call {
     pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg) -> Self {
         let invite_cseq = dialog.remote_cseq;
-        Self { key, began: Instant::now(), dialog: Mutex::new(dialog), invite: Mutex::new(Some(invite)), invite_cseq }
+        Self {
+            key,
+            began: Instant::now(),
+            answered: OnceLock::new(),
+            dialog: Mutex::new(dialog),
+            invite: Mutex::new(Some(invite)),
+            invite_cseq,
+        }
     }
 
     pub(crate) fn dialog(&self) -> MutexGuard<'_, Dialog> {
@@ -158,6 +188,7 @@ impl CallHandle {
     pub fn accept(&self, sdp: String) -> Result<(), CommandError> {
         let mut dialog = self.call.dialog();
         dialog.answer(true)?;
+        let _ = self.call.answered.set(Instant::now());
         self.call.respond(&self.shared, 200, Vec::new(), Some(sdp));
         drop(dialog);
         Ok(())
@@ -173,17 +204,7 @@ impl CallHandle {
         }
         let mut dialog = self.call.dialog();
         dialog.answer(false)?;
-        let mut headers = Vec::new();
-        if let Some(value) = reason_value(refusal.q850, refusal.reason.as_deref()) {
-            headers.push(Header::Reason(value.into()));
-        }
-        let retry_after_s = match refusal.retry_after_s {
-            None if refusal.status == 503 => Some(retry_after_s(u64::from(outgoing::random_u32()))),
-            given => given.map(u64::from),
-        };
-        if let Some(seconds) = retry_after_s {
-            headers.push(Header::Other("Retry-After".to_owned(), seconds.to_string()));
-        }
+        let headers = refusal.headers(&self.shared);
         self.call.respond(&self.shared, refusal.status, headers, None);
         self.shared.forget(&dialog.key);
         drop(dialog);
@@ -223,24 +244,31 @@ impl std::fmt::Debug for ReofferHandle {
 }
 
 impl ReofferHandle {
-    /// Accepts with 200 and a description; nothing when it was answered for lack of time, or cancelled.
-    pub fn answer(mut self, sdp: String) {
-        self.finish(200, Some(sdp));
+    /// Accepts with 200 and a description: the answer to the offer, or an offer when there was none, whose answer comes
+    /// with [`crate::SipEvent::Acked`].
+    ///
+    /// # Errors
+    /// When it was answered already, for lack of time or because it was cancelled: the description is not sent.
+    pub fn answer(mut self, sdp: String) -> Result<(), CommandError> {
+        self.finish(200, Vec::new(), Some(sdp))
     }
 
-    /// Refuses; the session stays as it was (RFC 3261 14.2). 488 says that the offer cannot be met.
-    pub fn refuse(mut self, status: u16) {
-        self.finish(if (300..700).contains(&status) { status } else { 500 }, None);
+    /// Refuses; the session stays as it was (RFC 3261 14.2). 488 says that the offer cannot be met. What is no status of a
+    /// refusal is sent as 500.
+    pub fn refuse(mut self, refusal: &Refusal) {
+        let status = if (300..700).contains(&refusal.status) { refusal.status } else { 500 };
+        let headers = refusal.headers(&self.shared);
+        // Who was answered for lack of time has been refused, in effect.
+        let _ = self.finish(status, headers, None);
     }
 
-    fn finish(&mut self, status: u16, sdp: Option<String>) {
+    fn finish(&mut self, status: u16, mut headers: Vec<Header>, sdp: Option<String>) -> Result<(), CommandError> {
         let mut dialog = self.call.dialog();
         if !dialog.reoffer_done(self.cseq) {
-            return;
+            return Err(CommandError::Answered);
         }
-        let mut headers = Vec::new();
         if status == 200 {
-            headers = self.shared.dialog_headers(&self.request);
+            headers.extend(self.shared.dialog_headers(&self.request));
             if let Some(target) = self.target.take() {
                 dialog.remote_target = target;
             }
@@ -248,12 +276,13 @@ impl ReofferHandle {
         drop(dialog);
         let response = self.shared.response(&self.request, status, headers, sdp);
         let _ = self.transaction.send(TransactionEvent::Respond(response));
+        Ok(())
     }
 }
 
 impl Drop for ReofferHandle {
     fn drop(&mut self) {
-        self.finish(500, None);
+        let _ = self.finish(500, Vec::new(), None);
     }
 }
 

@@ -50,7 +50,8 @@ pub enum UnknownPeer {
 pub struct SipLimits {
     /// Calls at once, ringing and answered; an INVITE beyond gets 503 with Retry-After.
     pub max_calls: usize,
-    /// Transactions at once; a request beyond gets a stateless 503.
+    /// Transactions at once, and four times as many with those that ended within 64 T1; a request beyond gets a stateless
+    /// 503. Requests within calls have a quarter of it on top.
     pub max_transactions: usize,
     /// Largest datagram in bytes, at most 65 507.
     pub max_message: usize,

@@ -38,6 +38,10 @@ use crate::{quiet, uas};
 /// Threads of the runtime: one may parse while the other answers.
 const THREADS: usize = 2;
 
+/// So many T1 an ACK is awaited (RFC 3261 13.3.1.4), and so long the stack is left to notice it first.
+const ACK_T1S: u32 = 64;
+const ACK_GRACE: Duration = Duration::from_secs(2);
+
 /// A SIP endpoint on one UDP socket. Dropping it stops it; calls that are up get no BYE, so hang them up first.
 pub struct SipEndpoint {
     shared: Arc<Shared>,
@@ -278,7 +282,7 @@ fn spawn(
     Ok(vec![stack, receiver, server])
 }
 
-/// Once a second: calls that ring too long are refused with 480.
+/// Once a second: calls that ring too long are refused with 480, and those whose answer nobody acknowledged are ended.
 async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1).min(shared.config.timers.max_ringing));
     loop {
@@ -302,6 +306,16 @@ async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
             call.respond(&shared, 480, Vec::new(), None);
             shared.forget(&key);
             shared.tell(SipEvent::Failed { call: call.key, status: 480 }).await;
+        }
+        // The stack says when an answer was not acknowledged; where it does not, nobody else would end the call.
+        let patience = shared.config.timers.t1 * ACK_T1S + ACK_GRACE;
+        let waited = |call: &Arc<Call>| call.answered.get().is_some_and(|answered| answered.elapsed() > patience);
+        let unanswered: Vec<Arc<Call>> = shared.calls().values().filter(|call| waited(call)).cloned().collect();
+        for call in unanswered {
+            let answered = call.dialog().phase == Phase::Answered;
+            if answered {
+                uas::no_ack(&shared, &call).await;
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use trunkline_leg::DtmfDigit;
 use trunkline_sdp::redacted;
 
 use crate::admission::TrunkToken;
@@ -41,6 +42,13 @@ pub enum SipEvent {
     NoAck {
         /// Which call.
         call: CallKey,
+    },
+    /// A key was pressed at the far end, told by INFO.
+    Digit {
+        /// Which call.
+        call: CallKey,
+        /// Which key.
+        digit: DtmfDigit,
     },
     /// The far end wants to change the session (re-INVITE, or UPDATE with an offer).
     ReInvite(Box<Reoffer>),

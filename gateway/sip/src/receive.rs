@@ -2,21 +2,27 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rsipstack::sip::{SipMessage, Transport};
+use rsipstack::sip::{HeadersExt, SipMessage, Transport};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transport::{SipAddr, SipConnection};
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::NameAddr;
+use crate::dialog::DialogKey;
 use crate::guard::{Admitted, Guard, Message, Name, Refused, Verdict};
 use crate::ladder::TraceDirection;
 use crate::shared::{Shared, retry_after_s};
 use crate::stats::Dropped;
 use crate::wire::{Wire, wall_us};
 
+/// Transactions that ended are kept for retransmissions: with them there may be so many times as many as live.
+const ENDED: usize = 4;
+/// The part of the limit that requests within calls have on top, so that whoever fills it cannot keep calls from ending.
+const RESERVE: usize = 4;
 /// Larger than any UDP payload, so that a datagram beyond the limit is seen as such.
 const BUFFER: usize = 65_536;
 
@@ -47,7 +53,11 @@ pub(crate) async fn run(
         };
         let now_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let trunk = shared.policy.trunk(source.ip());
-        match guard.judge(now_us, &buffer[..len], source, trunk) {
+        let verdict = guard.judge(now_us, &buffer[..len], source, trunk);
+        if !matches!(verdict, Verdict::Drop(Dropped::TooLarge | Dropped::Rate | Dropped::KeepAlive)) {
+            shared.counters.parsed.fetch_add(1, Ordering::Relaxed);
+        }
+        match verdict {
             Verdict::Pass(admitted) => pass(&shared, &wire, &guard, admitted, source).await,
             Verdict::Answer { bytes, reason, status } => {
                 shared.counters.dropped(reason);
@@ -72,16 +82,9 @@ async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitt
         }
         return;
     };
-    if let Some(reason) = unwelcome(shared, message, &key) {
-        shared.counters.dropped(reason);
-        let extra = format!("Retry-After: {}\r\n", retry_after_s(guard.jitter(message, 11)));
-        if let Some(bytes) = refuse(503, "Service Unavailable", &extra) {
-            send(wire, &bytes, source).await;
-        }
-        return;
-    }
+    let unwelcome = unwelcome(shared, message, &key);
     let call_id = message.value(Name::CallId).unwrap_or("");
-    if let Some(method) = message.method() {
+    if let Some(method) = message.method().filter(|_| unwelcome.is_none()) {
         shared.counters.request(method);
         if method == "INVITE" {
             shared.ladder.begin(call_id);
@@ -89,6 +92,18 @@ async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitt
     }
     let cseq = message.value(Name::CSeq).unwrap_or("");
     shared.ladder.add(call_id, wall_us(), TraceDirection::Received, source, message.line, cseq);
+    if let Some(reason) = unwelcome {
+        shared.counters.dropped(reason);
+        let retry_after = format!("Retry-After: {}\r\n", retry_after_s(guard.jitter(message, 11)));
+        let answer = match reason {
+            Dropped::NoCall => refuse(481, "Call/Transaction Does Not Exist", ""),
+            _ => refuse(503, "Service Unavailable", &retry_after),
+        };
+        if let Some(bytes) = answer {
+            send(wire, &bytes, source).await;
+        }
+        return;
+    }
     let from = SipAddr { r#type: Some(Transport::Udp), addr: source.into() };
     if let Err(error) = shared.stack.on_received_message(stack_message, shared.connection.clone(), &from).await {
         tracing::debug!(%source, %error, "the stack refused a message");
@@ -99,9 +114,14 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Parses for the stack and stamps the source into the topmost Via (RFC 3261 18.2.1, RFC 3581).
+/// Parses for the stack and stamps the source into the topmost Via (RFC 3261 18.2.1, RFC 3581). The stack reads some headers
+/// only when it needs them, and a transaction that finds it cannot never ends: To is read here.
 fn parse(bytes: &[u8], source: SocketAddr) -> Option<(SipMessage, TransactionKey)> {
     let message = SipMessage::try_from(bytes).ok()?;
+    match &message {
+        SipMessage::Request(request) => request.to_header().ok()?.tag().ok()?,
+        SipMessage::Response(response) => response.to_header().ok()?.tag().ok()?,
+    };
     let message = SipConnection::update_msg_received(message, source, Transport::Udp).ok()?;
     let key = match &message {
         SipMessage::Request(request) => TransactionKey::from_request(request, TransactionRole::Server),
@@ -110,24 +130,40 @@ fn parse(bytes: &[u8], source: SocketAddr) -> Option<(SipMessage, TransactionKey
     Some((message, key.ok()?))
 }
 
-/// Whether a request gets 503 before it costs anything. What belongs to a call or a transaction is always let in.
+/// Whether a request is refused before it costs anything. What belongs to a transaction is always let in, and so are ACK and
+/// CANCEL, which make none.
 fn unwelcome(shared: &Shared, message: &Message<'_>, key: &TransactionKey) -> Option<Dropped> {
     let method = message.method()?;
-    let tagged = message.value(Name::To).and_then(NameAddr::parse)?.parameter("tag").is_some();
-    if tagged || matches!(method, "ACK" | "CANCEL") {
+    if matches!(method, "ACK" | "CANCEL") {
         return None;
     }
-    let known = || shared.stack.transactions.contains_key(key) || shared.stack.finished_transactions.contains_key(key);
-    let reason = if method == "INVITE" && shared.is_draining() {
-        Dropped::Draining
-    } else if (method == "INVITE" && shared.is_full())
-        || shared.stack.transactions.len() >= shared.config.limits.max_transactions
-    {
-        Dropped::Full
-    } else {
-        return None;
+    let stack = &shared.stack;
+    let crowded = |most: usize| {
+        let live = stack.transactions.len();
+        live >= most || live + stack.finished_transactions.len() >= most.saturating_mul(ENDED)
     };
-    (!known()).then_some(reason)
+    let most = shared.config.limits.max_transactions;
+    let reason = match within(message) {
+        Some(call) if !shared.calls().contains_key(&call) => Dropped::NoCall,
+        Some(_) if crowded(most + most / RESERVE) => Dropped::Full,
+        Some(_) => return None,
+        None if method == "INVITE" && shared.is_draining() => Dropped::Draining,
+        None if (method == "INVITE" && shared.is_full()) || crowded(most) => Dropped::Full,
+        None => return None,
+    };
+    let known = stack.transactions.contains_key(key) || stack.finished_transactions.contains_key(key);
+    (!known).then_some(reason)
+}
+
+/// The call that a request says it is within: it has a tag of ours, or somebody's guess at one.
+fn within(message: &Message<'_>) -> Option<DialogKey> {
+    let to = NameAddr::parse(message.value(Name::To)?)?;
+    let from = NameAddr::parse(message.value(Name::From)?)?;
+    Some(DialogKey {
+        call_id: message.value(Name::CallId)?.to_owned(),
+        local_tag: to.parameter("tag")?.to_owned(),
+        remote_tag: from.parameter("tag")?.to_owned(),
+    })
 }
 
 async fn send(wire: &Wire, bytes: &[u8], peer: SocketAddr) {

@@ -132,6 +132,8 @@ impl Shared {
             request.headers.iter().filter(|header| matches!(header, Header::RecordRoute(_))).cloned().collect();
         headers.push(Header::Contact(self.contact().into()));
         headers.push(Header::Allow(ALLOW.into()));
+        // No extension: the truth is an empty list (RFC 3261 20.37).
+        headers.push(Header::Supported("".into()));
         headers
     }
 }

@@ -31,6 +31,7 @@ dropped! {
     Malformed "malformed" "Breaks a rule of RFC 3261; answered 400.",
     Unsupported "unsupported" "A version, method or URI scheme that is not served; answered 505, 501 or 416.",
     StrayResponse "stray_response" "A response to nothing we sent.",
+    NoCall "no_call" "Within a call that is not up; answered 481.",
     Full "full" "Calls or transactions at their limit; answered 503.",
     Draining "draining" "A new call while draining; answered 503.",
     Stack "stack" "Refused by the SIP parser after our own rules; answered 400.",
@@ -43,6 +44,9 @@ pub struct SipStats {
     pub requests: BTreeMap<&'static str, u64>,
     /// Responses sent by method and status.
     pub responses: BTreeMap<(&'static str, u16), u64>,
+    /// Datagrams that were read as SIP, whatever became of them: all but those dropped for their size or their source's rate,
+    /// and keep-alives.
+    pub parsed: u64,
     /// Datagrams that went no further, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
     /// Calls now, ringing, up, or waiting for the end of a BYE.
@@ -65,6 +69,8 @@ pub(crate) struct Counters {
     requests: Mutex<BTreeMap<&'static str, u64>>,
     responses: Mutex<BTreeMap<(&'static str, u16), u64>>,
     dropped: [AtomicU64; Dropped::ALL.len()],
+    /// Datagrams that came to the parser.
+    pub(crate) parsed: AtomicU64,
     /// Rounds of the sweep, at least one a second while the runtime is served.
     pub(crate) sweeps: AtomicU64,
 }
@@ -90,6 +96,7 @@ impl Counters {
         SipStats {
             requests: self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             responses: self.responses.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            parsed: self.parsed.load(Ordering::Relaxed),
             dropped: Dropped::ALL
                 .iter()
                 .zip(&self.dropped)

@@ -11,6 +11,7 @@ use rsipstack::transport::SipConnection;
 use crate::address::{NameAddr, list, user};
 use crate::call::{Call, CallHandle, InviteLeg, ReofferHandle};
 use crate::dialog::{Acked, Dialog, DialogKey, Invite, Phase};
+use crate::digits::{self, NotADigit};
 use crate::event::{CallKey, IncomingInvite, Reoffer, SipEvent};
 use crate::guard::ALLOW;
 use crate::outgoing;
@@ -90,6 +91,9 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         Ok(offer) => offer,
         Err(header) => return reply(shared, &mut transaction, 415, vec![header]).await,
     };
+    if !takes_sdp(&request) {
+        return reply(shared, &mut transaction, 406, vec![Header::Accept("application/sdp".into())]).await;
+    }
     let local_tag = format!("{:08x}{:08x}", outgoing::random_u32(), outgoing::random_u32());
     let Some((tagged, parts)) = dialog_parts(&request, ids, local_tag, source) else {
         return reply(shared, &mut transaction, 400, Vec::new()).await;
@@ -153,7 +157,7 @@ async fn acked(shared: &Arc<Shared>, call: &Arc<Call>, request: &Request) {
 }
 
 /// 64 T1 without an ACK: the session is ended by BYE (RFC 3261 13.3.1.4).
-async fn no_ack(shared: &Arc<Shared>, call: &Arc<Call>) {
+pub(crate) async fn no_ack(shared: &Arc<Shared>, call: &Arc<Call>) {
     let (first, hanging_up) = {
         let mut dialog = call.dialog();
         (dialog.end(), dialog.is_hanging_up())
@@ -197,8 +201,26 @@ async fn in_dialog(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Trans
         }
         _ if phase == Phase::Ended => reply(shared, &mut transaction, 481, Vec::new()).await,
         Method::Options => reply(shared, &mut transaction, 200, capabilities(shared)).await,
+        Method::Info => info(shared, &call, transaction, request).await,
         Method::Invite | Method::Update => reoffer(shared, call, transaction, request, cseq, phase).await,
         _ => reply(shared, &mut transaction, 405, vec![Header::Allow(ALLOW.into())]).await,
+    }
+}
+
+/// A key that was pressed, by the INFO of RFC 2976 that peers use without a package of RFC 6086.
+async fn info(shared: &Arc<Shared>, call: &Arc<Call>, mut transaction: Transaction, request: &Request) {
+    let content_type = request.headers.iter().find(|header| header.name().eq_ignore_ascii_case("Content-Type"));
+    match digits::pressed(content_type.map_or("", Header::value), &request.body) {
+        Ok(digit) => {
+            reply(shared, &mut transaction, 200, Vec::new()).await;
+            if let Some(digit) = digit {
+                shared.tell(SipEvent::Digit { call: call.key, digit }).await;
+            }
+        }
+        Err(NotADigit::Type) => {
+            reply(shared, &mut transaction, 415, vec![Header::Accept(digits::TYPES.into())]).await;
+        }
+        Err(NotADigit::Body) => reply(shared, &mut transaction, 400, Vec::new()).await,
     }
 }
 
@@ -412,6 +434,21 @@ fn body(request: &Request) -> Result<Option<String>, Header> {
         Ok(text) if sdp && plain => Ok(Some(text.to_owned())),
         _ => Err(Header::Accept("application/sdp".into())),
     }
+}
+
+/// Whether the caller reads what an answer would be written in; without Accept it does (RFC 3261 20.1).
+fn takes_sdp(request: &Request) -> bool {
+    let mut ranges = request
+        .headers
+        .iter()
+        .filter(|header| header.name().eq_ignore_ascii_case("Accept"))
+        .flat_map(|header| header.value().split(','))
+        .map(|range| range.split(';').next().unwrap_or("").trim())
+        .peekable();
+    ranges.peek().is_none()
+        || ranges.any(|range| {
+            ["application/sdp", "application/*", "*/*"].iter().any(|ours| range.eq_ignore_ascii_case(ours))
+        })
 }
 
 /// The option tags of Require, none of which is supported (RFC 3261 8.2.2.3).

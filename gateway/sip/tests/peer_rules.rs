@@ -36,6 +36,7 @@ fn a_call_is_answered_acknowledged_and_hung_up_by_the_peer() {
     assert_eq!(to_tag(&ringing), to_tag(&ok), "one dialog");
     assert!(ok.ends_with("\r\n\r\nv=0\r\n") && header(&ok, "Content-Type") == "application/sdp", "{ok}");
     assert_eq!(header(&ok, "Contact"), format!("<sip:{}>", endpoint.local_addr()));
+    assert!(ok.contains("\r\nSupported:"), "no extension is supported, and that is said: {ok}");
     peer.send(&peer.ack("c1", 1, &to_tag(&ok)));
     assert!(matches!(events.blocking_recv(), Some(SipEvent::Acked { answer: None, .. })));
     assert_eq!(endpoint.calls(), 1);
@@ -159,8 +160,8 @@ fn requests_within_a_call_follow_the_rules() {
     assert!(header(&peer.expect("SIP/2.0 200"), "Allow").contains("UPDATE"), "a gap in CSeq is legal");
     peer.send(&peer.request("OPTIONS", "c6", 9, &to, ""));
     peer.expect("SIP/2.0 500");
-    peer.send(&peer.request("INFO", "c6", 11, &to, ""));
-    assert_eq!(header(&peer.expect("SIP/2.0 405"), "Allow"), "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE");
+    peer.send(&peer.request("NOTIFY", "c6", 11, &to, ""));
+    assert_eq!(header(&peer.expect("SIP/2.0 405"), "Allow"), "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO");
     peer.send(&peer.request("DANCE", "c6", 12, &to, ""));
     peer.expect("SIP/2.0 501");
     peer.send(&peer.request("UPDATE", "c6", 13, &to, ""));
@@ -175,6 +176,7 @@ fn requests_within_a_call_follow_the_rules() {
     peer.send(&peer.request("INVITE", "c6", 20, &to, &format!("Content-Type: application/sdp\r\n\r\n{hold}")));
     let held = peer.expect("SIP/2.0 200");
     assert!(held.contains("a=recvonly\r\n"), "{held}");
+    assert!(header(&held, "Allow").contains("INFO") && held.contains("\r\nSupported:"), "{held}");
     peer.send(&peer.ack("c6", 20, &to));
     eventually("the hold is acknowledged", || seen.acked.load(SeqCst) == 2);
     peer.send(&peer.request("UPDATE", "c6", 21, &to, &format!("Content-Type: application/sdp\r\n\r\n{OFFER}")));
@@ -182,6 +184,11 @@ fn requests_within_a_call_follow_the_rules() {
     let fax = OFFER.replace("m=audio 30000 RTP/AVP 0 101", "m=image 30000 udptl t38");
     peer.send(&peer.request("INVITE", "c6", 22, &to, &format!("Content-Type: application/sdp\r\n\r\n{fax}")));
     let refused = peer.expect("SIP/2.0 488");
+    assert_eq!(
+        header(&refused, "Warning"),
+        format!("304 {} \"Media type not available\"", endpoint.local_addr()),
+        "what is wrong with the offer is said"
+    );
     peer.send(&peer.ack("c6", 22, &to_tag(&refused)).replace("c622ACK", "c622INVITE"));
     assert_eq!(seen.reoffers.load(SeqCst), 3);
     assert_eq!(endpoint.calls(), 1, "a refused change leaves the call up");
@@ -305,11 +312,98 @@ fn a_change_that_the_driver_leaves_unanswered_gets_500_and_another_meanwhile_491
     peer.send(&peer.invite("c11", 2, &to));
     let SipEvent::ReInvite(kept) = events.blocking_recv().unwrap() else { panic!() };
     peer.send(&peer.invite("c11", 3, &to));
-    assert_eq!(header(&peer.expect("SIP/2.0 491"), "CSeq"), "3 INVITE");
-    assert_eq!(header(&peer.expect("SIP/2.0 500"), "CSeq"), "2 INVITE");
+    peer.expect_to("3 INVITE", "SIP/2.0 491");
+    peer.expect_to("2 INVITE", "SIP/2.0 500");
     drop(kept);
     peer.send(&peer.invite("c11", 4, &to));
     let SipEvent::ReInvite(dropped) = events.blocking_recv().unwrap() else { panic!() };
     drop(dropped);
-    assert_eq!(header(&peer.expect("SIP/2.0 500"), "CSeq"), "4 INVITE");
+    peer.expect_to("4 INVITE", "SIP/2.0 500");
+}
+
+#[test]
+fn keys_that_come_by_info_are_told_and_other_infos_refused() {
+    let (endpoint, mut events) = start(|_| ());
+    let peer = Peer::new(&endpoint);
+    peer.send(&peer.invite("c12", 1, ""));
+    let SipEvent::Invite(invite) = events.blocking_recv().unwrap() else { panic!() };
+    invite.handle.accept("v=0\r\n".to_owned()).unwrap();
+    let to = to_tag(&peer.expect("SIP/2.0 200"));
+    peer.send(&peer.ack("c12", 1, &to));
+    let _acked = events.blocking_recv().unwrap();
+    let relay = "Content-Type: application/dtmf-relay\r\n\r\nSignal=7\r\nDuration=160\r\n";
+    for (cseq, rest, status) in [
+        (2, relay, "200"),
+        (3, "Content-Type: application/dtmf\r\n\r\n#", "200"),
+        (4, "", "200"),
+        (5, "Content-Type: application/dtmf-relay\r\n\r\nSignal=77", "400"),
+        (6, "Content-Type: application/media_control+xml\r\n\r\n<x/>", "415"),
+    ] {
+        let info = peer.request("INFO", "c12", cseq, &to, rest);
+        peer.send(&info);
+        let answer = peer.expect(&format!("SIP/2.0 {status}"));
+        assert_eq!(header(&answer, "CSeq"), format!("{cseq} INFO"));
+        assert!(status != "415" || header(&answer, "Accept").contains("application/dtmf-relay"));
+        peer.send(&info);
+        peer.expect(&format!("SIP/2.0 {status}"));
+    }
+    peer.send(&peer.request("BYE", "c12", 7, &to, ""));
+    let mut told = Vec::new();
+    loop {
+        match events.blocking_recv().unwrap() {
+            SipEvent::Digit { digit, .. } => told.push(digit.as_char()),
+            SipEvent::Bye { .. } => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(told, ['7', '#'], "each once, though it came twice");
+}
+
+#[test]
+fn a_caller_that_reads_no_sdp_is_refused() {
+    let (endpoint, events) = start(|_| ());
+    answer_all(events, false);
+    let peer = Peer::new(&endpoint);
+    let invite = |call: &str, accept: &str| {
+        peer.invite(call, 1, "").replace("Content-Type", &format!("Accept: {accept}\r\nContent-Type"))
+    };
+    peer.send(&invite("a1", "text/nobodyKnowsThis"));
+    assert_eq!(header(&peer.expect("SIP/2.0 406"), "Accept"), "application/sdp");
+    for (call, accept) in [("a2", "text/plain, application/sdp;q=0.5"), ("a3", "*/*"), ("a4", "Application/*")] {
+        peer.send(&invite(call, accept));
+        assert_eq!(header(&peer.expect("SIP/2.0 200"), "Call-ID"), call);
+    }
+}
+
+#[test]
+fn strays_within_no_call_cost_no_transaction_and_calls_can_end_when_there_is_room_for_no_other() {
+    let (endpoint, events) = start(|config| {
+        config.limits.max_transactions = 8;
+        config.limits.trunk_rate = None;
+    });
+    let seen = answer_all(events, false);
+    let peer = Peer::new(&endpoint);
+    let to = peer.call("c13");
+    eventually("the call is up", || seen.acked.load(SeqCst) == 1);
+    for cseq in 0..200 {
+        peer.send(&peer.request("BYE", "c13", 100 + cseq, &format!(";tag=guess{cseq}"), ""));
+        let refused = peer.expect("SIP/2.0 481");
+        assert_eq!(header(&refused, "CSeq"), format!("{} BYE", 100 + cseq));
+    }
+    assert!(endpoint.stats().transactions <= 2, "{:?}", endpoint.stats());
+    assert_eq!(endpoint.stats().dropped["no_call"], 200);
+
+    // Transactions that ended are kept for a while and have a bound of their own.
+    let mut served = 0;
+    while served < 100 {
+        peer.send(&peer.request("OPTIONS", &format!("full{served}"), 1, "", ""));
+        if peer.recv().starts_with("SIP/2.0 503") {
+            break;
+        }
+        served += 1;
+    }
+    assert!((8..=4 * 8).contains(&served), "{served}");
+    peer.send(&peer.request("BYE", "c13", 2, &to, ""));
+    peer.expect("SIP/2.0 200");
+    eventually("the call is over", || seen.byes.load(SeqCst) == 1);
 }

@@ -18,7 +18,7 @@ use trunkline_api::words::ProviderKind;
 use trunkline_api::{Event, Failure, Id};
 use trunkline_call::tape::Taped;
 use trunkline_call::{CallSetup, Input, Operator};
-use trunkline_leg::{AgentEnd, CallTime, Codec, EndCause, MediaSpec};
+use trunkline_leg::{AgentEnd, CallTime, Codec, DtmfDigit, EndCause, MediaSpec};
 use trunkline_media::LegHandle;
 
 use crate::capacity::Ticket;
@@ -197,6 +197,13 @@ impl Active {
     pub(crate) fn media_changed(&mut self, spec: MediaSpec) {
         let direction = self.ports.media_changed(spec, self.now());
         self.told(direction);
+    }
+
+    /// A key that was told by signalling.
+    pub(crate) fn pressed(&mut self, digit: DtmfDigit) {
+        if let Some(input) = self.ports.pressed(digit, self.now()) {
+            self.told(input);
+        }
     }
 
     /// Has a session work on a request that the call knows nothing of.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use trunkline_api::{Failure, Id};
 use trunkline_call::{Input, VoiceEdge};
-use trunkline_leg::{AgentEnd, CallTime, Direction, EndCause, LegFact, LegId, MediaSpec, PlayoutPosition};
+use trunkline_leg::{AgentEnd, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, MediaSpec, PlayoutPosition};
 use trunkline_media::LegHandle;
 use trunkline_sip::ByeReason;
 
@@ -29,13 +29,22 @@ pub(super) struct Ports {
     also: Option<Input>,
     bye_sent: bool,
     leg_over: bool,
+    keys: Option<Keys>,
+}
+
+/// How the far end tells its keys. Some tell each twice, as an event or a tone in the sound and by signalling; whichever came
+/// first in a call is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    InSound,
+    BySignalling,
 }
 
 impl Ports {
     /// A leg whose facts nobody has read, and a dialog that is up.
     pub(super) fn new(call: Id, leg: AgentEnd, handle: LegHandle, line: Arc<dyn Line>, echo: Option<Echo>) -> Self {
         let playout = PlayoutPosition::default();
-        Self { call, leg, handle, line, playout, echo, also: None, bye_sent: false, leg_over: false }
+        Self { call, leg, handle, line, playout, echo, also: None, bye_sent: false, leg_over: false, keys: None }
     }
 
     /// The next thing the leg has to say: facts first, then what its sound says, then how far playback is. The sound itself
@@ -50,6 +59,9 @@ impl Ports {
                 if matches!(cause, EndCause::MediaTimeout | EndCause::Failed) {
                     self.bye(Some(Failure::MediaTimeout));
                 }
+            }
+            if matches!(fact, LegFact::Dtmf { .. }) && *self.keys.get_or_insert(Keys::InSound) != Keys::InSound {
+                continue;
             }
             if self.echo.is_none() || !Echo::is_own(&fact) {
                 return Some(of_leg(fact));
@@ -123,6 +135,12 @@ impl Ports {
             tracing::warn!(call = %self.call, %error, "media could not be changed");
         }
         input
+    }
+
+    /// The far end told a key by signalling.
+    pub(super) fn pressed(&mut self, digit: DtmfDigit, at: CallTime) -> Option<Input> {
+        let believed = *self.keys.get_or_insert(Keys::BySignalling) == Keys::BySignalling;
+        believed.then(|| of_leg(LegFact::Dtmf { digit, at }))
     }
 
     /// The far end ended the dialog: there is nobody to say goodbye to.
@@ -222,6 +240,17 @@ mod tests {
         });
         ports.let_go();
         assert_eq!(told(&line), []);
+    }
+
+    #[test]
+    fn keys_are_believed_the_way_they_first_came() {
+        let seven = DtmfDigit::from_char('7').unwrap();
+        let (mut ports, _line, _plane) = ports();
+        assert!(ports.pressed(seven, CallTime::default()).is_some());
+        assert!(ports.pressed(seven, CallTime::default()).is_some(), "each is a key of its own");
+        let (mut ports, _line, _plane) = self::ports();
+        ports.keys = Some(Keys::InSound);
+        assert!(ports.pressed(seven, CallTime::default()).is_none(), "the sound has told it already");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::ambience::Beds;
 use crate::capacity::Amounts;
+use crate::offer::Offer;
 use crate::rig::{FakeLine, SlowStore, Told, invite, plane, shared_over, silent_agent, until};
 
 /// Calls the gateway takes in these tests.
@@ -265,6 +266,70 @@ fn a_call_that_would_make_others_late_is_refused_by_name_and_told_when_to_come_a
     rig.store.write(&name(next), true);
     rig.settle();
     assert_eq!(rig.told(next), [Told::Accept]);
+}
+
+const THEIRS: &str =
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
+
+#[test]
+fn a_caller_without_an_offer_gets_ours_and_has_sound_once_it_has_answered() {
+    let plane = plane(16);
+    let mut rig = Rig::new(&plane, room(MOST));
+    for (answer, taken) in [(Some(THEIRS), true), (None, false), (Some("v=0\r\n"), false)] {
+        let key = rig.lines.len();
+        let line = FakeLine::new(&name(key), &rig.store);
+        rig.intake.invite(Invite { offer: Offer::Sdp(None), ..invite(key as u64, &line) });
+        rig.lines.push(line);
+        rig.store.write(&name(key), true);
+        rig.settle();
+        assert_eq!(rig.told(key), [Told::Accept]);
+        let ours = rig.lines[key].answer.lock().unwrap().clone().unwrap();
+        assert!(ours.contains("RTP/AVP 0 13 101\r\n") && ours.contains("a=sendrecv\r\n"), "{ours}");
+        rig.intake.event(SipEvent::Acked { call: CallKey(key as u64), answer: answer.map(str::to_owned) });
+        match rig.orders.try_recv().unwrap() {
+            Order::MediaChanged(_, media) => {
+                assert!(taken);
+                assert_eq!(media.remote, "127.0.0.1:40000".parse().unwrap());
+                assert_eq!(media.direction, trunkline_leg::Direction::SendRecv);
+            }
+            Order::DialogEnded(_, EndCause::Failed) => {
+                assert!(!taken);
+                assert_eq!(rig.told(key), [Told::Accept, Told::Bye], "there is no sound to have");
+            }
+            _ => panic!("neither"),
+        }
+        // The ACK of a refresh, or of the same answer, changes nothing.
+        rig.intake.event(SipEvent::Acked { call: CallKey(key as u64), answer: answer.map(str::to_owned) });
+        assert!(rig.orders.try_recv().is_err());
+    }
+}
+
+#[test]
+fn keys_told_by_signalling_reach_the_call() {
+    let plane = plane(16);
+    let mut rig = Rig::new(&plane, room(MOST));
+    let key = rig.call();
+    rig.store.write(&name(key), true);
+    rig.settle();
+    let digit = trunkline_leg::DtmfDigit::from_char('#').unwrap();
+    rig.intake.event(SipEvent::Digit { call: CallKey(key as u64), digit });
+    assert!(matches!(rig.orders.try_recv(), Ok(Order::Pressed(_, pressed)) if pressed == digit));
+    rig.intake.event(SipEvent::Digit { call: CallKey(99), digit });
+    assert!(rig.orders.try_recv().is_err());
+}
+
+#[test]
+fn an_offer_that_cannot_be_met_is_refused_with_what_is_wrong_with_it() {
+    let plane = plane(16);
+    let mut rig = Rig::new(&plane, room(MOST));
+    for (media, warning) in [("m=audio 40000 RTP/AVP 18", 305), ("m=image 40000 udptl t38", 304)] {
+        let key = rig.lines.len();
+        let line = FakeLine::new(&name(key), &rig.store);
+        let offer = THEIRS.replace("m=audio 40000 RTP/AVP 0", media);
+        rig.intake.invite(Invite { offer: Offer::Sdp(Some(offer)), ..invite(key as u64, &line) });
+        assert_eq!(*line.warning.lock().unwrap(), Some(warning));
+        rig.lines.push(line);
+    }
 }
 
 /// xorshift64*: the same events in every run.

@@ -1,13 +1,15 @@
 //! What the endpoint's tests share: an answering driver, a bare UDP peer, and SIPp.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod torture;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use trunkline_sdp::{LocalMedia, answer, offer};
+use trunkline_sdp::{LocalMedia, SdpError, answer, offer};
 use trunkline_sip::{ByeReason, CallHandle, Refusal, SipConfig, SipEndpoint, SipEvent, SipEvents, TrunkToken};
 
 /// An endpoint on loopback whose only trunk is loopback.
@@ -38,6 +40,7 @@ pub(crate) struct Seen {
     pub(crate) cancelled: AtomicUsize,
     pub(crate) no_acks: AtomicUsize,
     pub(crate) reoffers: AtomicUsize,
+    pub(crate) digits: AtomicUsize,
 }
 
 /// Answers every call and re-INVITE on a thread of its own, until the endpoint stops. With `hang_up`, hangs up as
@@ -56,6 +59,7 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                 SipEvent::Cancelled { .. } => &counting.cancelled,
                 SipEvent::NoAck { .. } => &counting.no_acks,
                 SipEvent::ReInvite(_) => &counting.reoffers,
+                SipEvent::Digit { .. } => &counting.digits,
                 SipEvent::Failed { .. } => continue,
             };
             counter.fetch_add(1, Ordering::SeqCst);
@@ -64,7 +68,7 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                     let _ = invite.handle.ring(None);
                     match invite.offer.as_deref().map(|text| answer(text, &local_media())) {
                         Some(Ok(made)) => drop(invite.handle.accept(made.sdp)),
-                        Some(Err(error)) => drop(invite.handle.reject(&Refusal::status(error.sip_status()))),
+                        Some(Err(error)) => drop(invite.handle.reject(&refusal(&error))),
                         None => drop(invite.handle.accept(offer(&local_media()))),
                     }
                     if hang_up {
@@ -79,9 +83,9 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                 SipEvent::ReInvite(reoffer) => {
                     let made = reoffer.offer.as_deref().map(|text| answer(text, &local_media()));
                     match made {
-                        Some(Ok(made)) => reoffer.handle.answer(made.sdp),
-                        Some(Err(error)) => reoffer.handle.refuse(error.sip_status()),
-                        None => reoffer.handle.answer(offer(&local_media())),
+                        Some(Ok(made)) => drop(reoffer.handle.answer(made.sdp)),
+                        Some(Err(error)) => reoffer.handle.refuse(&refusal(&error)),
+                        None => drop(reoffer.handle.answer(offer(&local_media()))),
                     }
                 }
                 _ => {}
@@ -89,6 +93,10 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
         }
     });
     seen
+}
+
+fn refusal(error: &SdpError) -> Refusal {
+    Refusal { warning: error.warning(), ..Refusal::status(error.sip_status()) }
 }
 
 /// Waits until a condition holds, at most ten seconds.
@@ -144,7 +152,16 @@ impl Peer {
 
     /// A peer of whoever listens at `to`.
     pub(crate) fn at(to: SocketAddr) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::between(Ipv4Addr::LOCALHOST, to)
+    }
+
+    /// A peer at an address of its own.
+    pub(crate) fn from(ip: Ipv4Addr, endpoint: &SipEndpoint) -> Self {
+        Self::between(ip, endpoint.local_addr())
+    }
+
+    fn between(ip: Ipv4Addr, to: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         Self { socket, to }
     }
@@ -177,6 +194,27 @@ impl Peer {
             }
         }
         panic!("{start} never came");
+    }
+
+    /// The next message that begins so and answers this CSeq, skipping others, such as what is sent again.
+    pub(crate) fn expect_to(&self, cseq: &str, start: &str) -> String {
+        loop {
+            let message = self.expect(start);
+            if header(&message, "CSeq") == cseq {
+                return message;
+            }
+        }
+    }
+
+    /// The next final response.
+    pub(crate) fn expect_final(&self) -> String {
+        for _ in 0..50 {
+            let message = self.recv();
+            if !message.starts_with("SIP/2.0 1") {
+                return message;
+            }
+        }
+        panic!("no final response came");
     }
 
     /// Nothing comes until an OPTIONS sent now is answered.
