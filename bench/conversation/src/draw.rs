@@ -99,12 +99,13 @@ fn panel(out: &mut String, report: &Report, name: &str, x: f64, y: f64, wide: f6
         x + 12.0,
         y + 22.0
     );
-    for (row, (engine, figure)) in Engine::ALL.iter().zip(figures).enumerate() {
+    let known =
+        Engine::ALL.iter().zip(figures).zip(COLOURS).filter(|((_, figure), _)| figure.is_some_and(|f| f.of > 0));
+    for (row, ((engine, figure), colour)) in known.enumerate() {
         let top = y + 34.0 + row as f64 * (BAR + 5.0);
         let _ = writeln!(out, "<text x=\"{}\" y=\"{}\">{}</text>", x + 12.0, top + 12.5, engine.name());
         let Some(figure) = figure else { continue };
         let length = figure.value.unwrap_or(0.0) / most * (wide - NAMES - 84.0);
-        let colour = COLOURS[row % COLOURS.len()];
         let left = x + NAMES + 12.0;
         let _ =
             writeln!(out, "<rect x=\"{left}\" y=\"{top}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>");

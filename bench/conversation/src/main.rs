@@ -30,6 +30,9 @@ struct Args {
     /// Only the product's own engine: for a quick look at a change.
     #[arg(long)]
     ours: bool,
+    /// Only these engines, as the tables call them: the others' rows are missing.
+    #[arg(long)]
+    engine: Vec<String>,
     /// Without the engines that have a real recogniser, which takes most of the time.
     #[arg(long)]
     no_listening: bool,
@@ -51,7 +54,11 @@ fn main() -> Result<()> {
         rounds: args.rounds,
         talkers: args.talker,
         kinds: args.kind,
-        engines: if args.ours { vec![Engine::Ours] } else { Vec::new() },
+        engines: Engine::ALL
+            .into_iter()
+            .filter(|engine| !args.ours || *engine == Engine::Ours)
+            .filter(|engine| args.engine.is_empty() || args.engine.iter().any(|name| name == engine.name()))
+            .collect(),
         listens: !args.no_listening,
         noise: true,
         verbose: args.verbose,

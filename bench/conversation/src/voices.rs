@@ -136,7 +136,7 @@ impl Voices {
     /// The same as a mobile network carries it: GSM full rate (GSM 06.10), as sox codes it.
     pub(crate) fn mobile(&self, talker: &Talker, text: &str) -> Result<Phrase> {
         let phrase = self.say(talker, text)?;
-        let file = self.folder.join(format!("mobile-{:?}.wav", std::thread::current().id()));
+        let file = self.folder.join(format!("mobile-{}-{:?}.wav", std::process::id(), std::thread::current().id()));
         write(&file, &phrase.pcm)?;
         let coded = file.with_extension("gsm");
         let done = Command::new("sox").arg(&file).arg(&coded).status().context("sox does not run")?;
@@ -179,7 +179,8 @@ impl Voices {
                 let arguments = ["-v", voice, "-s", "155", "--stdout", text];
                 let output = Command::new("espeak-ng").args(arguments).output();
                 let output = output.context("espeak-ng does not run; install it: apt-get install espeak-ng")?;
-                let file = self.folder.join(format!("espeak-{:?}.wav", std::thread::current().id()));
+                let file =
+                    self.folder.join(format!("espeak-{}-{:?}.wav", std::process::id(), std::thread::current().id()));
                 std::fs::write(&file, &output.stdout)?;
                 converted(&file)
             }

@@ -29,7 +29,7 @@ const COUGH_MS: u64 = 400;
 /// Somebody seems to speak and no further word comes: beside the silence that would end the turn, what recognisers are late
 /// by; at least; and where interim words are not known to come. It is somebody else, or no voice at all.
 const LATE_MS: u64 = 600;
-const STILL_MS: u64 = 1500;
+const STILL_MS: u64 = 2000;
 const STILL_WITHOUT_WORDS_MS: u64 = 4000;
 /// How long words of a turn that has ended without them may still come in; they are no others.
 const STALE_MS: u64 = 3000;
