@@ -1,7 +1,7 @@
 //! Dates and clock times in words.
 
 use super::languages::Language;
-use super::numbers::{Tongue, german_ordinal};
+use super::numbers::{Tongue, german_ordinal_stem};
 use super::words::{Reader, Reading, Word, whole};
 
 type Known = (&'static Language, Tongue);
@@ -213,7 +213,7 @@ fn date((language, tongue): Known, before: &[Word<'_>], day: u64, month: &str, y
                 "am" | "vom" | "zum" | "dem" | "den" | "bis" | "ab" | "seit" | "im" => "en",
                 _ => "er",
             };
-            format!("{}{ending} {month}{}", german_ordinal(day), behind(" "))
+            format!("{}{ending} {month}{}", german_ordinal_stem(day), behind(" "))
         }
         "fr" => {
             let day = if day == 1 { tongue.ordinal(1)? } else { tongue.cardinal(day)? };
