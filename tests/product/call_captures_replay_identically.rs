@@ -173,6 +173,18 @@ fn nothing_is_captured_in_clear_unless_it_was_asked_for() {
 }
 
 #[test]
+fn captures_of_earlier_builds_replay_identically_in_this_one() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/call/tests/captures");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let captures: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|kind| kind == "jsonl")).collect();
+    assert!(captures.len() >= 3, "{captures:?}");
+    for file in captures {
+        let (code, said) = replay("TRUNKLINE_BIN", &[&file], &[]);
+        assert!(code == Some(0) && said.contains("identical to its end"), "{}: {said}", file.display());
+    }
+}
+
+#[test]
 #[ignore = "slow: takes the release build"]
 fn a_captured_call_replays_identically_in_another_build() {
     let scratch = tempfile::tempdir().unwrap();
