@@ -6,30 +6,20 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel}
 use std::sync::{Arc, mpsc::Sender};
 use std::time::{Duration, Instant};
 
-use trunkline_api::Id;
 use trunkline_call::Passage;
 
 use crate::bell::Bell;
-use crate::knowledge::Library;
 
 /// Most searches that wait; a call whose search finds no place goes on without.
 const MOST_WAITING: usize = 256;
 
 /// What a search found, or why it did not.
-type Found = Result<Vec<Passage>, String>;
+pub(crate) type Found = Result<Vec<Passage>, String>;
 
 /// A search.
 pub(crate) struct Search {
-    /// Where.
-    pub(crate) library: Arc<Library>,
-    /// For whom.
-    pub(crate) tenant: Id,
-    /// In which bases.
-    pub(crate) bases: Vec<String>,
-    /// For what.
-    pub(crate) query: String,
-    /// For how many passages at most.
-    pub(crate) top: usize,
+    /// Searches.
+    pub(crate) find: Box<dyn FnOnce() -> Found + Send>,
     /// How long anybody waits for it.
     pub(crate) within: Duration,
 }
@@ -59,8 +49,7 @@ fn serve(orders: &Receiver<Order>) {
         if Instant::now() > until {
             continue;
         }
-        let Search { library, tenant, bases, query, top, .. } = &search;
-        let found = catch_unwind(AssertUnwindSafe(|| library.search(tenant, bases, query, *top)));
+        let found = catch_unwind(AssertUnwindSafe(search.find));
         let found = found.unwrap_or_else(|_| Err("the search failed; see the panic in the log".to_owned()));
         if answer.send(found).is_ok() {
             bell.ring();
@@ -104,5 +93,30 @@ impl Lookups {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig;
+    use crate::session::pool::SidePool;
+
+    #[test]
+    fn a_search_that_panics_is_told_as_a_failure_and_the_next_is_answered() {
+        let (plane, pool) = (rig::plane(1), SidePool::start(1).unwrap());
+        let (place, _leg) = rig::place(&plane, pool.queue());
+        let (librarian, mut lookups) = (Librarian::start().unwrap(), Lookups::default());
+        let search = |find: Box<dyn FnOnce() -> Found + Send>| Search { find, within: Duration::from_secs(60) };
+        lookups.begin(&librarian, &place.bell, 1, search(Box::new(|| panic!("the test says so"))));
+        lookups.begin(&librarian, &place.bell, 2, search(Box::new(|| Ok(Vec::new()))));
+        let mut found = Vec::new();
+        rig::until("both", || {
+            found.extend(std::iter::from_fn(|| lookups.poll()));
+            found.len() == 2
+        });
+        found.sort_by_key(|(ticket, _)| *ticket);
+        assert!(matches!(&found[0], (1, Err(why)) if why.contains("panic")), "{found:?}");
+        assert_eq!(found[1], (2, Ok(Vec::new())));
     }
 }

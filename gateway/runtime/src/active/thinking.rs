@@ -12,14 +12,9 @@ use crate::lookups::Search;
 impl Active {
     /// Begins a search.
     pub(super) fn look_up(&mut self, ticket: u64, bases: Vec<String>, query: String, top: u32, deadline_ms: u32) {
-        let search = Search {
-            library: std::sync::Arc::clone(self.serving.library()),
-            tenant: self.setup.tenant.clone(),
-            bases,
-            query,
-            top: top as usize,
-            within: Duration::from_millis(deadline_ms.into()),
-        };
+        let (library, tenant) = (std::sync::Arc::clone(self.serving.library()), self.setup.tenant.clone());
+        let find = Box::new(move || library.search(&tenant, &bases, &query, top as usize));
+        let search = Search { find, within: Duration::from_millis(deadline_ms.into()) };
         let bell = &self.sessions.place().bell;
         self.lookups.begin(&self.shared.librarian, bell, ticket, search);
     }

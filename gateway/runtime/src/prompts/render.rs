@@ -306,6 +306,16 @@ mod tests {
     }
 
     #[test]
+    fn a_voice_that_panics_costs_its_line_and_nothing_else() {
+        let stop = AtomicBool::new(false);
+        let (puppet, fuse) = crate::rig::Puppet::fused();
+        fuse.store(true, Ordering::Relaxed);
+        let (line, _) = render(puppet.opener(), "Hello.", &stop);
+        assert_eq!(line, Err("its session panicked; the log has the panic".to_owned()));
+        assert!(render(voice(false), "Hello.", &stop).0.is_ok());
+    }
+
+    #[test]
     fn files_that_nobody_needs_are_removed_once_there_are_many() {
         let folder = tempfile::tempdir().unwrap();
         let name = |n: usize| format!("{n}.wav");

@@ -1,6 +1,7 @@
 //! Sessions that tests speak for, and a side pool that is busy for as long as a test says.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -28,18 +29,26 @@ pub(crate) struct Puppet {
     saying: VecDeque<Output>,
     last: Units,
     breaks: bool,
+    /// It panics when it runs once this is lit.
+    fuse: Option<Arc<AtomicBool>>,
 }
 
 impl Puppet {
     /// One that will have used `last`, and what it is to say.
     pub(crate) fn new(last: Units) -> (Self, Arc<Mutex<Vec<Output>>>) {
         let says = Arc::default();
-        (Self { says: Arc::clone(&says), saying: VecDeque::new(), last, breaks: false }, says)
+        (Self { says: Arc::clone(&says), saying: VecDeque::new(), last, breaks: false, fuse: None }, says)
     }
 
     /// One that panics when it is cancelled.
     pub(crate) fn broken() -> Self {
         Self { breaks: true, ..Self::new(Units::default()).0 }
+    }
+
+    /// One that panics the next time it runs once the fuse that comes with it is lit.
+    pub(crate) fn fused() -> (Self, Arc<AtomicBool>) {
+        let fuse = Arc::<AtomicBool>::default();
+        (Self { fuse: Some(Arc::clone(&fuse)), ..Self::new(Units::default()).0 }, fuse)
     }
 
     /// Opens it.
@@ -62,6 +71,7 @@ impl Body for Puppet {
     }
 
     fn wake(&mut self, _: u64) {
+        assert!(!self.fuse.as_ref().is_some_and(|fuse| fuse.load(Ordering::Relaxed)), "the test says so");
         self.saying.extend(self.says.lock().unwrap().drain(..));
     }
 
@@ -74,7 +84,7 @@ impl Body for Puppet {
     }
 
     fn timeout_us(&self) -> Option<u64> {
-        None
+        self.fuse.as_ref().map(|_| 1)
     }
 
     fn is_over(&self) -> bool {
@@ -82,10 +92,10 @@ impl Body for Puppet {
     }
 }
 
-/// Holds the one thread of a side pool until it is dropped.
+/// Holds a thread of a side pool until it is dropped.
 pub(crate) struct Hold {
     _let_go: Sender<()>,
-    _session: Session,
+    session: Session,
 }
 
 impl Hold {
@@ -103,6 +113,12 @@ impl Hold {
         });
         session.serve(place, 0);
         is_taken.recv().unwrap();
-        Self { _let_go: let_go, _session: session }
+        Self { _let_go: let_go, session }
+    }
+
+    /// Gives it something to do, and has it run.
+    pub(crate) fn wake(&self, place: &Place) {
+        self.session.push(Input::Finalize);
+        self.session.serve(place, 0);
     }
 }

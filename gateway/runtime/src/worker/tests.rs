@@ -301,10 +301,75 @@ type NewCallIds = [Id; 2];
 
 #[test]
 fn a_call_that_panics_in_a_step_or_an_order_ends_alone_and_in_order() {
+    let operate = |order: Operator| {
+        move |worker: &Worker, ids: &NewCallIds| {
+            assert!(worker.order(Order::Operator(ids[0].clone(), order.clone())));
+        }
+    };
+    // As it begins, in a step, in an order, and at its end.
     one_panics("call.answered", |_, _| {});
-    one_panics("call.ended", |worker, ids| {
-        assert!(worker.order(Order::Operator(ids[0].clone(), Operator::HangUp)));
+    one_panics("sound.applied", |_, _| {});
+    one_panics("dtmf.sent", operate(Operator::SendDtmf { digits: "1".to_owned() }));
+    one_panics("call.ended", operate(Operator::HangUp));
+}
+
+/// A call that is driven by the test, and panics in what `breaks` makes of it: it is hung up, its record closed and its
+/// share given back.
+fn ends_in_order(makes: impl FnOnce(&mut NewCall), breaks: impl FnOnce(&mut Calls, &Id, usize)) {
+    let store = Arc::new(SlowStore::default());
+    let shared = shared(Arc::clone(&store) as _, Amounts::all(u32::MAX), silent_agent());
+    let (plane, pool) = (plane(1), SidePool::start(1).unwrap());
+    store.durable.lock().unwrap().insert("caller-0".to_owned(), 0);
+    let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let line = FakeLine::new("caller-0", &store);
+    let mut new = call(0, &shared, &plane, &phone, Arc::clone(&line), 3_600_000);
+    makes(&mut new);
+    let (id, number) = (new.id.clone(), new.leg.slot.index());
+    let mut calls = Calls::new(0, plane.ready(0), plane.signal(0), Arc::clone(&shared), pool.queue());
+    calls.begin(*new);
+    breaks(&mut calls, &id, number);
+    until("the call to be gone", || {
+        calls.look();
+        calls.calls[number].is_none()
     });
+    assert_eq!(*line.told.lock().unwrap(), [Told::Bye]);
+    let closed = store.closed.lock().unwrap();
+    assert_eq!((closed.len(), closed[0].failure), (1, Some(trunkline_api::Failure::Internal)));
+    assert_eq!(shared.admission.calls(), 0);
+}
+
+#[test]
+fn a_session_that_panics_where_its_call_is_stepped_ends_that_call_in_order() {
+    for kind in [ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tool, ProviderKind::Redactor] {
+        ends_in_order(
+            |_| {},
+            |calls, id, number| {
+                let (puppet, fuse) = Puppet::fused();
+                calls.calls[number].as_mut().unwrap().work(kind, "broken", false, puppet);
+                fuse.store(true, Ordering::Relaxed);
+                calls.with(id, |call| call.order(Operator::SendDtmf { digits: "1".to_owned() }));
+            },
+        );
+    }
+}
+
+/// A log whose writer panics at its third line.
+struct BrokenTape(u32);
+
+impl trunkline_call::tape::Tape for BrokenTape {
+    fn write(&mut self, _: &str) -> bool {
+        self.0 += 1;
+        assert!(self.0 < 3, "the test says so");
+        true
+    }
+}
+
+#[test]
+fn a_capture_that_panics_ends_its_call_in_order() {
+    let captured = |new: &mut NewCall| {
+        new.call = Taped::captured(new.setup.clone(), "test", false, Box::new(BrokenTape(0)));
+    };
+    ends_in_order(captured, |_, _, _| {});
 }
 
 #[test]

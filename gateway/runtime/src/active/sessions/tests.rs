@@ -1,5 +1,6 @@
 //! Sessions that tests speak for: what is taken of them and in which order, and what is settled after they are let go of.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use trunkline_api::agent::Redaction;
@@ -141,4 +142,112 @@ fn the_call_hears_once_that_a_kind_of_sessions_waits_for_a_thread_and_once_that_
         rig::until("its turn", || rig.sessions.each().all(|(_, session)| session.waits_since_us().is_none()));
         assert_eq!(rig.sessions.waiting(late), Some(Input::Behind { kind, behind: false }));
     }
+}
+
+#[test]
+fn a_session_of_the_side_pool_that_panics_fails_alone_and_its_thread_serves_on() {
+    for kind in KINDS {
+        let mut rig = Rig::new();
+        let (puppet, fuse) = Puppet::fused();
+        let session = Session::open(rig.sessions.place(), true, |_| puppet.opener());
+        match kind {
+            ProviderKind::Asr => rig.sessions.listening.open(1, "a".to_owned(), session, false, None),
+            ProviderKind::Tts => rig.sessions.speaking.add_voice(0, "a".to_owned(), session),
+            ProviderKind::Redactor => rig.sessions.redacting.work_elsewhere(session),
+            ProviderKind::Llm | ProviderKind::Tool => rig.sessions.start(kind, 1, "a".to_owned(), session),
+        }
+        fuse.store(true, Ordering::Relaxed);
+        rig.sessions.serve(CallTime(10));
+        rig::until("the session to be over", || rig.sessions.each().all(|(_, session)| session.is_over()));
+        let learned: Vec<_> = std::iter::from_fn(|| rig.sessions.take()).map(|taken| told(taken.what)).collect();
+        let why = "a session failed inside the gateway; the log has the panic";
+        match kind {
+            ProviderKind::Asr | ProviderKind::Llm | ProviderKind::Tool => {
+                assert!(learned.len() == 1 && learned[0].contains(why), "{kind:?}: {learned:?}");
+            }
+            // What it owes is overdue in a moment, and withheld; the next text gets another session.
+            ProviderKind::Redactor => assert!(rig.sessions.redacting.session_elsewhere().is_none()),
+            // It has nothing to say of an utterance that it was not given.
+            ProviderKind::Tts => {}
+        }
+        // There is one thread.
+        let (puppet, says) = Puppet::new(used(1));
+        says.lock().unwrap().push(Output::Usage(used(7)));
+        let session = Session::open(rig.sessions.place(), true, |_| puppet.opener());
+        rig.sessions.start(ProviderKind::Llm, 9, "next".to_owned(), session);
+        rig.sessions.serve(CallTime(20));
+        let mut seen = Vec::new();
+        rig::until("the next session", || {
+            seen.extend(std::iter::from_fn(|| rig.sessions.take()).map(|taken| told(taken.what)));
+            seen.contains(&"used 7".to_owned())
+        });
+    }
+}
+
+#[test]
+fn a_session_that_is_slow_holds_one_thread_however_often_it_is_woken() {
+    let (plane, pool) = (rig::plane(1), SidePool::start(2).unwrap());
+    let (place, _leg) = rig::place(&plane, pool.queue());
+    let hold = rig::Hold::of(&place);
+    for _ in 0..8 {
+        hold.wake(&place);
+    }
+    let (puppet, says) = Puppet::new(used(1));
+    says.lock().unwrap().push(Output::Usage(used(7)));
+    let session = Session::open(&place, true, |_| puppet.opener());
+    session.serve(&place, 0);
+    rig::until("the other session", || matches!(session.poll(), Some(Output::Usage(_))));
+    drop(hold);
+}
+
+/// A session that has something to say for ever.
+struct Talkative(Arc<Mutex<u64>>);
+
+impl crate::session::seat::Body for Talkative {
+    fn handle(&mut self, _: u64, _: crate::session::Input) {}
+
+    fn hear(&mut self, _: u64, _: crate::session::Sound<'_>) {}
+
+    fn wake(&mut self, _: u64) {}
+
+    fn wants_step(&self) -> bool {
+        true
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        *self.0.lock().unwrap() += 1;
+        Some(Output::Usage(used(1)))
+    }
+
+    fn timeout_us(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_session_whose_outputs_nobody_takes_is_asked_for_no_more_and_keeps_no_thread_busy() {
+    let (plane, pool) = (rig::plane(1), SidePool::start(1).unwrap());
+    let (place, _leg) = rig::place(&plane, pool.queue());
+    let said = Arc::<Mutex<u64>>::default();
+    let body = Talkative(Arc::clone(&said));
+    let session = Session::open(&place, true, |_| Box::new(move |_| Ok(Box::new(body) as _)));
+    session.serve(&place, 0);
+    // The one thread of the pool has time for another once the first has said what there is room for.
+    let mut seen = 0;
+    for round in 1..=3 {
+        let (puppet, says) = Puppet::new(used(1));
+        says.lock().unwrap().push(Output::Usage(used(7)));
+        let other = Session::open(&place, true, |_| puppet.opener());
+        other.serve(&place, round);
+        rig::until("the other session", || other.poll().is_some());
+        let now = *said.lock().unwrap();
+        assert!(round == 1 || now == seen, "it was asked again: {seen}, then {now}");
+        seen = now;
+    }
+    assert!((1..=80).contains(&seen), "{seen}");
+    assert!(session.poll().is_some());
 }
