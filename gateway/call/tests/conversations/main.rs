@@ -15,6 +15,7 @@ mod caller_goes_on_speaking;
 mod caller_hangs_up_in_mid_speech;
 mod caller_puts_the_call_on_hold;
 mod equal_inputs_equal_outputs;
+mod every_provider_dies_in_every_phase;
 mod every_provider_dies_once;
 mod failure_actions;
 mod false_barge_in_continues;

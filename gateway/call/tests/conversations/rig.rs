@@ -3,6 +3,7 @@
 
 mod aside;
 mod caller;
+mod deaths;
 mod playout;
 mod providers;
 pub(crate) mod second_leg;
@@ -26,6 +27,7 @@ use second_leg::SecondLegs;
 use seen::text;
 
 pub(crate) use aside::Aside;
+pub(crate) use deaths::Mortal;
 pub(crate) use providers::{Asr, Llm, MS_PER_CHAR, Redactor, Tts, reply, tool_reply};
 
 /// Tools that are no plugins.
@@ -52,6 +54,7 @@ enum Due {
     /// That utterance is cleared.
     Cleared(u32),
     Ends(EndCause),
+    Dies(Mortal, bool),
     OtherAnswers(LegId),
     OtherRefuses(LegId, RefusalCause),
     OtherEnds(LegId, EndCause),
@@ -72,6 +75,8 @@ pub(crate) struct Rig {
     order: u64,
     leg: Leg,
     sessions: BTreeMap<u32, Session>,
+    /// Which model each request went to.
+    requests: BTreeMap<u32, usize>,
     spoken: Vec<(CallTime, CallTime, String)>,
     cancelled: Vec<u32>,
     ended: bool,
@@ -163,6 +168,7 @@ impl Rig {
             order: 0,
             leg: Leg::default(),
             sessions: BTreeMap::new(),
+            requests: BTreeMap::new(),
             spoken: Vec::new(),
             cancelled: Vec::new(),
             ended: false,
@@ -278,6 +284,7 @@ impl Rig {
                     self.handle(fact(LegFact::Ended { cause, at: now }));
                 }
             }
+            Due::Dies(who, says) => self.died(who, says),
             Due::OtherAnswers(leg) => self.other_answers(leg),
             Due::OtherRefuses(leg, cause) => self.other_refuses(leg, cause),
             Due::OtherEnds(leg, cause) => self.other_ends(leg, cause),
@@ -323,6 +330,7 @@ impl Rig {
             Command::Lookup { ticket, query, .. } => self.look_up(ticket, &query),
             Command::OpenAsr { .. }
             | Command::FinalizeAsr { .. }
+            | Command::CloseAsr { .. }
             | Command::StartLlm { .. }
             | Command::CancelLlm { .. }
             | Command::Speak { .. }
@@ -337,11 +345,8 @@ impl Rig {
             | Command::ResumePlayback
             | Command::ClearPlayback => self.play_out(command),
             Command::HangUp { leg: LegId::FIRST, .. } => self.push_in(30, Due::Ends(EndCause::Local)),
-            Command::HandOff { .. }
-            | Command::Conceal { .. }
-            | Command::Record { .. }
-            | Command::CloseAsr { .. }
-            | Command::CancelTool { .. } => {}
+            Command::HandOff { .. } | Command::Conceal { .. } | Command::Record { .. } | Command::CancelTool { .. } => {
+            }
             command => self.carry_out_telephone(command),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use trunkline_api::Failure;
-use trunkline_api::words::{FinishReason, ToolCall};
+use trunkline_api::words::{FinishReason, Message, ToolCall};
 use trunkline_call::{AsrEvent, Command, Input, LlmEvent, Redacted, TtsEvent};
 use trunkline_leg::CallTime;
 
@@ -11,6 +11,8 @@ use super::{Due, Rig};
 
 /// Milliseconds of sound a character takes in this world.
 pub(crate) const MS_PER_CHAR: u32 = 50;
+/// Milliseconds of a piece of sound that is streamed.
+const PIECE_MS: u32 = 200;
 
 /// How a recogniser behaves.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +30,8 @@ pub(crate) enum Asr {
 pub(crate) enum Llm {
     /// Plays one script a request; each step comes that many milliseconds after the one before.
     Replies(VecDeque<Vec<(u64, LlmEvent)>>),
+    /// Makes up a script for what it is sent.
+    Thinks(fn(&[Message]) -> Vec<(u64, LlmEvent)>),
     /// Never says anything.
     Stalls,
     /// Fails at once.
@@ -39,6 +43,8 @@ pub(crate) enum Llm {
 pub(crate) enum Tts {
     /// First sound after that many milliseconds, all sound at once.
     Speaks(u64),
+    /// First sound after that many milliseconds, and the rest twice as fast as it is heard.
+    Streams(u64),
     /// Never says anything.
     Stalls,
     /// Stops after that many milliseconds of sound, and says nothing of it.
@@ -64,7 +70,7 @@ pub(crate) enum Redactor {
 
 /// A session of a recogniser.
 pub(super) struct Session {
-    index: usize,
+    pub(super) index: usize,
     hears_from: CallTime,
 }
 
@@ -116,20 +122,24 @@ impl Rig {
                     self.tell_in(ms, Input::Asr { session, event });
                 }
             }
-            Command::StartLlm { request, index, .. } => match &mut self.llm[index] {
-                Llm::Replies(scripts) => {
-                    let mut ms = 0;
-                    for (wait, event) in scripts.pop_front().expect("the script has no further reply") {
-                        ms += wait;
-                        self.tell_in(ms, Input::Llm { request, event });
-                    }
+            Command::CloseAsr { session } => {
+                self.sessions.remove(&session);
+            }
+            Command::StartLlm { request, index, messages, .. } => {
+                self.requests.insert(request, index);
+                let refused = LlmEvent::Failed { failure: Failure::LlmUnavailable, detail: "refused".to_owned() };
+                let script = match &mut self.llm[index] {
+                    Llm::Replies(scripts) => scripts.pop_front().expect("the script has no further reply"),
+                    Llm::Thinks(of) => of(&messages),
+                    Llm::Stalls => Vec::new(),
+                    Llm::Fails => vec![(5, refused)],
+                };
+                let mut ms = 0;
+                for (wait, event) in script {
+                    ms += wait;
+                    self.tell_in(ms, Input::Llm { request, event });
                 }
-                Llm::Stalls => {}
-                Llm::Fails => {
-                    let event = LlmEvent::Failed { failure: Failure::LlmUnavailable, detail: "refused".to_owned() };
-                    self.tell_in(5, Input::Llm { request, event });
-                }
-            },
+            }
             Command::CancelLlm { request } => self.cancelled.push(request),
             Command::Speak { utterance, part, index, text, .. } => {
                 self.begin_utterance(utterance);
@@ -141,6 +151,12 @@ impl Rig {
                     Tts::Speaks(ms) => {
                         self.push_in(ms, sound(20.min(whole), false));
                         self.push_in(ms, sound(whole, true));
+                    }
+                    Tts::Streams(ms) => {
+                        for heard in (1..=whole.div_ceil(PIECE_MS)).map(|piece| (piece * PIECE_MS).min(whole)) {
+                            let at = ms + u64::from(heard.saturating_sub(PIECE_MS)) / 2;
+                            self.push_in(at, sound(heard, heard == whole));
+                        }
                     }
                     Tts::BreaksOff(after_ms) => self.push_in(60, sound(after_ms.min(whole), false)),
                     Tts::Stalls => {}

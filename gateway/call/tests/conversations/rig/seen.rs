@@ -18,6 +18,11 @@ impl Rig {
         longest
     }
 
+    /// When the agent is heard next, in milliseconds.
+    pub(crate) fn next_sound(&self, from_ms: u64) -> Option<u64> {
+        self.leg.audible.iter().find(|(_, to)| *to > from_ms).map(|(from, _)| (*from).max(from_ms))
+    }
+
     /// Names of the events so far.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.events.iter().map(|event| event.kind.as_str()).collect()
