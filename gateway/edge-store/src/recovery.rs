@@ -119,3 +119,29 @@ fn ended(entry: &Entry, record: &CallRecord, mark: Option<EventMark>) -> Result<
         }),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::conformance::samples;
+    use crate::{DurableStore, EdgeStore, StoreOptions};
+
+    #[test]
+    fn calls_that_a_crash_left_open_count_until_they_are_recovered_and_no_longer() {
+        let root = tempfile::tempdir().unwrap();
+        let store = DurableStore::open(root.path(), StoreOptions::default()).unwrap();
+        for n in 1..=3 {
+            store.open_call(&samples::open_record(n)).unwrap();
+        }
+        // What was answered a moment ago has a checkpoint, and is billed up to it.
+        let mut used = samples::open_record(1);
+        used.add_usage("", "call", &trunkline_api::usage::Units { call_ms: 4000, ..Default::default() });
+        store.checkpoint(&used, used.answered_us + 4_000_000).unwrap();
+        drop(store);
+        let store = DurableStore::open(root.path(), StoreOptions::default()).unwrap();
+        assert_eq!(store.health().open_calls, 3);
+        let closed = store.recover().unwrap();
+        assert_eq!((closed.len(), store.health().open_calls), (3, 0));
+        let first = closed.iter().find(|record| record.call == used.call).unwrap();
+        assert_eq!((first.total().call_ms, first.ended_us), (4000, Some(used.answered_us + 4_000_000)));
+    }
+}

@@ -256,6 +256,20 @@ mod tests {
     }
 
     #[test]
+    fn a_recogniser_that_was_finalized_in_mid_speech_goes_on_hearing() {
+        let (session, seat, heard) = session();
+        let mut listening = Listening::default();
+        listening.open(1, "ear".to_owned(), session, false, None);
+        let speech = VoiceEdge { speech: true, at: CallTime::ZERO, level_dbfs: -20.0 };
+        (0..60).for_each(|n| listening.frame(&frame(n), (n == 50).then_some(speech)));
+        // The caller's turn was long enough, and the caller speaks on without a new onset.
+        listening.finalize(1, true);
+        (60..100).for_each(|n| listening.frame(&frame(n), None));
+        run(&seat);
+        assert_eq!(heard.lock().unwrap().last().unwrap().0 / 20, 99);
+    }
+
+    #[test]
     fn what_was_said_before_it_was_clear_that_somebody_speaks_is_heard_too() {
         let (session, seat, heard) = session();
         let mut listening = Listening::default();

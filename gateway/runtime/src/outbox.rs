@@ -283,6 +283,21 @@ mod tests {
     }
 
     #[test]
+    fn usage_is_journalled_soon_after_the_answer_and_then_at_growing_distances() {
+        let (mut outbox, _, _) = outbox();
+        let mut at_s = Vec::new();
+        for second in 0..200 {
+            let mut asked = false;
+            outbox.checkpoint(CallTime::from_ms(second * 1000), 0, || {
+                asked = true;
+                trunkline_edge_store::conformance::samples::open_record(1)
+            });
+            at_s.extend(asked.then_some(second));
+        }
+        assert_eq!(at_s, [4, 12, 28, 58, 88, 118, 148, 178]);
+    }
+
+    #[test]
     fn what_a_disk_that_was_gone_for_long_is_told_has_no_hole() {
         let (mut outbox, call, store) = outbox();
         store.busy.store(true, Ordering::Relaxed);

@@ -42,3 +42,12 @@ fn media_that_stops_has_a_name() {
     assert_eq!(rig.failures(), [(Failure::MediaTimeout, "hang_up")]);
     assert_eq!(rig.only(EventType::CallEnded)["reason"], "failed");
 }
+
+#[test]
+fn an_answer_that_nobody_acknowledged_has_a_name() {
+    let mut rig = Rig::new(agent(1, 1, 1, json!({})), &[]);
+    rig.leg_ends(500, EndCause::NoAck);
+    rig.run_to_end();
+    assert_eq!(rig.failures(), [(Failure::NotAcknowledged, "hang_up")]);
+    assert_eq!(rig.call.record().failure, Some(Failure::NotAcknowledged));
+}

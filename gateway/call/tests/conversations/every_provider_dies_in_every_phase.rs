@@ -1,5 +1,6 @@
-//! Every kind of provider, killed in every phase of a call, whether it says so or falls silent: the caller hears a line soon,
-//! never waits for more than two seconds in silence, and gets an answer or a human.
+//! Every kind of provider, killed in every phase of a call. When it says so the caller hears a line within a second and a
+//! half and never waits for more than two seconds in silence. When it falls silent a line comes within two seconds, unless it
+//! is the voice, and the next ones as they do behind whatever is slow. In the end there is an answer or a human.
 
 use serde_json::{Value, json};
 use trunkline_api::EventType;
@@ -16,6 +17,10 @@ const APOLOGY: &str = "I cannot look that up right now.";
 const GOODBYE: &str = "Thank you for calling, and goodbye.";
 /// The caller speaks from 3000 to 4000.
 const SPEECH_END_MS: u64 = 4000;
+/// Before a line when it is the voice that has fallen silent and nobody knows yet.
+const SILENT_VOICE_MS: u64 = 3400;
+/// Between lines that are said while the caller waits for somebody who has fallen silent.
+const BEHIND_A_LINE_MS: u64 = 4200;
 const MORTALS: [Mortal; 5] = [Mortal::Recogniser, Mortal::Model, Mortal::Voice, Mortal::Tool, Mortal::Redactor];
 /// Kinds of which an agent lists several.
 const LISTED: [Mortal; 3] = [Mortal::Recogniser, Mortal::Model, Mortal::Voice];
@@ -62,7 +67,7 @@ fn thinks(messages: &[Message]) -> Vec<(u64, LlmEvent)> {
         }
         None => {
             let mut script = tool_reply("", "stock", "{}");
-            script[0].0 = 800;
+            script[0].0 = 500;
             script
         }
     }
@@ -92,7 +97,7 @@ fn call(spec: trunkline_api::AgentSpec, words: &str) -> Rig {
     rig.llm.fill(Llm::Thinks(thinks));
     rig.tts.fill(Tts::Streams(60));
     let plenty = ToolOutcome { output: "plenty".to_owned(), is_error: false, actions: Vec::new(), failure: None };
-    rig.tools.insert("stock".to_owned(), Some((1500, plenty)));
+    rig.tools.insert("stock".to_owned(), Some((900, plenty)));
     rig.second.people = vec![Person::Answers(2500)];
     rig.caller_says(3000, SPEECH_END_MS - 3000, words);
     rig.call.handle(CallTime::ZERO, Input::Prompts { texts });
@@ -112,16 +117,16 @@ fn last_ms(rig: &Rig, kind: EventType) -> u64 {
 /// Phases of a call with a question, and when each of them is in one in which all is well.
 fn phases() -> Vec<(&'static str, u64)> {
     let mut rig = call(spec(2, json!({})), "do you have tea");
-    rig.run_until(20_000);
+    rig.run_until(15_000);
     assert_eq!((rig.failures(), *rig.said().last().unwrap()), (vec![], "Would you like some?"));
-    let speaks = after(&rig, EventType::PlaybackStarted, after(&rig, EventType::ToolReturned, 0));
+    let speaks = after(&rig, EventType::AgentSaid, after(&rig, EventType::ToolReturned, 0));
     vec![
         ("before the greeting", 0),
         ("greeting", 700),
         ("nobody speaks", 2500),
         ("listening", 3500),
-        ("thinking", after(&rig, EventType::TurnStarted, 0) + 400),
-        ("tool", after(&rig, EventType::ToolCalled, 0) + 700),
+        ("thinking", after(&rig, EventType::TurnStarted, 0) + 300),
+        ("tool", after(&rig, EventType::ToolCalled, 0) + 500),
         ("thinking again", after(&rig, EventType::ToolReturned, 0) + 200),
         ("speaking", speaks + 1000),
     ]
@@ -134,17 +139,47 @@ fn heard(rig: &Rig) -> String {
     texts.filter_map(|event| event.data["text"].as_str()).collect::<Vec<_>>().join(" ")
 }
 
+/// When the caller had heard what there was to say, in milliseconds.
+fn answered_ms(rig: &Rig) -> u64 {
+    let mut heard = String::new();
+    let finished = rig.events.iter().filter(|event| event.kind == "playback.finished");
+    for (at_ms, text) in
+        finished.map(|event| (event.at.call_us / 1000, event.data["text"].as_str().unwrap_or_default()))
+    {
+        if at_ms > SPEECH_END_MS {
+            heard = format!("{heard} {text}");
+        }
+        if [ANSWER, APOLOGY, GOODBYE].iter().any(|answer| heard.contains(answer)) {
+            return at_ms;
+        }
+    }
+    panic!("never answered: {heard}")
+}
+
 fn bridged(rig: &Rig) -> bool {
     rig.telephone().iter().any(|told| told == "bridge 1 2")
 }
 
-/// The caller never waits for long: not for the greeting, nor for the answer, nor for a human.
-fn never_silent_for_long(rig: &Rig, case: &str) -> u64 {
+/// The caller never waits for long: not for the greeting, nor for the answer. Says how long.
+fn never_silent_for_long(rig: &Rig, case: &str, (at_ms, who, says): (u64, Mortal, bool)) -> u64 {
     let greeted = last_ms_before(rig, SPEECH_END_MS - 1000);
-    let until = last_ms(rig, EventType::PlaybackFinished).max(SPEECH_END_MS);
+    let until = answered_ms(rig);
     let silences = [rig.longest_silence_of_caller(0, greeted), rig.longest_silence_of_caller(SPEECH_END_MS, until)];
     let longest = silences.into_iter().max().unwrap();
-    assert!(longest <= 2000, "{case}: {silences:?} ms of silence, said {:?}, {:?}", rig.said(), rig.failures());
+    let told = || format!("said {:?}, {:?}", rig.said(), rig.failures());
+    assert!(longest <= if says { 2000 } else { BEHIND_A_LINE_MS }, "{case}: {silences:?} ms of silence, {}", told());
+    // Who was speaking, or had been answered, waits for nothing.
+    let waits = at_ms.max(SPEECH_END_MS);
+    if waits < until {
+        let line_ms = rig.next_sound(waits).map_or(u64::MAX, |at| at - waits);
+        let most = match who {
+            _ if says && at_ms >= SPEECH_END_MS => 1500,
+            // The line is asked of it first.
+            Mortal::Voice if !says => SILENT_VOICE_MS,
+            _ => 2000,
+        };
+        assert!(line_ms <= most, "{case}: a line after {line_ms} ms, {}", told());
+    }
     longest
 }
 
@@ -155,40 +190,32 @@ fn last_ms_before(rig: &Rig, ms: u64) -> u64 {
     times.filter(|at| *at < ms).last().unwrap_or(0)
 }
 
-/// How long after a death that was told, or after the end of the caller's words if that is later, something is heard.
-fn bridge_ms(rig: &Rig, died_ms: u64) -> Option<u64> {
-    let waits = died_ms.max(SPEECH_END_MS);
-    (died_ms >= SPEECH_END_MS).then(|| rig.next_sound(waits).map_or(u64::MAX, |at| at - waits))
-}
-
 #[test]
 fn with_another_provider_the_caller_is_answered() {
-    let mut longest = 0;
+    let mut longest = [0, 0];
     for (phase, at_ms) in phases() {
         for who in MORTALS {
             for says in [true, false] {
                 let case = format!("{who:?} dies {} in the phase `{phase}`", if says { "aloud" } else { "silently" });
                 let mut rig = call(spec(2, json!({})), "do you have tea");
                 rig.dies(at_ms, who, says);
-                rig.run_until(40_000);
+                rig.run_until(30_000);
                 assert!(!rig.call.is_over(), "{case}: the call went on");
                 let (heard, mute) = (heard(&rig), rig.failures().is_empty());
-                assert!(heard.ends_with(ANSWER) || heard.ends_with(APOLOGY), "{case}: {heard}, {:?}", rig.failures());
+                assert!(heard.contains(ANSWER) || heard.contains(APOLOGY), "{case}: {heard}, {:?}", rig.failures());
                 // Whoever is not asked any more is not missed.
-                assert!(!mute || heard.ends_with(ANSWER), "{case}");
-                longest = longest.max(never_silent_for_long(&rig, &case));
-                if says && let Some(bridge_ms) = bridge_ms(&rig, at_ms) {
-                    assert!(bridge_ms <= 1500, "{case}: a line after {bridge_ms} ms, said {:?}", rig.said());
-                }
+                assert!(!mute || heard.contains(ANSWER), "{case}");
+                let silence = never_silent_for_long(&rig, &case, (at_ms, who, says));
+                longest[usize::from(says)] = longest[usize::from(says)].max(silence);
             }
         }
     }
-    println!("the longest silence: {longest} ms");
+    println!("the longest silence: {} ms when it says so, {} ms when it does not", longest[1], longest[0]);
 }
 
 #[test]
 fn without_another_provider_the_caller_is_answered_or_gets_a_human() {
-    let mut humans = 0;
+    let (mut humans, mut longest) = (0, [0, 0]);
     for (phase, at_ms) in phases() {
         for who in LISTED {
             for says in [true, false] {
@@ -196,28 +223,26 @@ fn without_another_provider_the_caller_is_answered_or_gets_a_human() {
                 let survival = json!({ "survival": { "transfer_to": "+4930123456" } });
                 let mut rig = call(spec(1, survival), "do you have tea");
                 rig.dies(at_ms, who, says);
-                rig.run_until(40_000);
+                rig.run_until(30_000);
                 let heard = heard(&rig);
-                assert!(heard.ends_with(ANSWER) || bridged(&rig), "{case}: {heard}, {:?}", rig.telephone());
-                humans += u32::from(bridged(&rig));
-                let until = if bridged(&rig) {
-                    last_ms(&rig, EventType::LegAnswered)
-                } else {
-                    last_ms(&rig, EventType::PlaybackFinished)
-                };
-                let from = if at_ms < 3000 { 0 } else { SPEECH_END_MS };
-                let silence =
-                    rig.longest_silence_of_caller(from, until.min(if from == 0 { 3000 } else { u64::MAX }).max(from));
-                assert!(
-                    silence <= 2000,
-                    "{case}: {silence} ms of silence, said {:?}, {:?}",
-                    rig.said(),
-                    rig.telephone()
-                );
+                assert!(heard.contains(ANSWER) || bridged(&rig), "{case}: {heard}, {:?}", rig.telephone());
+                humans += u32::from(!heard.contains(ANSWER));
+                let answered = heard.contains(ANSWER);
+                let until = if answered { answered_ms(&rig) } else { rig.first_ms(EventType::LegAnswered) };
+                let from = if until < SPEECH_END_MS { 0 } else { SPEECH_END_MS };
+                let silence = rig.longest_silence_of_caller(from, until);
+                let most = if says { 2000 } else { BEHIND_A_LINE_MS };
+                let told = (rig.said(), rig.telephone());
+                assert!(silence <= most, "{case}: {silence} ms of silence, {told:?}");
+                longest[usize::from(says)] = longest[usize::from(says)].max(silence);
             }
         }
     }
     assert!(humans >= 20, "{humans}");
+    println!(
+        "{humans} humans; the longest silence: {} ms when it says so, {} ms when it does not",
+        longest[1], longest[0]
+    );
 }
 
 #[test]
@@ -260,7 +285,7 @@ fn a_call_that_is_closing_ends_in_order_and_the_goodbye_is_heard() {
                 assert!(heard(&rig).ends_with(GOODBYE), "{case}: {}", heard(&rig));
                 assert_eq!(rig.only(EventType::CallEnded)["reason"], "agent_hung_up", "{case}");
                 assert!(last_ms(&rig, EventType::CallEnded) <= over + 5000, "{case}");
-                never_silent_for_long(&rig, &case);
+                never_silent_for_long(&rig, &case, (at_ms, who, says));
             }
         }
     }

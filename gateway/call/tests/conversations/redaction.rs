@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use trunkline_api::words::ProviderKind;
 use trunkline_api::{EventType, Failure};
-use trunkline_call::Input;
+use trunkline_call::{Input, ToolOutcome};
 
-use crate::rig::{Redactor, Rig, agent};
+use crate::rig::{Redactor, Rig, agent, reply, tool_reply};
 
 fn rig(channels: Value, reply: &str) -> Rig {
     let redaction = json!({ "redactor": "pii", "channels": channels });
@@ -47,6 +47,24 @@ fn the_synthesiser_and_the_memory_get_the_redacted_reply() {
     let mut rig = rig(json!(["llm-output"]), "You said 4111. Thanks.");
     rig.run_until(8000);
     assert_eq!(rig.said(), ["Hello.", "You said ****.", "Thanks."]);
+}
+
+#[test]
+fn what_a_tool_says_of_its_fault_is_redacted_like_its_answer() {
+    let redaction = json!({ "redactor": "pii", "channels": ["transcript", "llm-input"] });
+    let spec = agent(1, 1, 1, json!({ "redaction": redaction, "tools": [{ "name": "book" }] }));
+    let scripts = vec![tool_reply("", "book", "{}"), reply("I cannot.")];
+    let mut rig = Rig::new(spec, &[]).scripts(scripts);
+    let output = "no card 4111 on file".to_owned();
+    let failed = ToolOutcome { output, is_error: true, actions: Vec::new(), failure: Some(Failure::PluginTrapped) };
+    rig.tools.insert("book".to_owned(), Some((100, failed)));
+    rig.caller_says(1000, 900, "book it");
+    rig.run_until(8000);
+    assert_eq!(rig.only(EventType::ToolReturned)["output"], "no card **** on file");
+    assert_eq!(rig.failures(), [(Failure::PluginTrapped, "record")]);
+    let text = timeline(&rig).replace("1700000", "");
+    assert!(!text.contains("4111"), "{text}");
+    assert!(rig.conversation().last().unwrap().ends_with("-> no card **** on file"), "{:?}", rig.conversation());
 }
 
 #[test]

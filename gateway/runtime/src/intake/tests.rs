@@ -149,6 +149,22 @@ fn a_background_sound_that_the_disk_does_not_give_holds_up_no_call() {
 }
 
 #[test]
+fn the_end_of_a_call_is_not_lost_to_a_worker_that_is_swamped() {
+    let plane = plane(16);
+    let mut rig = Rig::new(&plane, room(MOST));
+    let key = rig.call();
+    rig.store.write(&name(key), true);
+    rig.settle();
+    while rig.intake.workers[0].give(Order::Drain).is_ok() {}
+    rig.intake.ended(CallKey(key as u64), EndCause::RemoteHangUp);
+    assert_eq!(rig.intake.settle(rig.now, Waker::noop()), AGAIN, "it is offered again soon");
+    assert!(rig.orders.try_iter().all(|order| matches!(order, Order::Drain)));
+    rig.intake.settle(rig.now, Waker::noop());
+    assert!(matches!(rig.orders.try_recv(), Ok(Order::DialogEnded(_, EndCause::RemoteHangUp))));
+    assert_eq!(rig.intake.settle(rig.now, Waker::noop()), IDLE);
+}
+
+#[test]
 fn a_caller_who_gives_up_before_the_record_is_durable_is_not_answered_and_leaves_no_open_record() {
     let plane = plane(16);
     let mut rig = Rig::new(&plane, room(MOST));

@@ -92,10 +92,10 @@ impl Body for Puppet {
     }
 }
 
-/// Holds the one thread of a side pool until it is dropped.
+/// Holds a thread of a side pool until it is dropped.
 pub(crate) struct Hold {
     _let_go: Sender<()>,
-    _session: Session,
+    session: Session,
 }
 
 impl Hold {
@@ -113,6 +113,12 @@ impl Hold {
         });
         session.serve(place, 0);
         is_taken.recv().unwrap();
-        Self { _let_go: let_go, _session: session }
+        Self { _let_go: let_go, session }
+    }
+
+    /// Gives it something to do, and has it run.
+    pub(crate) fn wake(&self, place: &Place) {
+        self.session.push(Input::Finalize);
+        self.session.serve(place, 0);
     }
 }

@@ -183,3 +183,71 @@ fn a_session_of_the_side_pool_that_panics_fails_alone_and_its_thread_serves_on()
         });
     }
 }
+
+#[test]
+fn a_session_that_is_slow_holds_one_thread_however_often_it_is_woken() {
+    let (plane, pool) = (rig::plane(1), SidePool::start(2).unwrap());
+    let (place, _leg) = rig::place(&plane, pool.queue());
+    let hold = rig::Hold::of(&place);
+    for _ in 0..8 {
+        hold.wake(&place);
+    }
+    let (puppet, says) = Puppet::new(used(1));
+    says.lock().unwrap().push(Output::Usage(used(7)));
+    let session = Session::open(&place, true, |_| puppet.opener());
+    session.serve(&place, 0);
+    rig::until("the other session", || matches!(session.poll(), Some(Output::Usage(_))));
+    drop(hold);
+}
+
+/// A session that has something to say for ever.
+struct Talkative(Arc<Mutex<u64>>);
+
+impl crate::session::seat::Body for Talkative {
+    fn handle(&mut self, _: u64, _: crate::session::Input) {}
+
+    fn hear(&mut self, _: u64, _: crate::session::Sound<'_>) {}
+
+    fn wake(&mut self, _: u64) {}
+
+    fn wants_step(&self) -> bool {
+        true
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        *self.0.lock().unwrap() += 1;
+        Some(Output::Usage(used(1)))
+    }
+
+    fn timeout_us(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_session_whose_outputs_nobody_takes_is_asked_for_no_more_and_keeps_no_thread_busy() {
+    let (plane, pool) = (rig::plane(1), SidePool::start(1).unwrap());
+    let (place, _leg) = rig::place(&plane, pool.queue());
+    let said = Arc::<Mutex<u64>>::default();
+    let body = Talkative(Arc::clone(&said));
+    let session = Session::open(&place, true, |_| Box::new(move |_| Ok(Box::new(body) as _)));
+    session.serve(&place, 0);
+    // The one thread of the pool has time for another once the first has said what there is room for.
+    let mut seen = 0;
+    for round in 1..=3 {
+        let (puppet, says) = Puppet::new(used(1));
+        says.lock().unwrap().push(Output::Usage(used(7)));
+        let other = Session::open(&place, true, |_| puppet.opener());
+        other.serve(&place, round);
+        rig::until("the other session", || other.poll().is_some());
+        let now = *said.lock().unwrap();
+        assert!(round == 1 || now == seen, "it was asked again: {seen}, then {now}");
+        seen = now;
+    }
+    assert!((1..=80).contains(&seen), "{seen}");
+    assert!(session.poll().is_some());
+}
