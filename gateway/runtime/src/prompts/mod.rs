@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
-use trunkline_api::agent::{Pipeline, ProviderRef};
+use trunkline_api::words::ProviderKind;
 use trunkline_api::{AgentSpec, Id};
 use trunkline_plugin_host::PluginRegistry;
 
@@ -125,10 +125,7 @@ impl Prompts {
 
 /// The lines of an agent, in the voice it speaks with when all is well.
 fn wanted(plugins: &PluginRegistry, serving: &Serving, tenant: &Id, spec: &AgentSpec) -> Vec<Wanted> {
-    let own: &[ProviderRef] = match &spec.pipeline {
-        Pipeline::Cascade { tts, .. } => tts,
-        Pipeline::Realtime { .. } => &[],
-    };
+    let own = spec.pipeline.providers(ProviderKind::Tts);
     let Some(voice) = own.iter().chain(&spec.survival.engines.tts).next() else { return Vec::new() };
     let voice = serving.resolve(tenant, voice);
     let version = plugins.get(&voice.plugin).map(|plugin| plugin.manifest().version.clone()).unwrap_or_default();
