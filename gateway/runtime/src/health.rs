@@ -19,7 +19,8 @@ const LONGEST_REST_US: u64 = 120_000_000;
 const MOST: usize = 10_000;
 
 /// Kinds of providers that an agent lists, so that there is another one to ask.
-pub(crate) const LISTED: [ProviderKind; 3] = [ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tts];
+pub(crate) const LISTED: [ProviderKind; 4] =
+    [ProviderKind::Asr, ProviderKind::Llm, ProviderKind::Tts, ProviderKind::Realtime];
 
 type Key = (Id, ProviderKind, String);
 

@@ -16,6 +16,7 @@ mod counters;
 mod demand;
 mod directory;
 mod echo;
+mod engines;
 mod health;
 mod intake;
 mod knowledge;

@@ -3,6 +3,8 @@
 //! A recogniser behind a connection gets all sound, because its vendor expects a continuous stream. One inside the
 //! box gets speech only, with a run-up, because silence would cost it as much as words.
 
+use std::collections::VecDeque;
+
 use trunkline_call::{AsrEvent, VoiceEdge};
 use trunkline_leg::{CallTime, UpFrame};
 
@@ -15,6 +17,9 @@ const FRAME_MS: u32 = 20;
 /// Frames before the first one of speech that a speech-only recogniser gets: half a second. A detector is sure of a word
 /// that begins softly after 200 ms, and over an agent's voice later.
 const RUN_UP_FRAMES: usize = 25;
+
+/// Frames that wait for an engine at most: ten seconds.
+const MOST_INPUT_FRAMES: usize = 500;
 
 struct Open {
     id: u32,
@@ -33,6 +38,8 @@ pub(crate) struct Listening {
     /// Nobody hears the caller, now or later.
     concealed: bool,
     open: Option<Open>,
+    /// Sound for an engine that it has not been given, while an input goes on.
+    input: Option<VecDeque<(u32, Vec<i16>)>>,
 }
 
 impl Listening {
@@ -65,6 +72,9 @@ impl Listening {
             other => other.insert(Recent::of(frame)),
         };
         recent.keep(frame);
+        if let Some(input) = self.input.as_mut().filter(|input| input.len() < MOST_INPUT_FRAMES) {
+            input.push_back((frame.rate, frame.pcm().to_vec()));
+        }
         let Some(open) = &mut self.open else { return };
         let frames = if open.continuous || open.gate {
             1
@@ -77,6 +87,29 @@ impl Listening {
         for (_, sound) in recent.last(frames) {
             open.session.hear(sound);
         }
+    }
+
+    /// The caller's recent sound is kept for an engine.
+    pub(crate) const fn keep(&mut self) {
+        self.listens = true;
+    }
+
+    /// An engine hears the caller from now on, with what there is of the sound since then and a run-up.
+    pub(crate) fn begin_input(&mut self, from: CallTime) {
+        let from = CallTime(from.0.saturating_sub(RUN_UP_FRAMES as u64 * u64::from(FRAME_MS) * 1000));
+        let recent = self.recent.iter().flat_map(|recent| recent.last(KEPT_FRAMES));
+        let since = recent.filter(|(arrival, _)| *arrival >= from && !self.concealed);
+        self.input = Some(since.map(|(_, sound)| (sound.rate, sound.pcm.to_vec())).collect());
+    }
+
+    /// It hears nothing any more.
+    pub(crate) fn end_input(&mut self) {
+        self.input = None;
+    }
+
+    /// The next sound for it.
+    pub(crate) fn next_input(&mut self) -> Option<(u32, Vec<i16>)> {
+        self.input.as_mut()?.pop_front()
     }
 
     /// From here on nobody hears the caller, or somebody does again. What was said meanwhile is not kept.

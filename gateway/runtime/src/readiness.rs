@@ -95,17 +95,21 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn agent(&mut self) {
-        match &self.spec.pipeline {
-            Pipeline::Cascade { asr, llm, tts } => {
-                self.list("asr", Capability::Asr, asr);
-                self.list("llm", Capability::Llm, llm);
-                self.list("tts", Capability::Tts, tts);
-                for (language, voice) in &self.spec.speech.voices {
-                    self.entry(format!("/speech/voices/{language}"), Capability::Tts, voice);
-                }
+        let before = self.faults.len();
+        let lists = match &self.spec.pipeline {
+            Pipeline::Cascade { asr, llm, tts } => Some(("/pipeline/cascade", asr, llm, tts)),
+            Pipeline::Realtime { cascade, .. } => {
+                cascade.as_ref().map(|lists| ("/pipeline/realtime/cascade", &lists.asr, &lists.llm, &lists.tts))
             }
-            // Such an agent is not taken into service at all.
-            Pipeline::Realtime { .. } => {}
+        };
+        if let Some((at, asr, llm, tts)) = lists {
+            self.list(&format!("{at}/asr"), Capability::Asr, asr);
+            self.list(&format!("{at}/llm"), Capability::Llm, llm);
+            self.list(&format!("{at}/tts"), Capability::Tts, tts);
+        }
+        self.engines(before);
+        for (language, voice) in &self.spec.speech.voices {
+            self.entry(format!("/speech/voices/{language}"), Capability::Tts, voice);
         }
         let engines = &self.spec.survival.engines;
         let engines = [
@@ -142,6 +146,30 @@ impl Look<'_> {
         }
     }
 
+    /// Engines of a realtime pipeline; `before` is the number of faults before those of its cascade. An agent with neither an
+    /// engine nor a cascade that works takes no calls, and one with either does.
+    fn engines(&mut self, before: usize) {
+        let Pipeline::Realtime { engines, cascade } = &self.spec.pipeline else { return };
+        let cascade_works = cascade.is_some() && !self.faults[before..].iter().any(|fault| fault.refuses_calls);
+        let lacking: Vec<(usize, String)> = engines
+            .iter()
+            .map(|entry| self.serving.resolve(self.tenant, entry).plugin)
+            .enumerate()
+            .filter(|(_, name)| !crate::engines::is_engine(name))
+            .collect();
+        let engine_works = lacking.len() < engines.len();
+        let from = self.faults.len();
+        for (index, name) in lacking {
+            let why = "is no speech-to-speech engine that this gateway has; name another one".to_owned();
+            self.fault(format!("/pipeline/realtime/engines/{index}"), name, why);
+        }
+        if !engine_works && !cascade_works {
+            self.refuse_from(from);
+        } else if engine_works {
+            self.faults[before..].iter_mut().for_each(|fault| fault.refuses_calls = false);
+        }
+    }
+
     /// An agent that would answer without what it is to know is not put on the line.
     fn knowledge(&mut self) {
         for (index, name) in self.spec.knowledge.iter().enumerate() {
@@ -172,10 +200,10 @@ impl Look<'_> {
     }
 
     /// A list of which one entry is enough.
-    fn list(&mut self, name: &str, capability: Capability, entries: &[ProviderRef]) {
+    fn list(&mut self, at: &str, capability: Capability, entries: &[ProviderRef]) {
         let before = self.faults.len();
         for (index, entry) in entries.iter().enumerate() {
-            self.entry(format!("/pipeline/cascade/{name}/{index}"), capability, entry);
+            self.entry(format!("{at}/{index}"), capability, entry);
         }
         if !entries.is_empty() && self.faults.len() - before == entries.len() {
             self.refuse_from(before);

@@ -23,6 +23,8 @@ struct Part {
     made_us: u64,
     /// Silence that was not queued yet.
     silence_us: u64,
+    /// Where it ends although there is more sound of it.
+    ends_us: Option<u64>,
     done: bool,
 }
 
@@ -95,7 +97,7 @@ impl Speaking {
         let context = self.contexts;
         voice.session.push(Input::Synthesize { context, text });
         let sound = VecDeque::new();
-        let part = Part { part, index, context, sound, made_us: 0, silence_us: 0, done: false };
+        let part = Part { part, index, context, sound, made_us: 0, silence_us: 0, ends_us: None, done: false };
         self.speech_of(leg, utterance).parts.push_back(part);
     }
 
@@ -103,13 +105,64 @@ impl Speaking {
     pub(crate) fn play(&mut self, leg: &AgentEnd, utterance: Utterance, part: u32, line: Option<&Rendered>) {
         // Contexts count from 1, so nothing that a synthesiser makes finds this part.
         let sound = VecDeque::new();
-        let mut whole = Part { part, index: PRERENDERED, context: 0, sound, made_us: 0, silence_us: 0, done: true };
+        let mut whole =
+            Part { part, index: PRERENDERED, context: 0, sound, made_us: 0, silence_us: 0, ends_us: None, done: true };
         if let Some(line) = line {
             whole.add(line.rate, line.pcm.to_vec());
         }
         let event = TtsEvent::PartDone { part, audio_ms: whole.made_ms() };
         self.speech_of(leg, utterance).parts.push_back(whole);
         self.played.push_back(Report { utterance, index: PRERENDERED, event });
+    }
+
+    /// What an engine says is a part of an utterance from now on.
+    pub(crate) fn begin_item(&mut self, leg: &AgentEnd, utterance: Utterance, part: u32, index: usize) {
+        // Contexts count from 1: no synthesiser has anything to do with it.
+        let sound = VecDeque::new();
+        let item = Part { part, index, context: 0, sound, made_us: 0, silence_us: 0, ends_us: None, done: false };
+        self.speech_of(leg, utterance).parts.push_back(item);
+    }
+
+    /// Sound of what an engine says.
+    pub(crate) fn item_sound(&mut self, utterance: Utterance, part: u32, index: usize, rate: u32, pcm: Vec<i16>) {
+        let Some(item) = self.item(utterance, part, index) else { return };
+        item.add(rate, pcm);
+        let audio_ms = item.made_ms();
+        let over = item.ends_us.is_some_and(|end| item.made_us >= end);
+        self.played.push_back(Report { utterance, index, event: TtsEvent::Audio { part, audio_ms } });
+        if over {
+            self.item_complete(utterance, part, index);
+        }
+    }
+
+    /// There is no more of it.
+    pub(crate) fn item_complete(&mut self, utterance: Utterance, part: u32, index: usize) {
+        let Some(item) = self.item(utterance, part, index) else { return };
+        if let Some(end_us) = item.ends_us {
+            item.end_at(end_us);
+        }
+        item.done = true;
+        let audio_ms = item.made_ms();
+        self.played.push_back(Report { utterance, index, event: TtsEvent::PartDone { part, audio_ms } });
+    }
+
+    /// A part ends there.
+    pub(crate) fn end_part(&mut self, utterance: Utterance, part: u32, at_ms: u32) {
+        let Some(speech) = self.speech.as_mut().filter(|speech| speech.utterance == utterance) else { return };
+        let Some(item) = speech.parts.iter_mut().find(|item| item.part == part) else { return };
+        let end_us = u64::from(at_ms) * 1000;
+        item.ends_us = Some(end_us);
+        if item.done {
+            item.end_at(end_us);
+        } else if item.made_us >= end_us {
+            let index = item.index;
+            self.item_complete(utterance, part, index);
+        }
+    }
+
+    fn item(&mut self, utterance: Utterance, part: u32, index: usize) -> Option<&mut Part> {
+        let speech = self.speech.as_mut().filter(|speech| speech.utterance == utterance)?;
+        speech.parts.iter_mut().find(|item| item.part == part && item.index == index && !item.done)
     }
 
     /// The utterance in work, which is that one from now on.
@@ -122,7 +175,8 @@ impl Speaking {
     pub(crate) fn silence(&mut self, leg: &AgentEnd, utterance: Utterance, part: u32, ms: u32) {
         let (sound, silence_us) = (VecDeque::new(), u64::from(ms) * 1000);
         // Contexts count from 1: no synthesiser has anything to do with it.
-        let pause = Part { part, index: usize::MAX, context: 0, sound, made_us: 0, silence_us, done: true };
+        let pause =
+            Part { part, index: usize::MAX, context: 0, sound, made_us: 0, silence_us, ends_us: None, done: true };
         self.speech_of(leg, utterance).parts.push_back(pause);
     }
 
@@ -271,6 +325,22 @@ impl Part {
         }
     }
 
+    /// Drops what was not queued of the sound behind that.
+    fn end_at(&mut self, end_us: u64) {
+        while self.made_us > end_us
+            && let Some(last) = self.sound.back_mut()
+        {
+            let over = ((self.made_us - end_us) * u64::from(last.rate) / 1_000_000) as usize;
+            let dropped = over.min(last.pcm.len());
+            last.pcm.truncate(last.pcm.len() - dropped);
+            self.made_us -= dropped as u64 * 1_000_000 / u64::from(last.rate);
+            if !last.pcm.is_empty() || dropped == 0 {
+                break;
+            }
+            self.sound.pop_back();
+        }
+    }
+
     fn made_ms(&self) -> u32 {
         u32::try_from(self.made_us / 1000).unwrap_or(u32::MAX)
     }
@@ -357,7 +427,16 @@ mod tests {
 
     fn part(part: u32, samples: usize, done: bool) -> Part {
         let sound = VecDeque::from([Stretch { rate: 8000, pcm: vec![1; samples].into() }]);
-        Part { part, index: 0, context: part + 1, sound, made_us: samples as u64 * 125, silence_us: 0, done }
+        Part {
+            part,
+            index: 0,
+            context: part + 1,
+            sound,
+            made_us: samples as u64 * 125,
+            silence_us: 0,
+            ends_us: None,
+            done,
+        }
     }
 
     #[test]

@@ -113,6 +113,19 @@ impl Active {
             }
             Command::HandOff { agent, keeps_voices } => self.hand_off(now, &agent, keeps_voices),
             Command::HangUp { leg: LegId::FIRST, failure, .. } => self.ports.hang_up(failure, EndCause::Local),
+            command @ (Command::OpenRealtime { .. }
+            | Command::Update { .. }
+            | Command::BeginInput { .. }
+            | Command::CommitInput { .. }
+            | Command::DropInput { .. }
+            | Command::AppendMessage { .. }
+            | Command::ToolResult { .. }
+            | Command::CreateResponse { .. }
+            | Command::CancelResponse { .. }
+            | Command::PlayItem { .. }
+            | Command::EndPart { .. }
+            | Command::Truncate { .. }
+            | Command::CloseRealtime { .. }) => self.engine(now, command),
             command => self.telephone(now, command),
         }
     }

@@ -2,6 +2,7 @@
 //! worker.
 
 mod commands;
+mod engine;
 mod ports;
 mod sessions;
 mod telephone;
@@ -36,6 +37,7 @@ use crate::serving::Serving;
 use crate::session::Place;
 use crate::shared::Shared;
 
+use engine::EngineSeat;
 use ports::Ports;
 use sessions::{Sessions, Taken, What};
 
@@ -88,6 +90,7 @@ pub(crate) struct Active {
     setup: CallSetup,
     ports: Ports,
     sessions: Sessions,
+    engine: EngineSeat,
     recordings: CallRecordings,
     serving: Arc<Serving>,
     /// Lines of the agent that were rendered beforehand.
@@ -120,6 +123,7 @@ impl Active {
             setup: new.setup,
             ports: Ports::new(id.clone(), new.leg, new.handle, new.line, echo),
             sessions: Sessions::new(place, redacting),
+            engine: EngineSeat::default(),
             recordings: new.recordings,
             serving: new.serving,
             prompts: AgentPrompts::default(),
@@ -245,6 +249,7 @@ impl Active {
         }
         self.carry_out(now);
         self.found(now);
+        self.listen_to_engine(now);
         self.sessions.serve(now);
         self.take(now);
         while self.call.poll_timeout().is_some_and(|(due, _)| due <= now) {
@@ -268,7 +273,8 @@ impl Active {
         let room = self.sessions.speaking.waits_for_room().then_some(CallTime(now.0 + ROOM_US));
         let disk = self.outbox.due().map(|due| due.max(soon));
         let call = self.call.poll_timeout().map(|(due, _)| due);
-        let all = [call, room, disk, self.sessions.due(now, soon)].into_iter().flatten();
+        let engine = self.engine.due().map(|due| due.max(soon));
+        let all = [call, room, disk, engine, self.sessions.due(now, soon)].into_iter().flatten();
         all.fold(CallTime(now.0 + LOOKS_US), CallTime::min)
     }
 
@@ -400,6 +406,7 @@ impl Active {
     /// Lets go of everything and waits, step by step, until the record is durable.
     fn close(&mut self, now: CallTime) -> bool {
         self.carry_out(now);
+        self.engine.close();
         self.sessions.close_all();
         self.settle(now);
         let patience = *self.last_usage_by.get_or_insert(CallTime(now.0 + LAST_USAGE_US));

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
-use trunkline_api::agent::{Pipeline, ProviderRef};
+use trunkline_api::words::ProviderKind;
 use trunkline_api::{AgentSpec, Id};
 use trunkline_plugin_host::PluginRegistry;
 
@@ -149,10 +149,7 @@ struct Voice {
 
 impl Voice {
     fn of(plugins: &PluginRegistry, serving: &Serving, tenant: &Id, spec: &AgentSpec) -> Option<Self> {
-        let own: &[ProviderRef] = match &spec.pipeline {
-            Pipeline::Cascade { tts, .. } => tts,
-            Pipeline::Realtime { .. } => &[],
-        };
+        let own = spec.pipeline.providers(ProviderKind::Tts);
         let voice = own.iter().chain(&spec.survival.engines.tts).next()?;
         let plugin = serving.resolve(tenant, voice);
         let version = plugins.get(&plugin.plugin).map(|plugin| plugin.manifest().version.clone()).unwrap_or_default();

@@ -130,7 +130,9 @@ fn the_call_hears_once_that_a_kind_of_sessions_waits_for_a_thread_and_once_that_
             ProviderKind::Asr => rig.sessions.listening.open(1, "a".to_owned(), session, false, None),
             ProviderKind::Tts => rig.sessions.speaking.add_voice(0, "a".to_owned(), session),
             ProviderKind::Redactor => rig.sessions.redacting.work_elsewhere(session),
-            ProviderKind::Llm | ProviderKind::Tool => rig.sessions.start(kind, 1, "a".to_owned(), session),
+            ProviderKind::Llm | ProviderKind::Tool | ProviderKind::Realtime => {
+                rig.sessions.start(kind, 1, "a".to_owned(), session);
+            }
         }
         rig.sessions.serve(CallTime::ZERO);
         assert!(rig.sessions.waiting(CallTime(LATE_US - 1)).is_none());
