@@ -10,8 +10,11 @@
 //! | `GET /v1/status` | what `trunkline doctor` looks at |
 //! | `GET /v1/calls?ended=true` | calls |
 //! | `GET /v1/calls/{id}` | a call, its events and its SIP ladder; an older one as the edge store has it |
+//! | `GET /v1/calls/{id}/pcap` | the SIP messages of a recent call as a pcap file, keys crossed out |
 //! | `GET /v1/usage?since_us=0&after=...&limit=1000` | usage records that are still here, and the sums of older ones |
 //! | `DELETE /v1/calls/{id}` | hangs up |
+//! | `GET /v1/route?called=...&calling=...&source=...` | which agent would get a call, and every step that leads there |
+//! | `GET /v1/route?out=...&tenant=...` | whether and how a call may leave |
 //! | `POST /v1/captures?calls=1&agent=...&for_s=600` | has the next calls captured that fit |
 //! | `GET /v1/captures`, `DELETE /v1/captures` | orders and captures; ends all of them |
 //! | `GET /v1/captures/{id}` | the capture of a call, as it lies on the disk |
@@ -36,6 +39,7 @@ use crate::{history, metrics};
 
 mod captures;
 mod orders;
+mod routes;
 
 /// File in the state folder that holds the token.
 const TOKEN_FILE: &str = "admin.token";
@@ -89,6 +93,8 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/calls/{id}/dtmf", post(orders::dtmf))
         .route("/v1/calls/{id}/transfer", post(orders::transfer))
         .route("/v1/calls/{id}/recording/{order}", post(record))
+        .route("/v1/calls/{id}/pcap", get(pcap))
+        .route("/v1/route", get(routes::explain))
         .route("/v1/captures", get(captures::list).post(captures::order).delete(captures::stop))
         .route("/v1/captures/{id}", get(captures::fetch))
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorise));
@@ -174,6 +180,16 @@ async fn call(State(admin): State<Arc<Admin>>, UrlPath(id): UrlPath<String>) -> 
         Err(error) => problem(StatusCode::SERVICE_UNAVAILABLE, &format!("{error:#}")),
     };
     off_thread(look).await
+}
+
+async fn pcap(State(admin): State<Arc<Admin>>, UrlPath(id): UrlPath<String>) -> Response {
+    let Ok(id) = Id::parse_as(Prefix::Call, &id) else {
+        return problem(StatusCode::BAD_REQUEST, "not a call id");
+    };
+    match admin.runtime.ladder(&id) {
+        Some(ladder) => ([(header::CONTENT_TYPE, "application/vnd.tcpdump.pcap")], ladder.pcap()).into_response(),
+        None => problem(StatusCode::NOT_FOUND, "the SIP messages of that call are not kept, or no longer"),
+    }
 }
 
 #[derive(Deserialize)]

@@ -13,6 +13,7 @@ mod logging;
 mod metrics;
 mod output;
 mod plugins;
+mod routing;
 mod secrets;
 mod service;
 mod spool;
@@ -127,10 +128,19 @@ enum Command {
     },
     /// Live a captured call again in this build, and find the first place where it goes another way.
     Replay(commands::replay::Replay),
+    /// Which agent a call would get, and whether one may leave.
+    Route {
+        /// What to do.
+        #[command(subcommand)]
+        route: commands::route::Route,
+    },
     /// Show what happened on a call, with its SIP ladder.
     Trace {
         /// The call's id.
         call: String,
+        /// Write its SIP messages as a pcap file instead, which must not exist yet; keys of the sound are crossed out.
+        #[arg(long, value_name = "FILE")]
+        pcap: Option<PathBuf>,
     },
     /// What calls have used, from the records that are on this gateway.
     Usage {
@@ -175,7 +185,9 @@ fn main() -> ExitCode {
         Command::Recording { recording } => commands::recording::run(&cli.configuration, &recording),
         Command::Capture { capture } => commands::capture::run(&cli.configuration, &capture),
         Command::Replay(replay) => commands::replay::run(&replay),
-        Command::Trace { call } => commands::calls::trace(&cli.configuration, &call),
+        Command::Route { route } => commands::route::run(&cli.configuration, &route),
+        Command::Trace { call, pcap: None } => commands::calls::trace(&cli.configuration, &call),
+        Command::Trace { call, pcap: Some(file) } => commands::calls::pcap(&cli.configuration, &call, &file),
         Command::New { new } => commands::new::run(&cli.configuration, &new),
         Command::Usage { since, last, json } => commands::usage::run(&cli.configuration, since.as_deref(), last, json),
         Command::Doctor => commands::doctor::run(&cli.configuration),

@@ -9,26 +9,34 @@
 
 mod address;
 mod admission;
+pub mod auth;
 mod call;
 mod config;
 mod dialog;
 mod digits;
+mod draw;
 mod endpoint;
 mod error;
 mod event;
 mod guard;
+pub mod health;
 mod ladder;
+pub mod locate;
 mod outgoing;
 mod quiet;
 mod receive;
+pub mod registration;
 mod shared;
+pub mod sight;
 mod stats;
 mod uas;
+pub mod variables;
 mod wire;
 
 pub use admission::{Admission, TrunkToken};
 pub use call::{ByeReason, CallHandle, Refusal, ReofferHandle};
 pub use config::{Rate, SipConfig, SipLimits, SipTimers, UnknownPeer};
+pub use draw::Draw;
 pub use endpoint::{SipEndpoint, SipEvents};
 pub use error::{CommandError, SipError};
 pub use event::{CallKey, IncomingInvite, Reoffer, SipEvent};
