@@ -1,7 +1,7 @@
 //! Speaking: one utterance at a time, made of parts that are synthesised one by one. It is silent, speaks, is paused, or
 //! waits to be told what of it was sent before it was cut; it is never two of these.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trunkline_api::agent::ProviderRef;
 use trunkline_api::survival::MOST_FIXED_LINES as MAX_PROMPTS;
@@ -14,7 +14,7 @@ use crate::command::Command;
 use crate::effects::Effects;
 use crate::input::TtsEvent;
 use crate::speech::{Piece, Words};
-use crate::spoken::{self, Part, Synthesis, WHOLE, heard};
+use crate::spoken::{self, Pace, Part, Synthesis, WHOLE, heard};
 use crate::timers::{Reason, Still};
 use crate::{AHEAD_MS, PRERENDERED};
 
@@ -130,6 +130,8 @@ pub(crate) struct Mouth {
     /// What had left the far speaker when playback was paused or cleared last.
     heard: PlayoutPosition,
     prompts: Prompts,
+    /// How quickly voices speak, by their lists and numbers.
+    paces: BTreeMap<(usize, usize), Pace>,
 }
 
 impl Mouth {
@@ -144,6 +146,7 @@ impl Mouth {
             playout: PlayoutPosition::default(),
             heard: PlayoutPosition::default(),
             prompts: Prompts::default(),
+            paces: BTreeMap::new(),
         }
     }
 
@@ -190,6 +193,7 @@ impl Mouth {
         self.first_byte_ms = u64::from(first_byte_ms).max(100);
         if !same {
             self.voices = voices;
+            self.paces.clear();
             // They were rendered in another voice.
             self.prompts.texts.clear();
         }
@@ -711,6 +715,7 @@ impl Mouth {
             speech.voices.push((part.list, index));
         }
         part.index = index;
+        part.us_per_character = self.paces.get(&(part.list, index)).copied().unwrap_or_default().us_per_character();
         let document = part.spoken.as_ref().and_then(|spoken| spoken.ssml.clone());
         let document = document.filter(|_| self.voices.takes_ssml(index));
         let text = document.unwrap_or_else(|| part.words().to_owned());
@@ -823,11 +828,13 @@ impl Mouth {
         }
         part.synthesis = if done { Synthesis::Done } else { Synthesis::Sounding };
         let aside = part.aside;
+        let whole = done.then(|| part.clone());
         if speech.watched == Some(number) {
             speech.watched = None;
         }
-        if done && index != PRERENDERED {
+        if let Some(part) = whole.filter(|_| index != PRERENDERED) {
             self.voices.succeeded(index);
+            self.paces.entry((part.list, index)).or_default().said(&part);
         }
         let until = self.speech().map(|speech| self.sound_until(speech, fx.now()));
         if let (Some(until), Some(speech)) = (until, self.speech_mut()) {
