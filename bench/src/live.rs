@@ -17,6 +17,7 @@ use trunkline_tests::live::{Answer, Cut, Live, end_with_sound, instant_agent};
 use trunkline_tests::objects;
 use trunkline_tests::tones::initials;
 
+use crate::killed;
 use crate::plot::{self, Line, Panel};
 
 /// What callers say, by what it tells of whether more follows: the silence that the engine waits for depends on it.
@@ -102,10 +103,15 @@ struct Seen {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     ensure!(args.at_once > 0, "--at-once must be at least 1");
     let scratch = tempfile::tempdir()?;
-    let agents: Vec<(String, Value)> = ENGINES.iter().flat_map(|engine| agents(engine)).collect();
+    let agents: Vec<(String, Value)> =
+        ENGINES.iter().flat_map(|engine| agents(engine)).chain(killed::agents()).collect();
     let routed: Vec<(&str, Value)> = agents.iter().map(|(user, agent)| (user.as_str(), agent.clone())).collect();
     let options = Options { program: args.gateway.clone(), ..Options::default() };
-    let mut gateway = Gateway::standalone(scratch.path(), &objects::routed(&routed)?, options)?;
+    let mortals = killed::providers();
+    let mortals: Vec<(&str, &str, Value)> =
+        mortals.iter().map(|(name, plugin, settings)| (name.as_str(), *plugin, settings.clone())).collect();
+    let objects = objects::with_providers(&objects::routed(&routed)?, &mortals)?;
+    let mut gateway = Gateway::standalone(scratch.path(), &objects, options)?;
     gateway.await_agents(routed.len() as u64)?;
     // The first call of all opens caches; it is not counted.
     let talks = VOICES.map(talk).into_iter().collect::<anyhow::Result<Vec<_>>>()?;
@@ -121,14 +127,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for (engine, call) in rounds(&gateway, "long", &interrupts, calls, args.at_once)? {
         seen[engine].cuts.extend(call.cuts().with_context(|| format!("call {}", call.id))?);
     }
-    gateway.stop()?;
-
     let mut results = Results::new(format!(
         "cargo xtask bench live --turns {} --interruptions {} --at-once {}",
         args.turns, args.interruptions, args.at_once
     ));
     let [ours, plain] = &seen;
     report(&mut results, ours, plain);
+    killed::run(&gateway, &mut results)?;
+    gateway.stop()?;
     results.baseline("a time-out of 700 ms in place of words, on the same gateway in the same run");
     draw(&args.plot, ours, plain)?;
     println!("plot: {}", args.plot.display());
@@ -208,7 +214,7 @@ fn rounds(
 }
 
 /// A call that was answered: a gateway whose machine is busy with other things may refuse the first ones.
-fn answered(gateway: &Gateway, user: &str, seed: &mut u64, script: &Script) -> anyhow::Result<Caller> {
+pub(crate) fn answered(gateway: &Gateway, user: &str, seed: &mut u64, script: &Script) -> anyhow::Result<Caller> {
     for _ in 0..ATTEMPTS {
         *seed += 1;
         let mut caller = Caller::call(gateway.sip(), user, *seed, script.clone())?;

@@ -1,6 +1,7 @@
 //! Measurements beside their baselines: `cargo xtask bench NAME [--json FILE]`.
 
 mod first_call;
+mod killed;
 mod live;
 mod load;
 mod peers;

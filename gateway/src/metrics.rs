@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 use trunkline_edge_store::EdgeStore;
 use trunkline_media::{LegTotals, MediaPlane, OPINION_BOUNDS, WorkerStats};
-use trunkline_runtime::{PartLoad, Runtime, STAGE_BOUNDS_MS, StageCounts};
+use trunkline_runtime::{DURATION_BOUNDS_MS, DurationCounts, PartLoad, Runtime};
 
 /// One label set.
 type Labels = Vec<(&'static str, String)>;
@@ -35,7 +35,8 @@ struct Snapshot {
     counters: Vec<(Cow<'static, str>, &'static str, u64)>,
     gauges: Vec<(&'static str, &'static str, i64)>,
     families: Vec<(Cow<'static, str>, &'static str, Family<Labels, Gauge>)>,
-    turn_stages: Vec<StageCounts>,
+    turn_stages: Vec<(&'static str, DurationCounts)>,
+    tool_times: Vec<(&'static str, DurationCounts)>,
 }
 
 impl Snapshot {
@@ -137,7 +138,9 @@ impl Snapshot {
             "Calls that have ended, by the mean opinion score of each direction, cumulative",
             opinions(&media),
         ));
-        Self { counters, gauges, families, turn_stages: calls.turn_stages.each().collect() }
+        let turn_stages = calls.turn_stages.each().map(|(stage, counts)| (stage.name(), counts)).collect();
+        let tool_times = calls.tool_times.each().collect();
+        Self { counters, gauges, families, turn_stages, tool_times }
     }
 }
 
@@ -224,17 +227,21 @@ fn opinions(totals: &LegTotals) -> Family<Labels, Gauge> {
     opinions
 }
 
-/// A histogram of each stage of a turn, by the names of the timeline.
-fn turn_stages(stages: &[StageCounts], mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-    let help = "Time from the end of the caller's speech until a stage of the turn was reached, as in turn.waterfall";
-    let mut family = encoder.encode_descriptor("turn_stage", help, Some(&Unit::Seconds), MetricType::Histogram)?;
-    for StageCounts { stage, classes, sum_ms } in stages {
-        let bounds = STAGE_BOUNDS_MS.iter().map(|ms| *ms as f64 / 1000.0).chain([f64::INFINITY]);
+/// Histograms of one family, each under a label.
+fn histograms(
+    (name, help): (&str, &str),
+    label: &'static str,
+    each: &[(&'static str, DurationCounts)],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    for (value, DurationCounts { classes, sum_ms }) in each {
+        let bounds = DURATION_BOUNDS_MS.iter().map(|ms| *ms as f64 / 1000.0).chain([f64::INFINITY]);
         let classes: Vec<(f64, u64)> = bounds.zip(*classes).collect();
-        let turns: u64 = classes.iter().map(|(_, turns)| turns).sum();
-        let labels: Labels = vec![("stage", stage.name().to_owned())];
-        let mut stage = family.encode_family(&labels)?;
-        stage.encode_histogram::<NoLabelSet>(*sum_ms as f64 / 1000.0, turns, &classes, None)?;
+        let count: u64 = classes.iter().map(|(_, count)| count).sum();
+        let labels: Labels = vec![(label, (*value).to_owned())];
+        let mut histogram = family.encode_family(&labels)?;
+        histogram.encode_histogram::<NoLabelSet>(*sum_ms as f64 / 1000.0, count, &classes, None)?;
     }
     Ok(())
 }
@@ -257,7 +264,11 @@ impl Collector for Snapshot {
         for (name, help, family) in &self.families {
             family.encode(encoder.encode_descriptor(name, help, None, family.metric_type())?)?;
         }
-        turn_stages(&self.turn_stages, encoder)
+        let help =
+            "Time from the end of the caller's speech until a stage of the turn was reached, as in turn.waterfall";
+        histograms(("turn_stage", help), "stage", &self.turn_stages, &mut encoder)?;
+        let help = "Time from a model's call of a tool until it was told the result, by what came of it";
+        histograms(("tool", help), "outcome", &self.tool_times, &mut encoder)
     }
 }
 
@@ -269,11 +280,14 @@ mod tests {
 
     #[test]
     fn every_stage_of_a_turn_has_its_histogram_by_its_name() {
-        let mut classes = [0; STAGE_BOUNDS_MS.len() + 1];
-        (classes[0], classes[STAGE_BOUNDS_MS.len()]) = (2, 1);
-        let turn_stages = Stage::ALL.map(|stage| StageCounts { stage, classes, sum_ms: 12_500 }).into();
+        let mut classes = [0; DURATION_BOUNDS_MS.len() + 1];
+        (classes[0], classes[DURATION_BOUNDS_MS.len()]) = (2, 1);
+        let counts = DurationCounts { classes, sum_ms: 12_500 };
+        let turn_stages = Stage::ALL.map(|stage| (stage.name(), counts)).into();
+        let tool_times = vec![("failed", counts)];
         let mut registry = Registry::with_prefix("trunkline");
-        let snapshot = Snapshot { counters: Vec::new(), gauges: Vec::new(), families: Vec::new(), turn_stages };
+        let (counters, gauges, families) = (Vec::new(), Vec::new(), Vec::new());
+        let snapshot = Snapshot { counters, gauges, families, turn_stages, tool_times };
         registry.register_collector(Box::new(snapshot));
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
@@ -288,5 +302,6 @@ mod tests {
             assert_eq!((bucket("0.02"), bucket("+Inf")), (Some("2".to_owned()), Some("3".to_owned())), "{page}");
             assert!(page.contains(&format!("trunkline_turn_stage_seconds_sum{{stage=\"{name}\"}} 12.5")), "{page}");
         }
+        assert!(page.contains("trunkline_tool_seconds_count{outcome=\"failed\"} 3"), "{page}");
     }
 }

@@ -19,6 +19,7 @@ mod call_stops_within_a_packet_of_the_decision;
 mod call_survives_a_crash_of_the_gateway;
 mod call_that_cannot_be_served_is_refused_before_the_answer;
 mod call_the_demo_holds_two_different_conversations;
+mod call_times_its_tools;
 mod call_to_an_agent_without_its_plugins_is_refused;
 mod control_plane_enrolling_as_root_leaves_state_to_its_owner;
 mod control_plane_may_be_gone_during_calls;

@@ -148,6 +148,18 @@ impl Live {
         answers
     }
 
+    /// The longest that the caller heard nothing of the agent's, from the end of what the caller said last to the end of the
+    /// answer, in microseconds; `None` when there was no answer.
+    #[must_use]
+    pub fn longest_silence_us(&self) -> Option<u64> {
+        let said = |event: &&trunkline_caller::Event| matches!(event.what, Happened::SayEnded { .. });
+        let ended = self.report.events.iter().filter(said).next_back()?.at_ms * 1000;
+        let loud = self.report.arrivals.iter().filter(|arrival| arrival.level_dbfs > SPEECH_DBFS);
+        let heard: Vec<u64> = loud.map(|arrival| arrival.at_us).filter(|at| *at > ended).collect();
+        let since = std::iter::once(ended).chain(heard.iter().copied());
+        since.zip(&heard).map(|(before, at)| at - before).max()
+    }
+
     /// The total of the turn whose waterfall was written between two times.
     fn total_us(&self, from: u64, until: u64) -> Option<u64> {
         let written = |event: &&Value| self.on_the_callers_clock(event).is_ok_and(|at| (from..until).contains(&at));

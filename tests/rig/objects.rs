@@ -34,7 +34,7 @@ pub fn routed(agents: &[(&str, Value)]) -> anyhow::Result<String> {
         object("trunk", id::TRUNK.to_owned(), loopback_trunk()),
     ];
     for (index, (called, agent)) in agents.iter().enumerate() {
-        let numbered = |id: &str| format!("{}{}", &id[..id.len() - 1], index + 1);
+        let numbered = |id: &str| format!("{}{:02}", &id[..id.len() - 2], index + 1);
         objects.push(object("agent", numbered(id::AGENT), agent.clone()));
         let route =
             json!({ "name": format!("to {called}"), "order": index, "called": called, "agent": numbered(id::AGENT) });

@@ -4,15 +4,45 @@
 //! sound; inside a part the position is proportional to its characters and moved back to the end of the last whole
 //! word. Where what is spoken is another text than what is written ("1234567" is seven words), the position is found in
 //! what is spoken, and what is written ends behind the last word of it that was spoken whole. A part whose sound is still
-//! being made is taken to be at least as long as its text usually is.
+//! being made is taken to be at least as long as its text usually is, in the voice that speaks it as far as that was heard.
 
 use crate::engine_speech::ItemSpeech;
 use crate::speech::Spoken;
 
-/// Milliseconds a character usually takes to say: 150 words a minute.
-const MS_PER_CHARACTER: u32 = 66;
+/// Microseconds a character usually takes to say: 150 words a minute.
+const US_PER_CHARACTER: u64 = 66_000;
+/// What voices take at least and at most, from the quickest that is understood to one that spells.
+const US_PER_CHARACTER_RANGE: std::ops::RangeInclusive<u64> = 20_000..=400_000;
+/// Characters that a pace is known by, at least and at most: a word alone is drawn out, and a voice may change.
+const PACE_CHARACTERS: std::ops::RangeInclusive<u64> = 20..=2000;
 /// A whole part, in thousandths.
 pub(crate) const WHOLE: u32 = 1000;
+
+/// How quickly a voice speaks, by what it has said.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pace {
+    characters: u64,
+    us: u64,
+}
+
+impl Pace {
+    /// All the sound of a part is there.
+    pub(crate) fn said(&mut self, part: &Part) {
+        self.characters += part.words().chars().count() as u64;
+        self.us += u64::from(part.audio_ms) * 1000;
+        if self.characters > *PACE_CHARACTERS.end() {
+            (self.characters, self.us) = (self.characters / 2, self.us / 2);
+        }
+    }
+
+    /// Microseconds of a character.
+    pub(crate) fn us_per_character(self) -> u64 {
+        if self.characters < *PACE_CHARACTERS.start() {
+            return US_PER_CHARACTER;
+        }
+        (self.us / self.characters).clamp(*US_PER_CHARACTER_RANGE.start(), *US_PER_CHARACTER_RANGE.end())
+    }
+}
 
 /// How far a part's synthesis has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +81,8 @@ pub(crate) struct Part {
     pub(crate) synthesis: Synthesis,
     /// Milliseconds of its sound so far.
     pub(crate) audio_ms: u32,
+    /// Microseconds that a character is likely to take in its voice.
+    pub(crate) us_per_character: u64,
     /// The message of the conversation it belongs to already.
     pub(crate) message: Option<u64>,
 }
@@ -71,6 +103,7 @@ impl Part {
             aside,
             synthesis: Synthesis::Waiting,
             audio_ms: 0,
+            us_per_character: US_PER_CHARACTER,
             message: None,
         }
     }
@@ -143,8 +176,8 @@ impl Part {
         match self.synthesis {
             Synthesis::Done => self.audio_ms,
             Synthesis::Waiting | Synthesis::Sounding => {
-                let usual = u32::try_from(self.words().chars().count()).unwrap_or(u32::MAX);
-                self.audio_ms.max(usual.saturating_mul(MS_PER_CHARACTER))
+                let usual_us = (self.words().chars().count() as u64).saturating_mul(self.us_per_character);
+                self.audio_ms.max(u32::try_from(usual_us / 1000).unwrap_or(u32::MAX))
             }
         }
     }
@@ -229,6 +262,26 @@ mod tests {
         part.synthesis = Synthesis::Sounding;
         part.audio_ms = 200;
         assert!(heard(&[part], 200)[0] < 200);
+    }
+
+    #[test]
+    fn a_voice_that_is_known_to_be_slow_is_not_taken_to_be_further_than_it_is() {
+        let text = "One word follows another and more come after them";
+        let mut pace = Pace::default();
+        let heard_of = |pace: Pace| {
+            let mut part = Part::new(0, text.to_owned(), false);
+            (part.synthesis, part.audio_ms) = (Synthesis::Sounding, 2000);
+            part.us_per_character = pace.us_per_character();
+            let share = heard(&[part], 2000)[0];
+            cut(text, share).0.to_owned()
+        };
+        assert_eq!(heard_of(pace), "One word follows another and");
+        pace.said(&done("Hi.", 900));
+        assert_eq!(pace.us_per_character(), US_PER_CHARACTER, "a word alone says nothing");
+        pace.said(&done("A sentence of 30 characters it", 4500));
+        assert_eq!((heard_of(pace).as_str(), pace.us_per_character()), ("One word", 163_636));
+        (0..99).for_each(|_| pace.said(&done("A sentence of 30 characters it", 1500)));
+        assert!((50_000..56_000).contains(&pace.us_per_character()), "{pace:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use trunkline_api::Failure;
 
+use crate::tool_times::ToolTimes;
 use crate::turn_stages::TurnStages;
 
 /// Number of failures in the table.
@@ -22,6 +23,8 @@ pub struct Counters {
     pub turns: AtomicU64,
     /// How long they took.
     pub turn_stages: TurnStages,
+    /// How long tools took.
+    pub tool_times: ToolTimes,
     /// Interruptions.
     pub interruptions: AtomicU64,
     /// Microseconds spent in plugins.
@@ -43,6 +46,7 @@ impl Default for Counters {
             refused: AtomicU64::default(),
             turns: AtomicU64::default(),
             turn_stages: TurnStages::default(),
+            tool_times: ToolTimes::default(),
             interruptions: AtomicU64::default(),
             plugin_us: AtomicU64::default(),
             dropped_inputs: AtomicU64::default(),

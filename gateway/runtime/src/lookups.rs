@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel};
-use std::sync::{Arc, mpsc::Sender};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use trunkline_call::Passage;

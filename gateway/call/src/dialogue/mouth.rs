@@ -5,7 +5,7 @@ mod by_engine;
 mod outcome;
 mod synthesis;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trunkline_api::Failure;
 use trunkline_api::agent::ProviderRef;
@@ -18,7 +18,7 @@ use crate::command::Command;
 use crate::effects::Effects;
 use crate::engine_speech::ItemSpeech;
 use crate::speech::{Piece, Words};
-use crate::spoken::{self, Part, Synthesis};
+use crate::spoken::{self, Pace, Part, Synthesis};
 use crate::timers::{Reason, Still};
 
 /// Most parts of one utterance; more text is dropped.
@@ -140,6 +140,8 @@ pub(crate) struct Mouth {
     /// What had left the far speaker when playback was paused or cleared last.
     heard: PlayoutPosition,
     prompts: Prompts,
+    /// How quickly voices speak, by their lists and numbers.
+    paces: BTreeMap<(usize, usize), Pace>,
     /// The engine that speaks.
     engine: Option<Speaker>,
     last_line: u32,
@@ -170,6 +172,7 @@ impl Mouth {
             engine: None,
             last_line: LINES,
             lines: Vec::new(),
+            paces: BTreeMap::new(),
         }
     }
 
@@ -222,6 +225,7 @@ impl Mouth {
         self.first_byte_ms = u64::from(first_byte_ms).max(100);
         if !same {
             self.voices = voices;
+            self.paces.clear();
             // They were rendered in another voice.
             self.prompts.texts.clear();
         }

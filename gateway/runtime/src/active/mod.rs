@@ -36,6 +36,7 @@ use crate::redacting::Redacting;
 use crate::serving::Serving;
 use crate::session::Place;
 use crate::shared::Shared;
+use crate::tool_times::OpenTools;
 
 use engine::EngineSeat;
 use ports::Ports;
@@ -99,6 +100,7 @@ pub(crate) struct Active {
     entry: Arc<Entry>,
     shared: Arc<Shared>,
     health: HealthWatch,
+    open_tools: OpenTools,
     outbox: Outbox,
     /// How long the record waits for the files of its recordings, once the call is over.
     last_recording_by: Option<CallTime>,
@@ -130,6 +132,7 @@ impl Active {
             lookups: Lookups::default(),
             entry: new.entry,
             health: HealthWatch::default(),
+            open_tools: OpenTools::default(),
             outbox: Outbox::new(id.clone(), &shared),
             last_recording_by: None,
             last_usage_by: None,
@@ -358,6 +361,9 @@ impl Active {
     /// Stores an event, shows it to operators and counts what metrics count.
     fn publish(&mut self, event: Event) {
         let kind = EventType::from_name(&event.kind);
+        if let Some(kind) = kind {
+            self.open_tools.follow(&self.shared.counters.tool_times, kind, &event);
+        }
         match kind {
             Some(EventType::TurnStarted) => count(&self.shared.counters.turns),
             Some(EventType::TurnWaterfall) => self.shared.counters.turn_stages.count(&event.data),

@@ -155,6 +155,7 @@ impl Mouth {
             speech.voices.push((part.list, index));
         }
         part.index = index;
+        part.us_per_character = self.paces.get(&(part.list, index)).copied().unwrap_or_default().us_per_character();
         let document = part.spoken.as_ref().and_then(|spoken| spoken.ssml.clone());
         let document = document.filter(|_| self.voices.takes_ssml(index));
         let text = document.unwrap_or_else(|| part.words().to_owned());
@@ -203,11 +204,13 @@ impl Mouth {
         }
         part.synthesis = if done { Synthesis::Done } else { Synthesis::Sounding };
         let aside = part.aside;
+        let whole = done.then(|| part.clone());
         if speech.watched == Some(number) {
             speech.watched = None;
         }
-        if done && index < PRERENDERED {
+        if let Some(part) = whole.filter(|_| index < PRERENDERED) {
             self.voices.succeeded(index);
+            self.paces.entry((part.list, index)).or_default().said(&part);
         }
         let until = self.speech().map(|speech| self.sound_until(speech, fx.now()));
         if let (Some(until), Some(speech)) = (until, self.speech_mut()) {

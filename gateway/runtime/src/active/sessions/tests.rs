@@ -156,7 +156,7 @@ fn a_session_of_the_side_pool_that_panics_fails_alone_and_its_thread_serves_on()
             ProviderKind::Asr => rig.sessions.listening.open(1, "a".to_owned(), session, false, None),
             ProviderKind::Tts => rig.sessions.speaking.add_voice(0, "a".to_owned(), session),
             ProviderKind::Redactor => rig.sessions.redacting.work_elsewhere(session),
-            ProviderKind::Llm | ProviderKind::Tool => rig.sessions.start(kind, 1, "a".to_owned(), session),
+            ProviderKind::Llm | ProviderKind::Tool | ProviderKind::Realtime => rig.sessions.start(kind, 1, "a".to_owned(), session),
         }
         fuse.store(true, Ordering::Relaxed);
         rig.sessions.serve(CallTime(10));
@@ -164,7 +164,7 @@ fn a_session_of_the_side_pool_that_panics_fails_alone_and_its_thread_serves_on()
         let learned: Vec<_> = std::iter::from_fn(|| rig.sessions.take()).map(|taken| told(taken.what)).collect();
         let why = "a session failed inside the gateway; the log has the panic";
         match kind {
-            ProviderKind::Asr | ProviderKind::Llm | ProviderKind::Tool => {
+            ProviderKind::Asr | ProviderKind::Llm | ProviderKind::Tool | ProviderKind::Realtime => {
                 assert!(learned.len() == 1 && learned[0].contains(why), "{kind:?}: {learned:?}");
             }
             // What it owes is overdue in a moment, and withheld; the next text gets another session.
