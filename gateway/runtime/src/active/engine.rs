@@ -182,3 +182,6 @@ impl Active {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
