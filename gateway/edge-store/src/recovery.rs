@@ -44,6 +44,7 @@ pub(crate) fn recover(writer: &mut Writer) -> Result<Vec<CallRecord>, StoreError
         writer.journal.forget_open(&entry.record.call);
     }
     writer.journal.leftover.clear();
+    writer.count_open_calls();
     Ok(records)
 }
 

@@ -193,7 +193,7 @@ impl Writer {
             }
             self.finish(completer, outcome.clone());
         }
-        self.shared.open_calls.store(self.journal.open_calls(), Ordering::Relaxed);
+        self.count_open_calls();
     }
 
     fn close(&mut self, record: CallRecord, completer: Completer) {
@@ -362,8 +362,13 @@ impl Writer {
         let (changes, written) = self.flush_logs();
         let journalled = self.commit_journal(changes, true).is_ok();
         self.finish_all(written);
-        self.shared.open_calls.store(self.journal.open_calls(), Ordering::Relaxed);
+        self.count_open_calls();
         journalled && self.usage.is_empty() && self.events.is_empty()
+    }
+
+    /// What operators see of the journal is as it is.
+    pub(crate) fn count_open_calls(&self) {
+        self.shared.open_calls.store(self.journal.open_calls(), Ordering::Relaxed);
     }
 
     /// Gives up space kept for this moment; `false` when there is none left.
