@@ -12,6 +12,8 @@
 //! | `GET /v1/calls/{id}` | a call, its events and its SIP ladder; an older one as the edge store has it |
 //! | `GET /v1/usage?since_us=0&after=...&limit=1000` | usage records that are still here, and the sums of older ones |
 //! | `DELETE /v1/calls/{id}` | hangs up |
+//! | `GET /v1/route?called=...&calling=...&source=...` | which agent would get a call, and every step that leads there |
+//! | `GET /v1/route?out=...&tenant=...` | whether and how a call may leave |
 //! | `POST /v1/captures?calls=1&agent=...&for_s=600` | has the next calls captured that fit |
 //! | `GET /v1/captures`, `DELETE /v1/captures` | orders and captures; ends all of them |
 //! | `GET /v1/captures/{id}` | the capture of a call, as it lies on the disk |
@@ -35,6 +37,7 @@ use trunkline_runtime::{RecordingOrder, RecordingRefused, Runtime};
 use crate::{history, metrics};
 
 mod captures;
+mod routes;
 
 /// File in the state folder that holds the token.
 const TOKEN_FILE: &str = "admin.token";
@@ -84,6 +87,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/usage", get(usage))
         .route("/v1/calls/{id}", get(call).delete(hang_up))
         .route("/v1/calls/{id}/recording/{order}", post(record))
+        .route("/v1/route", get(routes::explain))
         .route("/v1/captures", get(captures::list).post(captures::order).delete(captures::stop))
         .route("/v1/captures/{id}", get(captures::fetch))
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), authorise));

@@ -13,6 +13,7 @@ mod logging;
 mod metrics;
 mod output;
 mod plugins;
+mod routing;
 mod secrets;
 mod service;
 mod spool;
@@ -108,6 +109,12 @@ enum Command {
     },
     /// Live a captured call again in this build, and find the first place where it goes another way.
     Replay(commands::replay::Replay),
+    /// Which agent a call would get, and whether one may leave.
+    Route {
+        /// What to do.
+        #[command(subcommand)]
+        route: commands::route::Route,
+    },
     /// Show what happened on a call, with its SIP ladder.
     Trace {
         /// The call's id.
@@ -152,6 +159,7 @@ fn main() -> ExitCode {
         Command::Recording { recording } => commands::recording::run(&cli.configuration, &recording),
         Command::Capture { capture } => commands::capture::run(&cli.configuration, &capture),
         Command::Replay(replay) => commands::replay::run(&replay),
+        Command::Route { route } => commands::route::run(&cli.configuration, &route),
         Command::Trace { call } => commands::calls::trace(&cli.configuration, &call),
         Command::New { new } => commands::new::run(&cli.configuration, &new),
         Command::Usage { since, last, json } => commands::usage::run(&cli.configuration, since.as_deref(), last, json),

@@ -206,6 +206,11 @@ impl Table {
         self.agents.get(id)
     }
 
+    /// Every tenant, by id.
+    pub fn tenants(&self) -> impl Iterator<Item = (&Id, &Tenant)> {
+        self.tenants.iter()
+    }
+
     /// Every trunk, by id.
     pub fn trunks(&self) -> impl Iterator<Item = &Trunk> {
         self.trunks.values()

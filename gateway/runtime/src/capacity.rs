@@ -113,7 +113,7 @@ pub(crate) struct Admission {
 #[derive(Default)]
 struct Shares {
     used: Amounts,
-    /// Calls by trunk and by tenant.
+    /// Calls by trunk, by tenant and by agent.
     calls_of: BTreeMap<Id, u32>,
     memory: Option<MemoryLook>,
 }
@@ -128,7 +128,7 @@ struct MemoryLook {
 pub(crate) struct Ticket {
     admission: Arc<Admission>,
     demand: Amounts,
-    counted: [Id; 2],
+    counted: [Id; 3],
 }
 
 impl Admission {
@@ -142,6 +142,11 @@ impl Admission {
         let shares = self.held();
         let of = |id: &Id| shares.calls_of.get(id).copied().unwrap_or(0);
         (shares.used[Pool::Calls], of(trunk), of(tenant))
+    }
+
+    /// Number of calls that an agent began and that have a share.
+    pub(crate) fn calls_of(&self, agent: &Id) -> u32 {
+        self.held().calls_of.get(agent).copied().unwrap_or(0)
     }
 
     /// Number of calls that have a share.
@@ -161,8 +166,7 @@ impl Admission {
     /// The first pool that has not enough left; nothing is taken then.
     pub(crate) fn admit(
         self: &Arc<Self>,
-        trunk: &Id,
-        tenant: &Id,
+        [trunk, tenant, agent]: [&Id; 3],
         demand: Amounts,
         now: Instant,
     ) -> Result<Ticket, Pool> {
@@ -177,7 +181,7 @@ impl Admission {
         for pool in Pool::ALL {
             shares.used[pool] += demand[pool];
         }
-        let counted = [trunk.clone(), tenant.clone()];
+        let counted = [trunk.clone(), tenant.clone(), agent.clone()];
         for id in &counted {
             *shares.calls_of.entry(id.clone()).or_default() += 1;
         }
@@ -243,15 +247,17 @@ mod tests {
     #[test]
     fn a_call_is_refused_by_the_name_of_what_is_short_and_takes_nothing() {
         let admission = Admission::new(demand([10, 10, 100, 1000, 4, 1]), plenty());
-        let (trunk, tenant, now) = (id(Prefix::Trunk, 1), id(Prefix::Tenant, 1), Instant::now());
+        let (trunk, tenant, agent, now) =
+            (id(Prefix::Trunk, 1), id(Prefix::Tenant, 1), id(Prefix::Agent, 1), Instant::now());
         let takes = demand([1, 1, 3, 400, 2, 1]);
-        let first = admission.admit(&trunk, &tenant, takes, now).unwrap();
-        assert_eq!(admission.admit(&trunk, &tenant, takes, now).err(), Some(Pool::HeavySessions));
+        let first = admission.admit([&trunk, &tenant, &agent], takes, now).unwrap();
+        assert_eq!(admission.admit([&trunk, &tenant, &agent], takes, now).err(), Some(Pool::HeavySessions));
         let light = demand([1, 1, 3, 400, 2, 0]);
-        let second = admission.admit(&trunk, &tenant, light, now).unwrap();
-        assert_eq!(admission.admit(&trunk, &tenant, light, now).err(), Some(Pool::Memory));
+        let second = admission.admit([&trunk, &tenant, &agent], light, now).unwrap();
+        assert_eq!(admission.admit([&trunk, &tenant, &agent], light, now).err(), Some(Pool::Memory));
         assert_eq!(admission.load(&trunk, &tenant), (2, 2, 2));
         assert_eq!(admission.load(&id(Prefix::Trunk, 2), &tenant), (2, 0, 2));
+        assert_eq!((admission.calls_of(&agent), admission.calls_of(&id(Prefix::Agent, 2))), (2, 0));
         drop((first, second));
         assert!(admission.pools().iter().all(|(_, _, used)| *used == 0));
         assert_eq!(admission.load(&trunk, &tenant), (0, 0, 0));
@@ -264,9 +270,10 @@ mod tests {
         let seen = Arc::clone(&left);
         let look: MemoryLeft = Arc::new(move || Some(seen.load(std::sync::atomic::Ordering::Relaxed)));
         let admission = Admission::new(Amounts::all(u32::MAX), look);
-        let (trunk, tenant, now) = (id(Prefix::Trunk, 1), id(Prefix::Tenant, 1), Instant::now());
+        let (trunk, tenant, agent, now) =
+            (id(Prefix::Trunk, 1), id(Prefix::Tenant, 1), id(Prefix::Agent, 1), Instant::now());
         let takes = demand([1, 1, 1, 400, 1, 1]);
-        let admit = |after| admission.admit(&trunk, &tenant, takes, now + after).map(std::mem::forget).err();
+        let admit = |after| admission.admit([&trunk, &tenant, &agent], takes, now + after).map(std::mem::forget).err();
         assert_eq!(admit(Duration::ZERO), None);
         assert_eq!(admit(Duration::ZERO), None);
         assert_eq!(admit(Duration::ZERO), Some(Pool::Memory), "what was promised counts before it shows");
@@ -295,7 +302,7 @@ mod tests {
             for (comes, n, size) in steps {
                 if comes {
                     let takes = demand([1, 1, 2 + size, 300 * size, size, size / 2]);
-                    let ticket = admission.admit(&id(Prefix::Trunk, n), &id(Prefix::Tenant, 1), takes, Instant::now());
+                    let ticket = admission.admit([&id(Prefix::Trunk, n), &id(Prefix::Tenant, 1), &id(Prefix::Agent, n)], takes, Instant::now());
                     tickets.extend(ticket.ok());
                 } else if !tickets.is_empty() {
                     tickets.remove(usize::from(n) % tickets.len());

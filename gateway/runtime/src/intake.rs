@@ -19,13 +19,13 @@ use trunkline_call::{CallSetup, Input, RecordingFact};
 use trunkline_edge_store::{Completion, Write};
 use trunkline_leg::{AgentEnd, Anchor, CallTime, EndCause, RingSizes, TapEnd};
 use trunkline_media::{AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy};
-use trunkline_route::{Load, Request, Source, Target, Trunk, decide};
+use trunkline_route::{Request, Source, Target, Trunk};
 use trunkline_sdp::Session;
 use trunkline_sip::{ByeReason, CallKey, Refusal, Reoffer, SipEvent, SipEvents};
 
 use crate::active::NewCall;
 use crate::beats::IntakePulse;
-use crate::capacity::{Pool, Ticket};
+use crate::capacity::Ticket;
 use crate::counters::count;
 use crate::directory::CallInfo;
 use crate::line::Invite;
@@ -34,6 +34,7 @@ use crate::openings::{Fate, Openings};
 use crate::recording::CallRecordings;
 use crate::refusal::{self, Refused, media_failure, overloaded};
 use crate::ringing::Ringing;
+use crate::routing;
 use crate::serving::{ServedAgent, Serving};
 use crate::shared::{Shared, random};
 use crate::sound::leg_sound;
@@ -247,24 +248,15 @@ impl Intake {
         let shared = &self.shared;
         let serving = shared.serving.load_full();
         let trunk = serving.table.trunk(invite.source).ok_or(Failure::UnknownPeer)?;
-        let (gateway_calls, trunk_calls, tenant_calls) = shared.admission.load(&trunk.id, &trunk.tenant);
-        let load = Load {
-            draining: self.draining.load(Ordering::Acquire),
-            store_unavailable: !shared.store.health().available,
-            gateway_calls,
-            gateway_max: shared.config.capacity[Pool::Calls],
-            trunk_calls,
-            tenant_calls,
-        };
-        let source = Source::Address(invite.source);
-        let request = Request { source, called: &invite.to_user, calling: &invite.from_user };
-        let decision = decide(&serving.table, &request, &load);
+        let (called, calling, headers) = (&invite.to_user, &invite.from_user, &invite.headers);
+        let request = Request { source: Source::Address(invite.source), called, calling, headers, wall_us };
+        let decision = routing::decide(shared, &serving, self.draining.load(Ordering::Acquire), &request);
         tracing::debug!("{decision}");
         let target = decision.outcome?;
         let agent = serving.agent(&target.agent)?.clone();
         let ticket = shared
             .admission
-            .admit(&target.trunk, &target.tenant, invite.offer.demand(agent.demand), began)
+            .admit([&target.trunk, &target.tenant, &target.agent], invite.offer.demand(agent.demand), began)
             .map_err(|pool| {
                 tracing::warn!(pool = pool.name(), "a call was refused: the pool is used up");
                 pool.failure()

@@ -34,6 +34,7 @@ mod refusal;
 #[cfg(test)]
 mod rig;
 mod ringing;
+mod routing;
 mod serving;
 mod session;
 mod shared;
@@ -58,6 +59,8 @@ use trunkline_edge_store::EdgeStore;
 use trunkline_media::MediaPlane;
 use trunkline_plugin_host::PluginRegistry;
 use trunkline_recording::{Recorder, RecorderStats};
+use trunkline_route::Decision;
+use trunkline_route::outbound::{OutboundDecision, OutboundRequest};
 use trunkline_sip::{CallTrace, SipConfig, SipEndpoint, SipError, SipStats, TrunkToken};
 
 pub use beats::{Beat, stuck};
@@ -69,6 +72,7 @@ pub use knowledge::Library;
 pub use load::{LoadPolicy, Part, PartLoad};
 pub use readiness::{AgentFault, Lacking};
 pub use recording::{RecordingOrder, RecordingRefused, RecordingState};
+pub use routing::InboundQuestion;
 pub use serving::{ResolvedProvider, ServedAgent, Serving};
 pub use shared::RuntimeConfig;
 pub use streams::{StreamCall, StreamRefused};
@@ -254,6 +258,25 @@ impl Runtime {
     pub fn ladder(&self, call: &Id) -> Option<CallTrace> {
         let (info, _) = self.shared.directory.timeline(call)?;
         self.sip.as_ref()?.trace(&info.sip_call_id)
+    }
+
+    /// Explains what would become of a call that came in now; `None` when it is not said where from.
+    #[must_use]
+    pub fn explain(&self, question: &InboundQuestion) -> Option<Decision> {
+        let serving = self.shared.serving.load();
+        Some(routing::decide(&self.shared, &serving, self.is_draining(), &question.request()?))
+    }
+
+    /// Explains whether a call may leave, as far as routes and trunks go: counts and costs are not looked at.
+    #[must_use]
+    pub fn explain_outbound(&self, request: &OutboundRequest<'_>) -> OutboundDecision {
+        routing::explain_outbound(&self.shared, &self.shared.serving.load(), request)
+    }
+
+    /// What new calls are served by.
+    #[must_use]
+    pub fn serving(&self) -> Arc<Serving> {
+        self.shared.serving.load_full()
     }
 
     /// Hangs up a call; false when there is none of that id.

@@ -55,6 +55,8 @@ pub(crate) struct Invite {
     pub(crate) from_user: String,
     /// Who is called.
     pub(crate) to_user: String,
+    /// Headers that routes may look at, as received.
+    pub(crate) headers: Vec<(String, String)>,
     /// What its sound would come by.
     pub(crate) offer: Offer,
 }
@@ -68,6 +70,7 @@ impl From<IncomingInvite> for Invite {
             call_id: invite.call_id,
             from_user: invite.from_user,
             to_user: invite.to_user,
+            headers: invite.headers,
             offer: Offer::Sdp(invite.offer),
         }
     }

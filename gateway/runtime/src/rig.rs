@@ -244,6 +244,7 @@ pub(crate) fn invite(key: u64, line: &Arc<FakeLine>) -> Invite {
         call_id: format!("call-{key}"),
         from_user: line.from.clone(),
         to_user: "1000".to_owned(),
+        headers: Vec::new(),
         offer: Offer::Sdp(Some(offer.to_owned())),
     }
 }

@@ -75,7 +75,16 @@ impl Doorway {
         let key = CallKey(FIRST_KEY + self.keys.fetch_add(1, Ordering::Relaxed));
         let call_id = String::new();
         let offer = Offer::stream(link);
-        Some(Invite { key, line: Arc::new(NoSignalling), source, call_id, from_user: calling, to_user: called, offer })
+        Some(Invite {
+            key,
+            line: Arc::new(NoSignalling),
+            source,
+            call_id,
+            from_user: calling,
+            to_user: called,
+            headers: Vec::new(),
+            offer,
+        })
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod new;
 pub(crate) mod offline;
 pub(crate) mod recording;
 pub(crate) mod replay;
+pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod usage;
 

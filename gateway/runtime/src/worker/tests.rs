@@ -78,7 +78,7 @@ fn call(
     };
     let entry = shared.directory.began(info, 0);
     let share = Amounts::all(1);
-    let ticket = shared.admission.admit(&mint(Prefix::Trunk), &setup.tenant, share, began).unwrap();
+    let ticket = shared.admission.admit([&mint(Prefix::Trunk), &setup.tenant, &setup.agent], share, began).unwrap();
     let (id, serving, call) = (setup.call.clone(), shared.serving.load_full(), Taped::plain(setup.clone()));
     let recordings = CallRecordings::new(id.clone(), setup.spec.recording.clone(), None);
     Box::new(NewCall { id, call, setup, leg, handle, recordings, line, serving, entry, ticket, began })
