@@ -10,6 +10,7 @@
 //! | `GET /v1/status` | what `trunkline doctor` looks at |
 //! | `GET /v1/calls?ended=true` | calls |
 //! | `GET /v1/calls/{id}` | a call, its events and its SIP ladder; an older one as the edge store has it |
+//! | `GET /v1/calls/{id}/pcap` | the SIP messages of a recent call as a pcap file, keys crossed out |
 //! | `GET /v1/usage?since_us=0&after=...&limit=1000` | usage records that are still here, and the sums of older ones |
 //! | `DELETE /v1/calls/{id}` | hangs up |
 //! | `GET /v1/route?called=...&calling=...&source=...` | which agent would get a call, and every step that leads there |
@@ -87,6 +88,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/usage", get(usage))
         .route("/v1/calls/{id}", get(call).delete(hang_up))
         .route("/v1/calls/{id}/recording/{order}", post(record))
+        .route("/v1/calls/{id}/pcap", get(pcap))
         .route("/v1/route", get(routes::explain))
         .route("/v1/captures", get(captures::list).post(captures::order).delete(captures::stop))
         .route("/v1/captures/{id}", get(captures::fetch))
@@ -173,6 +175,16 @@ async fn call(State(admin): State<Arc<Admin>>, UrlPath(id): UrlPath<String>) -> 
         Err(error) => problem(StatusCode::SERVICE_UNAVAILABLE, &format!("{error:#}")),
     };
     off_thread(look).await
+}
+
+async fn pcap(State(admin): State<Arc<Admin>>, UrlPath(id): UrlPath<String>) -> Response {
+    let Ok(id) = Id::parse_as(Prefix::Call, &id) else {
+        return problem(StatusCode::BAD_REQUEST, "not a call id");
+    };
+    match admin.runtime.ladder(&id) {
+        Some(ladder) => ([(header::CONTENT_TYPE, "application/vnd.tcpdump.pcap")], ladder.pcap()).into_response(),
+        None => problem(StatusCode::NOT_FOUND, "the SIP messages of that call are not kept, or no longer"),
+    }
 }
 
 #[derive(Deserialize)]

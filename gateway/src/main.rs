@@ -119,6 +119,9 @@ enum Command {
     Trace {
         /// The call's id.
         call: String,
+        /// Write its SIP messages as a pcap file instead, which must not exist yet; keys of the sound are crossed out.
+        #[arg(long, value_name = "FILE")]
+        pcap: Option<PathBuf>,
     },
     /// What calls have used, from the records that are on this gateway.
     Usage {
@@ -160,7 +163,8 @@ fn main() -> ExitCode {
         Command::Capture { capture } => commands::capture::run(&cli.configuration, &capture),
         Command::Replay(replay) => commands::replay::run(&replay),
         Command::Route { route } => commands::route::run(&cli.configuration, &route),
-        Command::Trace { call } => commands::calls::trace(&cli.configuration, &call),
+        Command::Trace { call, pcap: None } => commands::calls::trace(&cli.configuration, &call),
+        Command::Trace { call, pcap: Some(file) } => commands::calls::pcap(&cli.configuration, &call, &file),
         Command::New { new } => commands::new::run(&cli.configuration, &new),
         Command::Usage { since, last, json } => commands::usage::run(&cli.configuration, since.as_deref(), last, json),
         Command::Doctor => commands::doctor::run(&cli.configuration),

@@ -5,10 +5,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
+use crate::sight::{Pcap, PcapPacket, redact};
+
 /// Most messages kept for a call; the first ones stay.
 const MAX_ENTRIES: usize = 96;
 /// Longest start line kept, in characters.
 const MAX_LINE: usize = 160;
+/// Most bytes of whole messages kept for a call; those beyond have their start line alone.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// The signalling of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,46 @@ pub struct TraceEntry {
     pub start_line: String,
     /// The CSeq value.
     pub cseq: String,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The whole message with its keys crossed out; empty when there was no room for it.
+    pub message: Vec<u8>,
+}
+
+/// A message that crosses the socket.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Crossing<'a> {
+    /// Microseconds since the Unix epoch.
+    pub(crate) at_us: u64,
+    /// Which way.
+    pub(crate) direction: TraceDirection,
+    /// The far end.
+    pub(crate) peer: SocketAddr,
+    /// Our end.
+    pub(crate) local: SocketAddr,
+    /// The start line.
+    pub(crate) line: &'a str,
+    /// The CSeq value.
+    pub(crate) cseq: &'a str,
+    /// The message.
+    pub(crate) bytes: &'a [u8],
+}
+
+impl CallTrace {
+    /// The messages as a pcap file; those that there was no room for are missing.
+    #[must_use]
+    pub fn pcap(&self) -> Vec<u8> {
+        let mut pcap = Pcap::new();
+        for entry in self.entries.iter().filter(|entry| !entry.message.is_empty()) {
+            let (from, to) = match entry.direction {
+                TraceDirection::Received => (entry.peer, entry.local),
+                TraceDirection::Sent => (entry.local, entry.peer),
+            };
+            let (payload, length) = (entry.message.as_slice(), entry.message.len());
+            pcap.add(&PcapPacket { at_us: entry.at_us, from, to, payload, length });
+        }
+        pcap.into_bytes()
+    }
 }
 
 /// Which way a message went.
@@ -100,15 +144,8 @@ impl Ladder {
     }
 
     /// Adds a message to its call, if that is kept.
-    pub(crate) fn add(
-        &self,
-        call_id: &str,
-        at_us: u64,
-        direction: TraceDirection,
-        peer: SocketAddr,
-        line: &str,
-        cseq: &str,
-    ) {
+    pub(crate) fn add(&self, call_id: &str, crossing: &Crossing<'_>) {
+        let Crossing { at_us, direction, peer, local, line, cseq, bytes } = *crossing;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(trace) = kept.traces.get_mut(call_id) else { return };
         if trace.entries.len() >= MAX_ENTRIES {
@@ -117,7 +154,9 @@ impl Ladder {
         }
         let start_line = line.chars().take(MAX_LINE).collect();
         let cseq = cseq.chars().take(MAX_LINE).collect();
-        trace.entries.push(TraceEntry { at_us, direction, peer, start_line, cseq });
+        let kept: usize = trace.entries.iter().map(|entry| entry.message.len()).sum();
+        let message = if kept + bytes.len() <= MAX_BYTES { redact(bytes) } else { Vec::new() };
+        trace.entries.push(TraceEntry { at_us, direction, peer, start_line, cseq, local, message });
     }
 
     /// A call's trace.
@@ -130,14 +169,36 @@ impl Ladder {
 mod tests {
     use super::*;
 
+    fn crossing(at_us: u64, bytes: &[u8]) -> Crossing<'_> {
+        let (peer, local) = (SocketAddr::from(([192, 0, 2, 1], 5060)), SocketAddr::from(([192, 0, 2, 2], 5070)));
+        let (line, cseq) = ("OPTIONS sip:x SIP/2.0", "1 OPTIONS");
+        Crossing { at_us, direction: TraceDirection::Received, peer, local, line, cseq, bytes }
+    }
+
+    #[test]
+    fn whole_messages_are_kept_while_there_is_room_and_without_their_keys() {
+        let ladder = Ladder::new(1);
+        ladder.begin("a");
+        let long = vec![b'x'; 20_000];
+        for at_us in 0..4 {
+            ladder.add("a", &crossing(at_us, &long));
+        }
+        ladder.add("a", &crossing(4, b"SIP\r\n\r\na=crypto:1 AES inline:c2VjcmV0\r\n"));
+        let trace = ladder.trace("a").unwrap();
+        let kept: Vec<usize> = trace.entries.iter().map(|entry| entry.message.len()).collect();
+        assert_eq!(kept, [20_000, 20_000, 20_000, 0, 41]);
+        let pcap = trace.pcap();
+        assert_eq!(pcap.len(), 24 + 3 * (16 + 28 + 20_000) + 16 + 28 + 41);
+        assert!(!pcap.windows(8).any(|window| window == b"c2VjcmV0"));
+    }
+
     #[test]
     fn only_the_most_recent_calls_and_their_first_messages_are_kept() {
         let ladder = Ladder::new(2);
-        let peer = SocketAddr::from(([192, 0, 2, 1], 5060));
         for call in ["a", "b", "c"] {
             ladder.begin(call);
             for at_us in 0..100 {
-                ladder.add(call, at_us, TraceDirection::Received, peer, "OPTIONS sip:x SIP/2.0", "1 OPTIONS");
+                ladder.add(call, &crossing(at_us, b""));
             }
         }
         assert_eq!(ladder.trace("a"), None);

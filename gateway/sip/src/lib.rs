@@ -26,8 +26,10 @@ mod quiet;
 mod receive;
 pub mod registration;
 mod shared;
+pub mod sight;
 mod stats;
 mod uas;
+pub mod variables;
 mod wire;
 
 pub use admission::{Admission, TrunkToken};

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::address::NameAddr;
 use crate::guard::{Admitted, Guard, Message, Name, Refused, Verdict};
-use crate::ladder::TraceDirection;
+use crate::ladder::{Crossing, TraceDirection};
 use crate::shared::{Shared, retry_after_s};
 use crate::stats::Dropped;
 use crate::wire::{Wire, wall_us};
@@ -88,7 +88,16 @@ async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitt
         }
     }
     let cseq = message.value(Name::CSeq).unwrap_or("");
-    shared.ladder.add(call_id, wall_us(), TraceDirection::Received, source, message.line, cseq);
+    let crossing = Crossing {
+        at_us: wall_us(),
+        direction: TraceDirection::Received,
+        peer: source,
+        local: wire.advertised,
+        line: message.line,
+        cseq,
+        bytes: &admitted.bytes,
+    };
+    shared.ladder.add(call_id, &crossing);
     let from = SipAddr { r#type: Some(Transport::Udp), addr: source.into() };
     if let Err(error) = shared.stack.on_received_message(stack_message, shared.connection.clone(), &from).await {
         tracing::debug!(%source, %error, "the stack refused a message");

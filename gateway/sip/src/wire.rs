@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rsipstack::platform::net::UdpSocket as StackSocket;
 use tokio::net::UdpSocket;
 
-use crate::ladder::{Ladder, TraceDirection};
+use crate::ladder::{Crossing, Ladder, TraceDirection};
 use crate::stats::Counters;
 
 /// The sending half.
@@ -39,7 +39,8 @@ impl Wire {
         if let Some(status) = line.strip_prefix("SIP/2.0 ").and_then(|rest| rest.get(..3)?.parse().ok()) {
             self.counters.response(cseq.rsplit(' ').next().unwrap_or(""), status);
         }
-        self.ladder.add(call_id, wall_us(), TraceDirection::Sent, peer, line, cseq);
+        let (direction, local) = (TraceDirection::Sent, self.advertised);
+        self.ladder.add(call_id, &Crossing { at_us: wall_us(), direction, peer, local, line, cseq, bytes });
     }
 }
 

@@ -89,10 +89,8 @@ fn what_was_heard_once_is_not_taken_again_nor_from_elsewhere() {
 
 #[test]
 fn stale_is_told_to_whoever_has_the_password_and_to_nobody_else() {
-    let config = ServerConfig {
-        nonces: NonceLimits { lifetime_ms: 1000, most: 10 },
-        ..ServerConfig::new("pbx.example")
-    };
+    let config =
+        ServerConfig { nonces: NonceLimits { lifetime_ms: 1000, most: 10 }, ..ServerConfig::new("pbx.example") };
     let mut server = server(config);
     let asked = challenge(judge(&mut server, 0, "REGISTER", &[]));
     let (mut right, mut wrong) = (client("secret"), client("guess"));

@@ -68,10 +68,8 @@ fn a_binding_is_refreshed_well_before_it_expires() {
 #[test]
 fn a_longer_time_is_asked_for_when_the_registrar_insists_and_only_then() {
     let (mut registration, first) = begun(&[A], None);
-    let brief = |request: &RegisterRequest, least_s| RegisterAnswer {
-        min_expires_s: Some(least_s),
-        ..answer(request, 423)
-    };
+    let brief =
+        |request: &RegisterRequest, least_s| RegisterAnswer { min_expires_s: Some(least_s), ..answer(request, 423) };
     registration.handle_answer(0, &brief(&first, 1800));
     let second = registration.poll_transmit().unwrap();
     assert_eq!(second.expires_s, 1800);
@@ -127,8 +125,9 @@ fn a_wrong_password_is_not_tried_again_and_again() {
         sent += 1;
     }
     assert_eq!(sent, 4, "twice for each registrar: without and with the password");
-    let refused = std::iter::from_fn(|| registration.poll_event())
-        .filter(|event| matches!(event, RegistrationEvent::Failed { why: WhyNot::Password(DigestClientError::Refused), .. }));
+    let refused = std::iter::from_fn(|| registration.poll_event()).filter(|event| {
+        matches!(event, RegistrationEvent::Failed { why: WhyNot::Password(DigestClientError::Refused), .. })
+    });
     assert_eq!(refused.count(), 2);
     assert!(registration.poll_timeout().unwrap() >= 1_800_000, "half an hour before it is tried again");
 }
@@ -244,7 +243,8 @@ impl World {
                     if !registrar.up {
                         continue;
                     }
-                    let credentials: Vec<&str> = request.authorization.iter().map(|(_, value)| value.as_str()).collect();
+                    let credentials: Vec<&str> =
+                        request.authorization.iter().map(|(_, value)| value.as_str()).collect();
                     let judged = registrar.server.judge(
                         self.now,
                         b"p",

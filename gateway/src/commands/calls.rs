@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::Value;
 use trunkline_api::{Id, Prefix};
 
-use super::client::{ClientError, ask};
+use super::client::{ClientError, ask, fetch};
 use super::offline;
 use crate::output::say;
 use crate::{Configuration, exit, history};
@@ -54,6 +54,34 @@ pub(crate) fn trace(configuration: &Configuration, call: &str) -> u8 {
             exit::FAILED
         }
         Err(ClientError::Unreachable(error)) => from_store(state, &loaded.config.control_plane.url, call, &error),
+    }
+}
+
+/// `trunkline trace CALL --pcap FILE`.
+pub(crate) fn pcap(configuration: &Configuration, call: &str, file: &Path) -> u8 {
+    let loaded = match super::load(configuration) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    match fetch(&loaded.config.gateway.state_dir, &format!("/v1/calls/{call}/pcap")) {
+        Ok(bytes) => match super::new_file(file, &bytes) {
+            Ok(()) => {
+                say!("{}: {} bytes", file.display(), bytes.len());
+                exit::OK
+            }
+            Err(error) => {
+                eprintln!("{error:#}");
+                exit::FAILED
+            }
+        },
+        Err(ClientError::Refused(error)) => {
+            eprintln!("{error:#}");
+            exit::FAILED
+        }
+        Err(ClientError::Unreachable(error)) => {
+            eprintln!("the gateway cannot be reached: {error:#}");
+            exit::UNREACHABLE
+        }
     }
 }
 

@@ -1,11 +1,8 @@
 //! `trunkline capture`: has calls captured, and makes copies and tests of captures.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use http::Method;
 use trunkline_call::tape::{Log, redacted, replay};
@@ -13,6 +10,7 @@ use url::form_urlencoded::Serializer;
 
 use super::calls::{answered, text};
 use super::client::{ClientError, fetch};
+use super::new_file;
 use super::replay::opened;
 use crate::output::say;
 use crate::{Configuration, exit};
@@ -191,13 +189,6 @@ fn test(log: &Log, out: &Path) -> anyhow::Result<()> {
         );
     }
     copy(log, out)
-}
-
-/// A file of its owner only, which must not exist yet.
-fn new_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = file.with_context(|| format!("{} cannot be made", path.display()))?;
-    file.write_all(bytes).with_context(|| path.display().to_string())
 }
 
 /// `90s`, `10m`, `2h` in seconds.

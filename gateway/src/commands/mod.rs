@@ -17,6 +17,13 @@ pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod usage;
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+
 use crate::config::{self, Loaded};
 use crate::{Configuration, exit};
 
@@ -30,4 +37,11 @@ pub(crate) fn load(configuration: &Configuration) -> Result<Loaded, u8> {
         }
         exit::CONFIGURATION
     })
+}
+
+/// A file of its owner only, which must not exist yet.
+pub(crate) fn new_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.with_context(|| format!("{} cannot be made", path.display()))?;
+    file.write_all(bytes).with_context(|| path.display().to_string())
 }

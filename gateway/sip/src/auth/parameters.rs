@@ -105,13 +105,16 @@ mod tests {
 
     #[test]
     fn parameters_are_read_however_they_are_spaced() {
-        let read = Parameters::read("digest  realm = \"a \\\"b\\\"\",NC=00000001 ,\tqop=auth, uri=\"sip:a,b@c\"").unwrap();
+        let read =
+            Parameters::read("digest  realm = \"a \\\"b\\\"\",NC=00000001 ,\tqop=auth, uri=\"sip:a,b@c\"").unwrap();
         for (name, value) in [("realm", "a \"b\""), ("nc", "00000001"), ("qop", "auth"), ("uri", "sip:a,b@c")] {
             assert_eq!(read.get(name), Some(value));
         }
         assert_eq!(Parameters::read("Basic abc"), Err(ParametersError::Scheme));
         let twice = "Digest nonce=a, nonce=b";
-        for wrong in [twice, "Digest realm=\"a", "Digest realm", "Digest a=b c=d", "Digest a=\"b\"c", "Digest a=b\r\nX: y"] {
+        for wrong in
+            [twice, "Digest realm=\"a", "Digest realm", "Digest a=b c=d", "Digest a=\"b\"c", "Digest a=b\r\nX: y"]
+        {
             assert_eq!(Parameters::read(wrong), Err(ParametersError::Grammar), "{wrong}");
         }
     }

@@ -36,7 +36,13 @@ impl SealedHa1 {
     ///
     /// # Errors
     /// [`SealError::Key`], which does not happen with a key of 32 bytes.
-    pub fn seal(ha1: &Ha1, user: &str, realm: &str, key: &[u8; 32], random: [u8; NONCE_LEN]) -> Result<Self, SealError> {
+    pub fn seal(
+        ha1: &Ha1,
+        user: &str,
+        realm: &str,
+        key: &[u8; 32],
+        random: [u8; NONCE_LEN],
+    ) -> Result<Self, SealError> {
         let mut sealed = Zeroizing::new(ha1.hex.as_bytes().to_vec());
         let bound = bound(ha1.algorithm, user, realm);
         cipher(key)?

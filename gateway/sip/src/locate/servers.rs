@@ -192,7 +192,8 @@ impl Search<'_> {
             by_naptr = !services.is_empty();
         }
         if services.is_empty() {
-            services = usable.iter().map(|&transport| (transport, format!("{}.{domain}", transport.service()))).collect();
+            services =
+                usable.iter().map(|&transport| (transport, format!("{}.{domain}", transport.service()))).collect();
         }
         let mut any_service = false;
         for (transport, service) in services {

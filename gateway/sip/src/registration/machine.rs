@@ -141,13 +141,21 @@ pub struct Registration {
 enum Phase {
     Idle,
     /// A request is in flight; no answer by then is a failure.
-    Asked { until_ms: u64 },
+    Asked {
+        until_ms: u64,
+    },
     /// The binding is to be refreshed then.
-    Bound { refresh_ms: u64 },
+    Bound {
+        refresh_ms: u64,
+    },
     /// The next round begins then.
-    Waiting { until_ms: u64 },
+    Waiting {
+        until_ms: u64,
+    },
     /// Unregistering; given up on then.
-    Ending { until_ms: u64 },
+    Ending {
+        until_ms: u64,
+    },
     Ended,
 }
 
@@ -312,12 +320,11 @@ impl Registration {
         self.cseq = self.cseq.wrapping_add(1).max(1);
         let registrar = self.registrar().to_owned();
         let random = self.draw.bytes();
-        let authorization =
-            self.digest.as_mut().and_then(|digest| digest.authorize("REGISTER", &registrar, random));
+        let authorization = self.digest.as_mut().and_then(|digest| digest.authorize("REGISTER", &registrar, random));
         let RegistrationConfig { contact, instance, call_id, address, .. } = &self.config;
-        let flow = instance.as_ref().map_or_else(String::new, |instance| {
-            format!(";reg-id={};+sip.instance=\"<{instance}>\"", self.reg_id)
-        });
+        let flow = instance
+            .as_ref()
+            .map_or_else(String::new, |instance| format!(";reg-id={};+sip.instance=\"<{instance}>\"", self.reg_id));
         // A request that was not fetched yet is not worth sending any more.
         self.transmits.clear();
         self.transmits.push_back(RegisterRequest {

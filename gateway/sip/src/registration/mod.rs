@@ -11,4 +11,4 @@ mod machine;
 
 pub use bindings::Bindings;
 pub use config::{RegistrationConfig, RegistrationTimers};
-pub use machine::{Registration, RegistrationEvent, RegistrationState, RegisterAnswer, RegisterRequest, WhyNot};
+pub use machine::{RegisterAnswer, RegisterRequest, Registration, RegistrationEvent, RegistrationState, WhyNot};
