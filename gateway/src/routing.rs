@@ -131,3 +131,85 @@ fn one_trunk(table: &Table, fits: impl Fn(&Trunk) -> bool) -> Result<Id, String>
         (Some(_), Some(_)) => Err(format!("there are several such trunks; name one, or an address: {}", names())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use trunkline_api::Prefix;
+    use trunkline_api::object::{Kind, Object};
+    use trunkline_route::outbound::{NoTrunkLoad, way};
+    use trunkline_route::{Load, decide};
+
+    use super::*;
+
+    struct Idle(Table);
+
+    impl Answers for Idle {
+        fn table(&self) -> &Table {
+            &self.0
+        }
+
+        fn inbound(&self, question: &InboundQuestion) -> Option<Decision> {
+            Some(decide(&self.0, &question.request()?, &Load::default()))
+        }
+
+        fn outbound(&self, request: &OutboundRequest<'_>) -> OutboundDecision {
+            way(&self.0, request, &NoTrunkLoad)
+        }
+    }
+
+    fn id(prefix: Prefix, number: u8) -> Id {
+        Id::mint(prefix, 1, [number; 10])
+    }
+
+    fn object(kind: Kind, prefix: Prefix, number: u8, body: Value) -> Object {
+        let tenant = id(Prefix::Tenant, 1);
+        Object { kind, id: id(prefix, number), tenant, version: 1, sha256: String::new(), body }
+    }
+
+    fn idle() -> Idle {
+        let pipeline = json!({ "cascade": { "tts": [{ "provider": "espeak" }] } });
+        let headers = json!({ "X-Campaign": "summer*" });
+        let (agent, trunk) = (id(Prefix::Agent, 1), id(Prefix::Trunk, 1));
+        let objects = [
+            object(Kind::Tenant, Prefix::Tenant, 1, json!({ "name": "acme" })),
+            object(Kind::Agent, Prefix::Agent, 1, json!({ "name": "a", "pipeline": pipeline })),
+            object(Kind::Trunk, Prefix::Trunk, 1, json!({ "name": "carrier", "peers": ["192.0.2.1"] })),
+            object(Kind::Trunk, Prefix::Trunk, 2, json!({ "name": "pbx", "peers": ["192.0.2.2"] })),
+            object(Kind::Route, Prefix::Route, 1, json!({ "name": "r", "headers": headers, "agent": agent })),
+            object(
+                Kind::OutboundRoute,
+                Prefix::OutboundRoute,
+                1,
+                json!({ "name": "home", "destinations": ["+49*"], "trunks": [trunk] }),
+            ),
+        ];
+        let (table, problems) = Table::build(&objects);
+        assert_eq!(problems, []);
+        Idle(table)
+    }
+
+    #[test]
+    fn a_question_is_answered_with_every_step_or_with_what_it_lacks() {
+        let ask = |question: Question| question.answer(&idle());
+        let called = |trunk: Option<&str>, headers: &str| Question {
+            called: Some("1000".to_owned()),
+            trunk: trunk.map(str::to_owned),
+            headers: headers.to_owned(),
+            ..Question::default()
+        };
+        let answered = ask(called(Some("pbx"), r#"[["X-Campaign","summer 26"]]"#)).unwrap();
+        assert_eq!(answered["agent"], json!(id(Prefix::Agent, 1)));
+        let nobody = ask(called(Some("pbx"), "")).unwrap();
+        assert_eq!(nobody["failure"], "no_route");
+        assert!(nobody["explanation"].as_str().unwrap().contains("is for calls with a header X-Campaign"));
+        assert!(ask(called(None, "")).unwrap_err().contains("`carrier`, `pbx`"));
+        assert!(ask(called(Some("fax"), "")).unwrap_err().starts_with("there is no such trunk"));
+        assert!(ask(called(Some("pbx"), "x")).unwrap_err().starts_with("headers: "));
+        let source = Question { source: "192.0.2.9".parse().ok(), ..called(None, "") };
+        assert_eq!(ask(source).unwrap()["failure"], "unknown_peer");
+        let out = |to: &str| Question { out: Some(to.to_owned()), ..Question::default() };
+        assert_eq!(ask(out("+4930123456")).unwrap()["trunk"], json!(id(Prefix::Trunk, 1)));
+        assert_eq!(ask(out("+1900555")).unwrap()["reason"], "no_route");
+        assert!(ask(Question::default()).is_err());
+    }
+}

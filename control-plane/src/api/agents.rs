@@ -6,7 +6,6 @@ use http::header::{ETAG, IF_MATCH};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use trunkline_api::object::Kind;
 use trunkline_api::{AgentSpec, Id, Prefix};
 use utoipa::ToSchema;
 

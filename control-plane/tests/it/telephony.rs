@@ -70,6 +70,54 @@ async fn wrong_addresses_patterns_and_taken_names_are_refused() {
 }
 
 #[tokio::test]
+async fn routes_by_more_than_prefixes_are_checked_and_kept() {
+    let plane = Plane::start().await;
+    let (first, second) = (plane.agent().await, plane.agent().await);
+    let route = json!({
+        "name": "r", "agent": first, "called": r"/\+49(30|40)[0-9]+/", "headers": { "X-Campaign": "summer*" },
+        "hours": { "time_zone": "Europe/Berlin", "open": ["Mon-Fri 09:00-17:30"] },
+        "max_calls": 5, "overflow": [{ "agent": second }],
+    });
+    let made = plane.http.post("/v1/routes", &route).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(made.body["data"]["overflow"], json!([{ "agent": second, "max_calls": 0 }]));
+    let wrong = json!({
+        "name": "r", "agent": first, "called": "/(/", "headers": { "X Y": "*" }, "hours": { "open": ["always"] },
+        "overflow": [{ "agent": first }],
+    });
+    let refused = plane.http.post("/v1/routes", &wrong).await;
+    assert_eq!(refused.pointers(), ["/called", "/headers/X Y", "/hours/open/0", "/overflow/0/agent"]);
+    let nobody = json!({ "name": "r", "agent": first, "overflow": [{ "agent": "agt_01jd3v6m8k72h5r9xw4n7p0tza" }] });
+    assert_eq!(plane.http.post("/v1/routes", &nobody).await.pointers(), ["/overflow"]);
+    let numbering = json!({ "name": "t", "peers": ["::1"], "numbering": { "country": "049" } });
+    assert_eq!(plane.http.post("/v1/trunks", &numbering).await.pointers(), ["/numbering/country"]);
+}
+
+#[tokio::test]
+async fn calls_leave_by_outbound_routes_that_are_checked_and_hold_their_trunks() {
+    let plane = Plane::start().await;
+    let trunk = plane.http.post("/v1/trunks", &json!({ "name": "t", "peers": ["::1"] })).await;
+    let trunk = trunk.body["data"]["id"].as_str().unwrap();
+    let wrong = json!({ "name": "o", "destinations": ["*"], "trunks": [trunk], "uses": [] });
+    assert_eq!(plane.http.post("/v1/outbound-routes", &wrong).await.pointers(), ["/destinations/0", "/uses"]);
+    let home = json!({ "name": "o", "destinations": ["+49*"], "denied": ["+49900*"], "trunks": [trunk] });
+    let made = plane.http.post("/v1/outbound-routes", &home).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(made.body["data"]["uses"], json!(["dial", "transfer"]));
+    let held = plane.http.delete(&format!("/v1/trunks/{trunk}")).await;
+    assert_eq!((held.status.as_u16(), held.code()), (409, "object_in_use"));
+    assert_eq!(held.body["blockers"][0]["kind"], "outbound-route");
+    let path = "/v1/tenants/me/outbound";
+    let many = plane.http.json(Method::PUT, path, &json!({ "max_calls": 100_001 })).await;
+    assert_eq!((many.status.as_u16(), many.pointers()), (422, vec!["/max_calls"]));
+    let few = plane.http.json(Method::PUT, path, &json!({ "max_calls": 2, "spend_micro_per_day": 0 })).await;
+    assert_eq!((few.status.as_u16(), &few.body["data"]["outbound"]["max_calls"]), (200, &json!(2)));
+    assert_eq!(few.body["data"]["outbound"]["calls_per_minute"], json!(30));
+    assert_eq!(plane.http.delete(made.header("location")).await.status, 204);
+    assert_eq!(plane.http.delete(&format!("/v1/trunks/{trunk}")).await.status, 204);
+}
+
+#[tokio::test]
 async fn an_address_belongs_to_one_trunk_only() {
     let plane = Plane::start().await;
     let first = plane.http.post("/v1/trunks", &json!({ "name": "a", "peers": ["10.0.0.0/8", "127.0.0.1"] })).await;

@@ -80,6 +80,7 @@ async fn a_tenant_finds_nothing_of_another() {
         (Method::DELETE, trunk.header("location").to_owned(), Value::Null),
         (Method::PUT, trunk.header("location").to_owned(), json!({ "name": "x", "peers": ["::1"] })),
         (Method::PUT, format!("/v1/tenants/{tenant}/recording-key"), json!({ "recording_key": "" })),
+        (Method::PUT, format!("/v1/tenants/{tenant}/outbound"), json!({ "max_calls": 1 })),
         (Method::DELETE, route.header("location").to_owned(), Value::Null),
         (Method::DELETE, format!("/v1/gateways/{}", gateway.id), Value::Null),
         (Method::DELETE, format!("/v1/auth/api-keys/{}", keys.as_str().unwrap()), Value::Null),

@@ -25,7 +25,7 @@ use trunkline_sip::{ByeReason, CallKey, Refusal, Reoffer, SipEvent, SipEvents};
 
 use crate::active::NewCall;
 use crate::beats::IntakePulse;
-use crate::capacity::Ticket;
+use crate::capacity::{Pool, Ticket};
 use crate::counters::count;
 use crate::directory::CallInfo;
 use crate::line::Invite;

@@ -1,11 +1,14 @@
 //! Random numbers for machines that own no randomness: drawn from a seed, so that the same seed lives the same life, and
 //! so that nobody who sees some of them can tell the next.
 
-use ring::hmac;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+use crate::auth::{first_half, keyed};
 
 /// A source of numbers.
 pub struct Draw {
-    key: hmac::Key,
+    key: Hmac<Sha256>,
     count: u64,
 }
 
@@ -13,7 +16,7 @@ impl Draw {
     /// From 32 random bytes.
     #[must_use]
     pub fn new(seed: &[u8; 32]) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, seed), count: 0 }
+        Self { key: keyed(seed), count: 0 }
     }
 
     /// From a number, for simulations.
@@ -27,10 +30,9 @@ impl Draw {
     /// 16 bytes.
     pub fn bytes(&mut self) -> [u8; 16] {
         self.count += 1;
-        let tag = hmac::sign(&self.key, &self.count.to_be_bytes());
-        let mut bytes = [0; 16];
-        bytes.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
-        bytes
+        let mut hmac = self.key.clone();
+        hmac.update(&self.count.to_be_bytes());
+        first_half(hmac)
     }
 
     /// A number from 0 to `most`, both included; each as likely as the others but for one in 2^64.

@@ -11,6 +11,8 @@ mod parameters;
 mod sealed;
 mod server;
 
+pub(crate) use nonces::{first_half, keyed};
+
 pub use algorithm::{Algorithm, Ha1};
 pub use client::{Credentials, DigestClient, DigestClientError};
 pub use nonces::NonceLimits;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::hmac;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 /// Bounds of nonces.
@@ -43,7 +44,7 @@ pub(crate) enum NotFresh {
 }
 
 pub(crate) struct Nonces {
-    key: hmac::Key,
+    key: Hmac<Sha256>,
     limits: NonceLimits,
     /// Number of the last one made.
     last: u64,
@@ -62,8 +63,7 @@ struct Counts {
 
 impl Nonces {
     pub(crate) fn new(key: &[u8; 32], limits: NonceLimits) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-        Self { key, limits, last: 0, floor: 0, in_use: BTreeMap::new() }
+        Self { key: keyed(key), limits, last: 0, floor: 0, in_use: BTreeMap::new() }
     }
 
     /// A new nonce for a peer.
@@ -123,13 +123,26 @@ impl Nonces {
     }
 
     fn tag(&self, head: &[u8], peer: &[u8]) -> [u8; 16] {
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(head);
-        context.update(peer);
-        let mut tag = [0; 16];
-        tag.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
-        tag
+        let mut hmac = self.key.clone();
+        hmac.update(head);
+        hmac.update(peer);
+        first_half(hmac)
     }
+}
+
+/// HMAC-SHA-256 with a key of 32 bytes.
+pub(crate) fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(key);
+    // A key that is shorter than a block is filled up with zeros (RFC 2104 2).
+    Hmac::new(&block.into())
+}
+
+/// The first 16 bytes of an HMAC.
+pub(crate) fn first_half(hmac: Hmac<Sha256>) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.iter_mut().zip(hmac.finalize().into_bytes()).for_each(|(to, from)| *to = from);
+    half
 }
 
 impl Counts {

@@ -6,12 +6,16 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit as _};
 use zeroize::Zeroizing;
 
 use super::algorithm::{Algorithm, Ha1};
 
 const BEGIN: &str = "sealed-ha1:1:";
+/// Bytes of the nonce before the sealed text, and of the tag behind it.
+const NONCE: usize = 12;
+const TAG: usize = 16;
 
 /// `sealed-ha1:1:SHA-256:` and base 64: ChaCha20-Poly1305 over the HA1, bound to user, realm and algorithm.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,21 +39,12 @@ impl SealedHa1 {
     /// Seals an HA1. `random` must never repeat for a key.
     ///
     /// # Errors
-    /// [`SealError::Key`], which does not happen with a key of 32 bytes.
-    pub fn seal(
-        ha1: &Ha1,
-        user: &str,
-        realm: &str,
-        key: &[u8; 32],
-        random: [u8; NONCE_LEN],
-    ) -> Result<Self, SealError> {
-        let mut sealed = Zeroizing::new(ha1.hex.as_bytes().to_vec());
-        let bound = bound(ha1.algorithm, user, realm);
-        cipher(key)?
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(random), Aad::from(bound), &mut *sealed)
-            .map_err(|_| SealError::Key)?;
-        let bytes = [random.as_slice(), &sealed].concat();
-        Ok(Self { algorithm: ha1.algorithm, bytes })
+    /// [`SealError::Key`], which does not happen with a text this short.
+    pub fn seal(ha1: &Ha1, user: &str, realm: &str, key: &[u8; 32], random: [u8; NONCE]) -> Result<Self, SealError> {
+        let aad = bound(ha1.algorithm, user, realm);
+        let payload = Payload { msg: ha1.hex.as_bytes(), aad: &aad };
+        let sealed = cipher(key).encrypt(&random.into(), payload).map_err(|_| SealError::Key)?;
+        Ok(Self { algorithm: ha1.algorithm, bytes: [random.as_slice(), &sealed].concat() })
     }
 
     /// Opens it for the user and realm it was sealed for.
@@ -57,18 +52,17 @@ impl SealedHa1 {
     /// # Errors
     /// [`SealError::Key`].
     pub fn open(&self, user: &str, realm: &str, key: &[u8; 32]) -> Result<Ha1, SealError> {
-        let (random, sealed) = self.bytes.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Shape)?;
-        let mut opened = Zeroizing::new(sealed.to_vec());
-        let bound = bound(self.algorithm, user, realm);
-        let text = cipher(key)?
-            .open_in_place(Nonce::assume_unique_for_key(*random), Aad::from(bound), &mut opened)
-            .map_err(|_| SealError::Key)?;
-        std::str::from_utf8(text).ok().and_then(|hex| Ha1::from_hex(self.algorithm, hex)).ok_or(SealError::Key)
+        let (random, sealed) = self.bytes.split_first_chunk::<NONCE>().ok_or(SealError::Shape)?;
+        let aad = bound(self.algorithm, user, realm);
+        let payload = Payload { msg: sealed, aad: &aad };
+        let opened = cipher(key).decrypt(&(*random).into(), payload).map_err(|_| SealError::Key)?;
+        let opened = Zeroizing::new(opened);
+        std::str::from_utf8(&opened).ok().and_then(|hex| Ha1::from_hex(self.algorithm, hex)).ok_or(SealError::Key)
     }
 }
 
-fn cipher(key: &[u8; 32]) -> Result<LessSafeKey, SealError> {
-    UnboundKey::new(&CHACHA20_POLY1305, key).map(LessSafeKey::new).map_err(|_| SealError::Key)
+fn cipher(key: &[u8; 32]) -> ChaCha20Poly1305 {
+    ChaCha20Poly1305::new(&(*key).into())
 }
 
 /// Lengths first, so that no user and realm can pass for others.
@@ -84,7 +78,7 @@ impl FromStr for SealedHa1 {
             text.strip_prefix(BEGIN).and_then(|rest| rest.split_once(':')).ok_or(SealError::Shape)?;
         let algorithm = Algorithm::of(algorithm).ok_or(SealError::Shape)?;
         let bytes = STANDARD_NO_PAD.decode(bytes).map_err(|_| SealError::Shape)?;
-        let length = NONCE_LEN + algorithm.hex_len() + CHACHA20_POLY1305.tag_len();
+        let length = NONCE + algorithm.hex_len() + TAG;
         (bytes.len() == length).then_some(Self { algorithm, bytes }).ok_or(SealError::Shape)
     }
 }

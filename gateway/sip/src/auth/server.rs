@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use ring::hmac;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use super::algorithm::{Algorithm, Ha1};
-use super::nonces::{Fresh, NonceLimits, Nonces, NotFresh};
+use super::nonces::{Fresh, NonceLimits, Nonces, NotFresh, first_half, keyed};
 use super::parameters::{Parameters, quoted};
 
 /// Most credentials of one request that are looked at.
@@ -40,7 +41,7 @@ pub struct DigestServer {
     config: ServerConfig,
     nonces: Nonces,
     /// Stands in for the password of users that there are not, so that they take as long as others.
-    nobody: hmac::Key,
+    nobody: Hmac<Sha256>,
 }
 
 /// A request without its credentials: values of `WWW-Authenticate` (401) or `Proxy-Authenticate` (407) in order.
@@ -90,8 +91,7 @@ impl DigestServer {
     #[must_use]
     pub fn new(config: ServerConfig, secret: &[u8; 32]) -> Self {
         let nonces = Nonces::new(secret, config.nonces);
-        let nobody = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        Self { config, nonces, nobody }
+        Self { config, nonces, nobody: keyed(secret) }
     }
 
     /// Judges a request. `peer` is whatever nonces are bound to, the source address for one; `credentials` are the values
@@ -178,8 +178,9 @@ impl DigestServer {
     }
 
     fn nobody(&self, algorithm: Algorithm, user: &str) -> Ha1 {
-        let tag = hmac::sign(&self.nobody, user.as_bytes());
-        let password: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut hmac = self.nobody.clone();
+        hmac.update(user.as_bytes());
+        let password: String = first_half(hmac).iter().map(|byte| format!("{byte:02x}")).collect();
         Ha1::of(algorithm, user, &self.config.realm, &password)
     }
 }

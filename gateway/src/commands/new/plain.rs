@@ -117,6 +117,17 @@ impl Trunk {
             "ringing",
             "{ ms = 0, early_media = false }",
         );
+        file.default(
+            "How it writes telephone numbers: with `country`, routes see `+49...` however a number was dialled. Also `area`, \
+             `tech_prefix`, `bare` and `send`, see docs/routing.md.",
+            "numbering",
+            "{ country = \"49\", national = \"0\", international = \"00\" }",
+        );
+        file.default(
+            "Whether what it asserts about a caller (P-Asserted-Identity, RFC 3325) is believed.",
+            "trusted",
+            "false",
+        );
         sound::write(&mut file, "The sound of its calls, where an agent does not say otherwise.");
         Ok(Made { kind: Kind::Trunk, name: self.name.clone(), text: file.text() })
     }
@@ -153,10 +164,10 @@ pub(crate) struct Route {
     /// Only calls of this trunk, by name or id.
     #[arg(long)]
     trunk: Option<String>,
-    /// What is called: exact, `prefix*`, or `*`.
+    /// What is called: exact, `prefix*`, `/regular expression/`, or `*`.
     #[arg(long, default_value = "*")]
     called: String,
-    /// Who calls: exact, `prefix*`, or `*`.
+    /// Who calls: exact, `prefix*`, `/regular expression/`, or `*`.
     #[arg(long, default_value = "*")]
     calling: String,
     /// Lower is tried first.
@@ -202,9 +213,31 @@ impl Route {
                 "\"trk_...\"",
             ),
         }
-        file.key("Called number or URI user: exact, `prefix*`, or `*`.", "called", &quoted(&self.called));
-        file.key("Calling number: exact, `prefix*`, or `*`.", "calling", &quoted(&self.calling));
+        let called =
+            "Called number or URI user: exact, `prefix*`, `/regular expression/` over the whole of it, or `*`.";
+        file.key(called, "called", &quoted(&self.called));
+        file.key("Calling number, in the same way.", "calling", &quoted(&self.calling));
+        file.default(
+            "What headers of the INVITE must say, in the same way; at most 8.",
+            "headers",
+            "{ \"X-Campaign\" = \"summer*\" }",
+        );
+        file.default(
+            "When it takes calls: always, but on `closed` days, when `open` is absent.",
+            "hours",
+            "{ time_zone = \"Europe/Berlin\", open = [\"Mon-Fri 09:00-17:30\"], closed = [\"2026-12-24..2026-12-26\"] }",
+        );
         file.key(&format!("Agent `{}`.", agent.0), "agent", &quoted(&agent.1.to_string()));
+        file.default(
+            "Most calls of that agent at once, beyond which `overflow` takes them; 0 means no limit.",
+            "max_calls",
+            "0",
+        );
+        file.default(
+            "Who answers when the agent cannot: the first that can; at most 8.",
+            "overflow",
+            "[{ agent = \"agt_...\", max_calls = 0 }]",
+        );
         Ok(Made { kind: Kind::Route, name: route, text: file.text() })
     }
 }
