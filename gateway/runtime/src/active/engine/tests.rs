@@ -96,7 +96,10 @@ impl Call {
             recording_state: None,
         };
         let entry = shared.directory.began(info, 0);
-        let ticket = shared.admission.admit([&mint(Prefix::Trunk), &setup.tenant, &setup.agent], Amounts::all(1), began).unwrap();
+        let ticket = shared
+            .admission
+            .admit([&mint(Prefix::Trunk), &setup.tenant, &setup.agent], Amounts::all(1), began)
+            .unwrap();
         let (id, serving, call) = (setup.call.clone(), shared.serving.load_full(), Taped::plain(setup.clone()));
         let recordings = CallRecordings::new(id.clone(), setup.spec.recording.clone(), None);
         let line = FakeLine::new("caller", &store);

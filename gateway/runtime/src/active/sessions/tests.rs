@@ -156,7 +156,9 @@ fn a_session_of_the_side_pool_that_panics_fails_alone_and_its_thread_serves_on()
             ProviderKind::Asr => rig.sessions.listening.open(1, "a".to_owned(), session, false, None),
             ProviderKind::Tts => rig.sessions.speaking.add_voice(0, "a".to_owned(), session),
             ProviderKind::Redactor => rig.sessions.redacting.work_elsewhere(session),
-            ProviderKind::Llm | ProviderKind::Tool | ProviderKind::Realtime => rig.sessions.start(kind, 1, "a".to_owned(), session),
+            ProviderKind::Llm | ProviderKind::Tool | ProviderKind::Realtime => {
+                rig.sessions.start(kind, 1, "a".to_owned(), session)
+            }
         }
         fuse.store(true, Ordering::Relaxed);
         rig.sessions.serve(CallTime(10));
