@@ -153,7 +153,7 @@ impl Live {
     #[must_use]
     pub fn longest_silence_us(&self) -> Option<u64> {
         let said = |event: &&trunkline_caller::Event| matches!(event.what, Happened::SayEnded { .. });
-        let ended = self.report.events.iter().filter(said).next_back()?.at_ms * 1000;
+        let ended = self.report.events.iter().rfind(said)?.at_ms * 1000;
         let loud = self.report.arrivals.iter().filter(|arrival| arrival.level_dbfs > SPEECH_DBFS);
         let heard: Vec<u64> = loud.map(|arrival| arrival.at_us).filter(|at| *at > ended).collect();
         let since = std::iter::once(ended).chain(heard.iter().copied());

@@ -38,12 +38,15 @@ const MOST: usize = 60 * RATE as usize;
 /// Level of a cough or knock in dBFS: as loud as speech.
 const BANG_DBFS: f64 = -22.0;
 
+/// Sound by the name of who or what makes it.
+type Named = (&'static str, Arc<[i16]>);
+
 /// Every recording of noise that is there.
 #[derive(Debug)]
 pub(crate) struct Noises {
     lasting: Vec<(&'static str, Arc<[i16]>)>,
     /// People behind callers of the half that is watched, and of the one that is held out.
-    voices: [Vec<(&'static str, Arc<[i16]>)>; 2],
+    voices: [Vec<Named>; 2],
     bangs: Vec<Arc<[i16]>>,
 }
 

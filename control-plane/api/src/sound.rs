@@ -63,8 +63,7 @@ pub struct SoundPolicy {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hang_over_ms: Option<u32>,
     /// By how many decibels a voice must lie below the caller's to be somebody behind the caller (a television, others in the
-    /// room), who neither speaks nor interrupts, 0..=40; 10. With 0 every voice is the caller's: for several people around
-    /// one telephone.
+    /// room), who neither speaks nor interrupts, 0..=40; 0, with which every voice is the caller's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behind_db: Option<u8>,
     /// Confidence of the quick detector from which on somebody may be interrupting, 1..=99 percent; 25.

@@ -130,7 +130,7 @@ impl Default for LegSound {
             chain: Sound::default(),
             feed: Feed::Raw,
             hold_ms: 200,
-            behind_db: 10,
+            behind_db: 0,
             comfort_noise: false,
             duck_db: 18,
         }

@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(leg_sound(&SoundPolicy::default(), &deaf).duck_db, 0);
         assert_eq!((sound.chain.denoiser, sound.chain.echo_gate, sound.chain.agc), (Denoiser::Lanes, true, None));
         assert_eq!((sound.feed, sound.comfort_noise, sound.hold_ms), (Feed::Raw, false, 200));
-        assert_eq!(sound.behind_db, 10);
+        assert_eq!(sound.behind_db, 0);
     }
 
     #[test]
@@ -73,7 +73,7 @@ mod tests {
         let policy: SoundPolicy = serde_json::from_str(
             r#"{"denoiser":"economy","agc":true,"echo_gate":false,"noise_gate":true,"comfort_noise":true,"feed":"cleaned",
                 "speech_percent":30,"speech_end_percent":20,"hang_over_ms":80,"suspicion_percent":45,
-                "interruption_percent":60,"duck_db":9,"behind_db":0}"#,
+                "interruption_percent":60,"duck_db":9,"behind_db":12}"#,
         )
         .unwrap();
         let interruption = InterruptionPolicy { min_speech_ms: 100, ..InterruptionPolicy::default() };
@@ -83,7 +83,7 @@ mod tests {
             (Denoiser::Economy, false, Feed::Cleaned, true)
         );
         assert!(chain.agc.is_some() && chain.noise_gate.is_some());
-        assert_eq!((chain.vad.on, chain.vad.off, hold_ms, duck_db, behind_db), (0.3, 0.2, 80, 9, 0));
+        assert_eq!((chain.vad.on, chain.vad.off, hold_ms, duck_db, behind_db), (0.3, 0.2, 80, 9, 12));
         let BargeInConfig { suspicion, certainty, needed_ms, .. } = chain.barge_in;
         assert_eq!((suspicion, certainty, needed_ms), (0.45, 0.6, 100));
     }

@@ -187,7 +187,7 @@ fn never_silent_for_long(rig: &Rig, case: &str, (at_ms, who, says): (u64, Mortal
 fn last_ms_before(rig: &Rig, ms: u64) -> u64 {
     let times =
         rig.events.iter().filter(|event| event.kind == "playback.finished").map(|event| event.at.call_us / 1000);
-    times.filter(|at| *at < ms).last().unwrap_or(0)
+    times.filter(|at| *at < ms).max().unwrap_or(0)
 }
 
 #[test]

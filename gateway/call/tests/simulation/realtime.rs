@@ -227,7 +227,7 @@ impl World {
             }
             Step::Dies => {
                 session.open = false;
-                if id % 2 == 0 {
+                if id.is_multiple_of(2) {
                     RealtimeEvent::Closed
                 } else {
                     RealtimeEvent::Failed { failure: Failure::ProviderProtocol, detail: "no".to_owned() }
@@ -250,12 +250,10 @@ impl World {
                     RealtimeEvent::Item { item, .. } => {
                         session.items.entry(*item).or_default();
                     }
-                    RealtimeEvent::Done { response, .. } => {
-                        if session.responses.remove(response) {
-                            let units = Units { tokens_out: 9, ..Units::default() };
-                            let provider = "engine".to_owned();
-                            self.tell(Input::Usage { kind: ProviderKind::Realtime, provider, units });
-                        }
+                    RealtimeEvent::Done { response, .. } if session.responses.remove(response) => {
+                        let units = Units { tokens_out: 9, ..Units::default() };
+                        let provider = "engine".to_owned();
+                        self.tell(Input::Usage { kind: ProviderKind::Realtime, provider, units });
                     }
                     _ => {}
                 }

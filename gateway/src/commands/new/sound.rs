@@ -27,7 +27,7 @@ pub(super) fn write(file: &mut File, about: &str) {
     let about = "For how long the caller counts as speaking after the voice was lost, 0 to 1000 ms.";
     file.default(about, "hang_over_ms", "200");
     let about = "By how many decibels a voice lies below the caller's when it is somebody else's; 0 takes all for the caller's.";
-    file.default(about, "behind_db", "10");
+    file.default(about, "behind_db", "0");
     let about =
         "Confidence of the quick detector from which on somebody may be interrupting the agent, 1 to 99 percent.";
     file.default(about, "suspicion_percent", "25");

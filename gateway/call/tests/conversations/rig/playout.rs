@@ -95,7 +95,7 @@ impl Rig {
             Some(end) if audio_ms >= *end => (*end, true),
             _ => (audio_ms, done),
         };
-        if leg.parts.get(&part).is_some_and(|(_, done)| *done) && leg.ends.get(&part).is_none() {
+        if leg.parts.get(&part).is_some_and(|(_, done)| *done) && !leg.ends.contains_key(&part) {
             return;
         }
         leg.parts.insert(part, (audio_ms, done));
