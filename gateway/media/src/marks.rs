@@ -10,6 +10,8 @@ use crate::foreground::Foreground;
 const FRAME_MS: u32 = 20;
 /// An interruption by a voice behind the caller is forgotten after so long without any voice.
 const OWED_MS: u32 = 400;
+/// For so long after echo the caller's level says little: what turns the echo down turns the caller down with it.
+const ECHO_MS: u32 = 500;
 
 /// Makes marks of what a chain reports of one leg's frames.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +26,8 @@ pub struct SpeechMarks {
     foreground: Foreground,
     /// A voice behind the caller would interrupt: for how many milliseconds it has been silent.
     behind: Option<u32>,
+    /// Since the agent's echo was heard last.
+    since_echo_ms: u32,
 }
 
 impl SpeechMarks {
@@ -32,7 +36,16 @@ impl SpeechMarks {
     #[must_use]
     pub const fn new(hold_ms: u32, behind_db: u8) -> Self {
         let foreground = Foreground::new(behind_db);
-        Self { hold_ms, held_ms: 0, holds: false, told_speech: false, owed_interrupt: false, foreground, behind: None }
+        Self {
+            hold_ms,
+            held_ms: 0,
+            holds: false,
+            told_speech: false,
+            owed_interrupt: false,
+            foreground,
+            behind: None,
+            since_echo_ms: ECHO_MS,
+        }
     }
 
     /// Holds speech for another time, and tells voices apart by another distance, from now on.
@@ -46,7 +59,8 @@ impl SpeechMarks {
     pub fn mark(&mut self, report: &UplinkReport) -> VadMark {
         let activity = report.activity;
         let near = self.foreground.hears(activity.level_dbfs, report.certainty.filter(|_| !report.echo));
-        let interrupts = self.interrupts(report, near);
+        self.since_echo_ms = if report.echo { 0 } else { self.since_echo_ms.saturating_add(FRAME_MS) };
+        let interrupts = self.interrupts(report, near || self.since_echo_ms < ECHO_MS);
         self.owed_interrupt |= interrupts;
         // Whoever interrupts speaks, even where the detector is not sure over the agent's echo.
         let speaks = (activity.speech && !report.echo && near) || interrupts;
@@ -138,7 +152,7 @@ mod tests {
             last
         };
         assert_eq!(mark(100, -22.0, None), (true, false));
-        assert_eq!(mark(9, -40.0, None), (true, false), "which is held over");
+        assert_eq!(mark(14, -40.0, None), (true, false), "as it dies away, and is held over");
         assert_eq!(mark(1, -40.0, None), (false, false));
         assert_eq!(mark(100, -40.0, Some(Interruption::Confirmed)), (false, false));
         assert_eq!(
