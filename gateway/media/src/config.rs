@@ -126,14 +126,7 @@ impl Default for LegSound {
     /// The chain's default, raw sound up, speech held for 200 ms, voices of 10 dB below the caller's left alone,
     /// silence between utterances, the agent 18 dB softer while somebody may be interrupting it.
     fn default() -> Self {
-        Self {
-            chain: Sound::default(),
-            feed: Feed::Raw,
-            hold_ms: 200,
-            behind_db: 0,
-            comfort_noise: false,
-            duck_db: 18,
-        }
+        Self { chain: Sound::default(), feed: Feed::Raw, hold_ms: 200, behind_db: 0, comfort_noise: false, duck_db: 18 }
     }
 }
 
