@@ -110,6 +110,23 @@ fn stale_is_told_to_whoever_has_the_password_and_to_nobody_else() {
 }
 
 #[test]
+fn credentials_that_are_sent_unasked_may_be_out_of_date() {
+    let (mut first, mut client) = (server(ServerConfig::new("pbx.example")), client("secret"));
+    ask(&mut client, &challenge(judge(&mut first, 0, "REGISTER", &[]))).unwrap();
+    let (_, value) = client.authorize("REGISTER", URI, [1; 16]).unwrap();
+    assert!(matches!(judge(&mut first, 0, "REGISTER", &[&value]), Judged::Authentic { .. }));
+    client.handle_accepted();
+    // One that was restarted does not know its own nonces, and says so without `stale`.
+    let mut restarted = DigestServer::new(ServerConfig::new("pbx.example"), &[6; 32]);
+    let (_, value) = client.authorize("REGISTER", URI, [2; 16]).unwrap();
+    let asked = challenge(judge(&mut restarted, 0, "REGISTER", &[&value]));
+    assert_eq!(asked.why, NotAuthentic::Foreign);
+    ask(&mut client, &asked).unwrap();
+    let (_, value) = client.authorize("REGISTER", URI, [3; 16]).unwrap();
+    assert!(matches!(judge(&mut restarted, 0, "REGISTER", &[&value]), Judged::Authentic { .. }));
+}
+
+#[test]
 fn a_client_says_by_name_what_it_cannot_answer() {
     let handle = |value: &str| client("x").handle_challenge(&[("WWW-Authenticate", value)]);
     let with = |more: &str| handle(&format!("Digest realm=\"a\", nonce=\"b\", {more}"));

@@ -197,6 +197,8 @@ struct Registrar {
     server: DigestServer,
     up: bool,
     bound_until: Option<u64>,
+    /// What is older than it comes too late (RFC 3261 10.3).
+    last_cseq: u32,
 }
 
 /// What is on its way.
@@ -221,6 +223,7 @@ impl World {
             server: DigestServer::new(ServerConfig::new("pbx.example"), &[key; 32]),
             up: true,
             bound_until: None,
+            last_cseq: 0,
         };
         let registrars = BTreeMap::from([(A, registrar(1)), (B, registrar(2))]);
         Self { draw: Draw::from_seed(seed), now: 0, registrars, wires: BTreeMap::new(), sent: 0, loss_percent: 10 }
@@ -240,9 +243,10 @@ impl World {
                 Travels::Answer(answer) => registration.handle_answer(self.now, &answer),
                 Travels::Request(request) => {
                     let registrar = self.registrars.get_mut(request.registrar.as_str()).unwrap();
-                    if !registrar.up {
+                    if !registrar.up || request.cseq < registrar.last_cseq {
                         continue;
                     }
+                    registrar.last_cseq = request.cseq;
                     let credentials: Vec<&str> =
                         request.authorization.iter().map(|(_, value)| value.as_str()).collect();
                     let judged = registrar.server.judge(

@@ -153,7 +153,8 @@ mod tests {
     #[test]
     fn sha_512_256_is_the_hash_of_that_name_and_no_truncated_sha_512() {
         let ha1 = Ha1::of(Algorithm::Sha512_256, "J\u{e4}s\u{f8}n Doe", "api@example.org", "Secret, or not?");
-        let (nonce, cnonce) = ("5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK", "NTg6RKcb9boFIAS3KrFK9BGeh+niz/sm");
+        let (nonce, cnonce) =
+            ("5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK", "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v");
         let response = ha1.response("GET", "/doe.json", nonce, "00000001", cnonce);
         assert_eq!(response.as_str(), "3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5");
     }

@@ -61,13 +61,15 @@ struct Session {
     algorithm_named: bool,
     ha1: Ha1,
     count: u32,
+    /// It answers a challenge that came after the last success; otherwise it is used unasked, and may be out of date.
+    is_answer: bool,
 }
 
 /// Answers challenges for one peer.
 pub struct DigestClient {
     credentials: Credentials,
     session: Option<Session>,
-    /// Credentials were sent since the last success.
+    /// A challenge was answered since the last success: another one says that the answer was wrong.
     tried: bool,
 }
 
@@ -116,7 +118,7 @@ impl DigestClient {
     /// The header for a request: name and value; `None` before any challenge. `random` must be new each time.
     pub fn authorize(&mut self, method: &str, uri: &str, random: [u8; 16]) -> Option<(&'static str, String)> {
         let session = self.session.as_mut()?;
-        self.tried = true;
+        self.tried |= session.is_answer;
         session.count = session.count.saturating_add(1);
         let (user, realm, nonce) = (quoted(&self.credentials.user), quoted(&session.realm), quoted(&session.nonce));
         let mut value = format!("Digest username={user}, realm={realm}, nonce={nonce}, uri={}", quoted(uri));
@@ -139,9 +141,13 @@ impl DigestClient {
         Some((session.header, value))
     }
 
-    /// The request was accepted: a challenge after it is a new one.
-    pub const fn handle_accepted(&mut self) {
+    /// The request was accepted, or another peer is asked from now on: a challenge after it is a new one. What was
+    /// answered with until now is used unasked.
+    pub fn handle_accepted(&mut self) {
         self.tried = false;
+        if let Some(session) = &mut self.session {
+            session.is_answer = false;
+        }
     }
 
     fn read(&self, header: &'static str, value: &str) -> Result<(Session, bool), DigestClientError> {
@@ -170,6 +176,7 @@ impl DigestClient {
             algorithm_named: named.is_some(),
             ha1: Ha1::of(algorithm, user, realm, password),
             count: 0,
+            is_answer: true,
         };
         Ok((session, given.get("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true"))))
     }

@@ -161,7 +161,7 @@ mod tests {
     fn a_message_is_laid_out_byte_by_byte_as_the_description_has_it() {
         let plain = Hep { password: "", correlation: "", ..message("192.0.2.1:5060", "192.0.2.2:5080", b"OPTIONS") };
         let expected = [
-            b"HEP3\0\x67".as_slice(),
+            b"HEP3\0\x6a".as_slice(),
             &[0, 0, 0, 1, 0, 7, 2],
             &[0, 0, 0, 2, 0, 7, 17],
             &[0, 0, 0, 3, 0, 10, 192, 0, 2, 1],
