@@ -83,7 +83,7 @@ mod tests {
     fn a_television_is_not_the_caller_and_the_caller_is_at_once() {
         let mut foreground = Foreground::new(10);
         near(&mut foreground, 100, -22.0);
-        assert_eq!(near(&mut foreground, 250, -37.0), 5, "which may be the last syllable");
+        assert_eq!(near(&mut foreground, 250, -37.0), 4, "which may be the last syllable");
         assert_eq!(near(&mut foreground, 100, -23.0), 100);
         assert_eq!(near(&mut foreground, 100, -29.0), 100, "a sentence that falls off is the caller's");
     }
