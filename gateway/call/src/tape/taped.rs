@@ -198,6 +198,8 @@ impl Scribe {
             length if length > MAX_LINE => Some("too_large"),
             _ => None,
         };
+        // A tape that panics is not written to again, by the end of the call above all.
+        self.ended = true;
         let more = self.tape.write(&why.map_or_else(|| text.to_owned(), super::end_line));
         self.ended = why.is_some() || !more;
     }
