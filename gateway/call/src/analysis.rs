@@ -63,10 +63,8 @@ impl CallAnalysis {
     pub(crate) fn begin(fx: &mut Effects, spec: &AgentSpec, minutes: &Minutes) -> Option<Self> {
         let questions: Vec<Analysis> = spec.analysis.iter().filter_map(|name| Analysis::from_name(name)).collect();
         let policy = spec.after_call.clone();
-        let models = match &spec.pipeline {
-            _ if !policy.llm.is_empty() => policy.llm.as_slice(),
-            pipeline => pipeline.providers(ProviderKind::Llm),
-        };
+        let models =
+            if policy.llm.is_empty() { spec.pipeline.providers(ProviderKind::Llm) } else { policy.llm.as_slice() };
         let sayings = minutes.sayings();
         let mut turns: Vec<u32> = sayings.iter().filter(|said| said.caller).map(|said| said.turn).collect();
         if questions.is_empty() || turns.is_empty() || models.is_empty() {

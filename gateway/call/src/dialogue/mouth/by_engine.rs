@@ -93,7 +93,7 @@ impl Mouth {
 
     /// Others go on with what an engine that is gone has not said. What becomes of an utterance of which nothing is left.
     pub(crate) fn goes_on(&mut self, fx: &mut Effects) -> Option<Spoken> {
-        if !self.engine.is_some_and(|engine| engine.says.is_none()) {
+        if self.engine.is_none_or(|engine| engine.says.is_some()) {
             self.carry_on(fx);
         } else if let Some(missing) = self.break_off(fx) {
             // The leg may have come to the end of what it has before the next engine is there.
