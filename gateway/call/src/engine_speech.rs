@@ -136,7 +136,7 @@ mod tests {
             let share = heard(std::slice::from_ref(&part), ms)[0];
             cut(&part.text, share).0.to_owned()
         };
-        assert_eq!(heard_at(1900), "");
+        assert_eq!(heard_at(1500), "");
         assert_eq!(heard_at(2000), "Yes.");
         assert_eq!(heard_at(2500), "Yes. We are open");
         assert_eq!(heard_at(3000), "Yes. We are open until nine.");

@@ -121,6 +121,7 @@ impl Mouth {
         part.number = speech.next_part;
         speech.next_part += 1;
         if part.pause {
+            speech.known = true;
             fx.command(Command::Silence { utterance, part: part.number, ms: part.audio_ms });
             speech.parts.push(part);
             return;
@@ -154,6 +155,7 @@ impl Mouth {
         if known.is_none() {
             speech.voices.push((part.list, index));
         }
+        speech.known = true;
         part.index = index;
         let document = part.spoken.as_ref().and_then(|spoken| spoken.ssml.clone());
         let document = document.filter(|_| self.voices.takes_ssml(index));
@@ -168,6 +170,7 @@ impl Mouth {
         let Some(speech) = self.speech_mut() else { return };
         let Some(text) = part.prompt.clone() else { return };
         part.index = PRERENDERED;
+        speech.known = true;
         fx.command(Command::Play { utterance: speech.utterance, part: part.number, text });
         speech.parts.push(part);
     }
