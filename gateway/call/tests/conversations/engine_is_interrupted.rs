@@ -109,7 +109,7 @@ fn what_was_dropped_for_nothing_is_said_again_as_a_line() {
     rig.run_until(9500);
     let asked = rig.asked_engines();
     assert!(asked.contains(&"say close at ten tonight.".to_owned()), "{asked:?}");
-    assert!(asked.contains(&"truncate 2 at 1580".to_owned()), "{asked:?}");
+    assert!(asked.contains(&"truncate 2 at 1600".to_owned()), "{asked:?}");
 }
 
 #[test]
