@@ -71,6 +71,8 @@ struct Speech {
     ended: bool,
     /// The timeline was told some of its words.
     told: bool,
+    /// The leg was told some of its parts.
+    known: bool,
     /// When its first packet went out.
     started: Option<CallTime>,
     /// The turn it belongs to.
@@ -484,6 +486,7 @@ impl Mouth {
                 protected: line.protected,
                 ended: false,
                 told: false,
+                known: false,
                 started: None,
                 turn: fx.turn(),
                 watched: None,

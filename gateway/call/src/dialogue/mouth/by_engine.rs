@@ -75,6 +75,7 @@ impl Mouth {
             let (number, Some(known)) = (part.number, &mut part.item) else { continue };
             let Some(item) = known.item else { break };
             if !std::mem::replace(&mut known.is_played, true) {
+                speech.known = true;
                 fx.command(Command::PlayItem { utterance, part: number, session: known.session, item });
             }
         }
@@ -93,7 +94,8 @@ impl Mouth {
 
     /// Others go on with what an engine that is gone has not said. What becomes of an utterance of which nothing is left.
     pub(crate) fn goes_on(&mut self, fx: &mut Effects) -> Option<Spoken> {
-        if self.engine.is_none_or(|engine| engine.says.is_some()) {
+        let is_known = self.speech().is_some_and(|speech| speech.known);
+        if !is_known || self.engine.is_none_or(|engine| engine.says.is_some()) {
             self.carry_on(fx);
         } else if let Some(missing) = self.break_off(fx) {
             // The leg may have come to the end of what it has before the next engine is there.

@@ -121,6 +121,7 @@ impl Mouth {
         part.number = speech.next_part;
         speech.next_part += 1;
         if part.pause {
+            speech.known = true;
             fx.command(Command::Silence { utterance, part: part.number, ms: part.audio_ms });
             speech.parts.push(part);
             return;
@@ -154,6 +155,7 @@ impl Mouth {
         if known.is_none() {
             speech.voices.push((part.list, index));
         }
+        speech.known = true;
         part.index = index;
         part.us_per_character = self.paces.get(&(part.list, index)).copied().unwrap_or_default().us_per_character();
         let document = part.spoken.as_ref().and_then(|spoken| spoken.ssml.clone());
@@ -169,6 +171,7 @@ impl Mouth {
         let Some(speech) = self.speech_mut() else { return };
         let Some(text) = part.prompt.clone() else { return };
         part.index = PRERENDERED;
+        speech.known = true;
         fx.command(Command::Play { utterance: speech.utterance, part: part.number, text });
         speech.parts.push(part);
     }
