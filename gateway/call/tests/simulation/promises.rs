@@ -41,6 +41,8 @@ pub(crate) struct Promises {
     /// A turn has begun that nothing was said to yet.
     owes: bool,
     closing: bool,
+    /// The thinking sound is to be heard.
+    knocks: bool,
 }
 
 impl Promises {
@@ -62,6 +64,7 @@ impl Promises {
             waits: CallTime::ZERO,
             owes: false,
             closing: false,
+            knocks: false,
         }
     }
 
@@ -98,6 +101,10 @@ impl Promises {
             Command::ResumePlayback => {
                 assert!(self.paused, "resumed without a pause");
                 self.paused = false;
+            }
+            Command::ThinkingSound { on } => {
+                assert_ne!(std::mem::replace(&mut self.knocks, *on), *on, "the thinking sound is told twice");
+                assert!(!on || !leg.held, "the thinking sound while nothing may be sent");
             }
             Command::StartLlm { request, .. } if *request >= ANALYSIS => {}
             Command::StartLlm { messages, .. } if thinking::is_summary(messages) => {}
@@ -212,6 +219,10 @@ impl Promises {
 
     /// Whoever waits for an answer hears something now and then, and gets it in the end.
     pub(crate) fn silence(&mut self, now: CallTime, leg: &Leg, caller_speaks: bool, thinks: bool) {
+        if self.knocks {
+            assert!(leg.clearing || !leg.sounds_at(now), "the thinking sound under speech");
+            self.waits = now;
+        }
         let quiet = !caller_speaks && !leg.held && !leg.paused && !leg.sounds_now();
         if self.closing || self.ended || !quiet || !(self.owes || thinks) {
             self.waits = now.max(leg.sounded);

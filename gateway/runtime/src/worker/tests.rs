@@ -279,7 +279,11 @@ fn one_panics(kind: &'static str, then: impl Fn(&Worker, &NewCallIds)) {
     let ids = [0, 1].map(|n| calls[n].id.clone());
     let [fails, lives] = calls;
     assert!(worker.order(Order::Begin(lives)));
-    let began = |id: &Id| store.events.lock().unwrap().get(id).is_some_and(|events| events.len() > 1);
+    // What it says by itself it has said then, and only the call that is to panic comes to the trap.
+    let said = |id: &Id, kind| {
+        store.events.lock().unwrap().get(id).is_some_and(|events| events.iter().any(|(_, said)| *said == kind))
+    };
+    let began = |id: &Id| ["call.answered", "sound.applied"].iter().all(|kind| said(id, *kind));
     until("the other call to begin", || began(&ids[1]));
     *store.trap.lock().unwrap() = Some(kind);
     assert!(worker.order(Order::Begin(fails)));
