@@ -184,6 +184,12 @@ impl Promises {
                 self.turns += 1;
                 self.owes = true;
             }
+            EventType::TurnWaterfall => {
+                let stages =
+                    ["endpoint_ms", "asr_ms", "llm_first_token_ms", "tts_first_byte_ms", "first_packet_out_ms"];
+                let reached: Vec<u64> = stages.iter().filter_map(|stage| event.data[*stage].as_u64()).collect();
+                assert!(reached.is_sorted(), "a stage before the one in front of it: {}", event.data);
+            }
             EventType::AgentHandedOff if event.data["carry"] != "full" => self.heard.clear(),
             // Whoever is passed on hears music, and machines are not answered.
             EventType::TransferStarted | EventType::AnswerClassified => self.owes = false,
