@@ -43,7 +43,11 @@ fn keys_hold_and_a_transfer_are_ordered_and_the_timeline_tells_what_came_of_them
     let waiting = script(&json!({ "steps": [{ "wait_for_hang_up": { "timeout_ms": 120_000 } }] })).unwrap();
     let mut caller = Caller::call(gateway.sip(), "1000", 1, waiting).unwrap();
     caller.await_answer().unwrap();
-    let call = gateway.calls().unwrap()[0]["id"].as_str().unwrap().to_owned();
+    // The caller knows of the answer first.
+    let call = wait::until("the call", Duration::from_secs(10), || {
+        Some(gateway.calls().ok()?.first()?["id"].as_str()?.to_owned())
+    });
+    let call = call.unwrap();
     let until = |what: &str, met: &dyn Fn() -> bool| wait::until_true(what, Duration::from_secs(30), met).unwrap();
     let ok = |arguments: &[&str]| {
         let (code, said) = typed(&gateway, arguments);

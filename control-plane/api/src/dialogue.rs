@@ -99,10 +99,14 @@ impl Default for InterruptionPolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpeechPolicy {
-    /// Silence since the caller's last word after which a line is said meanwhile, 500..=10000 ms, or 0 for never.
+    /// Silence since the caller's last word after which a line is said meanwhile, 500..=10000 ms, or 0 for never. An answer
+    /// that has begun to come has 400 ms more.
     pub filler_after_ms: u32,
     /// The lines, one after the other; without any it is `survival.bridge`.
     pub fillers: Vec<String>,
+    /// Whether a soft knocking tells callers who wait that somebody is there: after 1.2 s in which nothing was to be heard,
+    /// every 1.4 s, until something is.
+    pub thinking_sound: bool,
     /// What is put into words before a synthesiser gets it.
     pub normalize: Normalization,
     /// Whether the first clause of a reply is spoken before its sentence is whole: the answer begins sooner, and its melody
@@ -120,8 +124,9 @@ pub struct SpeechPolicy {
 impl Default for SpeechPolicy {
     fn default() -> Self {
         Self {
-            filler_after_ms: 1800,
+            filler_after_ms: 1400,
             fillers: Vec::new(),
+            thinking_sound: true,
             normalize: Normalization::default(),
             first_clause: false,
             dictionary: Vec::new(),

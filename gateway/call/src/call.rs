@@ -378,6 +378,7 @@ impl Call {
                 | Reason::HoldLine
                 | Reason::Answering
                 | Reason::DeadAir
+                | Reason::ThinkingSound
                 | Reason::HostBehind
                 | Reason::CallerSilence
                 | Reason::KeysWait
@@ -399,6 +400,7 @@ impl Call {
             let live = self.life.is_live();
             self.dialogue.settle(&mut self.fx, live);
             self.see_to_the_end();
+            self.dialogue.settle_thinking_sound(&mut self.fx, self.life.speaks(), self.life.has_line());
         }
         self.record.handed_to.extend(self.dialogue.newly_handed_to());
     }

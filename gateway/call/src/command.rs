@@ -246,6 +246,11 @@ pub enum Command {
     PausePlayback,
     /// Go on with what was paused.
     ResumePlayback,
+    /// Whoever waits hears the thinking sound where nothing is said, or no more. It is no part of an utterance.
+    ThinkingSound {
+        /// Whether it begins.
+        on: bool,
+    },
     /// Drop every queued frame now (bump the leg's generation). The leg answers `PlaybackCut` or, if it was too late,
     /// `PlaybackFinished`.
     ClearPlayback,

@@ -69,6 +69,11 @@ impl Life {
         matches!(self, Self::Live | Self::Closing(_) | Self::Parting(Parting { speaks: true, .. }))
     }
 
+    /// Whether the first leg is there.
+    pub(crate) const fn has_line(&self) -> bool {
+        matches!(self, Self::Live | Self::Closing(_) | Self::Ending)
+    }
+
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self, Self::Over)
     }

@@ -42,6 +42,7 @@ reasons! {
     Transfer "A step of passing the caller on takes too long.",
     HoldLine "A caller on hold is to hear a word.",
     Answering "Something about whoever answered is decided by time.",
+    ThinkingSound "The caller has waited for so long that something should be heard.",
     DeadAir "The caller has waited for so long that something should be said meanwhile.",
     Analysis "The analysis of a call that is over takes too long.",
     HostBehind "Sessions have waited for this host for as long as may be.",

@@ -39,6 +39,7 @@ struct Shared {
     position: AtomicU64,
     generation: AtomicU32,
     paused: AtomicBool,
+    thinking: AtomicBool,
     delay_us: AtomicU64,
     /// Odd while media writes the history.
     version: AtomicU64,
@@ -156,6 +157,17 @@ impl Playout {
     /// Goes on with what was paused.
     pub fn resume(&self) {
         self.0.paused.store(false, Ordering::Release);
+    }
+
+    /// Whether media is to play the thinking sound where nothing is said.
+    pub fn think(&self, on: bool) {
+        self.0.thinking.store(on, Ordering::Release);
+    }
+
+    /// Whether the thinking sound is wanted.
+    #[must_use]
+    pub fn is_thinking(&self) -> bool {
+        self.0.thinking.load(Ordering::Acquire)
     }
 
     /// Whether playback is paused.

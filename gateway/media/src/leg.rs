@@ -28,6 +28,7 @@ mod order;
 mod ringback;
 mod rtcp;
 mod shared;
+mod thinking;
 mod up;
 
 pub(crate) use drift::Drift;

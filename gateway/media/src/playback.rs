@@ -106,6 +106,11 @@ impl Playback {
         self.playout.set_delay_us(delay_us);
     }
 
+    /// Whether the agent wants the thinking sound to be heard where nothing is said.
+    pub(crate) fn is_thinking(&self) -> bool {
+        self.playout.is_thinking()
+    }
+
     /// Whether an utterance began since the last call.
     pub(crate) fn take_began(&mut self) -> bool {
         std::mem::take(&mut self.began)

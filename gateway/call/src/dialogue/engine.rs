@@ -318,9 +318,12 @@ impl Dialogue {
         }
     }
 
-    /// Nothing of the response follows what is being said to its end, or was stopped.
+    /// Nothing of the response follows what is being said to its end, or was stopped. One of which nothing was said yet is held
+    /// back, since the caller may have said nothing.
     pub(super) fn engine_breaks_off(&mut self, fx: &mut Effects) {
-        if self.engine.serves() && self.mind.waits_for_engine() {
+        let responses = self.engine.session.iter().flat_map(|session| &session.responses);
+        let begun = responses.flat_map(|response| &response.items).any(|(_, stage)| *stage == Stage::Played);
+        if self.engine.serves() && begun && self.mind.waits_for_engine() {
             self.mind.cut_short(fx, super::mind::Then::Listen);
         }
     }

@@ -21,6 +21,11 @@ pub(super) struct Hold {
 }
 
 impl Hold {
+    /// Whether nothing may be sent.
+    pub(super) const fn is_mute(self) -> bool {
+        self.mute
+    }
+
     const fn of(direction: Direction) -> Self {
         match direction {
             Direction::SendRecv => Self { mute: false, deaf: false },
@@ -52,6 +57,7 @@ impl Dialogue {
         self.ears.set_deaf(fx, hold.deaf, listens);
         if !hold.mute {
             self.quiet_since = fx.now();
+            self.mouth.is_heard_again(fx.now());
         }
     }
 }

@@ -234,6 +234,11 @@ impl Mind {
         self.reply.as_ref().is_some_and(|reply| !reply.speculative)
     }
 
+    /// Whether the answer has begun to come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| reply.requests.iter().any(|request| request.bytes > 0))
+    }
+
     /// Whether what is being thought is held back.
     pub(crate) fn is_held(&self) -> bool {
         self.reply.as_ref().is_some_and(|reply| reply.held || reply.speculative)

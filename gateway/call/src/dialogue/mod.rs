@@ -130,6 +130,8 @@ pub(crate) struct Dialogue {
     /// When there was something to be heard last, of either side.
     quiet_since: CallTime,
     fillers_said: usize,
+    /// The thinking sound is to be heard.
+    knocks: bool,
     last_invocation: u32,
     /// Since when this host has kept tools waiting.
     behind_since: Option<CallTime>,
@@ -182,6 +184,7 @@ impl Dialogue {
             silence_prompts: 0,
             quiet_since: CallTime::ZERO,
             fillers_said: 0,
+            knocks: false,
             last_invocation: 0,
             behind_since: None,
             closing: false,
@@ -441,6 +444,8 @@ impl Dialogue {
             }
             Reason::Transfer | Reason::HoldLine | Reason::Answering => self.telephone_due(fx, reason),
             Reason::DeadAir => self.dead_air(fx),
+            // It begins once everything else is settled.
+            Reason::ThinkingSound => {}
             Reason::HostBehind => self.behind_for_too_long(fx),
             Reason::CallerSilence => self.caller_silent(fx),
             Reason::KeysWait => self.keypad_overdue(fx),

@@ -25,6 +25,8 @@ use crate::timers::{Reason, Still};
 const MAX_PARTS: usize = 256;
 /// Most lines that wait for the utterance before theirs.
 const MAX_LATER: usize = 64;
+/// What is left of sound that is as good as heard, since what is sent is not known to the millisecond.
+const LAST_MS: u64 = 100;
 /// Longest wait for the leg to say what it cut.
 const CUT_WAIT_MS: u64 = 150;
 
@@ -282,6 +284,21 @@ impl Mouth {
         let silent = speech.parts.iter().all(|part| (part.audio_ms == 0 && part.item.is_none()) || part.pause);
         let list = speech.parts.iter().find(|part| part.synthesis != Synthesis::Done).map_or(0, |part| part.list);
         (silent && self.voices.has_next(list, now)).then_some(speech.asked)
+    }
+
+    /// Whether it should be speaking and has no sound left.
+    pub(crate) fn is_mute(&self, now: CallTime) -> bool {
+        let State::Speaking(speech) = &self.state else { return false };
+        let over = speech.until <= now && self.sound_until(speech, now) <= now.plus_ms(LAST_MS);
+        over && speech.parts.iter().any(|part| part.synthesis != Synthesis::Done)
+    }
+
+    /// What waited while nothing could be sent is heard from now on.
+    pub(crate) fn is_heard_again(&mut self, now: CallTime) {
+        let until = self.speech().map(|speech| self.sound_until(speech, now));
+        if let (Some(until), Some(speech)) = (until, self.speech_mut()) {
+            speech.until = until;
+        }
     }
 
     /// Until when there is sound to be heard, as far as is known.

@@ -96,6 +96,10 @@ impl Dialogue {
         if let Some(reply) = self.mind.reply_mut() {
             reply.speculative = false;
         }
+        if self.mind.has_begun() || self.mind.reply().is_some_and(|reply| reply.stage == Stage::Replied) {
+            // The turn has it from its beginning.
+            self.model_is_alive(fx);
+        }
         if !self.mind.reply().is_some_and(|reply| matches!(reply.stage, Stage::Redacting(_))) {
             self.write_input();
         }

@@ -7,6 +7,7 @@ use trunkline_api::{EventType, Failure};
 use super::ears::Hearing;
 use super::failure::action_name;
 use super::{Dialogue, Effects};
+use crate::command::Command;
 use crate::timers::Reason;
 
 /// Fillers of one turn, and the least silence between them: someone who is told to wait every two seconds hangs up.
@@ -14,6 +15,10 @@ const MOST_FILLERS: usize = 4;
 const BETWEEN_MS: u64 = 4000;
 /// What a synthesiser has for its first sound when the caller has waited for long and another could give it.
 const VOICE_MS: u64 = 800;
+/// An answer that has begun to come has so much longer before a line is said in its place.
+const BEGUN_MS: u64 = 400;
+/// Silence after which whoever waits hears that somebody is there.
+const KNOCKS_AFTER_MS: u64 = 1200;
 /// The last filler's silence grows by this factor each time.
 const PATIENCE: u64 = 2;
 
@@ -34,6 +39,7 @@ impl Dialogue {
         let after_ms = u64::from(self.spec.speech.filler_after_ms);
         if live && after_ms > 0 && !self.tools_want_silence() && self.owes(fx) && self.fillers_said < MOST_FILLERS {
             let wait_ms = match self.fillers_said {
+                0 if self.mind.has_begun() => after_ms + BEGUN_MS,
                 0 => after_ms,
                 said => BETWEEN_MS.max(after_ms) * PATIENCE.pow(u32::try_from(said).unwrap_or(u32::MAX) - 1),
             };
@@ -46,6 +52,33 @@ impl Dialogue {
         } else {
             fx.clear(Reason::DeadAir);
         }
+    }
+
+    /// Begins or ends the sound that tells whoever waits that somebody is there; `speaks` while there is still something to be
+    /// said, `line` while the first leg is there.
+    pub(crate) fn settle_thinking_sound(&mut self, fx: &mut Effects, speaks: bool, line: bool) {
+        let waits = speaks && line && self.spec.speech.thinking_sound && self.is_waited_for(fx);
+        let due = self.quiet_since.max(self.mouth.sounds_until()).plus_ms(KNOCKS_AFTER_MS);
+        let knocks = waits && due <= fx.now();
+        if waits && !knocks {
+            fx.timers().set(Reason::ThinkingSound, due);
+        } else {
+            fx.clear(Reason::ThinkingSound);
+        }
+        if std::mem::replace(&mut self.knocks, knocks) != knocks && line {
+            fx.command(Command::ThinkingSound { on: knocks });
+        }
+    }
+
+    /// Whether somebody on the line hears nothing and waits for what the agent or its voice owes.
+    fn is_waited_for(&self, fx: &Effects) -> bool {
+        let hears = matches!(self.ears.hearing(), Hearing::Speaking | Hearing::Trailing) || self.ears.speech_on();
+        let owes = self.owes(fx) && !self.tools_want_silence();
+        !hears
+            && !self.hold.is_mute()
+            && !self.tel.is_busy()
+            && !self.keypad.is_away()
+            && (owes || self.mouth.is_mute(fx.now()))
     }
 
     /// Whether the caller waits for the agent, and hears nothing that is on its way.

@@ -42,6 +42,29 @@ fn stops_at_once_and_remembers_what_was_sent() {
 }
 
 #[test]
+fn what_was_under_way_at_the_decision_is_heard_and_remembered() {
+    let mut by_then = 0;
+    for ms in (4500..5500).step_by(40) {
+        let mut rig = Rig::new(aborting(), &[]).scripts(vec![reply(STORY), reply("Fine.")]);
+        rig.caller_says(1000, 500, "tell me");
+        rig.caller_says(ms, 800, "stop please");
+        rig.run_until(9000);
+        let cut = rig.only(EventType::PlaybackCut);
+        let [sent_ms, heard_ms] = ["sent_ms", "heard_ms"].map(|name| cut[name].as_u64().unwrap());
+        assert!(heard_ms < sent_ms, "{cut}");
+        // A character is 50 ms, and sentences follow each other without the space between them.
+        let whole = |ms: u64| {
+            let ends = STORY.match_indices(' ').map(|(at, _)| at).chain([STORY.len()]);
+            let spoken = |end: usize| STORY[..end].replace(". ", ".").trim_end().len() as u64 * 50;
+            ends.filter(|end| spoken(*end) <= ms).last().map_or("", |end| &STORY[..end])
+        };
+        assert_eq!(cut["heard"], whole(sent_ms), "at {ms}");
+        by_then += u32::from(whole(heard_ms) != whole(sent_ms));
+    }
+    assert!(by_then > 3, "{by_then}");
+}
+
+#[test]
 fn a_model_still_talking_is_cancelled() {
     use trunkline_call::LlmEvent;
     let endless = (0..50).map(|_| (200, LlmEvent::TextDelta("More and more words. ".to_owned()))).collect();

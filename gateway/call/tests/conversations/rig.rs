@@ -350,6 +350,7 @@ impl Rig {
             | Command::StopSpeaking { .. }
             | Command::PausePlayback
             | Command::ResumePlayback
+            | Command::ThinkingSound { .. }
             | Command::ClearPlayback => self.play_out(command),
             Command::HangUp { leg: LegId::FIRST, .. } => self.push_in(30, Due::Ends(EndCause::Local)),
             Command::HandOff { .. } | Command::Conceal { .. } | Command::Record { .. } | Command::CancelTool { .. } => {

@@ -24,7 +24,8 @@ fn calls(calls: &[(&str, &str)]) -> Vec<(u64, LlmEvent)> {
 
 fn rig(policy: Value, scripts: Vec<Vec<(u64, LlmEvent)>>) -> Rig {
     let tools = json!([{ "name": "booking", "policy": policy }, { "name": "weather" }]);
-    let mut rig = Rig::new(agent(1, 1, 1, json!({ "tools": tools })), &[]).scripts(scripts);
+    let mut rig = Rig::new(agent(1, 1, 1, json!({ "tools": tools, "speech": { "filler_after_ms": 2000 } })), &[])
+        .scripts(scripts);
     rig.caller_says(1000, 500, "book a table");
     rig
 }

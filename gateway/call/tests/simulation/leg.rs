@@ -11,6 +11,8 @@ pub(crate) struct Sound {
     /// Milliseconds there are of it.
     pub(crate) made_ms: u64,
     pub(crate) done: bool,
+    /// It is silence that was asked for.
+    pub(crate) pause: bool,
 }
 
 #[derive(Default)]
@@ -61,6 +63,17 @@ impl Leg {
     /// Whether there is something to be heard right now.
     pub(crate) fn sounds_now(&self) -> bool {
         self.started && self.may_play() && self.played_ms < self.ready_ms()
+    }
+
+    /// Whether there is then, when nothing more comes.
+    pub(crate) fn sounds_at(&self, now: CallTime) -> bool {
+        let played_ms = self.played_ms + now.since_ms(self.since);
+        let mut end_ms = 0;
+        let playing = self.sounds.iter().find(|sound| {
+            end_ms += sound.made_ms;
+            end_ms > played_ms || !sound.done
+        });
+        self.sounds_now() && end_ms > played_ms && playing.is_some_and(|sound| !sound.pause)
     }
 
     /// Time passes.

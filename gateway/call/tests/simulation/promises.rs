@@ -41,6 +41,8 @@ pub(crate) struct Promises {
     /// A turn has begun that nothing was said to yet.
     owes: bool,
     closing: bool,
+    /// The thinking sound is to be heard.
+    knocks: bool,
 }
 
 impl Promises {
@@ -62,6 +64,7 @@ impl Promises {
             waits: CallTime::ZERO,
             owes: false,
             closing: false,
+            knocks: false,
         }
     }
 
@@ -98,6 +101,10 @@ impl Promises {
             Command::ResumePlayback => {
                 assert!(self.paused, "resumed without a pause");
                 self.paused = false;
+            }
+            Command::ThinkingSound { on } => {
+                assert_ne!(std::mem::replace(&mut self.knocks, *on), *on, "the thinking sound is told twice");
+                assert!(!on || !leg.held, "the thinking sound while nothing may be sent");
             }
             Command::StartLlm { request, .. } if *request >= ANALYSIS => {}
             Command::StartLlm { messages, .. } if thinking::is_summary(messages) => {}
@@ -177,6 +184,12 @@ impl Promises {
                 self.turns += 1;
                 self.owes = true;
             }
+            EventType::TurnWaterfall => {
+                let stages =
+                    ["endpoint_ms", "asr_ms", "llm_first_token_ms", "tts_first_byte_ms", "first_packet_out_ms"];
+                let reached: Vec<u64> = stages.iter().filter_map(|stage| event.data[*stage].as_u64()).collect();
+                assert!(reached.is_sorted(), "a stage before the one in front of it: {}", event.data);
+            }
             EventType::AgentHandedOff if event.data["carry"] != "full" => self.heard.clear(),
             // Whoever is passed on hears music, and machines are not answered.
             EventType::TransferStarted | EventType::AnswerClassified => self.owes = false,
@@ -212,6 +225,10 @@ impl Promises {
 
     /// Whoever waits for an answer hears something now and then, and gets it in the end.
     pub(crate) fn silence(&mut self, now: CallTime, leg: &Leg, caller_speaks: bool, thinks: bool) {
+        if self.knocks {
+            assert!(leg.clearing || !leg.sounds_at(now), "the thinking sound under speech");
+            self.waits = now;
+        }
         let quiet = !caller_speaks && !leg.held && !leg.paused && !leg.sounds_now();
         if self.closing || self.ended || !quiet || !(self.owes || thinks) {
             self.waits = now.max(leg.sounded);

@@ -191,7 +191,7 @@ impl World {
                 assert!(known.plays.replace((utterance, part)).is_none(), "an item is played twice");
                 let (made_ms, done) = (known.ms, known.done);
                 let index = ENGINES + session as usize;
-                self.leg.sounds.push_back(Sound { part, index, made_ms: 0, done: false });
+                self.leg.sounds.push_back(Sound { part, index, made_ms: 0, done: false, pause: false });
                 if made_ms > 0 || done {
                     self.push_in(0, Due::Sound { utterance, part, index, made_ms, done });
                 }

@@ -561,7 +561,7 @@ impl World {
                     self.leg.begin(self.now, utterance);
                 }
                 let whole_ms = text.chars().count() as u64 * MS_PER_CHAR;
-                self.leg.sounds.push_back(Sound { part, index, made_ms: 0, done: false });
+                self.leg.sounds.push_back(Sound { part, index, made_ms: 0, done: false, pause: false });
                 self.synthesise(utterance, part, index, whole_ms);
             }
             Command::Play { utterance, part, text } => {
@@ -570,7 +570,7 @@ impl World {
                 }
                 let index = trunkline_call::PRERENDERED;
                 let made_ms = text.chars().count() as u64 * MS_PER_CHAR;
-                self.leg.sounds.push_back(Sound { part, index, made_ms: 0, done: false });
+                self.leg.sounds.push_back(Sound { part, index, made_ms: 0, done: false, pause: false });
                 self.push_in(0, Due::Sound { utterance, part, index, made_ms, done: true });
             }
             Command::Conceal { on, .. } => {
@@ -588,7 +588,7 @@ impl World {
                 }
                 self.leg.play(self.now);
                 let made_ms = u64::from(ms);
-                self.leg.sounds.push_back(Sound { part, index: usize::MAX, made_ms, done: true });
+                self.leg.sounds.push_back(Sound { part, index: usize::MAX, made_ms, done: true, pause: true });
                 self.look();
             }
             Command::DropParts { utterance, from, cut } => {
@@ -623,6 +623,7 @@ impl World {
                 self.leg.paused = false;
                 self.look();
             }
+            Command::ThinkingSound { .. } => {}
             Command::ClearPlayback => {
                 let ms = self.random.below(CLEAR_MS);
                 self.leg.clearing = true;

@@ -8,6 +8,7 @@ use trunkline_leg::{CallTime, Direction, FAR_BUFFER_US};
 use super::ambience::Ambience;
 use super::duck::Duck;
 use super::ringback::Ringback;
+use super::thinking::ThinkingSound;
 use super::{Ledger, MAX_PACKET, PENDING, Seed, TICK_MS, TICK_SAMPLES};
 use crate::codec::LegEncoder;
 use crate::conference::ConferenceSeat;
@@ -36,6 +37,7 @@ pub(super) struct Down {
     pub(super) comfort_noise: bool,
     comfort: ComfortNoiseDecoder,
     ringback: Ringback,
+    thinking: ThinkingSound,
     ambience: Option<Ambience>,
     /// The frame of this tick, and whether it is to be sent.
     frame: [i16; TICK_SAMPLES],
@@ -87,6 +89,7 @@ impl Down {
             comfort_noise: start.sound.comfort_noise,
             comfort,
             ringback,
+            thinking: ThinkingSound::new(encoder.rate()),
             ambience,
             frame: [0; TICK_SAMPLES],
             framed: None,
@@ -209,6 +212,9 @@ impl Down {
                 // It is to be sent, whatever is sent where nothing is said.
                 played = Played::Speech { starts: false };
             }
+        }
+        if self.thinking.mix(self.playback.is_thinking() && !self.speaks, frame) && played == Played::Silence {
+            played = Played::Speech { starts: false };
         }
         if played == Played::Silence && self.comfort_noise && self.idle == Idle::Silence {
             self.comfort.fill(frame);

@@ -74,6 +74,7 @@ impl Active {
                 self.tell(now, heard);
             }
             Command::ResumePlayback => self.ports.resume(),
+            Command::ThinkingSound { on } => self.ports.think(on),
             Command::ClearPlayback => {
                 self.tell(now, self.ports.heard(now));
                 if let Some(fact) = self.sessions.speaking.clear(self.ports.leg(), now) {

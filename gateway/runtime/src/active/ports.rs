@@ -123,6 +123,11 @@ impl Ports {
         self.leg.playout.resume();
     }
 
+    /// Whether whoever waits hears that somebody is there.
+    pub(super) fn think(&self, on: bool) {
+        self.leg.playout.think(on);
+    }
+
     /// What the caller has heard.
     pub(super) fn heard(&self, now: CallTime) -> Input {
         Input::Heard(self.leg.playout.heard(now))

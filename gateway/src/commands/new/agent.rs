@@ -230,6 +230,8 @@ fn policies(file: &mut File) {
     let about = "Silence after which a line is said meanwhile, 500 to 10000 ms, or 0 for never.";
     file.default(about, "filler_after_ms", &speech.filler_after_ms.to_string());
     file.default("The lines; without any it is `survival.bridge`.", "fillers", "[]");
+    let about = "Whether a soft knocking tells callers who wait that somebody is there.";
+    file.default(about, "thinking_sound", &speech.thinking_sound.to_string());
     let about =
         "What is put into words for the synthesiser: off, signs (addresses, codes, markdown) or words (numbers, too).";
     file.default(about, "normalize", "\"signs\"");

@@ -150,11 +150,12 @@ impl Mouth {
             State::Silent => (0, fx.turn(), Vec::new(), Vec::new()),
         };
         let heard_ms = (self.heard.utterance == utterance && utterance > 0).then(|| self.heard.sent_ms.min(sent_ms));
-        let shares = heard(&parts, heard_ms.unwrap_or(sent_ms));
+        // What was under way when it was decided is heard, too.
+        let shares = heard(&parts, sent_ms);
         let (mut parts, mut begin) = (parts, 0_u32);
         for part in &mut parts {
             if let Some(item) = &mut part.item {
-                item.heard_ms = heard_ms.unwrap_or(sent_ms).saturating_sub(begin).min(part.audio_ms);
+                item.heard_ms = sent_ms.saturating_sub(begin).min(part.audio_ms);
             }
             begin = begin.saturating_add(part.audio_ms);
         }

@@ -7,6 +7,9 @@ use trunkline_leg::{CallTime, LegFact, LegId, PlayoutPosition};
 
 use super::{Due, MS_PER_CHAR, Rig};
 
+/// From sending to the far speaker.
+const UNDER_WAY_MS: u64 = 83;
+
 /// What the leg plays.
 #[derive(Debug, Default)]
 pub(super) struct Leg {
@@ -26,6 +29,9 @@ pub(super) struct Leg {
     pub(super) held: bool,
     /// When there was something to be heard, from and to, in milliseconds.
     pub(super) audible: Vec<(u64, u64)>,
+    /// The same of knocks while somebody waits.
+    pub(super) knocks: Vec<(u64, u64)>,
+    pub(super) knocks_since: Option<CallTime>,
 }
 
 impl Leg {
@@ -54,6 +60,21 @@ impl Leg {
             }
         }
         self.since = now;
+    }
+
+    /// The thinking sound begins or ends: a pair of knocks at once and every 1.4 s.
+    pub(super) fn thinks(&mut self, now: CallTime, on: bool) {
+        match (self.knocks_since.take(), on) {
+            (None, true) => {
+                assert!(!self.started || self.over || self.played_ms >= self.ready_ms(), "knocks under speech");
+                self.knocks_since = Some(now);
+            }
+            (Some(since), false) => {
+                let pairs = (since.as_ms()..now.as_ms()).step_by(1400);
+                self.knocks.extend(pairs.map(|from| (from, from + 280)));
+            }
+            (_, on) => panic!("the thinking sound is told twice: {on}"),
+        }
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -128,12 +149,20 @@ impl Rig {
         }
     }
 
+    /// What has left the far speaker by now.
+    fn left_the_speaker(&mut self) {
+        let Leg { utterance, played_ms, .. } = self.leg;
+        let sent_ms = played_ms.saturating_sub(UNDER_WAY_MS) as u32;
+        self.handle(Input::Heard(PlayoutPosition { utterance, sent_ms }));
+    }
+
     pub(super) fn begin_utterance(&mut self, utterance: u32) {
         assert!(self.may_begin(utterance), "two utterances at once");
         self.speaking = Some(utterance);
         if self.leg.utterance != utterance {
-            let Leg { held, paused, audible, .. } = std::mem::take(&mut self.leg);
-            self.leg = Leg { utterance, held, paused, audible, since: self.now, ..Leg::default() };
+            let Leg { held, paused, audible, knocks, knocks_since, .. } = std::mem::take(&mut self.leg);
+            let since = self.now;
+            self.leg = Leg { utterance, held, paused, audible, knocks, knocks_since, since, ..Leg::default() };
         }
     }
 
@@ -180,15 +209,18 @@ impl Rig {
             Command::PausePlayback => {
                 self.leg.play(self.now);
                 self.leg.paused = true;
+                self.left_the_speaker();
             }
             Command::ResumePlayback => {
                 self.leg.play(self.now);
                 self.leg.paused = false;
                 self.look();
             }
+            Command::ThinkingSound { on } => self.leg.thinks(self.now, on),
             Command::ClearPlayback => {
                 // Whoever cannot wait for the leg may say something new.
                 self.speaking = None;
+                self.left_the_speaker();
                 self.push_in(20, Due::Cleared(self.leg.utterance));
             }
             other => unreachable!("{other:?} is not for the leg"),

@@ -137,6 +137,7 @@ impl Rig {
             let said = self.leg.audible.iter().filter(|(begin, _)| *leg == Some(LegId::FIRST) && begin >= from);
             heard.extend(said.filter(|(begin, _)| *begin < until));
         }
+        heard.extend(&self.leg.knocks);
         heard.sort_unstable();
         let (mut longest, mut since) = (0, from_ms);
         for (from, to) in heard.into_iter().chain([(to_ms, to_ms)]) {

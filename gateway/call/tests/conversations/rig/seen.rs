@@ -20,6 +20,12 @@ impl Rig {
 
     /// When the agent is heard next, in milliseconds.
     pub(crate) fn next_sound(&self, from_ms: u64) -> Option<u64> {
+        let sounds = self.leg.audible.iter().chain(&self.leg.knocks).filter(|(_, to)| *to > from_ms);
+        sounds.map(|(from, _)| (*from).max(from_ms)).min()
+    }
+
+    /// When the agent's voice is.
+    pub(crate) fn next_words(&self, from_ms: u64) -> Option<u64> {
         self.leg.audible.iter().find(|(_, to)| *to > from_ms).map(|(from, _)| (*from).max(from_ms))
     }
 
