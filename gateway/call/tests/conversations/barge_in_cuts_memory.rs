@@ -54,9 +54,9 @@ fn what_was_under_way_at_the_decision_is_heard_and_remembered() {
         assert!(heard_ms < sent_ms, "{cut}");
         // A character is 50 ms, and sentences follow each other without the space between them.
         let whole = |ms: u64| {
-            let ends = STORY.match_indices(' ').map(|(at, _)| at).chain([STORY.len()]);
+            let mut ends = STORY.match_indices(' ').map(|(at, _)| at).chain([STORY.len()]);
             let spoken = |end: usize| STORY[..end].replace(". ", ".").trim_end().len() as u64 * 50;
-            ends.filter(|end| spoken(*end) <= ms).last().map_or("", |end| &STORY[..end])
+            ends.rfind(|end| spoken(*end) <= ms).map_or("", |end| &STORY[..end])
         };
         assert_eq!(cut["heard"], whole(sent_ms), "at {ms}");
         by_then += u32::from(whole(heard_ms) != whole(sent_ms));

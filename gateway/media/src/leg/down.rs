@@ -80,6 +80,7 @@ impl Down {
         let mut comfort = ComfortNoiseDecoder::new(encoder.rate(), u32::from_be_bytes([q0, q1, t0, t1]));
         comfort.update(&ComfortNoise::new(COMFORT_DBOV, &[]));
         let ringback = Ringback::new(start.ringback_ms, encoder.rate());
+        let thinking = ThinkingSound::new(encoder.rate());
         let ambience = start.ambience.as_ref().and_then(|ambience| Ambience::new(ambience, encoder.rate()));
         Self {
             encoder,
@@ -89,7 +90,7 @@ impl Down {
             comfort_noise: start.sound.comfort_noise,
             comfort,
             ringback,
-            thinking: ThinkingSound::new(encoder.rate()),
+            thinking,
             ambience,
             frame: [0; TICK_SAMPLES],
             framed: None,
