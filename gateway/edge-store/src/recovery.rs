@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use trunkline_api::event::EventTime;
 use trunkline_api::sync::Stream;
-use trunkline_api::usage::{CallRecord, EndReason};
+use trunkline_api::usage::{CallRecord, EndReason, Units};
 use trunkline_api::{Event, EventType, Failure, Id, Prefix};
 
 use crate::StoreError;
@@ -29,8 +29,8 @@ pub(crate) fn recover(writer: &mut Writer) -> Result<Vec<CallRecord>, StoreError
     let mut records = Vec::new();
     let mut appended = Vec::new();
     for (call, entry) in leftover.iter().filter(|(call, _)| !closed.contains(*call)) {
-        let record = crashed(entry);
         let mark = marks.get(call).copied().or(entry.mark);
+        let record = crashed(entry, mark);
         if !mark.is_some_and(|mark| mark.ended) {
             let event = ended(entry, &record, mark)?;
             appended.push((Stream::Events, serde_json::to_vec(&event).map_err(StoreError::unavailable)?));
@@ -79,17 +79,27 @@ fn last_events(writer: &Writer, leftover: &BTreeMap<String, Entry>) -> Result<BT
     Ok(marks)
 }
 
-fn crashed(entry: &Entry) -> CallRecord {
+/// The record of a call that the crash ended: it lasted until its last checkpoint or event, whichever came later, and is
+/// billed for that.
+fn crashed(entry: &Entry, mark: Option<EventMark>) -> CallRecord {
     if entry.record.ended_us.is_some() {
         // The call was over; only what was being found out about it is lost.
         return entry.record.clone();
     }
-    CallRecord {
-        ended_us: Some(entry.at_us.max(entry.record.answered_us)),
+    let seen_us = mark.map_or(entry.at_us, |mark| mark.wall_us.max(entry.at_us));
+    let ended_us = seen_us.max(entry.record.answered_us);
+    let mut record = CallRecord {
+        ended_us: Some(ended_us),
         end: Some(EndReason::Failed),
         failure: Some(Failure::GatewayCrashed),
         ..entry.record.clone()
+    };
+    let lasted_ms = (ended_us - entry.record.answered_us) / 1000;
+    let unbilled_ms = lasted_ms.saturating_sub(record.total().call_ms);
+    if unbilled_ms > 0 {
+        record.add_usage("", "call", &Units { call_ms: unbilled_ms, ..Units::default() });
     }
+    record
 }
 
 fn ended(entry: &Entry, record: &CallRecord, mark: Option<EventMark>) -> Result<Event, StoreError> {
@@ -123,6 +133,8 @@ fn ended(entry: &Entry, record: &CallRecord, mark: Option<EventMark>) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use trunkline_api::EventType;
+
     use crate::conformance::samples;
     use crate::{DurableStore, EdgeStore, StoreOptions};
 
@@ -144,5 +156,22 @@ mod tests {
         assert_eq!((closed.len(), store.health().open_calls), (3, 0));
         let first = closed.iter().find(|record| record.call == used.call).unwrap();
         assert_eq!((first.total().call_ms, first.ended_us), (4000, Some(used.answered_us + 4_000_000)));
+    }
+
+    #[test]
+    fn a_call_that_was_killed_before_its_first_checkpoint_is_billed_up_to_its_last_event() {
+        let root = tempfile::tempdir().unwrap();
+        let store = DurableStore::open(root.path(), StoreOptions::default()).unwrap();
+        let record = samples::open_record(1);
+        store.open_call(&record).unwrap();
+        let mut event = samples::event(1, 1, EventType::CallAnswered);
+        event.call = record.call.clone();
+        event.at.wall_us = record.answered_us + 2_500_000;
+        store.append_event(event).unwrap();
+        drop(store);
+        let store = DurableStore::open(root.path(), StoreOptions::default()).unwrap();
+        let closed = store.recover().unwrap();
+        assert_eq!(closed[0].ended_us, Some(record.answered_us + 2_500_000));
+        assert_eq!(closed[0].total().call_ms, 2500);
     }
 }
