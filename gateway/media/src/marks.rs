@@ -13,6 +13,15 @@ const OWED_MS: u32 = 400;
 /// For so long after echo the caller's level says little: what turns the echo down turns the caller down with it.
 const ECHO_MS: u32 = 500;
 
+/// The detector holds on to speech for up to this much longer than there was any sound of it, in milliseconds.
+const TRAILS_MS: u32 = 120;
+/// What is so far below the loudest that was said just now, or no further above the noise than this, is no sound of speech, in
+/// decibels.
+const SOFTEST_DB: f32 = 30.0;
+const ABOVE_NOISE_DB: f32 = 8.0;
+/// The loudest is forgotten by so many decibels a frame.
+const FORGETS_DB: f32 = 0.1;
+
 /// Makes marks of what a chain reports of one leg's frames.
 #[derive(Debug, Clone, Copy)]
 pub struct SpeechMarks {
@@ -20,6 +29,9 @@ pub struct SpeechMarks {
     /// Milliseconds since the detector lost it, while it is held; and of the mark before.
     held_ms: u32,
     holds: bool,
+    /// Milliseconds since there was any sound of the speech that the detector still sees, and how loud that is, in dBFS.
+    trails_ms: u32,
+    loudest_dbfs: f32,
     /// What the agent was told last, and what it is still to be told.
     told_speech: bool,
     owed_interrupt: bool,
@@ -40,6 +52,8 @@ impl SpeechMarks {
             hold_ms,
             held_ms: 0,
             holds: false,
+            trails_ms: 0,
+            loudest_dbfs: -96.0,
             told_speech: false,
             owed_interrupt: false,
             foreground,
@@ -64,9 +78,10 @@ impl SpeechMarks {
         self.owed_interrupt |= interrupts;
         // Whoever interrupts speaks, even where the detector is not sure over the agent's echo.
         let speaks = (activity.speech && !report.echo && near) || interrupts;
-        // The frame with which a hold is over says how long it was.
+        self.trails(speaks, activity.level_dbfs, activity.noise_dbfs);
+        // The frame with which a hold is over says how long it was, from the last sound on.
         let held_ms = if speaks || !self.holds { 0 } else { self.held_ms };
-        self.held_ms = if speaks { 0 } else { self.held_ms.saturating_add(FRAME_MS) };
+        self.held_ms = if speaks { self.trails_ms } else { self.held_ms.saturating_add(FRAME_MS) };
         self.holds = speaks || (self.holds && self.held_ms < self.hold_ms);
         let speech = self.holds || self.owed_interrupt;
         VadMark {
@@ -82,6 +97,13 @@ impl SpeechMarks {
             speech_ms: report.endpoint.speech_ms,
             silence_ms: report.endpoint.silence_ms,
         }
+    }
+
+    /// Counts how long the detector has held on to speech of which there is no sound any more.
+    fn trails(&mut self, speaks: bool, level_dbfs: f32, noise_dbfs: f32) {
+        self.loudest_dbfs = (self.loudest_dbfs - FORGETS_DB).max(level_dbfs);
+        let least = (self.loudest_dbfs - SOFTEST_DB).max(noise_dbfs + ABOVE_NOISE_DB);
+        self.trails_ms = if speaks && level_dbfs < least { (self.trails_ms + FRAME_MS).min(TRAILS_MS) } else { 0 };
     }
 
     /// Whether the caller interrupts with this frame. Where a voice behind the caller does, the caller does by speaking up
@@ -134,6 +156,27 @@ mod tests {
             assert_eq!((end, marks[end].held_ms), (10 + held, held as u32 * 20), "held for {hold_ms} ms");
             assert!(marks[end].changed && marks.iter().filter(|mark| mark.changed).count() == 2);
         }
+    }
+
+    #[test]
+    fn speech_has_ended_when_its_sound_did_not_when_the_detector_lets_go_of_it() {
+        let ends = |trails: usize, noise_dbfs: f32| {
+            let mut marks = SpeechMarks::new(200, 0);
+            let frames = (0..60).map(|n| {
+                let level_dbfs = if n < 20 { -20.0 } else { noise_dbfs };
+                let activity = Activity { speech: n < 20 + trails, level_dbfs, noise_dbfs, ..Activity::default() };
+                let mark = marks.mark(&UplinkReport { activity, ..UplinkReport::default() });
+                marks.told(&mark);
+                mark
+            });
+            let (n, mark) = frames.enumerate().find(|(n, mark)| *n > 0 && mark.changed && !mark.speech).unwrap();
+            // The last sound ended before this frame; the edge comes with it.
+            (n, n - mark.held_ms as usize / 20)
+        };
+        assert_eq!(ends(0, -70.0), (29, 20));
+        assert_eq!(ends(4, -70.0), (29, 20), "neither the edge nor its time are later");
+        assert_eq!(ends(4, -35.0), (29, 20), "in noise");
+        assert_eq!(ends(20, -70.0), (43, 34), "a detector that sees more than levels do is believed");
     }
 
     #[test]
