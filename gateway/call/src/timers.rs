@@ -91,6 +91,13 @@ impl Timers {
         self.still[reason as usize].1 = self.now;
     }
 
+    /// Moves a deadline that is set.
+    pub(crate) fn postpone(&mut self, reason: Reason, ms: u64) {
+        if let Some(due) = &mut self.due[reason as usize] {
+            *due = due.plus_ms(ms);
+        }
+    }
+
     /// Forgets a deadline.
     pub(crate) fn clear(&mut self, reason: Reason) {
         self.due[reason as usize] = None;

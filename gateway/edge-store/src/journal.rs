@@ -26,10 +26,12 @@ pub(crate) struct EventMark {
 impl EventMark {
     /// `event` after the last one so far.
     pub(crate) fn of(event: &Event, before: Option<Self>) -> Self {
+        // What comes behind the end is no part of the call.
+        let end = before.filter(|before| before.ended);
         Self {
             seq: event.seq,
-            wall_us: event.at.wall_us,
-            call_us: event.at.call_us,
+            wall_us: end.map_or(event.at.wall_us, |end| end.wall_us),
+            call_us: end.map_or(event.at.call_us, |end| end.call_us),
             ended: event.kind == EventType::CallEnded.name() || before.is_some_and(|before| before.ended),
         }
     }

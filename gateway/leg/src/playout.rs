@@ -39,6 +39,7 @@ struct Shared {
     position: AtomicU64,
     generation: AtomicU32,
     paused: AtomicBool,
+    held: AtomicBool,
     thinking: AtomicBool,
     delay_us: AtomicU64,
     /// Odd while media writes the history.
@@ -159,6 +160,11 @@ impl Playout {
         self.0.paused.store(false, Ordering::Release);
     }
 
+    /// Holds playback back, or no more, whether or not it is paused besides.
+    pub fn hold(&self, on: bool) {
+        self.0.held.store(on, Ordering::Release);
+    }
+
     /// Whether media is to play the thinking sound where nothing is said.
     pub fn think(&self, on: bool) {
         self.0.thinking.store(on, Ordering::Release);
@@ -170,10 +176,10 @@ impl Playout {
         self.0.thinking.load(Ordering::Acquire)
     }
 
-    /// Whether playback is paused.
+    /// Whether playback is paused or held back.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.0.paused.load(Ordering::Acquire)
+        self.0.paused.load(Ordering::Acquire) || self.0.held.load(Ordering::Acquire)
     }
 
     /// The stretches and how many were begun; `None` when media was held up in the middle of writing.

@@ -120,6 +120,12 @@ impl Dialogue {
         let failure = Failure::ProvidersExhausted;
         let action = self.action_for(failure);
         let detail = format!("every {} provider failed", kind.name());
+        if kind == ProviderKind::Tts && self.engine.serves() {
+            // The engine goes on speaking.
+            fx.raise(failure, "", &detail, "record");
+            self.providers(kind, 0).0.try_again();
+            return Verdict::Abandoned(String::new());
+        }
         if self.may_survive(kind) {
             fx.raise(failure, "", &detail, "survive");
             self.providers(kind, 0).0.try_again();
@@ -133,12 +139,6 @@ impl Dialogue {
             self.spoken(fx, spoken);
             self.failure_transfers(fx, failure, to, false);
             return Verdict::Ending;
-        }
-        if kind == ProviderKind::Tts && self.engine.serves() {
-            // The engine goes on speaking.
-            fx.raise(failure, "", &detail, "record");
-            self.providers(kind, 0).0.try_again();
-            return Verdict::Abandoned(String::new());
         }
         if kind == ProviderKind::Tts {
             fx.raise(failure, "", &detail, "hang_up");

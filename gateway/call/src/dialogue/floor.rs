@@ -105,6 +105,7 @@ impl Dialogue {
 
     /// The caller said nothing that asks for an answer: the agent goes on.
     pub(super) fn keep_floor(&mut self, fx: &mut Effects) {
+        self.drop_guess(fx);
         match self.overlap.take() {
             Some(Overlap::Paused) => self.mouth.resume(fx),
             Some(Overlap::Stopped) => {

@@ -138,6 +138,7 @@ impl Dialogue {
             return false;
         }
         self.pending.clear();
+        self.drop_guess(fx);
         self.guard_failed(fx, Failure::TooManyTurns, &format!("guardrails.max_turns is {most}"));
         true
     }

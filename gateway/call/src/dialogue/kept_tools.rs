@@ -200,9 +200,15 @@ impl Dialogue {
     /// An action of a tool that no turn waits for.
     fn late_action(&mut self, fx: &mut Effects, action: ToolAction) {
         match action {
-            ToolAction::Say(text) if !self.mind.is_thinking() && !self.closing => {
-                self.say(fx, &text, false);
-                self.mouth.finish(fx);
+            ToolAction::Say(mut text) if !self.mind.is_thinking() && !self.closing => {
+                self.without_secrets(&mut text);
+                // There is no reply whose sentences the redactor sees: what it would have to see is not said.
+                if !fx.redacts(RedactionChannel::LlmOutput)
+                    && let Some(text) = self.may_say(fx, text)
+                {
+                    self.say(fx, &text, false);
+                    self.mouth.finish(fx);
+                }
             }
             ToolAction::HangUp(_) if !self.mind.is_thinking() => {
                 fx.close("", EndReason::AgentHungUp, None, false);

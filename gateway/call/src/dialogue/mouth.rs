@@ -288,9 +288,19 @@ impl Mouth {
 
     /// Whether it should be speaking and has no sound left.
     pub(crate) fn is_mute(&self, now: CallTime) -> bool {
-        let State::Speaking(speech) = &self.state else { return false };
-        let over = speech.until <= now && self.sound_until(speech, now) <= now.plus_ms(LAST_MS);
-        over && speech.parts.iter().any(|part| part.synthesis != Synthesis::Done)
+        let over = |speech: &Speech| speech.until <= now && self.sound_until(speech, now) <= now.plus_ms(LAST_MS);
+        self.owes_sound() && self.speech().is_some_and(over)
+    }
+
+    /// When a voice was asked for what there is no sound of yet.
+    pub(crate) fn asked_for_sound(&self) -> Option<CallTime> {
+        self.speech().filter(|_| self.owes_sound()).map(|speech| speech.asked)
+    }
+
+    /// Whether there is something to be said of which there is no sound yet.
+    pub(crate) fn owes_sound(&self) -> bool {
+        let owes = |speech: &Speech| speech.parts.iter().any(|part| part.synthesis != Synthesis::Done);
+        matches!(&self.state, State::Speaking(speech) if owes(speech))
     }
 
     /// What waited while nothing could be sent is heard from now on.

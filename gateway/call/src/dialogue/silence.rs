@@ -3,6 +3,7 @@
 
 use serde_json::json;
 use trunkline_api::{EventType, Failure};
+use trunkline_leg::CallTime;
 
 use super::ears::Hearing;
 use super::failure::action_name;
@@ -19,6 +20,8 @@ const VOICE_MS: u64 = 800;
 const BEGUN_MS: u64 = 400;
 /// Silence after which whoever waits hears that somebody is there.
 const KNOCKS_AFTER_MS: u64 = 1200;
+/// How soon it is looked again whether whoever speaks has any sound left.
+const LOOKS_AGAIN_MS: u64 = 100;
 /// The last filler's silence grows by this factor each time.
 const PATIENCE: u64 = 2;
 
@@ -57,28 +60,36 @@ impl Dialogue {
     /// Begins or ends the sound that tells whoever waits that somebody is there; `speaks` while there is still something to be
     /// said, `line` while the first leg is there.
     pub(crate) fn settle_thinking_sound(&mut self, fx: &mut Effects, speaks: bool, line: bool) {
-        let waits = speaks && line && self.spec.speech.thinking_sound && self.is_waited_for(fx);
-        let due = self.quiet_since.max(self.mouth.sounds_until()).plus_ms(KNOCKS_AFTER_MS);
-        let knocks = waits && due <= fx.now();
-        if waits && !knocks {
-            fx.timers().set(Reason::ThinkingSound, due);
-        } else {
-            fx.clear(Reason::ThinkingSound);
+        let due = self.knocks_from(fx).filter(|_| speaks && line && self.spec.speech.thinking_sound);
+        // A voice may fall silent without another word: it is looked at once its sound should be over.
+        let waits = !self.mouth.owes_sound() || self.mouth.is_mute(fx.now());
+        let knocks = waits && due.is_some_and(|due| due <= fx.now());
+        match due.filter(|_| !knocks) {
+            Some(due) => {
+                let again = fx.now().plus_ms(LOOKS_AGAIN_MS);
+                fx.timers().set(Reason::ThinkingSound, due.max(again));
+            }
+            None => fx.clear(Reason::ThinkingSound),
         }
         if std::mem::replace(&mut self.knocks, knocks) != knocks && line {
             fx.command(Command::ThinkingSound { on: knocks });
         }
     }
 
-    /// Whether somebody on the line hears nothing and waits for what the agent or its voice owes.
-    fn is_waited_for(&self, fx: &Effects) -> bool {
+    /// From when on whoever waits for what the agent or its voice owes should hear that somebody is there, if nothing else is
+    /// to be heard until then.
+    fn knocks_from(&self, fx: &Effects) -> Option<CallTime> {
         let hears = matches!(self.ears.hearing(), Hearing::Speaking | Hearing::Trailing) || self.ears.speech_on();
-        let owes = self.owes(fx) && !self.tools_want_silence();
-        !hears
-            && !self.hold.is_mute()
-            && !self.tel.is_busy()
-            && !self.keypad.is_away()
-            && (owes || self.mouth.is_mute(fx.now()))
+        if hears || self.hold.is_mute() || self.tel.is_elsewhere() || self.keypad.is_away() {
+            return None;
+        }
+        // While it is found out whether the caller has said anything the agent keeps its answer back.
+        let finds_out = self.ears.hearing() == Hearing::Finalizing && self.mind.is_thinking() && self.mouth.is_silent();
+        let owes = (self.owes(fx) || finds_out) && !self.tools_want_silence();
+        // Whoever was not waiting for it waits from when it was asked for.
+        let asked = if owes { CallTime::ZERO } else { self.mouth.asked_for_sound()? };
+        let since = self.quiet_since.max(self.mouth.sounds_until()).max(asked);
+        Some(since.plus_ms(KNOCKS_AFTER_MS))
     }
 
     /// Whether the caller waits for the agent, and hears nothing that is on its way.

@@ -45,6 +45,7 @@ impl Dialogue {
     fn voice_lost(&mut self, fx: &mut Effects, index: usize, failure: Failure, detail: &str) {
         match self.provider_failed(fx, ProviderKind::Tts, index, failure, detail) {
             // A line said meanwhile would itself need the synthesiser, so what was to be said is said instead.
+            Verdict::Switched(_) | Verdict::Abandoned(_) if self.mouth.leaves_asides(fx) => {}
             Verdict::Switched(_) => self.mouth.carry_on(fx),
             Verdict::Abandoned(_) => {
                 let spoken = self.mouth.give_up(fx);

@@ -21,6 +21,8 @@ use crate::timers::Reason;
 
 /// Most keys sent in one go: as many as a leg keeps waiting.
 const MOST_KEYS: usize = 32;
+/// A key and the pause behind it, in milliseconds, with some to spare.
+const KEY_MS: u64 = 220;
 /// Most bytes of a text that a model gives to a tool: a briefing, a reason.
 const MOST_TEXT_BYTES: usize = 2000;
 
@@ -51,10 +53,12 @@ impl Telephone {
 
     /// Whether nobody is to be asked if they are still there.
     pub(super) fn is_busy(&self) -> bool {
-        self.own_hold
-            || self.transfer.is_some()
-            || self.asked.is_some()
-            || self.answering.as_ref().is_some_and(Answering::is_busy)
+        self.is_elsewhere() || self.asked.is_some() || self.answering.as_ref().is_some_and(Answering::is_busy)
+    }
+
+    /// Whether the caller is on hold or being passed on.
+    pub(super) const fn is_elsewhere(&self) -> bool {
+        self.own_hold || self.transfer.is_some()
     }
 }
 
@@ -91,6 +95,9 @@ impl Dialogue {
                 }
             }
             Operator::Hold if !self.tel.own_hold && self.tel.transfer.is_none() => {
+                // Nobody is heard from here on, so that it would never be known whether the caller interrupts.
+                self.ears.stop_listening(fx);
+                self.keep_floor(fx);
                 self.tel.own_hold = true;
                 fx.command(Command::Hold { leg: LegId::FIRST, sound: self.spec.transfer.hold_sound });
                 self.follow_hold(fx);
@@ -188,6 +195,8 @@ impl Dialogue {
         let hidden = fx.redacts(RedactionChannel::Transcript);
         let shown = if hidden { "x".repeat(keys.len()) } else { keys.clone() };
         fx.turn_event(EventType::DtmfSent, json!({ "digits": shown }));
+        // What is being said waits while they are.
+        fx.timers().postpone(Reason::Playback, KEY_MS * keys.len() as u64);
         fx.command(Command::SendDtmf { leg, digits: keys });
         Ok("The keys were pressed.".to_owned())
     }
@@ -199,11 +208,13 @@ impl Dialogue {
             return Err("that is no number with country code, such as +49301234567; ask the caller for it".to_owned());
         };
         let mut data = json!({ "number": number });
-        let when = text(arguments, "when");
-        if !when.is_empty() {
+        let (when, mut reason) = (text(arguments, "when"), text(arguments, "reason"));
+        if fx.redacts(RedactionChannel::Transcript) {
+            // They are the caller's words, too.
+            reason = [reason, when].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(", ");
+        } else if !when.is_empty() {
             data["when"] = when.into();
         }
-        let reason = text(arguments, "reason");
         if reason.is_empty() {
             fx.turn_event(EventType::CallbackRequested, data);
         } else {

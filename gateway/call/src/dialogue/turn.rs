@@ -63,6 +63,8 @@ impl Dialogue {
             return;
         }
         self.sum_up(fx);
+        // Whoever is to be passed on is, whatever is to be heard beside the caller.
+        self.transfer_settles(fx);
         if self.ears.hearing() == Hearing::Quiet
             && self.ears.speech_on()
             && self.listens()

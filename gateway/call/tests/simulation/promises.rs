@@ -16,6 +16,9 @@ use crate::world::MS_PER_CHAR;
 const LONGEST_SILENCE_MS: u64 = 22_000;
 /// The same when nobody thinks about an answer any more: the caller's own turn may go on meanwhile.
 const LOST_ANSWER_MS: u64 = 8000;
+/// Longest time in which nothing at all is to be heard of an agent that owes an answer, the thinking sound included: 1.2 s, and
+/// what passes until it is known that an interrupted voice had been silent before.
+const NOTHING_HEARD_MS: u64 = 3000;
 /// A word or two, in milliseconds of sound: to that the agent knows what was heard.
 const TWO_WORDS_MS: u64 = 1200;
 
@@ -43,6 +46,10 @@ pub(crate) struct Promises {
     closing: bool,
     /// The thinking sound is to be heard.
     knocks: bool,
+    /// When there was something to be heard last, and be it that.
+    audible: CallTime,
+    /// Nobody waited, when it was looked last.
+    spoke: bool,
 }
 
 impl Promises {
@@ -65,6 +72,8 @@ impl Promises {
             owes: false,
             closing: false,
             knocks: false,
+            audible: CallTime::ZERO,
+            spoke: true,
         }
     }
 
@@ -104,7 +113,6 @@ impl Promises {
             }
             Command::ThinkingSound { on } => {
                 assert_ne!(std::mem::replace(&mut self.knocks, *on), *on, "the thinking sound is told twice");
-                assert!(!on || !leg.held, "the thinking sound while nothing may be sent");
             }
             Command::StartLlm { request, .. } if *request >= ANALYSIS => {}
             Command::StartLlm { messages, .. } if thinking::is_summary(messages) => {}
@@ -227,14 +235,24 @@ impl Promises {
     pub(crate) fn silence(&mut self, now: CallTime, leg: &Leg, caller_speaks: bool, thinks: bool) {
         if self.knocks {
             assert!(leg.clearing || !leg.sounds_at(now), "the thinking sound under speech");
-            self.waits = now;
+            assert!(!leg.held, "the thinking sound while nothing may be sent");
         }
         let quiet = !caller_speaks && !leg.held && !leg.paused && !leg.sounds_now();
         if self.closing || self.ended || !quiet || !(self.owes || thinks) {
             self.waits = now.max(leg.sounded);
+            (self.audible, self.spoke) = (self.waits, true);
             return;
         }
         let silent_ms = now.since_ms(self.waits.max(leg.sounded));
+        if self.knocks || std::mem::take(&mut self.spoke) {
+            self.audible = now;
+        }
+        let still_ms = now.since_ms(self.audible.max(leg.sounded));
+        assert!(
+            !thinks || !self.owes || still_ms <= NOTHING_HEARD_MS,
+            "nothing was heard for {still_ms} ms since {:?}",
+            self.audible
+        );
         let longest = if thinks || leg.is_busy() { LONGEST_SILENCE_MS } else { LOST_ANSWER_MS };
         assert!(silent_ms <= longest, "silence for {silent_ms} ms since {:?}, thinks {thinks}", self.waits);
     }

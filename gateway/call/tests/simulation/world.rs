@@ -86,6 +86,8 @@ pub(crate) struct World {
     ill: [Vec<bool>; 3],
     sessions: BTreeMap<u32, Session>,
     requests: BTreeSet<u32>,
+    /// Those of them for which nobody waits.
+    summaries: BTreeSet<u32>,
     tools: BTreeSet<u32>,
     /// What was said when, and is in no final yet.
     pub(crate) spoken: Vec<(CallTime, CallTime, &'static str)>,
@@ -136,6 +138,7 @@ impl World {
             ill,
             sessions: BTreeMap::new(),
             requests: BTreeSet::new(),
+            summaries: BTreeSet::new(),
             tools: BTreeSet::new(),
             spoken: Vec::new(),
             speaks_since: None,
@@ -286,7 +289,7 @@ impl World {
             self.promises.asked(self.now, &command, &self.leg);
             self.carry_out(command);
         }
-        let thinks = !self.requests.is_empty() || !self.tools.is_empty() || self.engines.think();
+        let thinks = !self.requests.is_subset(&self.summaries) || !self.tools.is_empty() || self.engines.think();
         let hears = self.speaks_since.is_some() || self.people.entertain() || !self.people.with_caller();
         self.promises.silence(self.now, &self.leg, hears || self.people.far_held, thinks);
         self.nobody_waits_in_silence();
@@ -530,6 +533,7 @@ impl World {
             Command::CloseAsr { session } => self.sessions.get_mut(&session).unwrap().open = false,
             Command::StartLlm { request, messages, .. } if thinking::is_summary(&messages) => {
                 self.requests.insert(request);
+                self.summaries.insert(request);
                 for (at, event) in thinking::summary(&mut self.random, &messages) {
                     self.tell_in(at, Input::Llm { request, event });
                 }

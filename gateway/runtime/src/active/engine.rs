@@ -13,6 +13,8 @@ use crate::engines::{self, Engine, Said};
 
 /// Most sound of one item that is kept, in samples: a minute at 48 kHz. What comes beyond is dropped.
 const MOST_SAMPLES: usize = 60 * 48_000;
+/// Most sound that is kept of all of them while it has no place, in samples. Beyond that the oldest has none any more.
+const MOST_KEPT: usize = 2 * MOST_SAMPLES;
 /// Most items that are kept, the oldest of which is forgotten.
 const MOST_ITEMS: usize = 64;
 /// What an engine says in one step is bounded by this.
@@ -40,6 +42,21 @@ struct Item {
     complete: bool,
     /// The part of an utterance that it is.
     part: Option<(Utterance, u32)>,
+}
+
+impl Open {
+    /// Forgets the oldest sound that nobody has asked for, where there is too much of it.
+    fn forget(&mut self) {
+        let of = |item: &Item| item.sound.iter().map(|(_, pcm)| pcm.len()).sum::<usize>();
+        let mut kept: usize = self.items.values().map(of).sum();
+        for item in self.items.values_mut() {
+            if kept <= MOST_KEPT {
+                return;
+            }
+            kept -= of(item);
+            item.sound = Vec::new();
+        }
+    }
 }
 
 impl EngineSeat {
@@ -162,6 +179,8 @@ impl Active {
         let known = open.items.entry(item).or_default();
         known.samples += pcm.len();
         if known.samples > MOST_SAMPLES {
+            // It ends there, so that whoever hears it does not wait for more.
+            self.item_complete(session, item);
             return;
         }
         match known.part {
@@ -169,7 +188,10 @@ impl Active {
                 let index = ENGINES + session as usize;
                 self.sessions.speaking.item_sound(utterance, part, index, rate, pcm);
             }
-            None => known.sound.push((rate, pcm)),
+            None => {
+                known.sound.push((rate, pcm));
+                open.forget();
+            }
         }
     }
 

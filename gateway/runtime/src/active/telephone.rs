@@ -24,11 +24,11 @@ impl Active {
                 self.tell(now, Input::Leg { leg, fact: LegFact::Referral { progress, at: now } });
             }
             Command::Hold { leg: LegId::FIRST, .. } => {
-                self.ports.leg().playout.pause();
+                self.ports.leg().playout.hold(true);
                 self.tell(now, of_leg(LegFact::Held { at: now }));
             }
             Command::Resume { leg: LegId::FIRST } => {
-                self.ports.resume();
+                self.ports.leg().playout.hold(false);
                 self.tell(now, of_leg(LegFact::Resumed { at: now }));
             }
             Command::SendDtmf { leg: LegId::FIRST, digits } => {

@@ -5,6 +5,7 @@ use trunkline_api::{EventType, Failure};
 use trunkline_leg::{CallTime, PlayoutPosition, Utterance};
 
 use super::{Mouth, Speech, Spoken, State};
+use crate::command::Command;
 use crate::effects::Effects;
 use crate::spoken::{Part, WHOLE, heard};
 use crate::timers::Reason;
@@ -61,13 +62,15 @@ impl Mouth {
         if ours { self.whole(fx, at) } else { None }
     }
 
-    /// The leg never said that an utterance ended; the conversation goes on without it.
+    /// The leg never said that an utterance ended; the conversation goes on without it, and with what is known to have been
+    /// sent.
     pub(crate) fn lost_track(&mut self, fx: &mut Effects) -> Option<Spoken> {
         let utterance = self.speech()?.utterance;
         let detail = format!("the leg did not report the end of utterance {utterance}");
         fx.raise(Failure::Internal, "", &detail, "record");
-        let now = fx.now();
-        self.whole(fx, now)
+        fx.command(Command::ClearPlayback);
+        let (sent_ms, now) = (self.sent_ms(utterance), fx.now());
+        Some(self.cut_at(fx, sent_ms, now, now))
     }
 
     /// Playback was cut, by order or by the leg itself.

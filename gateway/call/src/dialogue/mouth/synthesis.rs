@@ -69,6 +69,29 @@ impl Mouth {
         self.watch_synthesis(fx);
     }
 
+    /// Lines that were to be said meanwhile and have no voice end where they are when what they were said for is there already.
+    /// False where there are none.
+    pub(crate) fn leaves_asides(&mut self, fx: &mut Effects) -> bool {
+        let (State::Speaking(speech) | State::Paused(speech, _)) = &mut self.state else { return false };
+        let open = |part: &Part| part.synthesis != Synthesis::Done && !is_reply(part);
+        let answered = speech.parts.iter().any(|part| part.synthesis != Synthesis::Done && is_reply(part));
+        if !answered || speech.parts.iter().any(|part| open(part) && !part.aside) {
+            return false;
+        }
+        let utterance = speech.utterance;
+        for part in speech.parts.iter_mut().filter(|part| open(part)) {
+            part.synthesis = Synthesis::Done;
+            speech.voices.retain(|(_, index)| *index != part.index);
+            fx.command(Command::EndPart { utterance, part: part.number, at_ms: part.audio_ms });
+        }
+        speech.watched = None;
+        fx.clear(Reason::TtsFirstByte);
+        fx.clear(Reason::TtsStall);
+        self.watch_synthesis(fx);
+        self.watch_playback(fx);
+        true
+    }
+
     /// Nobody says what is missing: it is not said, and what there is sound of is the whole utterance. When there is
     /// none, nothing was said.
     pub(crate) fn give_up(&mut self, fx: &mut Effects) -> Option<Spoken> {

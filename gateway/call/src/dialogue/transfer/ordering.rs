@@ -84,6 +84,10 @@ impl Dialogue {
         };
         // Whoever would tell what the call is about has just failed.
         let mode = if mode == TransferMode::Attended { TransferMode::Bridge } else { mode };
+        // Nor is anything waited for that they would have to say of the caller.
+        self.ears.stop_listening(fx);
+        self.overlap = None;
+        self.mouth.resume(fx);
         self.stop_thinking(fx);
         self.rejoin = None;
         let order = Order { target, to, mode, briefing: String::new(), origin: Origin::Failure(failure) };

@@ -53,6 +53,8 @@ impl Leg {
             let before = self.played_ms;
             self.played_ms = (before + now.since_ms(self.since)).min(self.ready_ms());
             let (from, to) = (self.since.as_ms(), self.since.as_ms() + self.played_ms - before);
+            let knocks = self.knocks_since.is_some_and(|since| since.as_ms() < to);
+            assert!(to == from || !knocks, "the thinking sound under speech");
             match self.audible.last_mut() {
                 Some(last) if last.1 == from => last.1 = to,
                 _ if to > from => self.audible.push((from, to)),
@@ -65,10 +67,7 @@ impl Leg {
     /// The thinking sound begins or ends: a pair of knocks at once and every 1.4 s.
     pub(super) fn thinks(&mut self, now: CallTime, on: bool) {
         match (self.knocks_since.take(), on) {
-            (None, true) => {
-                assert!(!self.started || self.over || self.played_ms >= self.ready_ms(), "knocks under speech");
-                self.knocks_since = Some(now);
-            }
+            (None, true) => self.knocks_since = Some(now),
             (Some(since), false) => {
                 let pairs = (since.as_ms()..now.as_ms()).step_by(1400);
                 self.knocks.extend(pairs.map(|from| (from, from + 280)));
