@@ -16,9 +16,9 @@ use crate::world::MS_PER_CHAR;
 const LONGEST_SILENCE_MS: u64 = 22_000;
 /// The same when nobody thinks about an answer any more: the caller's own turn may go on meanwhile.
 const LOST_ANSWER_MS: u64 = 8000;
-/// Longest time in which nothing at all is to be heard of an agent that owes an answer, the thinking sound included: 1.2 s, and
-/// what passes until it is known that an interrupted voice had been silent before.
-const NOTHING_HEARD_MS: u64 = 3000;
+/// Longest time in which nothing at all is to be heard of an agent that owes an answer, the thinking sound included: 1.2 s, or
+/// what it takes to find out whether a caller who stopped in the middle of a sentence has interrupted.
+const NOTHING_HEARD_MS: u64 = 3500;
 /// A word or two, in milliseconds of sound: to that the agent knows what was heard.
 const TWO_WORDS_MS: u64 = 1200;
 
@@ -89,7 +89,7 @@ impl Promises {
         self.truth = Some((leg.utterance, leg.played_ms, whole));
     }
 
-    pub(crate) fn asked(&mut self, _: CallTime, command: &Command, leg: &Leg) {
+    pub(crate) fn asked(&mut self, now: CallTime, command: &Command, leg: &Leg) {
         match command {
             Command::Speak { utterance, text, .. } | Command::Play { utterance, text, .. } => {
                 assert!(!text.trim().is_empty(), "nothing is to be said");
@@ -113,6 +113,7 @@ impl Promises {
             }
             Command::ThinkingSound { on } => {
                 assert_ne!(std::mem::replace(&mut self.knocks, *on), *on, "the thinking sound is told twice");
+                self.audible = now;
             }
             Command::StartLlm { request, .. } if *request >= ANALYSIS => {}
             Command::StartLlm { messages, .. } if thinking::is_summary(messages) => {}
