@@ -6,7 +6,7 @@ use trunkline_api::{EventType, Failure};
 use trunkline_call::{Command, Input};
 
 use crate::rig::engines::{Engine, Say, realtime, says, with_cascade};
-use crate::rig::{Llm, Rig, reply};
+use crate::rig::{Llm, Rig, Tts, reply};
 
 /// Two engines: the first has `first`, the second answers.
 fn two(first: Vec<Vec<(u64, Say)>>) -> Rig {
@@ -238,4 +238,39 @@ fn whenever_it_dies_the_conversation_goes_on() {
             rig.run_to_end();
         }
     }
+}
+
+/// An engine that takes its time, so that a line is said meanwhile, by a voice that is `dead`.
+fn slow(after_ms: u64, dead: Tts) -> Rig {
+    let mut answer = says("We close at ten.");
+    answer[0].0 = after_ms;
+    let mut rig =
+        Rig::engines(with_cascade(1, json!({ "limits": { "llm_first_token_ms": 6000 } })), vec![vec![answer]]);
+    rig.tts = vec![dead];
+    rig.caller_says(1500, 1000, "when do you close");
+    rig
+}
+
+#[test]
+fn an_answer_behind_a_line_that_has_no_voice_is_heard() {
+    for dead in [Tts::Stalls, Tts::Fails, Tts::Mute] {
+        for after_ms in [1500, 1800, 2200] {
+            let mut rig = slow(after_ms, dead.clone());
+            rig.run_until(12_000);
+            let heard = rig.all(EventType::PlaybackFinished);
+            let heard: Vec<_> = heard.iter().filter_map(|data| data["text"].as_str()).collect();
+            assert!(heard.contains(&"We close at ten."), "{dead:?} after {after_ms}: {heard:?}, {:?}", rig.failures());
+            assert!(!rig.call.is_over());
+        }
+    }
+}
+
+#[test]
+fn a_dead_voice_for_lines_said_meanwhile_leaves_the_engine_serving() {
+    let mut rig = slow(3000, Tts::Fails);
+    let texts = with_cascade(1, json!({})).fixed_lines();
+    rig.call.handle(trunkline_leg::CallTime::ZERO, Input::Prompts { texts });
+    rig.run_until(12_000);
+    assert!(!rig.call.is_over(), "{:?}", rig.failures());
+    assert_eq!(rig.said().last(), Some(&"We close at ten."));
 }

@@ -57,3 +57,11 @@ fn a_number_that_is_none_is_asked_for_again() {
         assert!(rig.all(EventType::CallbackRequested).is_empty());
     }
 }
+
+#[test]
+fn when_and_why_go_through_the_redactor_where_words_do() {
+    let more = json!({ "redaction": { "redactor": "pii", "channels": ["transcript"] } });
+    let rig = called("request_callback", &json!({ "when": "at 4711 o'clock", "reason": "my code is 4711" }), more);
+    let noted = rig.only(EventType::CallbackRequested);
+    assert!(noted.get("when").is_none() && !noted["reason"].as_str().unwrap().contains("4711"), "{noted}");
+}

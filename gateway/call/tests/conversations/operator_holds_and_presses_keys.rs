@@ -48,3 +48,25 @@ fn a_caller_on_hold_can_be_passed_on() {
     assert_eq!(rig.outcomes(), ["completed"]);
     assert_eq!(rig.telephone()[..3], ["hold 1", "resume 1", "dial 2 200"]);
 }
+
+#[test]
+fn a_hold_in_the_middle_of_an_interruption_leaves_nobody_in_silence() {
+    for hold_ms in [4150, 4400, 4650, 4900] {
+        let story = "The first point is price. The second point is time. The third point is quality.";
+        let mut rig = Rig::new(agent(1, 1, 1, json!({})), &[story, "Yes."]);
+        rig.caller_says(1000, 500, "tell me");
+        rig.caller_says(4000, 700, "mhm");
+        rig.operator(hold_ms, Operator::Hold);
+        rig.operator(8000, Operator::Resume);
+        rig.run_until(20_000);
+        assert_eq!(*rig.said().last().unwrap(), "The third point is quality.", "on hold at {hold_ms}");
+        let heard = rig.all(EventType::PlaybackFinished);
+        assert!(
+            heard.last().unwrap()["text"].as_str().unwrap().ends_with("quality."),
+            "on hold at {hold_ms}: {heard:?}"
+        );
+        rig.caller_says(21_000, 400, "are you open");
+        rig.run_until(26_000);
+        assert_eq!(*rig.said().last().unwrap(), "Yes.", "on hold at {hold_ms}");
+    }
+}

@@ -6,7 +6,7 @@ use trunkline_api::{EventType, Failure};
 use trunkline_leg::RefusalCause;
 
 use crate::rig::second_leg::Person;
-use crate::rig::{Llm, Rig, Tts, agent};
+use crate::rig::{Asr, Llm, Rig, Tts, agent};
 
 fn failing(failure: &str, more: Value, people: &[Person]) -> Rig {
     let mut spec = json!({ "failures": {} });
@@ -59,4 +59,16 @@ fn a_caller_who_speaks_meanwhile_does_not_stop_it() {
     rig.run_until(14_000);
     assert_eq!(rig.outcomes(), ["completed"]);
     assert_eq!(rig.telephone().last().unwrap(), "bridge 1 2");
+}
+
+#[test]
+fn a_human_is_reached_when_it_is_the_recogniser_that_is_gone() {
+    for asr in [Asr::Stalls, Asr::Fails] {
+        let mut rig = failing("providers_exhausted", json!({}), &[Person::Answers(3000)]);
+        rig.llm = vec![Llm::Replies([].into()); 2];
+        rig.asr = vec![asr];
+        rig.caller_says(6000, 1000, "hello");
+        rig.run_until(30_000);
+        assert_eq!(rig.outcomes(), ["completed"], "{:?}, {:?}", rig.failures(), rig.telephone());
+    }
 }

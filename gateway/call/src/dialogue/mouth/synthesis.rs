@@ -74,7 +74,8 @@ impl Mouth {
     pub(crate) fn leaves_asides(&mut self, fx: &mut Effects) -> bool {
         let (State::Speaking(speech) | State::Paused(speech, _)) = &mut self.state else { return false };
         let open = |part: &Part| part.synthesis != Synthesis::Done && !is_reply(part);
-        let answered = speech.parts.iter().any(|part| part.synthesis != Synthesis::Done && is_reply(part));
+        let first = speech.parts.iter().position(open).unwrap_or(speech.parts.len());
+        let answered = speech.parts[first..].iter().any(is_reply);
         if !answered || speech.parts.iter().any(|part| open(part) && !part.aside) {
             return false;
         }
