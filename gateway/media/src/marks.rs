@@ -139,6 +139,7 @@ mod tests {
     fn marks(hold_ms: u32) -> Vec<VadMark> {
         let mut marks = SpeechMarks::new(hold_ms, 0);
         let mut report = UplinkReport::default();
+        (report.activity.level_dbfs, report.activity.noise_dbfs) = (-20.0, -70.0);
         let mark = |n| {
             report.activity.speech = n < 10;
             let mark = marks.mark(&report);
@@ -183,7 +184,7 @@ mod tests {
     fn a_television_neither_holds_the_turn_nor_interrupts_and_the_caller_does_both_over_it() {
         let mut marks = SpeechMarks::new(200, 10);
         let mut mark = |frames: usize, level_dbfs: f32, interruption| {
-            let activity = Activity { speech: true, level_dbfs, ..Activity::default() };
+            let activity = Activity { speech: true, level_dbfs, noise_dbfs: -70.0, ..Activity::default() };
             let mut report = UplinkReport { activity, certainty: Some(0.95), interruption, ..UplinkReport::default() };
             let mut last = (false, false);
             for _ in 0..frames {

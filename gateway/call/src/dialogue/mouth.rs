@@ -303,7 +303,7 @@ impl Mouth {
         matches!(&self.state, State::Speaking(speech) if owes(speech))
     }
 
-    /// What waited while nothing could be sent is heard from now on.
+    /// What waited, for whatever was in front of it, is heard from now on.
     pub(crate) fn is_heard_again(&mut self, now: CallTime) {
         let until = self.speech().map(|speech| self.sound_until(speech, now));
         if let (Some(until), Some(speech)) = (until, self.speech_mut()) {

@@ -88,6 +88,7 @@ impl Mouth {
         speech.watched = None;
         fx.clear(Reason::TtsFirstByte);
         fx.clear(Reason::TtsStall);
+        self.is_heard_again(fx.now());
         self.watch_synthesis(fx);
         self.watch_playback(fx);
         true
