@@ -255,7 +255,7 @@ fn slow(after_ms: u64, dead: Tts) -> Rig {
 fn an_answer_behind_a_line_that_has_no_voice_is_heard() {
     for dead in [Tts::Stalls, Tts::Fails, Tts::Mute] {
         for after_ms in [1500, 1800, 2200] {
-            let mut rig = slow(after_ms, dead.clone());
+            let mut rig = slow(after_ms, dead);
             rig.run_until(12_000);
             let heard = rig.all(EventType::PlaybackFinished);
             let heard: Vec<_> = heard.iter().filter_map(|data| data["text"].as_str()).collect();
