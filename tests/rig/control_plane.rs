@@ -108,7 +108,9 @@ impl ControlPlane {
     pub fn await_ended_call(&self, call: &str, within: Duration) -> anyhow::Result<Value> {
         let rest = self.rest();
         wait::until(&format!("call {call} in the control plane"), within, || {
-            rest.get(&format!("/v1/calls/{call}")).ok().filter(|call| !call["ended_at"].is_null())
+            // Its end is told by an event, its turns and what it cost by its record: whichever comes later.
+            let told = |call: &Value| !call["ended_at"].is_null() && !call["turns"].is_null();
+            rest.get(&format!("/v1/calls/{call}")).ok().filter(told)
         })
     }
 
