@@ -35,7 +35,8 @@ fn a_hundred_calls_are_answered_greeted_and_finished() {
             listener
         }),
     ];
-    let mut gateway = Gateway::standalone(scratch.path(), &objects::routed(&agents).unwrap(), taking_all()).unwrap();
+    let mut gateway =
+        Gateway::standalone(scratch.path(), &objects::routed(&agents).unwrap(), Options::default()).unwrap();
     gateway.await_agents(2).unwrap();
 
     let media_port = ports::free_range(MEDIA_PORTS).unwrap();
@@ -85,11 +86,6 @@ fn a_hundred_calls_are_answered_greeted_and_finished() {
     let found: Vec<String> = understood.by_ref().take_while(|words| !words.contains(WORD)).collect();
     assert!(found.len() < 5, "the greeting was heard as {found:?}");
     gateway.stop().unwrap();
-}
-
-/// A gateway that takes calls however late the machine makes it: what it refuses under load is for other tests.
-fn taking_all() -> Options {
-    Options::default().with("TRUNKLINE_ADMISSION__BUSY_PERCENT", "0").with("TRUNKLINE_ADMISSION__LATE_MS", "0")
 }
 
 /// Has SIPp make the calls; whether it counted none as failed, and what it said.

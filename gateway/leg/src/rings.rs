@@ -70,12 +70,6 @@ impl<H: Copy> FrameProducer<H> {
         self.heads.slots() > 0 && self.samples.slots() >= samples
     }
 
-    /// Frames that wait to be read.
-    #[must_use]
-    pub fn queued(&self) -> usize {
-        self.heads.buffer().capacity() - self.heads.slots()
-    }
-
     /// Writes a frame; allocates nothing.
     ///
     /// # Errors

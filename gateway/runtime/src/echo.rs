@@ -16,16 +16,10 @@ pub(crate) struct Echo {
     offset: u64,
 }
 
-/// Frames of 20 ms that may wait to be played.
-const MOST_BEHIND: usize = 4;
-
 impl Echo {
-    /// Gives a frame back. One that finds as many as [`MOST_BEHIND`] before it is not given back at all: an echo that fell
-    /// behind, because the machine stood still for a moment, would stay behind.
+    /// Gives a frame back. One that finds the ring full is not given back later: an echo that fell behind would stay
+    /// behind.
     pub(crate) fn hear(&mut self, frame: &UpFrame, leg: &mut AgentEnd) {
-        if leg.down.queued() >= MOST_BEHIND {
-            return;
-        }
         let pcm = frame.pcm();
         let back = DownFrame::new(pcm, frame.rate, UTTERANCE, self.offset, leg.playout.generation());
         if let Ok(back) = back
@@ -48,16 +42,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_up_comes_down_in_order_and_an_echo_that_is_behind_gives_up_the_newest() {
-        let (mut media, mut agent) = leg_rings(RingSizes::default());
+    fn what_goes_up_comes_down_in_order_and_a_full_ring_costs_the_newest() {
+        let (mut media, mut agent) = leg_rings(RingSizes { down: 3, ..RingSizes::default() });
         let mut echo = Echo::default();
-        for number in 0..6_i16 {
+        for number in 0..5_i16 {
             echo.hear(&UpFrame::new(&[number; 160], 8000, 0, CallTime::ZERO).unwrap(), &mut agent);
         }
         let down: Vec<_> = std::iter::from_fn(|| media.down.pop().ok()).collect();
         let heard: Vec<_> = down.iter().map(|frame| (frame.pcm()[0], frame.offset, frame.utterance)).collect();
-        assert_eq!(heard, [(0, 0, 1), (1, 160, 1), (2, 320, 1), (3, 480, 1)]);
+        assert_eq!(heard, [(0, 0, 1), (1, 160, 1), (2, 320, 1)]);
         echo.hear(&UpFrame::new(&[9; 160], 8000, 0, CallTime::ZERO).unwrap(), &mut agent);
-        assert_eq!(media.down.pop().unwrap().offset, 640);
+        assert_eq!(media.down.pop().unwrap().offset, 480);
     }
 }
