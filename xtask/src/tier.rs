@@ -1,9 +1,10 @@
 //! How much is tested: the default tier in every run, the slow tier on demand and every night.
 //!
-//! There is one convention and no variable: a test of the slow tier is `#[ignore = "slow: why"]`, and what is no test
-//! but a program that something else starts by its name is `#[ignore = "tool: who starts it"]`. The house checks that
-//! every ignored test is one or the other. A simulation or a property that wants more seeds in the slow tier has a
-//! second test of that kind beside its first.
+//! There is one convention and no variable: a test of the slow tier is `#[ignore = "slow: why"]`, what is no test but a
+//! program that something else starts by its name is `#[ignore = "tool: who starts it"]`, and a whole-product test that
+//! measures time, and so wants the machine for itself, is `#[ignore = "alone: what it measures"]`: these run in every
+//! tier, one after the other, when the rest has ended. The house checks that every ignored test is one of the three. A
+//! simulation or a property that wants more seeds in the slow tier has a second test of that kind beside its first.
 
 use std::fs;
 use std::process::Command;
@@ -11,12 +12,16 @@ use std::time::Duration;
 
 use crate::{house, shell};
 
+/// Where whole-product tests are, a file for each behaviour.
+const PRODUCT_TESTS_DIR: &str = "tests/product";
+
 /// How much is tested.
 #[derive(Debug, Clone)]
 pub(crate) enum Tier {
     /// What every change runs.
     Default,
-    /// That, and whatever takes long; the names are those of the tools among the ignored tests.
+    /// That, and whatever takes long; the names are those of the ignored tests that are no part of it: tools, and those
+    /// that run alone.
     Slow(Vec<String>),
 }
 
@@ -24,12 +29,13 @@ impl Tier {
     /// The slow tier, which reads the sources for the tools it must leave out.
     pub(crate) fn slow() -> anyhow::Result<Self> {
         let root = shell::root();
-        let mut tools = Vec::new();
+        let mut apart = Vec::new();
         for file in house::sources(&root)? {
             let text = fs::read_to_string(&file)?;
-            tools.extend(ignored(&text).filter(|test| test.reason.starts_with(TOOL)).map(|test| test.name.to_owned()));
+            let is_apart = |test: &Ignored<'_>| [TOOL, ALONE].iter().any(|reason| test.reason.starts_with(reason));
+            apart.extend(ignored(&text).filter(is_apart).map(|test| test.name.to_owned()));
         }
-        Ok(Self::Slow(tools))
+        Ok(Self::Slow(apart))
     }
 
     /// True for the slow one.
@@ -39,10 +45,10 @@ impl Tier {
 
     /// Tells a test program, or cargo behind its `--`, which of its tests to run.
     pub(crate) fn arguments(&self, command: &mut Command) {
-        if let Self::Slow(tools) = self {
+        if let Self::Slow(apart) = self {
             command.arg("--include-ignored");
-            for tool in tools {
-                command.args(["--skip", tool]);
+            for name in apart {
+                command.args(["--skip", name]);
             }
         }
     }
@@ -62,6 +68,22 @@ impl Tier {
 pub(crate) const SLOW: &str = "slow: ";
 /// What the reason of a tool begins with.
 pub(crate) const TOOL: &str = "tool: ";
+
+/// What the reason of a test that runs alone begins with.
+pub(crate) const ALONE: &str = "alone: ";
+
+/// The whole-product tests that run alone, by the names that the test program has for them.
+pub(crate) fn alone() -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for file in house::sources(&shell::root().join(PRODUCT_TESTS_DIR))? {
+        let Some(module) = file.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        let text = fs::read_to_string(&file)?;
+        let tests = ignored(&text).filter(|test| test.reason.starts_with(ALONE));
+        found.extend(tests.map(|test| format!("{module}::{}", test.name)));
+    }
+    found.sort();
+    Ok(found)
+}
 
 /// An ignored test.
 #[derive(Debug, PartialEq, Eq)]

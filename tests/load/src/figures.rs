@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::pauses::Pauses;
+
 /// Width of a step in milliseconds.
 const STEP_MS: f64 = 0.05;
 /// Steps kept; what is beyond (500 ms) is counted in the last one.
@@ -109,6 +111,8 @@ pub struct Figures {
     pub late: Histogram,
     /// How late this generator was itself.
     pub own_late: Histogram,
+    /// When the machine stood still meanwhile.
+    pub pauses: Pauses,
     /// Sound that came, in PCMU with silence for what did not, when it was to be kept; of the calls as they ended.
     pub heard: Vec<Vec<u8>>,
 }
@@ -116,6 +120,13 @@ pub struct Figures {
 impl Figures {
     pub(crate) fn fail(&mut self, reason: impl Into<String>) {
         *self.failed.entry(reason.into()).or_default() += 1;
+    }
+
+    /// Frames that a program which gives up what is more than 100 ms late may have left out in `calls` calls for the
+    /// machine's pauses alone.
+    #[must_use]
+    pub fn forgiven(&self, calls: usize) -> u64 {
+        if self.pauses.longest_ms() < 80.0 { 0 } else { (self.pauses.total_ms() / 20.0).ceil() as u64 * calls as u64 }
     }
 
     /// Calls that failed, whatever the reason.

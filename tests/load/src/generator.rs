@@ -13,6 +13,7 @@ use trunkline_caller::Message;
 use crate::caller::Caller;
 use crate::clock::{Now, monotonic_us, pin, sleep_until};
 use crate::figures::Figures;
+use crate::pauses::Watch;
 use crate::random::Random;
 use crate::shaper::Weather;
 use crate::socket::{self, Inbox};
@@ -111,6 +112,7 @@ pub struct Generator {
     shared: Arc<Shared>,
     calls: usize,
     thread: Option<JoinHandle<Figures>>,
+    machine: Watch,
 }
 
 impl Generator {
@@ -136,7 +138,7 @@ impl Generator {
             if go { Sweep::new(plan, sip, theirs).run() } else { Figures::default() }
         })?;
         waits.recv().context("the thread of the callers ended at once")??;
-        Ok(Self { shared, calls, thread: Some(thread) })
+        Ok(Self { shared, calls, thread: Some(thread), machine: Watch::begin() })
     }
 
     /// Calls that are answered and not over.
@@ -175,7 +177,8 @@ impl Generator {
     pub fn finish(mut self) -> anyhow::Result<Figures> {
         self.shared.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().context("the callers are gone")?;
-        thread.join().map_err(|_| anyhow::anyhow!("the callers panicked"))
+        let figures = thread.join().map_err(|_| anyhow::anyhow!("the callers panicked"))?;
+        Ok(Figures { pauses: std::mem::take(&mut self.machine).finish(), ..figures })
     }
 }
 

@@ -6,6 +6,11 @@ use super::{PHASE_US, PHASES};
 
 /// Phases over which load is measured: a second.
 const WINDOW: u32 = 200;
+/// How often each phase is served in that time.
+const VISITS: usize = WINDOW as usize / PHASES;
+/// Of its visits in a second, the longest that are left out of a phase's load: a fifth. A worker that was interrupted in
+/// them, by its machine or the machine's host, was not at work meanwhile; one with too much to do takes long in all.
+const INTERRUPTED: usize = VISITS / 5;
 /// Load of the fullest quarter of a tick above which more is left out, and what it must stay below with less left out,
 /// both in thousandths of the quarter's 5 ms.
 const TOO_MUCH: u32 = 800;
@@ -58,10 +63,43 @@ impl Step {
     }
 }
 
+/// How long the visits of a phase took in one second, in microseconds.
+#[derive(Debug)]
+struct Visits {
+    took_us: [u32; VISITS],
+    count: usize,
+}
+
+impl Default for Visits {
+    fn default() -> Self {
+        Self { took_us: [0; VISITS], count: 0 }
+    }
+}
+
+impl Visits {
+    /// One more than a second has is not counted: phases that were left out shift the count of others.
+    fn add(&mut self, took_us: u64) {
+        if let Some(visit) = self.took_us.get_mut(self.count) {
+            *visit = u32::try_from(took_us).unwrap_or(u32::MAX);
+            self.count += 1;
+        }
+    }
+
+    /// The usual visit in thousandths of the time there is for one, and forgets them all.
+    fn take_permille(&mut self) -> u32 {
+        let took_us = &mut self.took_us[..std::mem::take(&mut self.count)];
+        took_us.sort_unstable();
+        let usual = &took_us[..took_us.len() - took_us.len() * INTERRUPTED / VISITS];
+        let mean_us = usual.iter().map(|us| u64::from(*us)).sum::<u64>().checked_div(usual.len() as u64).unwrap_or(0);
+        u32::try_from(mean_us * 1000 / PHASE_US).unwrap_or(u32::MAX)
+    }
+}
+
 /// A worker's load, by phase.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
-    busy_us: [u64; PHASES],
+    /// How long the visits of this second took, by phase.
+    visits: [Visits; PHASES],
     served: u32,
     step: Step,
     /// Seconds for which less would do.
@@ -78,16 +116,15 @@ pub(crate) struct Load {
 impl Load {
     /// Takes note that phase `phase` was served in `busy_us`; true at the end of a second.
     pub(crate) fn measure(&mut self, phase: usize, busy_us: u64) -> bool {
-        self.busy_us[phase] += busy_us;
+        self.visits[phase].add(busy_us);
         self.served += 1;
         if self.served < WINDOW {
             return false;
         }
-        let budget = u64::from(WINDOW) / PHASES as u64 * PHASE_US;
-        let permille = |busy: u64| u32::try_from(busy * 1000 / budget).unwrap_or(u32::MAX);
-        self.fullest = self.busy_us.iter().map(|busy| permille(*busy)).max().unwrap_or(0);
-        self.mean = permille(self.busy_us.iter().sum::<u64>() / PHASES as u64);
-        (self.busy_us, self.served) = ([0; PHASES], 0);
+        let loads = self.visits.each_mut().map(Visits::take_permille);
+        self.fullest = loads.iter().max().copied().unwrap_or(0);
+        self.mean = loads.iter().sum::<u32>() / PHASES as u32;
+        self.served = 0;
         self.decide();
         true
     }
@@ -195,6 +232,21 @@ mod tests {
         let steps: Vec<Step> = (0..600).map(|_| second(&mut load, 2_000)).collect();
         assert!(steps[5] < Step::Refuse, "calls are taken again within seconds: {:?}", &steps[..10]);
         assert_eq!(steps[599], Step::Nothing, "and all is done for them within minutes");
+    }
+
+    #[test]
+    fn a_machine_that_is_taken_away_for_moments_is_no_load() {
+        let mut load = Load::default();
+        // One visit in six is interrupted for 30 ms; the work in it is what it always is.
+        for n in 0..60 * WINDOW as usize {
+            load.measure(n % PHASES, if (n / PHASES) % 6 == 3 { 31_500 } else { 1_500 });
+        }
+        assert_eq!((load.step(), load.fullest()), (Step::Nothing, 300));
+        // Work that takes long in every visit is load, whatever interrupts it.
+        for n in 0..WINDOW as usize {
+            load.measure(n % PHASES, if (n / PHASES) % 6 == 3 { 34_500 } else { 4_500 });
+        }
+        assert_eq!((load.step(), load.fullest()), (Step::Economy, 900));
     }
 
     #[test]
