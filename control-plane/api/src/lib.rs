@@ -34,6 +34,7 @@ pub mod sync;
 mod thinking;
 pub mod time_zone;
 pub mod transfer;
+pub mod trunk;
 pub mod usage;
 pub mod words;
 

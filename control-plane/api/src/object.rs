@@ -10,6 +10,7 @@ use crate::id::{Id, Prefix};
 use crate::outbound::{OutboundLimits, OutboundRouteBody};
 use crate::routing::RouteBody;
 use crate::sound::SoundPolicy;
+use crate::trunk::{TrunkCredentials, TrunkServer};
 
 /// Format number of [`Revision`]; readers take this and the one before.
 pub const REVISION_FORMAT: u32 = 1;
@@ -166,6 +167,21 @@ pub struct TrunkBody {
     /// who calls also when that is to be kept from others.
     #[serde(default, skip_serializing_if = "is_false")]
     pub trusted: bool,
+    /// Where calls are placed to, and where it is registered; without it nothing leaves over the trunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<TrunkServer>,
+    /// What its calls must prove themselves with, beside their address (RFC 3261 22, RFC 8760): user and name of a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<TrunkCredentials>,
+}
+
+impl TrunkBody {
+    /// What is out of range of its server and its passwords, each with its RFC 6901 pointer and what was expected.
+    #[must_use]
+    pub fn server_problems(&self) -> Vec<(&'static str, &'static str)> {
+        let server = self.server.iter().flat_map(TrunkServer::problems);
+        server.chain(self.auth.iter().flat_map(TrunkCredentials::problems)).collect()
+    }
 }
 
 const fn is_false(value: &bool) -> bool {

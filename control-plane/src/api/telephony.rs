@@ -99,6 +99,7 @@ impl Resource for TrunkBody {
             expect(&mut faults, is_codec(codec), &format!("/codecs/{index}"), &message);
         }
         let problems = self.ringing.problem().into_iter().chain(self.sound.problems()).chain(self.numbering.problems());
+        let problems = problems.chain(self.server_problems());
         for (pointer, message) in problems {
             expect(&mut faults, false, pointer, message);
         }

@@ -10,6 +10,7 @@ use trunkline_api::hours::Timetable;
 use trunkline_api::object::{Body, CODECS, MediaSource, Object, Ringing, SrtpPolicy, TrunkBody, is_codec};
 use trunkline_api::outbound::{Destinations, OutboundLimits, OutboundRouteBody, OutboundUse};
 use trunkline_api::routing::RouteBody;
+use trunkline_api::trunk::{TrunkCredentials, TrunkServer};
 use trunkline_api::{Id, SoundPolicy};
 
 /// A tenant's limits.
@@ -52,6 +53,10 @@ pub struct Trunk {
     pub numbering: Numbering,
     /// Whether what it asserts about a caller is believed (RFC 3325).
     pub trusted: bool,
+    /// Where calls are placed to, and where it is registered.
+    pub server: Option<TrunkServer>,
+    /// What its calls must prove themselves with.
+    pub auth: Option<TrunkCredentials>,
 }
 
 /// A number.
@@ -341,6 +346,7 @@ fn trunk(id: Id, tenant: Id, body: TrunkBody) -> Result<Trunk, String> {
     first(body.ringing.problem())?;
     first(body.sound.problems())?;
     first(body.numbering.problems())?;
+    first(body.server_problems())?;
     if !body.codecs.iter().any(|name| is_codec(name)) {
         return Err(format!("codecs: at least one of {} is expected", CODECS.join(", ")));
     }
@@ -358,6 +364,8 @@ fn trunk(id: Id, tenant: Id, body: TrunkBody) -> Result<Trunk, String> {
         sound: body.sound,
         numbering: body.numbering,
         trusted: body.trusted,
+        server: body.server,
+        auth: body.auth,
     })
 }
 

@@ -8,6 +8,7 @@ use rsipstack::transaction::key::TransactionKey;
 use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
 use trunkline_sdp::Warning;
 
+use crate::auth::DigestClient;
 use crate::dialog::{Dialog, HangUp};
 use crate::error::CommandError;
 use crate::event::CallKey;
@@ -86,6 +87,8 @@ pub(crate) struct Call {
     invite: Mutex<Option<InviteLeg>>,
     /// The CSeq and tag of the INVITE, to recognise it when it comes again by another way (RFC 3261 8.2.2.2).
     pub(crate) invite_cseq: u32,
+    /// What the far end's wishes for a password are answered with, in a call of ours.
+    digest: Mutex<Option<DigestClient>>,
 }
 
 /// The server transaction of the INVITE, until it is over.
@@ -106,7 +109,26 @@ impl Call {
             dialog: Mutex::new(dialog),
             invite: Mutex::new(Some(invite)),
             invite_cseq,
+            digest: Mutex::new(None),
         }
+    }
+
+    /// A call of ours that was answered.
+    pub(crate) fn placed(key: CallKey, dialog: Dialog, digest: Option<DigestClient>) -> Self {
+        Self {
+            key,
+            began: Instant::now(),
+            answered: OnceLock::new(),
+            dialog: Mutex::new(dialog),
+            invite: Mutex::new(None),
+            invite_cseq: 0,
+            digest: Mutex::new(digest),
+        }
+    }
+
+    /// What answers a wish for a password, if there is a password.
+    pub(crate) fn digest(&self) -> MutexGuard<'_, Option<DigestClient>> {
+        self.digest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn dialog(&self) -> MutexGuard<'_, Dialog> {

@@ -21,13 +21,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, TrunkToken};
 use crate::call::Call;
+use crate::client::{self, DialError, DialHandle, Outgoing};
 use crate::config::SipConfig;
 use crate::dialog::Phase;
 use crate::error::SipError;
 use crate::event::SipEvent;
 use crate::guard::Guard;
+use crate::keep::{Kept, TrunkStatus};
 use crate::ladder::{CallTrace, Ladder};
 use crate::receive;
 use crate::shared::Shared;
@@ -107,12 +109,7 @@ impl SipEndpoint {
         let stop = CancellationToken::new();
         let counters = Arc::new(Counters::default());
         let ladder = Arc::new(Ladder::new(config.limits.max_traces));
-        let wire = Arc::new(Wire {
-            socket: Arc::clone(&socket),
-            advertised,
-            counters: Arc::clone(&counters),
-            ladder: Arc::clone(&ladder),
-        });
+        let wire = Arc::new(Wire { socket: Arc::clone(&socket), advertised, counters, ladder });
         let (endpoint, connection) = stack(&config, Arc::clone(&wire), stop.clone()).map_err(bind)?;
         let (events, receiver) = mpsc::channel(config.limits.event_queue.max(1));
         let guard = Guard::new(RandomState::new(), branch_prefix.clone(), &config.limits, config.unknown_peer);
@@ -120,12 +117,11 @@ impl SipEndpoint {
             config,
             Arc::clone(&endpoint.inner),
             connection,
-            advertised,
+            local_addr,
+            Arc::clone(&wire),
             policy,
             events,
             runtime.handle().clone(),
-            counters,
-            ladder,
             branch_prefix,
         ));
         let vital = spawn(&runtime, &shared, endpoint, wire, socket, guard, &stop)?;
@@ -156,10 +152,37 @@ impl SipEndpoint {
         self.local_addr
     }
 
-    /// Calls now: ringing, up, or waiting for the answer to a BYE. 0 means that nothing is left to say.
+    /// Places a call: returns at once, and tells what becomes of it by [`SipEvent::Outgoing`]. Names are looked up before;
+    /// nothing here waits for a name server.
+    ///
+    /// # Errors
+    /// When nothing is sent: there is no server to send it to, something cannot stand in a message, or the gateway is full.
+    pub fn dial(&self, call: Outgoing) -> Result<DialHandle, DialError> {
+        client::dial(&self.shared, call)
+    }
+
+    /// Looks after these trunks from now on, and no more after others: looks their servers up, asks them with OPTIONS, and
+    /// keeps their registrations. A trunk that has not changed is left alone; one that goes is unregistered.
+    pub fn keep(&self, trunks: Vec<Kept>) {
+        self.shared.keeping.keep(&self.shared, trunks);
+    }
+
+    /// How the trunks are that are looked after.
+    #[must_use]
+    pub fn trunks(&self) -> Vec<TrunkStatus> {
+        self.shared.keeping.status()
+    }
+
+    /// How one of them is.
+    #[must_use]
+    pub fn trunk(&self, trunk: &TrunkToken) -> Option<TrunkStatus> {
+        self.shared.keeping.of(trunk)
+    }
+
+    /// Calls now: ringing, up, being placed, or waiting for the answer to a BYE. 0 means that nothing is left to say.
     #[must_use]
     pub fn calls(&self) -> usize {
-        self.shared.calls().len()
+        self.shared.calls().len() + self.shared.awaiting.calls()
     }
 
     /// Counters.

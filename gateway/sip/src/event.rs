@@ -8,6 +8,8 @@ use trunkline_sdp::redacted;
 
 use crate::admission::TrunkToken;
 use crate::call::{CallHandle, ReofferHandle};
+use crate::client::OutgoingEvent;
+use crate::keep::TrunkNews;
 
 /// Names a call within one endpoint, for its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +54,20 @@ pub enum SipEvent {
     },
     /// The far end wants to change the session (re-INVITE, or UPDATE with an offer).
     ReInvite(Box<Reoffer>),
+    /// News of a call that we place.
+    Outgoing {
+        /// Which call.
+        call: CallKey,
+        /// What.
+        news: Box<OutgoingEvent>,
+    },
+    /// News of a trunk that is looked after.
+    Trunk {
+        /// Which trunk.
+        trunk: TrunkToken,
+        /// What.
+        news: Box<TrunkNews>,
+    },
     /// The call ended because of the endpoint: it rang too long, or the endpoint stops.
     Failed {
         /// Which call.

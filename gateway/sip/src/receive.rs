@@ -12,6 +12,7 @@ use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::NameAddr;
+use crate::client::Answer;
 use crate::dialog::DialogKey;
 use crate::guard::{Admitted, Guard, Message, Name, Refused, Verdict};
 use crate::ladder::{Crossing, TraceDirection};
@@ -74,6 +75,18 @@ pub(crate) async fn run(
 
 async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitted<'_>, source: SocketAddr) {
     let message = &admitted.message;
+    if message.method().is_none()
+        && let Some(branch) = message.top_via_branch()
+        && let Some(whose) = shared.awaiting.whose(&branch)
+    {
+        trace(shared, wire, &admitted, source);
+        if let Some(answer) = Answer::of(message, source)
+            && whose.try_send(answer).is_err()
+        {
+            tracing::debug!("a response came while many of its call were waiting; it will come again");
+        }
+        return;
+    }
     let refuse = |status, phrase, extra| guard.refuse(message, source, &Refused { status, phrase, extra });
     let Some((stack_message, key)) = parse(&admitted.bytes, source) else {
         shared.counters.dropped(Dropped::Stack);
@@ -90,17 +103,7 @@ async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitt
             shared.ladder.begin(call_id);
         }
     }
-    let cseq = message.value(Name::CSeq).unwrap_or("");
-    let crossing = Crossing {
-        at_us: wall_us(),
-        direction: TraceDirection::Received,
-        peer: source,
-        local: wire.advertised,
-        line: message.line,
-        cseq,
-        bytes: &admitted.bytes,
-    };
-    shared.ladder.add(call_id, &crossing);
+    trace(shared, wire, &admitted, source);
     if let Some(reason) = unwelcome {
         shared.counters.dropped(reason);
         let retry_after = format!("Retry-After: {}\r\n", retry_after_s(guard.jitter(message, 11)));
@@ -117,6 +120,21 @@ async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitt
     if let Err(error) = shared.stack.on_received_message(stack_message, shared.connection.clone(), &from).await {
         tracing::debug!(%source, %error, "the stack refused a message");
     }
+}
+
+/// Keeps a message for whoever asks what was said in a call.
+fn trace(shared: &Shared, wire: &Wire, admitted: &Admitted<'_>, source: SocketAddr) {
+    let message = &admitted.message;
+    let crossing = Crossing {
+        at_us: wall_us(),
+        direction: TraceDirection::Received,
+        peer: source,
+        local: wire.advertised,
+        line: message.line,
+        cseq: message.value(Name::CSeq).unwrap_or(""),
+        bytes: &admitted.bytes,
+    };
+    shared.ladder.add(message.value(Name::CallId).unwrap_or(""), &crossing);
 }
 
 fn canonical(address: SocketAddr) -> SocketAddr {

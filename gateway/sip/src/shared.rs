@@ -12,12 +12,15 @@ use tokio::sync::mpsc;
 
 use crate::admission::Admission;
 use crate::call::Call;
+use crate::client::Awaiting;
 use crate::config::SipConfig;
 use crate::dialog::DialogKey;
 use crate::event::SipEvent;
 use crate::guard::ALLOW;
+use crate::keep::Keeping;
 use crate::ladder::Ladder;
 use crate::stats::Counters;
+use crate::wire::Wire;
 
 pub(crate) struct Shared {
     pub(crate) config: SipConfig,
@@ -26,6 +29,14 @@ pub(crate) struct Shared {
     pub(crate) connection: SipConnection,
     /// Host and port of Contact and Via.
     pub(crate) advertised: SocketAddr,
+    /// The bound address.
+    pub(crate) local: SocketAddr,
+    /// The socket, for what is sent without the stack.
+    pub(crate) wire: Arc<Wire>,
+    /// Requests of ours that the stack knows nothing of.
+    pub(crate) awaiting: Awaiting,
+    /// Trunks that are looked after.
+    pub(crate) keeping: Keeping,
     pub(crate) policy: Arc<dyn Admission>,
     /// `None` once the endpoint stops, so that the driver sees the end though it may still hold calls.
     events: Mutex<Option<mpsc::Sender<SipEvent>>>,
@@ -45,24 +56,27 @@ impl Shared {
         config: SipConfig,
         stack: EndpointInnerRef,
         connection: SipConnection,
-        advertised: SocketAddr,
+        local: SocketAddr,
+        wire: Arc<Wire>,
         policy: Arc<dyn Admission>,
         events: mpsc::Sender<SipEvent>,
         runtime: tokio::runtime::Handle,
-        counters: Arc<Counters>,
-        ladder: Arc<Ladder>,
         branch_prefix: String,
     ) -> Self {
         Self {
             config,
             stack,
             connection,
-            advertised,
+            advertised: wire.advertised,
+            local,
+            counters: Arc::clone(&wire.counters),
+            ladder: Arc::clone(&wire.ladder),
+            wire,
+            awaiting: Awaiting::default(),
+            keeping: Keeping::default(),
             policy,
             events: Mutex::new(Some(events)),
             runtime,
-            counters,
-            ladder,
             draining: AtomicBool::new(false),
             branch_prefix,
             next_key: AtomicU64::new(1),
@@ -75,7 +89,7 @@ impl Shared {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.calls().len() >= self.config.limits.max_calls
+        self.calls().len() + self.awaiting.calls() >= self.config.limits.max_calls
     }
 
     pub(crate) fn calls(&self) -> MutexGuard<'_, HashMap<DialogKey, Arc<Call>>> {

@@ -78,7 +78,7 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         // The trunk was removed between the socket and here.
         return reply(shared, &mut transaction, 403, Vec::new()).await;
     };
-    let merged = {
+    let merged = shared.awaiting.is_ours(&ids.call_id) || {
         let calls = shared.calls();
         calls.iter().any(|(key, call)| {
             key.call_id == ids.call_id && key.remote_tag == ids.remote_tag && call.invite_cseq == ids.cseq

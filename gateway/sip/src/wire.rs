@@ -22,6 +22,12 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
+    /// Sends.
+    pub(crate) async fn send(&self, bytes: &[u8], peer: SocketAddr) -> std::io::Result<()> {
+        self.note(bytes, peer);
+        self.socket.send_to(bytes, peer).await.map(drop)
+    }
+
     /// Counts and traces what is about to be sent; it is our own text, so it is well-formed.
     pub(crate) fn note(&self, bytes: &[u8], peer: SocketAddr) {
         let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes, |end| &bytes[..end]);

@@ -12,7 +12,7 @@ use super::parameters::{Parameters, quoted};
 const MOST_CHALLENGES: usize = 8;
 
 /// A user and password, for one realm or for whichever asks.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The user.
     pub user: String,

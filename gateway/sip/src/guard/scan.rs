@@ -68,8 +68,8 @@ pub(crate) struct Message<'a> {
 pub(crate) struct Header<'a> {
     pub(super) name: Name,
     /// The name as it was written.
-    pub(super) written: &'a str,
-    pub(super) value: Cow<'a, str>,
+    pub(crate) written: &'a str,
+    pub(crate) value: Cow<'a, str>,
 }
 
 impl<'a> Message<'a> {

@@ -20,6 +20,8 @@ const MOST_RETRY_AFTER_S: u32 = 3600;
 pub struct RegisterRequest {
     /// Request-URI.
     pub registrar: String,
+    /// Which of the configured registrars it is for, from 0.
+    pub at: usize,
     /// To and From.
     pub address: String,
     /// Call-ID.
@@ -328,6 +330,7 @@ impl Registration {
         // A request that was not fetched yet is not worth sending any more.
         self.transmits.clear();
         self.transmits.push_back(RegisterRequest {
+            at: self.at,
             call_id: format!("{call_id}-{}-{}", self.reg_id, self.at),
             address: address.clone(),
             cseq: self.cseq,

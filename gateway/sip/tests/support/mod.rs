@@ -1,6 +1,7 @@
 //! What the endpoint's tests share: an answering driver, a bare UDP peer, and SIPp.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod callee;
 pub(crate) mod torture;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -60,7 +61,7 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                 SipEvent::NoAck { .. } => &counting.no_acks,
                 SipEvent::ReInvite(_) => &counting.reoffers,
                 SipEvent::Digit { .. } => &counting.digits,
-                SipEvent::Failed { .. } => continue,
+                SipEvent::Failed { .. } | SipEvent::Outgoing { .. } | SipEvent::Trunk { .. } => continue,
             };
             counter.fetch_add(1, Ordering::SeqCst);
             match event {

@@ -1,0 +1,179 @@
+//! A call of ours at the socket: sends what its machine wants sent, sleeps as long as it may, and makes it a call like any
+//! other once it is answered.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::answer::Answer;
+use super::call::{ClientCall, ClientEvent, Ourselves, Refused, Transmit};
+use super::outgoing::{DialError, Outgoing};
+use crate::call::{Call, CallHandle};
+use crate::draw::Draw;
+use crate::event::{CallKey, SipEvent};
+use crate::shared::Shared;
+
+/// Responses of one call that wait to be looked at; further ones are sent again by whoever sent them.
+const INBOX: usize = 64;
+
+/// News of a call that we place.
+#[derive(Debug)]
+pub enum OutgoingEvent {
+    /// Somebody has the INVITE.
+    Trying,
+    /// It rings, or sound begins before the answer.
+    Ringing {
+        /// Which of several far ends, from 0, in the order they were heard of.
+        fork: u8,
+        /// Status, 101 to 199.
+        status: u16,
+        /// The answer to our offer, for sound before the call is answered: keys may stand in it, so not to be logged.
+        sdp: Option<String>,
+    },
+    /// It is answered and acknowledged. From now on it is a call like one that came in: its changes and its end are told by
+    /// [`SipEvent::ReInvite`], [`SipEvent::Digit`] and [`SipEvent::Bye`].
+    Answered {
+        /// Commands.
+        handle: CallHandle,
+        /// Which far end.
+        fork: u8,
+        /// The answer to our offer.
+        sdp: String,
+    },
+    /// Over without an answer; the last event of the call.
+    Refused(Refused),
+}
+
+/// A call that is being placed.
+#[derive(Debug, Clone)]
+pub struct DialHandle {
+    key: CallKey,
+    call_id: Arc<str>,
+    orders: mpsc::Sender<()>,
+}
+
+impl DialHandle {
+    /// Its name in events, also once it is answered.
+    #[must_use]
+    pub const fn key(&self) -> CallKey {
+        self.key
+    }
+
+    /// Its Call-ID.
+    #[must_use]
+    pub fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
+    /// Gives up: the far end stops ringing, and the call is over with status 487. One that is answered at the same moment
+    /// may be told of as answered first: hang it up then. One that is over stays over.
+    pub fn cancel(&self) {
+        let _ = self.orders.try_send(());
+    }
+}
+
+impl Ourselves {
+    /// The endpoint.
+    pub(crate) fn of(shared: &Shared) -> Self {
+        Self {
+            advertised: shared.advertised,
+            user_agent: shared.config.user_agent.clone(),
+            branch_prefix: shared.branch_prefix.clone(),
+            t1_ms: u64::try_from(shared.config.timers.t1.as_millis()).unwrap_or(500).max(1),
+        }
+    }
+}
+
+/// Begins to place a call. Returns at once; news come as [`SipEvent::Outgoing`].
+pub(crate) fn dial(shared: &Arc<Shared>, call: Outgoing) -> Result<DialHandle, DialError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|_| DialError::Stopped)?;
+    let us = Ourselves::of(shared);
+    let ours = [shared.advertised, shared.local];
+    let machine = ClientCall::new(0, us, call.checked(&ours)?, Draw::new(&seed));
+    let up = shared.calls().len();
+    if !shared.awaiting.begin(machine.call_id(), shared.config.limits.max_calls.saturating_sub(up)) {
+        return Err(DialError::Full);
+    }
+    shared.ladder.begin(machine.call_id());
+    let key = CallKey(shared.next_key.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+    let (orders, given) = mpsc::channel(1);
+    let handle = DialHandle { key, call_id: machine.call_id().into(), orders };
+    shared.runtime.spawn(run(Arc::clone(shared), key, machine, given));
+    Ok(handle)
+}
+
+async fn run(shared: Arc<Shared>, key: CallKey, mut machine: ClientCall, mut orders: mpsc::Receiver<()>) {
+    let began = Instant::now();
+    let now_ms = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (inbox, mut answers) = mpsc::channel(INBOX);
+    let mut branches = Vec::new();
+    let mut ordered = true;
+    loop {
+        // Events first: whoever answers may speak within the call as soon as they have our ACK.
+        while let Some(event) = machine.poll_event() {
+            tell(&shared, key, &mut machine, event).await;
+        }
+        while let Some(transmit) = machine.poll_transmit() {
+            send(&shared, &mut machine, transmit, &inbox, &mut branches, now_ms()).await;
+        }
+        if machine.is_done() && machine.poll_timeout().is_none() {
+            break;
+        }
+        let due = machine.poll_timeout().unwrap_or(u64::MAX).saturating_sub(now_ms()).min(60_000);
+        tokio::select! {
+            answer = answers.recv() => if let Some(answer) = answer { machine.handle_answer(now_ms(), &answer) },
+            order = orders.recv(), if ordered => match order {
+                Some(()) => machine.cancel(now_ms()),
+                None => ordered = false,
+            },
+            () = tokio::time::sleep(Duration::from_millis(due)) => {}
+        }
+        machine.handle_timeout(now_ms());
+    }
+    for branch in &branches {
+        shared.awaiting.forget(branch);
+    }
+    shared.awaiting.end(machine.call_id());
+}
+
+async fn tell(shared: &Arc<Shared>, key: CallKey, machine: &mut ClientCall, event: ClientEvent) {
+    let news = match event {
+        ClientEvent::Trying => OutgoingEvent::Trying,
+        ClientEvent::Ringing { fork, status, sdp } => OutgoingEvent::Ringing { fork, status, sdp },
+        ClientEvent::Answered { fork, sdp } => {
+            let Some(dialog) = machine.take_dialog() else { return };
+            let dialog_key = dialog.key.clone();
+            let call = Arc::new(Call::placed(key, dialog, machine.take_digest()));
+            shared.calls().insert(dialog_key, Arc::clone(&call));
+            // It is counted as a call that is up from now on.
+            shared.awaiting.end(machine.call_id());
+            OutgoingEvent::Answered { handle: CallHandle { shared: Arc::clone(shared), call }, fork, sdp }
+        }
+        ClientEvent::Refused(refused) => OutgoingEvent::Refused(refused),
+    };
+    shared.tell(SipEvent::Outgoing { call: key, news: Box::new(news) }).await;
+}
+
+async fn send(
+    shared: &Shared,
+    machine: &mut ClientCall,
+    transmit: Transmit,
+    inbox: &mpsc::Sender<Answer>,
+    branches: &mut Vec<String>,
+    now_ms: u64,
+) {
+    if let Some(branch) = &transmit.branch
+        && !branches.contains(branch)
+    {
+        shared.awaiting.expect(branch, inbox);
+        branches.push(branch.clone());
+    }
+    if let Err(error) = shared.wire.send(transmit.text.as_bytes(), transmit.to).await {
+        tracing::debug!(%error, "a request of a call of ours was not sent");
+        if let Some(branch) = &transmit.branch {
+            machine.handle_not_sent(now_ms, branch);
+        }
+    }
+}

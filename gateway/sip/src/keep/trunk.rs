@@ -1,0 +1,427 @@
+//! One trunk that is looked after, as a machine: which of its servers answer, whether it is registered, and what to send.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use super::config::{Kept, KeptRegistration, MOST_HOSTS};
+use super::names::Names;
+use crate::address::NameAddr;
+use crate::client::{Answer, Asked, Asking, Ourselves, Transmit};
+use crate::draw::Draw;
+use crate::health::{Health, HealthConfig, HealthEvent, HealthReason, HealthState, Ping};
+use crate::locate::{Destination, Families, Policy, Server, Transport, servers};
+use crate::registration::{
+    Bindings, RegisterAnswer, RegisterRequest, RegistrationConfig, RegistrationEvent, RegistrationState,
+    RegistrationTimers,
+};
+
+/// News of a trunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrunkNews {
+    /// One of its servers answers, or does so no more.
+    Health {
+        /// The server, as it was configured.
+        host: String,
+        /// What it was.
+        from: HealthState,
+        /// What it is.
+        to: HealthState,
+        /// Why.
+        why: HealthReason,
+    },
+    /// Its registration is there, or not.
+    Registration(RegistrationEvent),
+}
+
+/// How one of its servers is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostStatus {
+    /// As it was configured.
+    pub host: String,
+    /// Its addresses in the order they are tried; none while its name is unknown.
+    pub servers: Vec<Server>,
+    /// What it says to OPTIONS; `None` when it is not asked.
+    pub health: Option<HealthState>,
+}
+
+/// A trunk that is looked after.
+#[derive(Debug)]
+pub struct KeptTrunk {
+    us: Ourselves,
+    kept: Kept,
+    policy: Policy,
+    draw: Draw,
+    names: Names,
+    hosts: Vec<Host>,
+    bindings: Option<Bindings>,
+    asking: Vec<(For, Asking)>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<TrunkNews>,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+struct Host {
+    /// As it was configured.
+    name: String,
+    destination: Destination,
+    health: Option<Health>,
+    /// Call-ID and From tag of its OPTIONS.
+    call_id: String,
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    Health(usize, Ping),
+    Registration(usize, u32),
+}
+
+impl KeptTrunk {
+    /// Begins to look after a trunk. `families` are those that the socket reaches.
+    #[must_use]
+    pub fn new(now_ms: u64, us: Ourselves, mut kept: Kept, families: Families, mut draw: Draw) -> Self {
+        kept.hosts.truncate(MOST_HOSTS);
+        let policy = Policy { transports: vec![Transport::Udp], families };
+        let hosts = kept.hosts.iter().map(|(host, port)| {
+            let config = HealthConfig { interval_ms: kept.ping_ms.unwrap_or_default(), ..HealthConfig::default() };
+            Host {
+                name: port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")),
+                // Without a port it is asked for as an address, since nobody here knows of SRV records.
+                destination: Destination {
+                    host: host.clone(),
+                    port: Some(port.unwrap_or(5060)),
+                    transport: Some(Transport::Udp),
+                    secure: false,
+                },
+                health: kept.ping_ms.map(|_| Health::new(config, now_ms, Draw::new(&seed(&mut draw)))),
+                call_id: hex(draw.bytes()),
+            }
+        });
+        let hosts: Vec<Host> = hosts.collect();
+        let names = Names::new(kept.hosts.iter().map(|(host, _)| host.as_str()));
+        let bindings = kept.registration.as_ref().map(|registration| {
+            let call_id = hex(draw.bytes());
+            Bindings::new(&registration_config(&us, &kept, registration, call_id), 1, &mut draw)
+        });
+        let mut new = Self {
+            us,
+            kept,
+            policy,
+            draw,
+            names,
+            hosts,
+            bindings,
+            asking: Vec::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            stopping: false,
+        };
+        new.start(now_ms);
+        new
+    }
+
+    /// Takes its registration back, and asks nothing any more.
+    pub fn stop(&mut self, now_ms: u64) {
+        self.stopping = true;
+        self.asking.retain(|(what, _)| matches!(what, For::Registration(..)));
+        if let Some(bindings) = &mut self.bindings {
+            bindings.each().for_each(|binding| binding.stop(now_ms));
+        }
+        self.collect(now_ms);
+    }
+
+    /// Whether it was stopped and nothing is left to be said.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.stopping && self.bindings.as_ref().is_none_or(Bindings::is_ended) && self.transmits.is_empty()
+    }
+
+    /// How its servers are.
+    #[must_use]
+    pub fn hosts(&mut self) -> Vec<HostStatus> {
+        let Self { hosts, names, policy, draw, .. } = self;
+        let status = hosts.iter().map(|host| HostStatus {
+            host: host.name.clone(),
+            servers: servers(&host.destination, policy, names, draw).unwrap_or_default(),
+            health: host.health.as_ref().map(Health::state),
+        });
+        status.collect()
+    }
+
+    /// Whether calls come by its registration; `None` without one.
+    #[must_use]
+    pub fn is_registered(&self) -> Option<bool> {
+        self.bindings.as_ref().map(Bindings::is_registered)
+    }
+
+    /// A name that is to be looked up.
+    pub fn poll_question(&mut self, now_ms: u64) -> Option<String> {
+        if self.stopping { None } else { self.names.poll_question(now_ms) }
+    }
+
+    /// It was looked up; without addresses that failed.
+    pub fn handle_found(&mut self, now_ms: u64, name: &str, addresses: Vec<IpAddr>) {
+        self.names.handle_found(now_ms, name, addresses);
+        self.start(now_ms);
+    }
+
+    /// What is to be sent.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// What changed.
+    pub fn poll_event(&mut self) -> Option<TrunkNews> {
+        self.events.pop_front()
+    }
+
+    /// A response came whose branch is of one of our requests.
+    pub fn handle_answer(&mut self, now_ms: u64, answer: &Answer) {
+        let Some(at) = self.asking.iter().position(|(_, asking)| asking.branch == answer.branch) else { return };
+        if answer.is_provisional() {
+            if let Some((_, asking)) = self.asking.get_mut(at) {
+                asking.handle_provisional();
+            }
+            return;
+        }
+        let (what, _) = self.asking.remove(at);
+        match what {
+            For::Health(host, ping) => {
+                if let Some(health) = self.health(host) {
+                    health.handle_answer(now_ms, ping, answer.status, answer.retry_after_s);
+                }
+            }
+            For::Registration(binding, cseq) => {
+                if let Some(binding) = self.binding(binding) {
+                    binding.handle_answer(now_ms, &register_answer(answer, cseq));
+                }
+            }
+        }
+        self.collect(now_ms);
+    }
+
+    /// A request could not be sent.
+    pub fn handle_not_sent(&mut self, now_ms: u64, branch: &str) {
+        if let Some(at) = self.asking.iter().position(|(_, asking)| asking.branch == branch) {
+            let (what, _) = self.asking.remove(at);
+            self.no_answer(now_ms, what);
+            self.collect(now_ms);
+        }
+    }
+
+    /// Carries out what is due.
+    pub fn handle_timeout(&mut self, now_ms: u64) {
+        let transmits = &mut self.transmits;
+        let mut given_up = Vec::new();
+        self.asking.retain_mut(|(what, asking)| match asking.handle_timeout(now_ms) {
+            Asked::Waiting => true,
+            Asked::Again => {
+                let (text, branch) = (asking.text.clone(), Some(asking.branch.clone()));
+                transmits.push_back(Transmit { text, to: asking.to, branch });
+                true
+            }
+            Asked::GivenUp => {
+                given_up.push(*what);
+                false
+            }
+        });
+        for what in given_up {
+            self.no_answer(now_ms, what);
+        }
+        if !self.stopping {
+            self.hosts
+                .iter_mut()
+                .filter_map(|host| host.health.as_mut())
+                .for_each(|health| health.handle_timeout(now_ms));
+        }
+        if let Some(bindings) = &mut self.bindings {
+            bindings.each().for_each(|binding| binding.handle_timeout(now_ms));
+        }
+        self.collect(now_ms);
+    }
+
+    /// When [`KeptTrunk::handle_timeout`] and [`KeptTrunk::poll_question`] are to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<u64> {
+        let asking = self.asking.iter().map(|(_, asking)| asking.poll_timeout());
+        let bindings = self.bindings.iter().filter_map(Bindings::poll_timeout);
+        let serving = !self.stopping;
+        let health = self.hosts.iter().filter_map(|host| host.health.as_ref()).map(Health::poll_timeout);
+        let names = self.names.poll_timeout();
+        let others = health.chain(names).filter(|_| serving);
+        asking.chain(bindings).chain(others).min()
+    }
+
+    /// Registers as soon as there is somewhere to register.
+    fn start(&mut self, now_ms: u64) {
+        let known = self.hosts().iter().any(|host| !host.servers.is_empty());
+        if known && !self.stopping {
+            if let Some(bindings) = &mut self.bindings {
+                bindings.each().for_each(|binding| binding.start(now_ms));
+            }
+            self.collect(now_ms);
+        }
+    }
+
+    fn health(&mut self, host: usize) -> Option<&mut Health> {
+        self.hosts.get_mut(host)?.health.as_mut()
+    }
+
+    fn binding(&mut self, at: usize) -> Option<&mut crate::registration::Registration> {
+        self.bindings.as_mut()?.each().nth(at)
+    }
+
+    fn no_answer(&mut self, now_ms: u64, what: For) {
+        match what {
+            For::Health(host, ping) => {
+                if let Some(health) = self.health(host) {
+                    health.handle_no_answer(now_ms, ping);
+                }
+            }
+            For::Registration(binding, cseq) => {
+                if let Some(binding) = self.binding(binding) {
+                    binding.handle_no_answer(now_ms, cseq);
+                }
+            }
+        }
+    }
+
+    /// Takes what the machines within want sent and told.
+    fn collect(&mut self, now_ms: u64) {
+        for at in 0..self.hosts.len() {
+            while let Some(ping) = self.health(at).and_then(Health::poll_transmit) {
+                self.ping(now_ms, at, ping);
+            }
+            while let Some(HealthEvent { from, to, why }) = self.health(at).and_then(Health::poll_event) {
+                let host = self.hosts.get(at).map(|host| host.name.clone()).unwrap_or_default();
+                self.events.push_back(TrunkNews::Health { host, from, to, why });
+            }
+        }
+        for at in 0..self.bindings.as_mut().map_or(0, |bindings| bindings.each().count()) {
+            // What cannot be sent is answered at once, which may bring the next request: one for each registrar at most.
+            for _ in 0..=MOST_HOSTS {
+                let Some(request) = self.binding(at).and_then(|binding| binding.poll_transmit()) else { break };
+                self.register(now_ms, at, &request);
+            }
+            while let Some(event) = self.binding(at).and_then(|binding| binding.poll_event()) {
+                self.events.push_back(TrunkNews::Registration(event));
+            }
+        }
+    }
+
+    fn ping(&mut self, now_ms: u64, at: usize, ping: Ping) {
+        // The one before was given up on.
+        self.asking.retain(|(what, _)| !matches!(what, For::Health(host, _) if *host == at));
+        let Some(server) = self.server(at) else { return self.no_answer(now_ms, For::Health(at, ping)) };
+        let branch = self.branch();
+        let Some(host) = self.hosts.get(at) else { return };
+        let domain = &self.kept.domain;
+        let head = self.head("OPTIONS", &format!("sip:{domain}"), &branch, &host.call_id, ping.0);
+        let text = format!(
+            "{head}From: <sip:{}>;tag={}\r\nTo: <sip:{domain}>\r\nContact: <sip:{}>\r\n\
+             Accept: application/sdp\r\nContent-Length: 0\r\n\r\n",
+            self.us.advertised,
+            host.call_id.get(..16).unwrap_or_default(),
+            self.us.advertised
+        );
+        self.ask(now_ms, For::Health(at, ping), branch, text, &server);
+    }
+
+    fn register(&mut self, now_ms: u64, at: usize, request: &RegisterRequest) {
+        self.asking.retain(|(what, _)| !matches!(what, For::Registration(binding, _) if *binding == at));
+        let what = For::Registration(at, request.cseq);
+        let Some(server) = self.server(request.at) else { return self.no_answer(now_ms, what) };
+        let branch = self.branch();
+        let head = self.head("REGISTER", &request.registrar, &branch, &request.call_id, request.cseq);
+        let proof = request.authorization.as_ref().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let tag = hex(self.draw.bytes());
+        let text = format!(
+            "{head}From: <{address}>;tag={}\r\nTo: <{address}>\r\nContact: {}\r\nExpires: {}\r\n{}\
+             Content-Length: 0\r\n\r\n",
+            tag.get(..16).unwrap_or_default(),
+            request.contact,
+            request.expires_s,
+            proof.unwrap_or_default(),
+            address = request.address,
+        );
+        self.ask(now_ms, what, branch, text, &server);
+    }
+
+    fn head(&self, method: &str, uri: &str, branch: &str, call_id: &str, cseq: u32) -> String {
+        format!(
+            "{method} {uri} SIP/2.0\r\nVia: {}\r\nMax-Forwards: 70\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n\
+             User-Agent: {}\r\n",
+            self.us.via(branch),
+            self.us.user_agent
+        )
+    }
+
+    fn ask(&mut self, now_ms: u64, what: For, branch: String, text: String, server: &Server) {
+        self.transmits.push_back(Transmit { text: text.clone(), to: server.address, branch: Some(branch.clone()) });
+        self.asking.push((what, Asking::new(now_ms, self.us.t1_ms, branch, text, server.address)));
+    }
+
+    /// The first address of a host.
+    fn server(&mut self, at: usize) -> Option<Server> {
+        self.hosts().into_iter().nth(at)?.servers.into_iter().next()
+    }
+
+    fn branch(&mut self) -> String {
+        let random = hex(self.draw.bytes());
+        format!("{}{}", self.us.branch_prefix, random.get(..24).unwrap_or(&random))
+    }
+}
+
+fn registration_config(
+    us: &Ourselves,
+    kept: &Kept,
+    registration: &KeptRegistration,
+    call_id: String,
+) -> RegistrationConfig {
+    let KeptRegistration { user, expires_s, credentials } = registration;
+    RegistrationConfig {
+        address: format!("sip:{user}@{}", kept.domain),
+        registrars: kept.hosts.iter().map(|_| format!("sip:{}", kept.domain)).collect(),
+        contact: format!("sip:{user}@{}", us.advertised),
+        instance: None,
+        expires_s: *expires_s,
+        credentials: credentials.clone(),
+        call_id,
+        timers: RegistrationTimers::default(),
+    }
+}
+
+fn register_answer(answer: &Answer, cseq: u32) -> RegisterAnswer {
+    let contact = |value: &String| {
+        let contact = NameAddr::parse(value)?;
+        Some((contact.uri.to_owned(), contact.parameter("expires").and_then(|expires| expires.parse().ok())))
+    };
+    RegisterAnswer {
+        status: answer.status,
+        cseq,
+        contacts: answer.contacts.iter().filter_map(contact).collect(),
+        expires_s: answer.expires_s,
+        min_expires_s: answer.min_expires_s,
+        retry_after_s: answer.retry_after_s,
+        challenges: answer.challenges.clone(),
+    }
+}
+
+fn seed(draw: &mut Draw) -> [u8; 32] {
+    let mut seed = [0; 32];
+    seed[..16].copy_from_slice(&draw.bytes());
+    seed[16..].copy_from_slice(&draw.bytes());
+    seed
+}
+
+fn hex(bytes: [u8; 16]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether calls can be placed over a trunk whose servers and registration are so.
+pub(super) fn takes_calls(hosts: &[HostStatus], registered: Option<bool>) -> bool {
+    let usable = |host: &&HostStatus| !host.servers.is_empty() && host.health != Some(HealthState::Down);
+    let pinged = hosts.iter().any(|host| host.health.is_some());
+    hosts.iter().any(|host| usable(&host)) && (pinged || registered.unwrap_or(true))
+}
