@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::doorkeeper::Account;
+
 /// Names a trunk to the driver; opaque here.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrunkToken(pub Arc<str>);
@@ -14,6 +16,11 @@ pub struct TrunkToken(pub Arc<str>);
 pub trait Admission: Send + Sync + 'static {
     /// The trunk an address belongs to, `None` when it belongs to none.
     fn trunk(&self, source: IpAddr) -> Option<TrunkToken>;
+
+    /// What calls of a trunk must prove beside their address; `None` when that is enough.
+    fn account(&self, _trunk: &TrunkToken) -> Option<Arc<Account>> {
+        None
+    }
 }
 
 impl<F> Admission for F

@@ -26,6 +26,7 @@ use crate::call::Call;
 use crate::client::{self, DialError, DialHandle, Outgoing};
 use crate::config::SipConfig;
 use crate::dialog::Phase;
+use crate::doorkeeper::Doorkeeper;
 use crate::error::SipError;
 use crate::event::SipEvent;
 use crate::guard::Guard;
@@ -90,6 +91,8 @@ impl SipEndpoint {
         let advertised = advertised(&config, local_addr);
         let mut secret = [0; 4];
         getrandom::fill(&mut secret).map_err(|_| SipError::Random)?;
+        let mut nonces = [0; 32];
+        getrandom::fill(&mut nonces).map_err(|_| SipError::Random)?;
         let branch_prefix = format!("z9hG4bKtl{:08x}", u32::from_ne_bytes(secret));
 
         let logs = tracing::dispatcher::get_default(Clone::clone);
@@ -123,6 +126,7 @@ impl SipEndpoint {
             events,
             runtime.handle().clone(),
             branch_prefix,
+            Doorkeeper::new(nonces),
         ));
         let vital = spawn(&runtime, &shared, endpoint, wire, socket, guard, &stop)?;
         Ok((Self { shared, local_addr, stop, vital, runtime: Some(runtime) }, SipEvents(receiver)))

@@ -15,6 +15,7 @@ use crate::call::Call;
 use crate::client::Awaiting;
 use crate::config::SipConfig;
 use crate::dialog::DialogKey;
+use crate::doorkeeper::Doorkeeper;
 use crate::event::SipEvent;
 use crate::guard::ALLOW;
 use crate::keep::Keeping;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) wire: Arc<Wire>,
     /// Requests of ours that the stack knows nothing of.
     pub(crate) awaiting: Awaiting,
+    /// Asks calls of some trunks for a password.
+    pub(crate) doorkeeper: Doorkeeper,
     /// Trunks that are looked after.
     pub(crate) keeping: Keeping,
     pub(crate) policy: Arc<dyn Admission>,
@@ -62,6 +65,7 @@ impl Shared {
         events: mpsc::Sender<SipEvent>,
         runtime: tokio::runtime::Handle,
         branch_prefix: String,
+        doorkeeper: Doorkeeper,
     ) -> Self {
         Self {
             config,
@@ -73,6 +77,7 @@ impl Shared {
             ladder: Arc::clone(&wire.ladder),
             wire,
             awaiting: Awaiting::default(),
+            doorkeeper,
             keeping: Keeping::default(),
             policy,
             events: Mutex::new(Some(events)),

@@ -34,6 +34,7 @@ dropped! {
     NoCall "no_call" "Within a call that is not up; answered 481.",
     Full "full" "Calls or transactions at their limit; answered 503.",
     Draining "draining" "A new call while draining; answered 503.",
+    Unproven "unproven" "An INVITE whose password is wrong or came before, of a trunk that asks for one; answered 401.",
     Stack "stack" "Refused by the SIP parser after our own rules; answered 400.",
 }
 

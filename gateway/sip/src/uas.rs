@@ -9,6 +9,7 @@ use rsipstack::transaction::transaction::TransactionEvent;
 use rsipstack::transport::SipConnection;
 
 use crate::address::{NameAddr, list, user};
+use crate::auth::NotAuthentic;
 use crate::call::{Call, CallHandle, InviteLeg, ReofferHandle};
 use crate::dialog::{Acked, Dialog, DialogKey, Invite, Phase};
 use crate::digits::{self, NotADigit};
@@ -16,6 +17,7 @@ use crate::event::{CallKey, IncomingInvite, Reoffer, SipEvent};
 use crate::guard::ALLOW;
 use crate::outgoing;
 use crate::shared::{Shared, retry_after_s};
+use crate::stats::Dropped;
 
 /// Most headers handed to the driver.
 const MAX_HEADERS_UP: usize = 32;
@@ -78,6 +80,15 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         // The trunk was removed between the socket and here.
         return reply(shared, &mut transaction, 403, Vec::new()).await;
     };
+    if let Some(account) = shared.policy.account(&trunk)
+        && let Err((why, headers)) = shared.doorkeeper.judge(&trunk, &account, source.ip(), &request)
+    {
+        if !matches!(why, NotAuthentic::Missing | NotAuthentic::Stale) {
+            shared.counters.dropped(Dropped::Unproven);
+            tracing::info!(trunk = %trunk.0, ?why, "a call without the right password is refused");
+        }
+        return reply(shared, &mut transaction, 401, headers).await;
+    }
     let merged = shared.awaiting.is_ours(&ids.call_id) || {
         let calls = shared.calls();
         calls.iter().any(|(key, call)| {
