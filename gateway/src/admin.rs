@@ -13,6 +13,8 @@
 //! | `GET /v1/calls/{id}/pcap` | the SIP messages of a recent call as a pcap file, keys crossed out |
 //! | `GET /v1/usage?since_us=0&after=...&limit=1000` | usage records that are still here, and the sums of older ones |
 //! | `DELETE /v1/calls/{id}` | hangs up |
+//! | `POST /v1/calls?to=...&agent=...` | places a call; `trunk`, `from` and `ring_s` may be said |
+//! | `GET /v1/trunks` | trunks that have a server: whether it answers, whether we are registered |
 //! | `GET /v1/route?called=...&calling=...&source=...` | which agent would get a call, and every step that leads there |
 //! | `GET /v1/route?out=...&tenant=...` | whether and how a call may leave |
 //! | `POST /v1/captures?calls=1&agent=...&for_s=600` | has the next calls captured that fit |
@@ -38,6 +40,7 @@ use trunkline_runtime::{RecordingOrder, RecordingRefused, Runtime};
 use crate::{history, metrics};
 
 mod captures;
+mod dial;
 mod orders;
 mod routes;
 
@@ -85,7 +88,8 @@ pub(crate) fn read_token(state: &Path) -> Option<String> {
 pub(crate) fn router(admin: Arc<Admin>) -> Router {
     let guarded = Router::new()
         .route("/v1/status", get(status))
-        .route("/v1/calls", get(calls))
+        .route("/v1/calls", get(calls).post(dial::dial))
+        .route("/v1/trunks", get(dial::trunks))
         .route("/v1/usage", get(usage))
         .route("/v1/calls/{id}", get(call).delete(orders::hang_up))
         .route("/v1/calls/{id}/hold", post(orders::hold))

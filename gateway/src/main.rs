@@ -95,6 +95,14 @@ enum Command {
         /// The call's id.
         call: String,
     },
+    /// Call somebody: an agent speaks with whoever answers.
+    Dial(commands::dial::Dial),
+    /// List the trunks that calls leave over: whether they answer, and whether we are registered.
+    Trunks {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Put a caller on hold: neither hears the other until the call is resumed.
     Hold {
         /// The call's id.
@@ -178,6 +186,8 @@ fn main() -> ExitCode {
         Command::Enrol { url, token } => commands::enrol::run(&cli.configuration, &url, &token),
         Command::Calls { ended, json } => commands::calls::list(&cli.configuration, ended, json),
         Command::Hangup { call } => commands::calls::hang_up(&cli.configuration, &call),
+        Command::Dial(order) => commands::dial::dial(&cli.configuration, &order),
+        Command::Trunks { json } => commands::dial::trunks(&cli.configuration, json),
         Command::Hold { call } => commands::calls::hold(&cli.configuration, &call, true),
         Command::Resume { call } => commands::calls::hold(&cli.configuration, &call, false),
         Command::Dtmf { call, digits } => commands::calls::dtmf(&cli.configuration, &call, &digits),

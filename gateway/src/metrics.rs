@@ -50,6 +50,7 @@ impl Snapshot {
             ("calls_answered", "Calls answered", count(&calls.answered)),
             ("calls_finished", "Calls whose record is durable", count(&calls.finished)),
             ("calls_refused", "Calls refused", count(&calls.refused)),
+            ("calls_placed", "Calls and legs of calls that left, answered or not", count(&calls.placed)),
             ("turns", "Turns of callers", count(&calls.turns)),
             ("interruptions", "Utterances that callers interrupted", count(&calls.interruptions)),
             ("plugin_microseconds", "Time spent in plugins", count(&calls.plugin_us)),
@@ -109,6 +110,7 @@ impl Snapshot {
             ("capacity_used".into(), "What calls have taken of each pool", used),
         ];
         families.extend(load(runtime));
+        families.extend(trunks(runtime));
         families.extend(workers(runtime.plane()));
         families.push((
             "media_legs_by_engine".into(),
@@ -142,6 +144,30 @@ impl Snapshot {
         let tool_times = calls.tool_times.each().collect();
         Self { counters, gauges, families, turn_stages, tool_times }
     }
+}
+
+/// How trunks are that have a server.
+fn trunks(runtime: &Runtime) -> Vec<(Cow<'static, str>, &'static str, Family<Labels, Gauge>)> {
+    let (open, registered, up) =
+        (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
+    for trunk in runtime.trunks() {
+        let labels = vec![("trunk", trunk.trunk.0.to_string())];
+        open.get_or_create(&labels).set(i64::from(trunk.takes_calls));
+        if let Some(is_registered) = trunk.registered {
+            registered.get_or_create(&labels).set(i64::from(is_registered));
+        }
+        for host in trunk.hosts {
+            let Some(health) = host.health else { continue };
+            let labels = vec![("trunk", trunk.trunk.0.to_string()), ("host", host.host)];
+            let answers = matches!(health.name(), "up" | "degraded");
+            up.get_or_create(&labels).set(i64::from(answers));
+        }
+    }
+    vec![
+        ("trunk_takes_calls".into(), "1 while calls can be placed over a trunk", open),
+        ("trunk_registered".into(), "1 while a trunk's registration is there", registered),
+        ("trunk_host_up".into(), "1 while a trunk's server answers OPTIONS", up),
+    ]
 }
 
 /// How busy the parts are that calls wait for, a family a figure.

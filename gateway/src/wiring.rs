@@ -71,6 +71,7 @@ pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow
         tracing::info!(plugin, "compiling for the first time on this machine, which takes some seconds");
         service::compiling(plugin);
     };
+    let passwords = secrets.values.clone();
     let host = plugins::host(config, tokio.clone(), secrets.values, Arc::new(compiling))?;
     let (registry, refused) = plugins::load(&host, &config.plugins.dir);
     for refused in &refused {
@@ -106,6 +107,7 @@ pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow
         recorder,
         serving: Arc::clone(&serving),
         memory_left: Arc::new(capacity::memory_left_kib),
+        secrets: passwords,
     };
     let runtime = Arc::new(Runtime::start(runtime_config(config, gateway), sip_config(config), parts)?);
     match &sync {

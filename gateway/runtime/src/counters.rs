@@ -19,6 +19,8 @@ pub struct Counters {
     pub finished: AtomicU64,
     /// Calls refused.
     pub refused: AtomicU64,
+    /// Calls that left, answered or not.
+    pub placed: AtomicU64,
     /// Turns begun.
     pub turns: AtomicU64,
     /// How long they took.
@@ -44,6 +46,7 @@ impl Default for Counters {
             answered: AtomicU64::default(),
             finished: AtomicU64::default(),
             refused: AtomicU64::default(),
+            placed: AtomicU64::default(),
             turns: AtomicU64::default(),
             turn_stages: TurnStages::default(),
             tool_times: ToolTimes::default(),

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,13 +17,13 @@ use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, EndRea
 use trunkline_api::{Failure, Id, Prefix};
 use trunkline_call::{CallSetup, Input, RecordingFact};
 use trunkline_edge_store::{Completion, Write};
-use trunkline_leg::{AgentEnd, Anchor, CallTime, EndCause, RingSizes, TapEnd};
+use trunkline_leg::{AgentEnd, Anchor, CallTime, EndCause, LegId, MediaSpec, RingSizes, TapEnd};
 use trunkline_media::{AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy};
 use trunkline_route::{Request, Source, Target, Trunk};
 use trunkline_sdp::Session;
 use trunkline_sip::{ByeReason, CallKey, Refusal, Reoffer, SipEvent, SipEvents};
 
-use crate::active::NewCall;
+use crate::active::{LegNews, NewCall};
 use crate::beats::IntakePulse;
 use crate::capacity::{Pool, Ticket};
 use crate::counters::count;
@@ -31,6 +31,7 @@ use crate::directory::CallInfo;
 use crate::line::{Invite, Line};
 use crate::offer::Settled;
 use crate::openings::{Fate, Openings};
+use crate::outbound::Placed;
 use crate::recording::CallRecordings;
 use crate::refusal::{self, Refused, media_failure, overloaded};
 use crate::ringing::Ringing;
@@ -57,15 +58,35 @@ const BED_LOOK: Duration = Duration::from_millis(5);
 /// How long the end of the process waits for records of calls that were never answered.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
 
+mod leaving;
 mod unanswered;
 
 use unanswered::Unanswered;
 
 struct Dialog {
     call: Id,
+    /// Which of its legs.
+    leg: LegId,
     worker: usize,
     sdp: Session,
     line: Arc<dyn Line>,
+}
+
+impl Dialog {
+    fn media_changed(&self, media: MediaSpec) -> Order {
+        let (call, media) = (self.call.clone(), Box::new(media));
+        match self.leg {
+            LegId::FIRST => Order::MediaChanged(call, media),
+            leg => Order::Leg(call, leg, LegNews::MediaChanged(media)),
+        }
+    }
+
+    fn ended(&self, cause: EndCause) -> Order {
+        match self.leg {
+            LegId::FIRST => Order::DialogEnded(self.call.clone(), cause),
+            leg => Order::Leg(self.call.clone(), leg, LegNews::DialogEnded(cause)),
+        }
+    }
 }
 
 /// A call whose record is on its way to the disk.
@@ -98,6 +119,34 @@ impl Opening {
     }
 }
 
+/// A call that is up and has its media.
+struct Beginning {
+    key: CallKey,
+    line: Arc<dyn Line>,
+    sip_call_id: String,
+    from: String,
+    to: String,
+    hops: u8,
+    began: Instant,
+    /// When it began, in microseconds since the Unix epoch.
+    wall_us: u64,
+    serving: Arc<Serving>,
+    agent: ServedAgent,
+    trunk: Id,
+    codec: String,
+    suite: Option<&'static str>,
+    session: Option<Session>,
+    record: CallRecord,
+    recordings: CallRecordings,
+    /// The recording that began with it, and when.
+    recording: Option<(CallTime, RecordingFact)>,
+    ticket: Ticket,
+    leg: AgentEnd,
+    handle: LegHandle,
+    /// Its place among calls that leave, when it is one.
+    placed: Option<Placed>,
+}
+
 /// A call that rings, and its leg when that is up already.
 struct Rung {
     opening: Opening,
@@ -121,6 +170,8 @@ pub(crate) struct Intake {
     late: Vec<(usize, Order)>,
     /// Looked up by key only.
     dialogs: HashMap<CallKey, Dialog>,
+    /// The objects that calls that leave were told of last.
+    told: Weak<Serving>,
 }
 
 /// Wakes the thread that sleeps.
@@ -137,7 +188,8 @@ impl Intake {
     pub(crate) fn new(shared: Arc<Shared>, plane: MediaPlane, workers: Vec<Worker>, draining: Arc<AtomicBool>) -> Self {
         let (openings, ringing) = (Openings::default(), Ringing::default());
         let (doorway, unanswered, late, dialogs) = (Arc::default(), Vec::new(), Vec::new(), HashMap::new());
-        Self { shared, plane, workers, draining, doorway, openings, ringing, unanswered, late, dialogs }
+        let told = Weak::new();
+        Self { shared, plane, workers, draining, doorway, openings, ringing, unanswered, late, dialogs, told }
     }
 
     /// Where calls that come over streams are handed in.
@@ -162,6 +214,7 @@ impl Intake {
                 self.invite(invite);
             }
             let patience = self.settle(Instant::now(), &waker).min(self.shared.sample_load());
+            self.look_after();
             pulse.end();
             if idle && !self.doorway.has_waiting() {
                 std::thread::park_timeout(patience);
@@ -182,9 +235,18 @@ impl Intake {
             SipEvent::Acked { call, answer } => self.acked(call, answer.as_deref()),
             SipEvent::Digit { call, digit } => {
                 if let Some(dialog) = self.dialogs.get(&call) {
-                    self.order(dialog.worker, Order::Pressed(dialog.call.clone(), digit));
+                    let (call, leg, worker) = (dialog.call.clone(), dialog.leg, dialog.worker);
+                    self.order(
+                        worker,
+                        match leg {
+                            LegId::FIRST => Order::Pressed(call, digit),
+                            leg => Order::Leg(call, leg, LegNews::Pressed(digit)),
+                        },
+                    );
                 }
             }
+            SipEvent::Outgoing { call, news } => self.leaving(call, *news),
+            SipEvent::Trunk { trunk, news } => leaving::tell(&trunk, &news),
         }
         // Calls that the agent hung up have no further event; forget them once they are over.
         if self.dialogs.len() > 64 && self.dialogs.len() > 2 * self.shared.directory.active() {
@@ -429,44 +491,76 @@ impl Intake {
         let ringing = opening.ringing;
         let Opening { invite, began, wall_us, serving, agent, target, settled, record, recordings, ticket, .. } =
             opening;
+        let recording = recording_began.map(|began| (CallTime::from_ms(ringing.ms.into()), began));
         let (codec, session) = (settled.media.codec, settled.session);
         let suite = settled.media.srtp.as_ref().map(|srtp| srtp.suite.name());
-        let call = record.call.clone();
+        self.hand_over(Beginning {
+            key: invite.key,
+            line: invite.line,
+            sip_call_id: invite.call_id,
+            from: invite.from_user,
+            to: invite.to_user,
+            // A call that was passed on for ever ends some day.
+            hops: invite.hops,
+            began,
+            wall_us,
+            serving,
+            agent,
+            trunk: target.trunk,
+            codec: codec.to_string(),
+            suite,
+            session,
+            record,
+            recordings,
+            recording,
+            ticket,
+            leg,
+            handle,
+            placed: None,
+        });
+    }
+
+    /// A call that is up goes to the worker of its media.
+    fn hand_over(&mut self, beginning: Beginning) {
+        let Beginning { key, line, sip_call_id, from, to, hops, began, wall_us, serving, agent, trunk, .. } = beginning;
+        let Beginning { codec, suite, session, record, recordings, recording, ticket, leg, handle, placed, .. } =
+            beginning;
+        let (call, tenant, agent_id) = (record.call.clone(), record.tenant.clone(), record.agent.clone());
         let setup = CallSetup {
             call: call.clone(),
-            tenant: target.tenant.clone(),
-            agent: target.agent.clone(),
+            tenant: tenant.clone(),
+            agent: agent_id.clone(),
             agent_version: agent.version,
             tools: self.shared.tool_bindings(&agent, &serving),
             others: self.shared.others(&agent, &serving),
             spec: agent.spec,
-            trunk: Some(target.trunk.clone()),
+            trunk: Some(trunk.clone()),
             gateway: self.shared.config.gateway.clone(),
-            direction: CallDirection::Inbound,
-            from: invite.from_user.clone(),
-            to: invite.to_user.clone(),
+            direction: record.direction,
+            from: from.clone(),
+            to: to.clone(),
             anchor: Anchor { wall_us, call_us: 0 },
             // Event identifiers follow from it; they need not be secret.
             seed: random().map_or(wall_us, u64::from_le_bytes),
-            codec: codec.to_string(),
-            sip_call_id: Some(invite.call_id.clone()).filter(|id| !id.is_empty()),
+            codec,
+            sip_call_id: Some(sip_call_id.clone()).filter(|id| !id.is_empty()),
         };
-        let key = serving.recording_key(&target.tenant);
-        let mut machine = self.shared.captures.call(setup.clone(), &serving, key);
-        if let Some(began) = recording_began {
+        let recording_key = serving.recording_key(&tenant);
+        let mut machine = self.shared.captures.call(setup.clone(), &serving, recording_key);
+        if let Some((at, began)) = recording {
             // It begins with the answer, as the tap does; the call's time with the INVITE.
-            machine.handle(CallTime::from_ms(ringing.ms.into()), Input::Recording(began));
+            machine.handle(at, Input::Recording(began));
         }
         let worker = handle.worker();
         let info = CallInfo {
             id: call.clone(),
-            tenant: target.tenant,
-            agent: target.agent,
+            tenant,
+            agent: agent_id,
             agent_version: agent.version,
-            from: invite.from_user.clone(),
-            to: invite.to_user.clone(),
-            trunk: target.trunk,
-            sip_call_id: invite.call_id.clone(),
+            from,
+            to,
+            trunk,
+            sip_call_id,
             answered_us: record.answered_us,
             ended: false,
             recording: record.recording.clone(),
@@ -476,9 +570,10 @@ impl Intake {
         count(&self.shared.counters.answered);
         tracing::info!(%call, agent_version = agent.version, codec = setup.codec, srtp = suite, "call answered");
         if let Some(sdp) = session {
-            self.dialogs.insert(invite.key, Dialog { call: call.clone(), worker, sdp, line: Arc::clone(&invite.line) });
+            let (call, line) = (call.clone(), Arc::clone(&line));
+            self.dialogs.insert(key, Dialog { call, leg: LegId::FIRST, worker, sdp, line });
         }
-        let line = Arc::clone(&invite.line);
+        let goodbye = Arc::clone(&line);
         let new = NewCall {
             id: call.clone(),
             call: machine,
@@ -491,13 +586,15 @@ impl Intake {
             entry,
             ticket,
             began,
+            hops,
+            placed,
         };
         if let Err(Order::Begin(new)) = self.workers[worker].give(Order::Begin(Box::new(new))) {
             tracing::error!(%call, "the agent worker is swamped; the call was given up");
             self.shared.directory.ended(&call);
             let (failure, NewCall { ticket, .. }) = (Failure::GatewayFull, *new);
             self.close_unanswered(record, ticket, (EndReason::Failed, Some(failure)));
-            let _ = invite.line.bye(&ByeReason { q850: failure.q850_cause(), text: failure.name().to_owned() });
+            let _ = goodbye.bye(&ByeReason { q850: failure.q850_cause(), text: failure.name().to_owned() });
         }
     }
 
@@ -524,8 +621,7 @@ impl Intake {
         };
         match dialog.sdp.answer(offer) {
             Ok(answer) => {
-                let order = Order::MediaChanged(dialog.call.clone(), Box::new(answer.media));
-                let worker = dialog.worker;
+                let (order, worker) = (dialog.media_changed(answer.media), dialog.worker);
                 self.order(worker, order);
                 if let Err(error) = reoffer.handle.answer(answer.sdp) {
                     tracing::debug!(%error, "a change of media was no longer waited for");
@@ -545,8 +641,12 @@ impl Intake {
         let Some(dialog) = self.dialogs.get_mut(&key).filter(|dialog| dialog.sdp.is_offering()) else { return };
         let (call, worker) = (dialog.call.clone(), dialog.worker);
         let taken = dialog.sdp.accept_answer(answer.unwrap_or_default()).cloned();
+        let ended = dialog.ended(EndCause::Failed);
         match taken {
-            Ok(media) => self.order(worker, Order::MediaChanged(call, Box::new(media))),
+            Ok(media) => {
+                let order = dialog.media_changed(media);
+                self.order(worker, order);
+            }
             Err(error) if dialog.sdp.media().is_some() => {
                 tracing::info!(%error, %call, "the answer of the ACK cannot be used; the call goes on as it was");
             }
@@ -555,7 +655,7 @@ impl Intake {
                 let failure = Failure::OfferUnacceptable;
                 let _ = dialog.line.bye(&ByeReason { q850: failure.q850_cause(), text: failure.name().to_owned() });
                 self.dialogs.remove(&key);
-                self.order(worker, Order::DialogEnded(call, EndCause::Failed));
+                self.order(worker, ended);
             }
         }
     }
@@ -570,7 +670,7 @@ impl Intake {
             tracing::info!(call = %opening.record.call, ?cause, "the caller was gone before the answer");
             self.close_unanswered(opening.record, opening.ticket, unanswered_end(cause));
         } else if let Some(dialog) = self.dialogs.remove(&key) {
-            self.order(dialog.worker, Order::DialogEnded(dialog.call, cause));
+            self.order(dialog.worker, dialog.ended(cause));
         }
     }
 
@@ -606,7 +706,7 @@ const fn unanswered_end(cause: EndCause) -> (EndReason, Option<Failure>) {
 }
 
 /// Whose RTP is believed on a trunk.
-fn sources(trunk: &Trunk) -> SourcePolicy {
+pub(crate) fn sources(trunk: &Trunk) -> SourcePolicy {
     match trunk.source {
         MediaSource::Strict => SourcePolicy::Strict,
         MediaSource::Learn => SourcePolicy::Learn,

@@ -27,6 +27,7 @@ mod load;
 mod lookups;
 mod offer;
 mod openings;
+mod outbound;
 mod outbox;
 mod prompts;
 mod readiness;
@@ -47,6 +48,7 @@ mod tool_times;
 mod turn_stages;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -64,7 +66,7 @@ use trunkline_plugin_host::PluginRegistry;
 use trunkline_recording::{Recorder, RecorderStats};
 use trunkline_route::Decision;
 use trunkline_route::outbound::{OutboundDecision, OutboundRequest};
-use trunkline_sip::{CallTrace, SipConfig, SipEndpoint, SipError, SipStats, TrunkToken};
+use trunkline_sip::{CallTrace, SipConfig, SipEndpoint, SipError, SipStats, TrunkStatus};
 
 pub use beats::{Beat, stuck};
 pub use capacity::{Amounts, MemoryLeft, Pool};
@@ -74,6 +76,7 @@ pub use directory::CallInfo;
 pub use durations::{DURATION_BOUNDS_MS, DurationCounts};
 pub use knowledge::Library;
 pub use load::{LoadPolicy, Part, PartLoad};
+pub use outbound::{DialOrder, DialRefused};
 pub use readiness::{AgentFault, Lacking};
 pub use recording::{RecordingOrder, RecordingRefused, RecordingState};
 pub use routing::InboundQuestion;
@@ -87,6 +90,7 @@ use beats::IntakePulse;
 use capacity::Admission;
 use intake::Intake;
 use load::Gauges;
+use outbound::{Door, Outbound};
 use prompts::Renderer;
 use session::pool::SidePool;
 use shared::Shared;
@@ -118,6 +122,8 @@ pub struct Parts {
     pub serving: Arc<ArcSwap<Serving>>,
     /// Memory that calls may still take on this machine.
     pub memory_left: MemoryLeft,
+    /// Passwords of trunks, by the name that trunks give them.
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// A running gateway, without its configuration and its shells.
@@ -142,10 +148,12 @@ impl Runtime {
         let admission = Admission::new(config.capacity, parts.memory_left);
         std::fs::create_dir_all(&config.recordings)?;
         let pool = SidePool::start(heavy_workers)?;
+        let secrets = Arc::new(parts.secrets);
         let load = Gauges::new(config.load, parts.plane.workers(), Some(pool.queue()));
         let beds = ambience::Beds::start(config.state_dir.join("ambience"))?;
         let shared = Arc::new(Shared {
             captures: captures::Captures::new(&config.state_dir),
+            outbound: Outbound::new(Arc::clone(&secrets)),
             config,
             store: parts.store,
             plugins: parts.plugins,
@@ -169,12 +177,9 @@ impl Runtime {
             workers.push(worker);
             threads.push(thread);
         }
-        let serving = Arc::clone(&shared.serving);
-        let policy = move |source: IpAddr| {
-            let serving = serving.load();
-            serving.table.trunk(source).map(|trunk| TrunkToken(Arc::from(trunk.id.to_string())))
-        };
-        let (sip, events) = SipEndpoint::start(sip, Arc::new(policy))?;
+        let door = Door { serving: Arc::clone(&shared.serving), secrets };
+        let (sip, events) = SipEndpoint::start(sip, Arc::new(door))?;
+        shared.outbound.connect(Arc::new(sip.dialler()), parts.plane.clone());
         let draining = Arc::new(AtomicBool::new(false));
         let pulse = Arc::new(IntakePulse::default());
         let intake = Intake::new(Arc::clone(&shared), parts.plane.clone(), workers.clone(), Arc::clone(&draining));
@@ -275,7 +280,22 @@ impl Runtime {
     /// Explains whether a call may leave, as far as routes and trunks go: counts and costs are not looked at.
     #[must_use]
     pub fn explain_outbound(&self, request: &OutboundRequest<'_>) -> OutboundDecision {
-        routing::explain_outbound(&self.shared, &self.shared.serving.load(), request)
+        self.shared.outbound.explain(&self.shared, &self.shared.serving.load(), request)
+    }
+
+    /// Places a call: an agent calls somebody, and speaks with whoever answers. Waits for the disk, so that it is not for a
+    /// thread that serves others.
+    ///
+    /// # Errors
+    /// [`DialRefused`] saying why not.
+    pub fn dial(&self, order: &DialOrder) -> Result<Id, DialRefused> {
+        outbound::dial(&self.shared, self.is_draining(), order)
+    }
+
+    /// How the trunks are that have a server.
+    #[must_use]
+    pub fn trunks(&self) -> Vec<TrunkStatus> {
+        self.shared.outbound.trunks()
     }
 
     /// What new calls are served by.

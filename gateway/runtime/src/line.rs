@@ -55,6 +55,8 @@ pub(crate) struct Invite {
     pub(crate) from_user: String,
     /// Who is called.
     pub(crate) to_user: String,
+    /// How often what it leads to may be passed on: its Max-Forwards.
+    pub(crate) hops: u8,
     /// Headers that routes may look at, as received.
     pub(crate) headers: Vec<(String, String)>,
     /// What its sound would come by.
@@ -70,6 +72,7 @@ impl From<IncomingInvite> for Invite {
             call_id: invite.call_id,
             from_user: invite.from_user,
             to_user: invite.to_user,
+            hops: invite.max_forwards,
             headers: invite.headers,
             offer: Offer::Sdp(invite.offer),
         }

@@ -100,7 +100,7 @@ fn unsettled(codec: Codec, addr: IpAddr) -> MediaSpec {
 }
 
 /// What the trunk's policy makes of keys in an offer, with keys of ours for this call.
-fn local_srtp(policy: SrtpPolicy) -> Result<Option<LocalSrtp>, Failure> {
+pub(crate) fn local_srtp(policy: SrtpPolicy) -> Result<Option<LocalSrtp>, Failure> {
     let keys = || Ok(SrtpKeys::from_random(random()?));
     Ok(match policy {
         SrtpPolicy::Off => None,

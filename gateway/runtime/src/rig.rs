@@ -260,6 +260,7 @@ pub(crate) fn invite(key: u64, line: &Arc<FakeLine>) -> Invite {
         call_id: format!("call-{key}"),
         from_user: line.from.clone(),
         to_user: "1000".to_owned(),
+        hops: 70,
         headers: Vec::new(),
         offer: Offer::Sdp(Some(offer.to_owned())),
     }
@@ -331,5 +332,6 @@ pub(crate) fn shared_over(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: V
         beds: crate::ambience::Beds::start(PathBuf::from("/nowhere")).unwrap(),
         librarian: crate::lookups::Librarian::start().unwrap(),
         captures: crate::captures::Captures::new(&PathBuf::from("/nowhere")),
+        outbound: crate::outbound::Outbound::new(Arc::default()),
     })
 }

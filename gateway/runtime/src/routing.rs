@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use trunkline_api::{Failure, Id};
-use trunkline_route::outbound::{OutboundDecision, OutboundRequest, TrunkState, Trunks};
 use trunkline_route::{Agents, Availability, Decision, Load, Request, Source, decide_with};
 
 use crate::capacity::{Admission, Pool};
@@ -42,20 +41,6 @@ impl Agents for AgentsNow<'_> {
             // Of one that is not in service the table knows.
             _ => Availability::Ready { calls: self.admission.calls_of(agent) },
         }
-    }
-}
-
-/// Explains whether a call may leave as far as routes and trunks go.
-pub(crate) fn explain_outbound(shared: &Shared, serving: &Serving, request: &OutboundRequest<'_>) -> OutboundDecision {
-    trunkline_route::outbound::way(&serving.table, request, &TrunksNow(&shared.admission))
-}
-
-/// What trunks are doing, as far as this gateway's calls go.
-struct TrunksNow<'a>(&'a Admission);
-
-impl Trunks for TrunksNow<'_> {
-    fn state(&self, trunk: &Id) -> TrunkState {
-        TrunkState::Up { calls: self.0.calls_of(trunk) }
     }
 }
 

@@ -109,6 +109,15 @@ impl Serving {
         found.next().filter(|_| found.next().is_none())
     }
 
+    /// The agent that `name` names, by its id or, where only one of all tenants has it, by its own name.
+    pub(crate) fn agent_called(&self, name: &str) -> Option<(&Id, &ServedAgent)> {
+        if let Some(found) = self.agents.iter().find(|(id, _)| id.to_string() == name) {
+            return Some(found);
+        }
+        let mut found = self.agents.iter().filter(|(_, agent)| agent.spec.name == name);
+        found.next().filter(|_| found.next().is_none())
+    }
+
     /// Agents in service that calls of an agent may be handed to, directly or by way of others, by the name they are
     /// asked for by.
     pub(crate) fn reachable(&self, agent: &ServedAgent) -> BTreeMap<String, (&Id, &ServedAgent)> {

@@ -21,6 +21,7 @@ use crate::directory::Directory;
 use crate::health::Health;
 use crate::load::{Gauges, LoadPolicy};
 use crate::lookups::Librarian;
+use crate::outbound::Outbound;
 use crate::prompts::Prompts;
 use crate::serving::{ServedAgent, Serving};
 
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) beds: Beds,
     pub(crate) librarian: Librarian,
     pub(crate) captures: Captures,
+    pub(crate) outbound: Arc<Outbound>,
 }
 
 impl Shared {

@@ -82,6 +82,7 @@ impl Doorway {
             call_id,
             from_user: calling,
             to_user: called,
+            hops: 70,
             headers: Vec::new(),
             offer,
         })

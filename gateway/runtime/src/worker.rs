@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use trunkline_api::Id;
 use trunkline_call::Operator;
-use trunkline_leg::{DtmfDigit, EndCause, MediaSpec, ReadySet};
+use trunkline_leg::{DtmfDigit, EndCause, LegId, MediaSpec, ReadySet};
 use trunkline_media::PhaseSignal;
 
-use crate::active::{Active, NewCall};
+use crate::active::{Active, LegNews, NewCall};
 use crate::agenda::Agenda;
 use crate::bell::Bell;
 use crate::recording::{RecordingOrder, RecordingRefused, RecordingState};
@@ -38,6 +38,8 @@ pub(crate) enum Order {
     MediaChanged(Id, Box<MediaSpec>),
     /// The far end pressed a key and told it by signalling.
     Pressed(Id, DtmfDigit),
+    /// News of a leg that the call dialled.
+    Leg(Id, LegId, LegNews),
     /// An operator's order.
     Operator(Id, Operator),
     /// An operator's order about a call's recording, and where the answer goes.
@@ -219,6 +221,7 @@ impl Calls {
             Order::DialogEnded(id, cause) => self.with(&id, |call| call.dialog_ended(cause)),
             Order::MediaChanged(id, spec) => self.with(&id, |call| call.media_changed(*spec)),
             Order::Pressed(id, digit) => self.with(&id, |call| call.pressed(digit)),
+            Order::Leg(id, leg, news) => self.with(&id, |call| call.leg_news(leg, news)),
             Order::Operator(id, order) => self.with(&id, |call| call.order(order)),
             Order::Recording(id, order, answer) => self.with(&id, |call| {
                 // Whoever asked may have given up.

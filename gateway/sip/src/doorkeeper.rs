@@ -30,6 +30,12 @@ impl Account {
         Self { user: user.to_owned(), realm: realm.to_owned(), hashes: hashes.into() }
     }
 
+    /// An account that nobody can prove: for a password that is not to be had.
+    #[must_use]
+    pub fn closed(user: &str, realm: &str) -> Self {
+        Self { user: user.to_owned(), realm: realm.to_owned(), hashes: Vec::new() }
+    }
+
     fn hash(&self, user: &str, algorithm: Algorithm) -> Option<Ha1> {
         self.hashes.iter().find(|hash| self.user == user && hash.algorithm() == algorithm).cloned()
     }

@@ -21,16 +21,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::{Admission, TrunkToken};
+use crate::admission::Admission;
 use crate::call::Call;
-use crate::client::{self, DialError, DialHandle, Outgoing};
 use crate::config::SipConfig;
+use crate::dialler::Dialler;
 use crate::dialog::Phase;
 use crate::doorkeeper::Doorkeeper;
 use crate::error::SipError;
 use crate::event::SipEvent;
 use crate::guard::Guard;
-use crate::keep::{Kept, TrunkStatus};
 use crate::ladder::{CallTrace, Ladder};
 use crate::receive;
 use crate::shared::Shared;
@@ -156,31 +155,10 @@ impl SipEndpoint {
         self.local_addr
     }
 
-    /// Places a call: returns at once, and tells what becomes of it by [`SipEvent::Outgoing`]. Names are looked up before;
-    /// nothing here waits for a name server.
-    ///
-    /// # Errors
-    /// When nothing is sent: there is no server to send it to, something cannot stand in a message, or the gateway is full.
-    pub fn dial(&self, call: Outgoing) -> Result<DialHandle, DialError> {
-        client::dial(&self.shared, call)
-    }
-
-    /// Looks after these trunks from now on, and no more after others: looks their servers up, asks them with OPTIONS, and
-    /// keeps their registrations. A trunk that has not changed is left alone; one that goes is unregistered.
-    pub fn keep(&self, trunks: Vec<Kept>) {
-        self.shared.keeping.keep(&self.shared, trunks);
-    }
-
-    /// How the trunks are that are looked after.
+    /// What places calls and looks after trunks.
     #[must_use]
-    pub fn trunks(&self) -> Vec<TrunkStatus> {
-        self.shared.keeping.status()
-    }
-
-    /// How one of them is.
-    #[must_use]
-    pub fn trunk(&self, trunk: &TrunkToken) -> Option<TrunkStatus> {
-        self.shared.keeping.of(trunk)
+    pub fn dialler(&self) -> Dialler {
+        Dialler(Arc::clone(&self.shared))
     }
 
     /// Calls now: ringing, up, being placed, or waiting for the answer to a BYE. 0 means that nothing is left to say.

@@ -96,6 +96,8 @@ pub struct IncomingInvite {
     /// P-Asserted-Identity, Remote-Party-ID, Diversion, User-to-User, User-Agent and `X-` headers, as received; at
     /// most 32.
     pub headers: Vec<(String, String)>,
+    /// Max-Forwards: how often it may still be passed on; 70 where it says nothing.
+    pub max_forwards: u8,
     /// The SDP offer, `None` when the INVITE had none and the answer must carry an offer.
     pub offer: Option<String>,
 }

@@ -384,6 +384,7 @@ struct IncomingParts {
     from_display: Option<String>,
     to_user: String,
     headers: Vec<(String, String)>,
+    max_forwards: u8,
     offer: Option<String>,
 }
 
@@ -410,6 +411,7 @@ impl IncomingParts {
                 .take(MAX_HEADERS_UP)
                 .map(|header| (header.name().to_owned(), header.value().to_owned()))
                 .collect(),
+            max_forwards: max_forwards(request),
             offer,
         }
     }
@@ -424,9 +426,16 @@ impl IncomingParts {
             from_display: self.from_display,
             to_user: self.to_user,
             headers: self.headers,
+            max_forwards: self.max_forwards,
             offer: self.offer,
         }
     }
+}
+
+/// How often a request may still be passed on (RFC 3261 20.22).
+fn max_forwards(request: &Request) -> u8 {
+    let header = request.headers.iter().find(|header| header.name().eq_ignore_ascii_case("Max-Forwards"));
+    header.and_then(|header| header.value().trim().parse().ok()).unwrap_or(70)
 }
 
 /// The SDP of a request, `None` when it has no body; the error is the Accept header of a 415.

@@ -14,7 +14,7 @@ use trunkline_sip::{
 
 /// A call that is up: its INVITE as it came, and its commands.
 fn up(endpoint: &SipEndpoint, events: &mut SipEvents, callee: &Callee) -> (String, CallHandle) {
-    endpoint.dial(callee.call()).unwrap();
+    endpoint.dialler().dial(callee.call()).unwrap();
     let invite = callee.expect("INVITE ");
     callee.answer_sdp(&invite, "200 OK", "b");
     let OutgoingEvent::Answered { handle, .. } = news(events) else { panic!() };
@@ -53,7 +53,7 @@ fn within(callee: &Callee, invite: &str, method: &str, cseq: u32, rest: &str) ->
 fn a_call_of_ours_rings_is_answered_acknowledged_and_hung_up() {
     let (endpoint, mut events) = start(|_| ());
     let callee = Callee::new();
-    let dialled = endpoint.dial(callee.call()).unwrap();
+    let dialled = endpoint.dialler().dial(callee.call()).unwrap();
     assert_eq!(endpoint.calls(), 1);
     let (invite, _) = callee.recv();
     assert!(invite.starts_with(&format!("INVITE sip:+4930123456@{} SIP/2.0\r\n", callee.address())), "{invite}");
@@ -132,7 +132,7 @@ fn once_answered_it_is_a_call_like_any_other() {
 fn of_several_that_ring_the_first_to_answer_is_the_call_and_the_next_is_hung_up() {
     let (endpoint, mut events) = start(|_| ());
     let callee = Callee::new();
-    endpoint.dial(callee.call()).unwrap();
+    endpoint.dialler().dial(callee.call()).unwrap();
     let invite = callee.expect("INVITE ");
     callee.answer(&invite, "180 Ringing", "one", "");
     callee.answer_sdp(&invite, "183 Session Progress", "two");
@@ -158,7 +158,7 @@ fn of_several_that_ring_the_first_to_answer_is_the_call_and_the_next_is_hung_up(
 fn a_call_is_taken_back_once_somebody_has_it_and_not_before() {
     let (endpoint, mut events) = start(|_| ());
     let callee = Callee::new();
-    let dialled = endpoint.dial(callee.call()).unwrap();
+    let dialled = endpoint.dialler().dial(callee.call()).unwrap();
     let (invite, _) = callee.recv();
     dialled.cancel();
     assert_eq!(refused(&mut events), Refused { status: 487, ..Refused::default() });
@@ -181,7 +181,7 @@ fn a_call_is_taken_back_once_somebody_has_it_and_not_before() {
 fn an_answer_that_crosses_our_cancel_is_acknowledged_and_hung_up() {
     let (endpoint, mut events) = start(|_| ());
     let callee = Callee::new();
-    let dialled = endpoint.dial(callee.call()).unwrap();
+    let dialled = endpoint.dialler().dial(callee.call()).unwrap();
     let invite = callee.expect("INVITE ");
     callee.answer(&invite, "180 Ringing", "b", "");
     assert!(matches!(news(&mut events), OutgoingEvent::Trying));
@@ -207,7 +207,7 @@ fn who_is_asked_for_a_password_gives_it_in_the_call_and_at_its_end() {
         password: "secret".to_owned().into(),
         realm: Some("pbx".to_owned()),
     });
-    endpoint.dial(call).unwrap();
+    endpoint.dialler().dial(call).unwrap();
     let invite = callee.expect("INVITE ");
     let challenge = "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
     callee.answer(&invite, "401 Unauthorized", "x", challenge);
@@ -229,7 +229,7 @@ fn who_is_asked_for_a_password_gives_it_in_the_call_and_at_its_end() {
     callee.answer(&bye, "200 OK", "", "");
     eventually("the call is forgotten", || endpoint.calls() == 0);
 
-    endpoint.dial(callee.call()).unwrap();
+    endpoint.dialler().dial(callee.call()).unwrap();
     callee.answer(&callee.expect("INVITE "), "407 Proxy Authentication Required", "x", "");
     let OutgoingEvent::Refused(refused) = news(&mut events) else { panic!() };
     assert_eq!((refused.status, refused.is_theirs), (407, true), "without a password that is the end");
@@ -239,7 +239,7 @@ fn who_is_asked_for_a_password_gives_it_in_the_call_and_at_its_end() {
 fn a_provisional_answer_that_asks_for_it_is_acknowledged_in_order() {
     let (endpoint, mut events) = start(|_| ());
     let callee = Callee::new();
-    endpoint.dial(callee.call()).unwrap();
+    endpoint.dialler().dial(callee.call()).unwrap();
     let invite = callee.expect("INVITE ");
     assert_eq!(header(&invite, "Supported"), "100rel");
     let reliable = |rseq: u32| {
@@ -275,11 +275,11 @@ fn a_provisional_answer_that_asks_for_it_is_acknowledged_in_order() {
 fn refusals_say_why_and_where_else_and_are_not_followed() {
     let (endpoint, mut events) = start(|_| ());
     let callee = Callee::new();
-    endpoint.dial(callee.call()).unwrap();
+    endpoint.dialler().dial(callee.call()).unwrap();
     callee.answer(&callee.expect("INVITE "), "302 Moved Temporarily", "x", "Contact: <sip:+49900123@192.0.2.1>");
     let moved = refused(&mut events);
     assert_eq!((moved.status, moved.contacts.last().map(String::as_str)), (302, Some("<sip:+49900123@192.0.2.1>")));
-    endpoint.dial(callee.call()).unwrap();
+    endpoint.dialler().dial(callee.call()).unwrap();
     let busy = "Reason: Q.850;cause=17\r\nRetry-After: 30 (lunch)";
     callee.answer(&callee.expect("INVITE "), "486 Busy Here", "x", busy);
     let expected = Refused {
@@ -291,7 +291,7 @@ fn refusals_say_why_and_where_else_and_are_not_followed() {
     };
     assert_eq!(refused(&mut events), expected);
     // A 200 without a description is no call.
-    endpoint.dial(callee.call()).unwrap();
+    endpoint.dialler().dial(callee.call()).unwrap();
     let invite = callee.expect("INVITE ");
     callee.answer(&invite, "200 OK", "b", "");
     callee.expect("ACK ");
@@ -305,7 +305,7 @@ fn the_next_server_is_tried_when_one_is_silent_or_cannot_serve() {
     let (silent, full, serving) = (Callee::new(), Callee::new(), Callee::new());
     let mut call = serving.call();
     call.servers = vec![silent.server(), full.server(), serving.server()];
-    endpoint.dial(call).unwrap();
+    endpoint.dialler().dial(call).unwrap();
     let unheard = silent.expect("INVITE ");
     let invite = full.expect("INVITE ");
     full.answer(&invite, "503 Service Unavailable", "x", "Retry-After: 60");
@@ -332,7 +332,7 @@ fn the_next_server_is_tried_when_one_is_silent_or_cannot_serve() {
 
     let mut call = serving.call();
     call.servers = vec![full.server()];
-    endpoint.dial(call).unwrap();
+    endpoint.dialler().dial(call).unwrap();
     full.answer(&full.expect("INVITE "), "503 Service Unavailable", "x", "Retry-After: 60");
     let refused = refused(&mut events);
     assert_eq!((refused.status, refused.retry_after_s), (503, Some(60)), "the last word of the last server");
@@ -342,14 +342,14 @@ fn the_next_server_is_tried_when_one_is_silent_or_cannot_serve() {
 fn nobody_rings_for_ever_and_who_never_answers_is_given_up() {
     let (endpoint, mut events) = start(|config| config.timers.t1 = Duration::from_millis(10));
     let callee = Callee::new();
-    endpoint.dial(callee.call()).unwrap();
+    endpoint.dialler().dial(callee.call()).unwrap();
     assert_eq!(refused(&mut events), Refused { status: 408, ..Refused::default() });
     eventually("nothing is left of it", || endpoint.calls() == 0);
 
     let callee = Callee::new();
     let mut call = callee.call();
     call.ring_ms = 1000;
-    endpoint.dial(call).unwrap();
+    endpoint.dialler().dial(call).unwrap();
     callee.answer(&callee.expect("INVITE "), "180 Ringing", "b", "");
     callee.expect("CANCEL ");
     assert_eq!(refused(&mut events), Refused { status: 408, ..Refused::default() });
@@ -363,9 +363,9 @@ fn a_call_that_would_come_back_to_us_is_not_placed_and_one_that_does_is_refused(
     let callee = Callee::new();
     let mut call = callee.call();
     call.servers[0].address = endpoint.local_addr();
-    assert_eq!(endpoint.dial(call).err(), Some(DialError::Loop));
+    assert_eq!(endpoint.dialler().dial(call).err(), Some(DialError::Loop));
     // A proxy sends our own INVITE back to us.
-    endpoint.dial(callee.call()).unwrap();
+    endpoint.dialler().dial(callee.call()).unwrap();
     let invite = callee.expect("INVITE ");
     let spiral = format!("Via: SIP/2.0/UDP {};branch=z9hG4bKspiral\r\nMax-Forwards: 69\r\n", callee.address());
     callee
@@ -379,8 +379,8 @@ fn a_call_that_would_come_back_to_us_is_not_placed_and_one_that_does_is_refused(
 fn calls_that_are_placed_count_like_those_that_come() {
     let (endpoint, _events) = start(|config| config.limits.max_calls = 1);
     let callee = Callee::new();
-    endpoint.dial(callee.call()).unwrap();
-    assert_eq!(endpoint.dial(callee.call()).err(), Some(DialError::Full));
+    endpoint.dialler().dial(callee.call()).unwrap();
+    assert_eq!(endpoint.dialler().dial(callee.call()).err(), Some(DialError::Full));
     let peer = Peer::new(&endpoint);
     peer.send(&peer.invite("full", 1, ""));
     peer.expect("SIP/2.0 503");
@@ -390,7 +390,7 @@ fn calls_that_are_placed_count_like_those_that_come() {
 fn an_answer_to_nothing_of_ours_changes_nothing() {
     let (endpoint, mut events) = start(|_| ());
     let (callee, stranger) = (Callee::new(), Callee::new());
-    endpoint.dial(callee.call()).unwrap();
+    endpoint.dialler().dial(callee.call()).unwrap();
     let invite = callee.expect("INVITE ");
     // Everything right but the branch, the tag, or the Call-ID.
     let branch = header(&invite, "Via").split("branch=").nth(1).unwrap().split(';').next().unwrap().to_owned();

@@ -35,14 +35,14 @@ fn news(events: &mut SipEvents) -> TrunkNews {
 }
 
 fn takes_calls(endpoint: &SipEndpoint) -> bool {
-    endpoint.trunk(&TrunkToken(Arc::from("trk_test"))).is_some_and(|status| status.takes_calls)
+    endpoint.dialler().trunk(&TrunkToken(Arc::from("trk_test"))).is_some_and(|status| status.takes_calls)
 }
 
 #[test]
 fn a_trunk_is_asked_whether_it_is_there_and_what_it_says_is_told() {
     let (endpoint, mut events) = start(|_| ());
     let callee = Callee::new();
-    endpoint.keep(vec![Kept { ping_ms: Some(1000), ..kept(&callee) }]);
+    endpoint.dialler().keep(vec![Kept { ping_ms: Some(1000), ..kept(&callee) }]);
     let options = callee.expect("OPTIONS ");
     assert!(options.starts_with("OPTIONS sip:pbx.example SIP/2.0\r\n"), "{options}");
     callee.answer(&options, "200 OK", "x", "");
@@ -54,10 +54,10 @@ fn a_trunk_is_asked_whether_it_is_there_and_what_it_says_is_told() {
     callee.answer(&again, "503 Service Unavailable", "x", "Retry-After: 600");
     let TrunkNews::Health { to: HealthState::Down, .. } = news(&mut events) else { panic!() };
     eventually("no calls are placed over it", || !takes_calls(&endpoint));
-    let status = endpoint.trunks();
+    let status = endpoint.dialler().trunks();
     assert_eq!((status.len(), status[0].registered, status[0].servers().len()), (1, None, 1));
-    endpoint.keep(Vec::new());
-    eventually("it is nobody's any more", || endpoint.trunks().is_empty());
+    endpoint.dialler().keep(Vec::new());
+    eventually("it is nobody's any more", || endpoint.dialler().trunks().is_empty());
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_registration_is_made_with_a_password_kept_while_its_trunk_is_and_taken_back
     let credentials = Credentials { user: "gw".to_owned(), password: "secret".to_owned().into(), realm: None };
     let registration = KeptRegistration { user: "1000".to_owned(), expires_s: 3600, credentials: Some(credentials) };
     let kept = Kept { registration: Some(registration), ..kept(&callee) };
-    endpoint.keep(vec![kept.clone()]);
+    endpoint.dialler().keep(vec![kept.clone()]);
     let register = callee.expect("REGISTER ");
     assert!(register.starts_with("REGISTER sip:pbx.example SIP/2.0\r\n"), "{register}");
     assert_eq!((header(&register, "To"), header(&register, "Expires")), ("<sip:1000@pbx.example>", "3600"));
@@ -88,9 +88,9 @@ fn a_registration_is_made_with_a_password_kept_while_its_trunk_is_and_taken_back
     assert_eq!(expires_s, 3600);
     assert!(takes_calls(&endpoint));
     // The same again changes nothing: a change of another object must not register anew.
-    endpoint.keep(vec![kept]);
+    endpoint.dialler().keep(vec![kept]);
     assert!(takes_calls(&endpoint));
-    endpoint.keep(Vec::new());
+    endpoint.dialler().keep(Vec::new());
     let goodbye = callee.expect("REGISTER ");
     assert_eq!(header(&goodbye, "Expires"), "0");
     callee.answer(&goodbye, "200 OK", "x", "");
@@ -106,12 +106,12 @@ fn servers_are_looked_up_by_name_and_the_next_registrar_is_tried() {
         ("127.0.0.1".to_owned(), Some(silent.address().port())),
         ("LocalHost".to_owned(), Some(callee.address().port())),
     ];
-    endpoint.keep(vec![Kept { hosts, registration: Some(registration), ..kept(&callee) }]);
+    endpoint.dialler().keep(vec![Kept { hosts, registration: Some(registration), ..kept(&callee) }]);
     let TrunkNews::Registration(RegistrationEvent::Failed { .. }) = news(&mut events) else { panic!() };
     let register = callee.expect("REGISTER ");
     callee.answer(&register, "200 OK", "x", &format!("Contact: {}", header(&register, "Contact")));
     let TrunkNews::Registration(RegistrationEvent::Registered { .. }) = news(&mut events) else { panic!() };
-    let status = endpoint.trunks().remove(0);
+    let status = endpoint.dialler().trunks().remove(0);
     let addresses: Vec<_> = status.servers().iter().map(|server| server.address).collect();
     assert_eq!(addresses, [silent.address(), callee.address()]);
 }

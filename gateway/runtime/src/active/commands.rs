@@ -7,7 +7,7 @@ use trunkline_api::Failure;
 use trunkline_api::agent::ProviderRef;
 use trunkline_api::words::ProviderKind;
 use trunkline_call::{AsrEvent, Command, Input, LlmEvent, ToolOutcome, TtsEvent};
-use trunkline_leg::{CallTime, EndCause, LegId};
+use trunkline_leg::{CallTime, EndCause};
 use trunkline_plugin_host::Plugin;
 
 use super::Active;
@@ -113,7 +113,7 @@ impl Active {
                 self.look_up(ticket, bases, query, top, deadline_ms);
             }
             Command::HandOff { agent, keeps_voices } => self.hand_off(now, &agent, keeps_voices),
-            Command::HangUp { leg: LegId::FIRST, failure, .. } => self.ports.hang_up(failure, EndCause::Local),
+            Command::HangUp { leg, failure, .. } => self.ports.hang_up(leg, failure, EndCause::Local),
             command @ (Command::OpenRealtime { .. }
             | Command::Update { .. }
             | Command::BeginInput { .. }

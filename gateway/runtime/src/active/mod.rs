@@ -2,7 +2,9 @@
 //! worker.
 
 mod commands;
+mod dialling;
 mod engine;
+mod legs;
 mod ports;
 mod sessions;
 mod telephone;
@@ -19,7 +21,7 @@ use trunkline_api::words::ProviderKind;
 use trunkline_api::{Event, Failure, Id};
 use trunkline_call::tape::Taped;
 use trunkline_call::{CallSetup, Input, Operator};
-use trunkline_leg::{AgentEnd, CallTime, Codec, DtmfDigit, EndCause, MediaSpec};
+use trunkline_leg::{AgentEnd, CallTime, Codec, DtmfDigit, EndCause, LegId, MediaSpec};
 use trunkline_media::LegHandle;
 
 use crate::capacity::Ticket;
@@ -29,6 +31,7 @@ use crate::echo::Echo;
 use crate::health::{HealthWatch, LISTED};
 use crate::line::Line;
 use crate::lookups::Lookups;
+use crate::outbound::Placed;
 use crate::outbox::Outbox;
 use crate::prompts::AgentPrompts;
 use crate::recording::{CallRecordings, RecordingOrder, RecordingRefused, RecordingState};
@@ -39,6 +42,9 @@ use crate::shared::Shared;
 use crate::tool_times::OpenTools;
 
 use engine::EngineSeat;
+pub(crate) use legs::LegNews;
+
+use legs::Legs;
 use ports::Ports;
 use sessions::{Sessions, Taken, What};
 
@@ -82,6 +88,10 @@ pub(crate) struct NewCall {
     pub(crate) ticket: Ticket,
     /// Call time zero.
     pub(crate) began: Instant,
+    /// Max-Forwards of what it places itself.
+    pub(crate) hops: u8,
+    /// Its place among calls that leave, when an operator placed it.
+    pub(crate) placed: Option<Placed>,
 }
 
 /// A call in progress.
@@ -89,7 +99,7 @@ pub(crate) struct Active {
     pub(crate) id: Id,
     call: Taped,
     setup: CallSetup,
-    ports: Ports,
+    ports: Legs,
     sessions: Sessions,
     engine: EngineSeat,
     recordings: CallRecordings,
@@ -110,6 +120,10 @@ pub(crate) struct Active {
     wreck: Option<Box<CallRecord>>,
     /// When to look again although nothing arrives.
     due: CallTime,
+    /// How often a call of its own may be passed on.
+    hops: u8,
+    /// Its place among calls that leave, when it is one.
+    _placed: Option<Placed>,
     /// Given back once the record is durable.
     _ticket: Ticket,
 }
@@ -123,7 +137,9 @@ impl Active {
         Self {
             call: new.call,
             setup: new.setup,
-            ports: Ports::new(id.clone(), new.leg, new.handle, new.line, echo),
+            ports: Legs::new(id.clone(), Ports::new(id.clone(), LegId::FIRST, new.leg, new.handle, new.line, echo)),
+            hops: new.hops,
+            _placed: new.placed,
             sessions: Sessions::new(place, redacting),
             engine: EngineSeat::default(),
             recordings: new.recordings,
@@ -197,18 +213,19 @@ impl Active {
 
     /// The far end ended the dialog.
     pub(crate) fn dialog_ended(&mut self, cause: EndCause) {
-        self.ports.dialog_ended(cause);
+        self.ports.dialog_ended(LegId::FIRST, cause);
     }
 
     /// A re-INVITE changed the media.
     pub(crate) fn media_changed(&mut self, spec: MediaSpec) {
-        let direction = self.ports.media_changed(spec, self.now());
-        self.told(direction);
+        if let Some(direction) = self.ports.media_changed(LegId::FIRST, spec, self.now()) {
+            self.told(direction);
+        }
     }
 
     /// A key that was told by signalling.
     pub(crate) fn pressed(&mut self, digit: DtmfDigit) {
-        if let Some(input) = self.ports.pressed(digit, self.now()) {
+        if let Some(input) = self.ports.pressed(LegId::FIRST, digit, self.now()) {
             self.told(input);
         }
     }
@@ -277,7 +294,8 @@ impl Active {
         let disk = self.outbox.due().map(|due| due.max(soon));
         let call = self.call.poll_timeout().map(|(due, _)| due);
         let engine = self.engine.due().map(|due| due.max(soon));
-        let all = [call, room, disk, engine, self.sessions.due(now, soon)].into_iter().flatten();
+        let others = self.ports.has_others().then_some(soon);
+        let all = [call, room, disk, engine, others, self.sessions.due(now, soon)].into_iter().flatten();
         all.fold(CallTime(now.0 + LOOKS_US), CallTime::min)
     }
 

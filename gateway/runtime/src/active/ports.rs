@@ -18,6 +18,8 @@ use crate::speaking::Speaking;
 pub(super) struct Ports {
     /// Whose they are, for logs.
     call: Id,
+    /// Which leg of the call.
+    id: LegId,
     leg: AgentEnd,
     handle: LegHandle,
     line: Arc<dyn Line>,
@@ -42,15 +44,23 @@ enum Keys {
 
 impl Ports {
     /// A leg whose facts nobody has read, and a dialog that is up.
-    pub(super) fn new(call: Id, leg: AgentEnd, handle: LegHandle, line: Arc<dyn Line>, echo: Option<Echo>) -> Self {
+    pub(super) fn new(
+        call: Id,
+        id: LegId,
+        leg: AgentEnd,
+        handle: LegHandle,
+        line: Arc<dyn Line>,
+        echo: Option<Echo>,
+    ) -> Self {
         let playout = PlayoutPosition::default();
-        Self { call, leg, handle, line, playout, echo, also: None, bye_sent: false, leg_over: false, keys: None }
+        Self { call, id, leg, handle, line, playout, echo, also: None, bye_sent: false, leg_over: false, keys: None }
     }
 
     /// The next thing the leg has to say: facts first, then what its sound says, then how far playback is. The sound itself
-    /// goes to `ears`. `None` once there is nothing more.
-    pub(super) fn hear(&mut self, ears: &mut Listening) -> Option<Input> {
-        if let Some(input) = self.also.take() {
+    /// goes to `ears`; nobody listens without them. `None` once there is nothing more.
+    pub(super) fn hear(&mut self, ears: Option<&mut Listening>) -> Option<Input> {
+        let also = self.also.take();
+        if let Some(input) = also.filter(|_| ears.is_some()) {
             return Some(input);
         }
         while let Ok(fact) = self.leg.facts.pop() {
@@ -64,9 +74,14 @@ impl Ports {
                 continue;
             }
             if self.echo.is_none() || !Echo::is_own(&fact) {
-                return Some(of_leg(fact));
+                return Some(self.told(fact));
             }
         }
+        let Some(ears) = ears else {
+            while self.leg.up.pop().is_ok() {}
+            while self.leg.levels.pop().is_ok() {}
+            return None;
+        };
         while let Ok(frame) = self.leg.up.pop() {
             if let Some(echo) = &mut self.echo {
                 echo.hear(&frame, &mut self.leg);
@@ -135,7 +150,7 @@ impl Ports {
 
     /// The far end changed the media; the call is to hear which way sound goes now.
     pub(super) fn media_changed(&self, spec: MediaSpec, at: CallTime) -> Input {
-        let input = of_leg(LegFact::Direction { direction: direction(&spec), at });
+        let input = self.told(LegFact::Direction { direction: direction(&spec), at });
         if let Err(error) = self.handle.update(spec) {
             tracing::warn!(call = %self.call, %error, "media could not be changed");
         }
@@ -145,7 +160,7 @@ impl Ports {
     /// The far end told a key by signalling.
     pub(super) fn pressed(&mut self, digit: DtmfDigit, at: CallTime) -> Option<Input> {
         let believed = *self.keys.get_or_insert(Keys::BySignalling) == Keys::BySignalling;
-        believed.then(|| of_leg(LegFact::Dtmf { digit, at }))
+        believed.then(|| self.told(LegFact::Dtmf { digit, at }))
     }
 
     /// The far end ended the dialog: there is nobody to say goodbye to.
@@ -167,6 +182,11 @@ impl Ports {
         }
     }
 
+    /// A fact of this leg.
+    const fn told(&self, fact: LegFact) -> Input {
+        Input::Leg { leg: self.id, fact }
+    }
+
     fn bye(&mut self, failure: Option<Failure>) {
         if std::mem::replace(&mut self.bye_sent, true) {
             return;
@@ -181,7 +201,7 @@ impl Ports {
     }
 }
 
-/// A fact of the call's one leg.
+/// A fact of the leg that a call began with.
 pub(super) const fn of_leg(fact: LegFact) -> Input {
     Input::Leg { leg: LegId::FIRST, fact }
 }
@@ -212,7 +232,7 @@ mod tests {
         let (leg, handle) = plane.attach(plane.allocate().unwrap(), start).unwrap();
         let line = FakeLine::new("caller", &Arc::new(SlowStore::default()));
         let call = Id::mint(Prefix::Call, 1, [1; 10]);
-        (Ports::new(call, leg, handle, Arc::clone(&line) as _, None), line, plane)
+        (Ports::new(call, LegId::FIRST, leg, handle, Arc::clone(&line) as _, None), line, plane)
     }
 
     fn told(line: &FakeLine) -> Vec<Told> {
@@ -240,7 +260,7 @@ mod tests {
         ports.bye_sent = false;
         let mut ears = Listening::default();
         rig::until("the leg to end", || {
-            std::iter::from_fn(|| ports.hear(&mut ears))
+            std::iter::from_fn(|| ports.hear(Some(&mut ears)))
                 .any(|input| matches!(input, Input::Leg { fact: LegFact::Ended { .. }, .. }))
         });
         ports.let_go();

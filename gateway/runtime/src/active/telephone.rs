@@ -1,12 +1,11 @@
-//! What a call asks of its legs beside talking on the first: keys, hold and tones are done; dialling and passing on by the
-//! far end are refused by name, since this gateway places no calls yet.
+//! What a call asks of its legs beside talking: dial, join, keys, hold and tones. Passing on by the far end (REFER) is
+//! refused by name, since it is not served yet.
 
 use trunkline_call::{Command, Input};
 use trunkline_dsp::tone::Plan;
 use trunkline_leg::{CallTime, DtmfDigit, LegFact, LegId, ReferralProgress, RefusalCause};
 
 use super::Active;
-use super::ports::of_leg;
 
 /// How long a key sounds, and as long a pause follows (ITU-T Q.24 takes 40 ms).
 const KEY_MS: u16 = 100;
@@ -15,37 +14,42 @@ impl Active {
     /// Carries out a command of the telephone.
     pub(super) fn telephone(&mut self, now: CallTime, command: Command) {
         match command {
-            Command::Dial { leg, .. } => {
-                let fact = LegFact::Refused { cause: RefusalCause::Unsupported, status: None, at: now };
-                self.tell(now, Input::Leg { leg, fact });
+            Command::Dial { leg, to, from, timeout_ms, headers } => {
+                self.dial(now, leg, &to, from.as_deref(), timeout_ms, headers);
             }
+            Command::CancelDial { leg } => self.ports.cancel(leg),
+            Command::Attach { leg } => self.ports.attach(leg),
+            Command::Bridge { a, b } => self.ports.bridge(a, b),
+            Command::Unbridge { a, b } => self.ports.unbridge(a, b),
             Command::Refer { leg, .. } => {
                 let progress = ReferralProgress::Refused { cause: RefusalCause::Unsupported };
                 self.tell(now, Input::Leg { leg, fact: LegFact::Referral { progress, at: now } });
             }
-            Command::Hold { leg: LegId::FIRST, .. } => {
-                self.ports.leg().playout.hold(true);
-                self.tell(now, of_leg(LegFact::Held { at: now }));
-            }
-            Command::Resume { leg: LegId::FIRST } => {
-                self.ports.leg().playout.hold(false);
-                self.tell(now, of_leg(LegFact::Resumed { at: now }));
-            }
-            Command::SendDtmf { leg: LegId::FIRST, digits } => {
+            Command::Hold { leg, .. } => self.hold(now, leg, true),
+            Command::Resume { leg } => self.hold(now, leg, false),
+            Command::SendDtmf { leg, digits } => {
+                let Some(ports) = self.ports.of(leg) else { return };
                 for digit in digits.chars().filter_map(DtmfDigit::from_char) {
-                    if let Err(error) = self.ports.handle().send_dtmf(digit, KEY_MS) {
+                    if let Err(error) = ports.handle().send_dtmf(digit, KEY_MS) {
                         tracing::warn!(call = %self.id, %error, "a key was not sent");
                     }
                 }
             }
-            Command::ListenForTones { leg: LegId::FIRST, region } => {
+            Command::ListenForTones { leg, region } => {
                 let plan = region.map(|region| Plan::named(&region).unwrap_or(&Plan::EU));
-                if let Err(error) = self.ports.handle().listen_for_tones(plan) {
+                if let Some(Err(error)) = self.ports.of(leg).map(|ports| ports.handle().listen_for_tones(plan)) {
                     tracing::warn!(call = %self.id, %error, "tones are not listened for");
                 }
             }
-            // A leg that was never dialled is neither let go of nor spoken with.
+            // Everything else was carried out already.
             _ => {}
         }
+    }
+
+    fn hold(&mut self, now: CallTime, leg: LegId, on: bool) {
+        let Some(ports) = self.ports.of(leg) else { return };
+        ports.leg().playout.hold(on);
+        let fact = if on { LegFact::Held { at: now } } else { LegFact::Resumed { at: now } };
+        self.tell(now, Input::Leg { leg, fact });
     }
 }

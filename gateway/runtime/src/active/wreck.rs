@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use trunkline_api::Failure;
 use trunkline_api::usage::{CallRecord, EndReason};
-use trunkline_leg::{CallTime, EndCause};
+use trunkline_leg::{CallTime, EndCause, LegId};
 
 use super::sessions::{Taken, What};
 use super::{Active, GRID_US, LAST_USAGE_US};
@@ -19,7 +19,8 @@ impl Active {
             self.close_wreck(now, &record);
             return true;
         }
-        self.ports.hang_up(Some(Failure::Internal), EndCause::Failed);
+        self.ports.hang_up(LegId::FIRST, Some(Failure::Internal), EndCause::Failed);
+        self.ports.let_go();
         let mut record = self.call.checkpoint(now).clone();
         record.end = Some(EndReason::Failed);
         record.failure = Some(Failure::Internal);

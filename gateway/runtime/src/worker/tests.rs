@@ -83,7 +83,21 @@ fn call(
     let ticket = shared.admission.admit([&mint(Prefix::Trunk), &setup.tenant, &setup.agent], share, began).unwrap();
     let (id, serving, call) = (setup.call.clone(), shared.serving.load_full(), Taped::plain(setup.clone()));
     let recordings = CallRecordings::new(id.clone(), setup.spec.recording.clone(), None);
-    Box::new(NewCall { id, call, setup, leg, handle, recordings, line, serving, entry, ticket, began })
+    Box::new(NewCall {
+        id,
+        call,
+        setup,
+        leg,
+        handle,
+        recordings,
+        line,
+        serving,
+        entry,
+        ticket,
+        began,
+        hops: 70,
+        placed: None,
+    })
 }
 
 #[test]

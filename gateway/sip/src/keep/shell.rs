@@ -122,11 +122,7 @@ async fn run(
         while let Some(name) = machine.poll_question(now_ms()) {
             let finds = finds.clone();
             tokio::spawn(async move {
-                let looked = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((name.as_str(), 0))).await;
-                let addresses = match looked {
-                    Ok(Ok(addresses)) => addresses.map(|address| address.ip().to_canonical()).collect(),
-                    Ok(Err(_)) | Err(_) => Vec::new(),
-                };
+                let addresses = look_up(&name).await;
                 // Each question is out once, so that there is room for every answer.
                 let _ = finds.send((name, addresses)).await;
             });
@@ -177,5 +173,13 @@ async fn run(
     }
     for branch in &branches {
         shared.awaiting.forget(branch);
+    }
+}
+
+/// The addresses of a name; none when nobody knows them in time.
+async fn look_up(name: &str) -> Vec<IpAddr> {
+    match tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((name, 0))).await {
+        Ok(Ok(addresses)) => addresses.map(|address| address.ip().to_canonical()).collect(),
+        Ok(Err(_)) | Err(_) => Vec::new(),
     }
 }

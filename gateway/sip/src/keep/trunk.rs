@@ -11,8 +11,7 @@ use crate::draw::Draw;
 use crate::health::{Health, HealthConfig, HealthEvent, HealthReason, HealthState, Ping};
 use crate::locate::{Destination, Families, Policy, Server, Transport, servers};
 use crate::registration::{
-    Bindings, RegisterAnswer, RegisterRequest, RegistrationConfig, RegistrationEvent, RegistrationState,
-    RegistrationTimers,
+    Bindings, RegisterAnswer, RegisterRequest, RegistrationConfig, RegistrationEvent, RegistrationTimers,
 };
 
 /// News of a trunk.

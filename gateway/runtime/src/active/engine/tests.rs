@@ -104,7 +104,21 @@ impl Call {
         let recordings = CallRecordings::new(id.clone(), setup.spec.recording.clone(), None);
         let line = FakeLine::new("caller", &store);
         let place = Place { pool: pool.queue(), bell: Bell::new(leg.slot.mark(), plane.signal(0)), began };
-        let new = NewCall { id, call, setup, leg, handle, recordings, line, serving, entry, ticket, began };
+        let new = NewCall {
+            id,
+            call,
+            setup,
+            leg,
+            handle,
+            recordings,
+            line,
+            serving,
+            entry,
+            ticket,
+            began,
+            hops: 70,
+            placed: None,
+        };
         let mut active = Active::new(new, shared, place);
         active.begin();
         Self { active, store, phone, over: false, frames: 0, _plane: plane, _pool: pool }

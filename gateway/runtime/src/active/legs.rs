@@ -1,0 +1,308 @@
+//! The ends of one call: the one it began with, and whoever was dialled since. The conversation is with one of them, or with
+//! nobody while two speak with each other; the others are listened to for facts alone.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use trunkline_api::{Failure, Id};
+use trunkline_call::Input;
+use trunkline_leg::{AgentEnd, CallTime, DtmfDigit, EndCause, LegFact, LegId, MediaSpec, RefusalCause, RingSizes};
+use trunkline_media::{Conference, LegHandle, LegSocket, LegSound, LegStart, MediaPlane, SourcePolicy};
+use trunkline_sip::ByeReason;
+
+use super::ports::Ports;
+use crate::line::Line;
+use crate::listening::Listening;
+use crate::outbound::Placed;
+use crate::speaking::Speaking;
+
+/// News of a leg that was dialled, from whoever reads its signalling.
+pub(crate) enum LegNews {
+    /// It rings.
+    Ringing,
+    /// It is answered.
+    Answered {
+        /// Its dialog.
+        line: Arc<dyn Line>,
+        /// What its sound goes by.
+        media: Box<MediaSpec>,
+    },
+    /// It is over without an answer.
+    Refused {
+        /// Why.
+        cause: RefusalCause,
+        /// The SIP status behind it.
+        status: Option<u16>,
+    },
+    /// Its far end ended the dialog.
+    DialogEnded(EndCause),
+    /// Its media changed.
+    MediaChanged(Box<MediaSpec>),
+    /// Its far end pressed a key and told it by signalling.
+    Pressed(DtmfDigit),
+    /// Its tenant has spent what it may: it ends.
+    SpendReached,
+}
+
+/// What the media of a leg is made with once it is answered.
+pub(super) struct Terms {
+    pub(super) socket: LegSocket,
+    pub(super) source: SourcePolicy,
+    pub(super) sound: LegSound,
+    pub(super) media_timeout_ms: u32,
+    /// Call time zero.
+    pub(super) began: Instant,
+}
+
+/// The ends of a call.
+pub(super) struct Legs {
+    call: Id,
+    first: Ports,
+    others: Vec<Other>,
+    attached: Option<LegId>,
+    /// Where two of them hear each other.
+    bridge: Option<Conference>,
+}
+
+/// One that was dialled.
+struct Other {
+    id: LegId,
+    /// Its place among calls that leave, for as long as it lasts.
+    placed: Placed,
+    state: State,
+}
+
+enum State {
+    Ringing(Box<Terms>),
+    Up(Box<Ports>),
+    /// Its last fact was told.
+    Over,
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        if let State::Ringing(_) = self.state {
+            self.placed.dialling.cancel();
+        }
+    }
+}
+
+impl Legs {
+    /// A call with the end it began with.
+    pub(super) const fn new(call: Id, first: Ports) -> Self {
+        Self { call, first, others: Vec::new(), attached: Some(LegId::FIRST), bridge: None }
+    }
+
+    /// The one whom the conversation is with; the first while it is with nobody, when nothing is said.
+    fn with(&self) -> &Ports {
+        self.attached.and_then(|leg| self.of(leg)).unwrap_or(&self.first)
+    }
+
+    /// One that is up.
+    pub(super) fn of(&self, leg: LegId) -> Option<&Ports> {
+        if leg == LegId::FIRST {
+            return Some(&self.first);
+        }
+        self.others.iter().find_map(|other| match &other.state {
+            State::Up(ports) if other.id == leg => Some(&**ports),
+            _ => None,
+        })
+    }
+
+    fn of_mut(&mut self, leg: LegId) -> Option<&mut Ports> {
+        if leg == LegId::FIRST {
+            return Some(&mut self.first);
+        }
+        self.others.iter_mut().find_map(|other| match &mut other.state {
+            State::Up(ports) if other.id == leg => Some(&mut **ports),
+            _ => None,
+        })
+    }
+
+    /// Whether any beside the first is there: media wakes nobody for it, so that it is looked at unasked.
+    pub(super) fn has_others(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    /// The next thing that any of them has to say; the sound of the one whom the conversation is with goes to `ears`.
+    pub(super) fn hear(&mut self, ears: &mut Listening) -> Option<Input> {
+        self.others.retain(|other| !matches!(other.state, State::Over));
+        let attached = self.attached;
+        if let Some(input) = self.first.hear((attached == Some(LegId::FIRST)).then_some(&mut *ears)) {
+            return Some(input);
+        }
+        for other in &mut self.others {
+            let State::Up(ports) = &mut other.state else { continue };
+            let heard = ports.hear((attached == Some(other.id)).then_some(&mut *ears));
+            if let Some(Input::Leg { fact: LegFact::Ended { .. }, .. }) = &heard {
+                other.state = State::Over;
+            }
+            if heard.is_some() {
+                return heard;
+            }
+        }
+        None
+    }
+
+    /// A leg is being dialled.
+    pub(super) fn dialled(&mut self, id: LegId, placed: Placed, terms: Terms) {
+        self.others.push(Other { id, placed, state: State::Ringing(Box::new(terms)) });
+    }
+
+    /// It was answered: it gets its media; what the call is told.
+    pub(super) fn answered(
+        &mut self,
+        now: CallTime,
+        leg: LegId,
+        plane: Option<&MediaPlane>,
+        line: Arc<dyn Line>,
+        media: MediaSpec,
+    ) -> Option<LegFact> {
+        let ringing = |other: &&mut Other| other.id == leg && matches!(other.state, State::Ringing(_));
+        let other = self.others.iter_mut().find(ringing);
+        let taken = other.and_then(|other| match std::mem::replace(&mut other.state, State::Over) {
+            State::Ringing(terms) => Some((terms, &mut other.state)),
+            State::Up(_) | State::Over => None,
+        });
+        let (Some((terms, state)), Some(plane)) = (taken, plane) else {
+            // It was let go of meanwhile.
+            let _ = line.bye(&ByeReason::normal());
+            return None;
+        };
+        let mut start = LegStart::new(media, terms.began);
+        start.rings = RingSizes { rate: start.spec.codec.sample_rate(), ..RingSizes::default() };
+        (start.source, start.sound, start.media_timeout_ms) = (terms.source, terms.sound, terms.media_timeout_ms);
+        match plane.attach(terms.socket, start) {
+            Ok((end, handle)) => {
+                *state = State::Up(Box::new(Ports::new(self.call.clone(), leg, end, handle, line, None)));
+                Some(LegFact::Answered { at: now })
+            }
+            Err(error) => {
+                let failure = crate::refusal::media_failure(&error);
+                let text = failure.name().to_owned();
+                let _ = line.bye(&ByeReason { q850: failure.q850_cause(), text });
+                Some(LegFact::Refused { cause: RefusalCause::Failed, status: None, at: now })
+            }
+        }
+    }
+
+    /// It was not: whether it was still wanted.
+    pub(super) fn refused(&mut self, leg: LegId) -> bool {
+        let ringing = |other: &&mut Other| other.id == leg && matches!(other.state, State::Ringing(_));
+        let other = self.others.iter_mut().find(ringing);
+        other.map(|other| other.state = State::Over).is_some()
+    }
+
+    /// Gives up on one that rings.
+    pub(super) fn cancel(&self, leg: LegId) {
+        if let Some(other) = self.others.iter().find(|other| other.id == leg) {
+            other.placed.dialling.cancel();
+        }
+    }
+
+    /// The conversation is with that one from now on.
+    pub(super) fn attach(&mut self, leg: Option<LegId>) {
+        self.attached = leg;
+    }
+
+    /// Two of them hear each other.
+    pub(super) fn bridge(&mut self, a: LegId, b: LegId) {
+        let room = Conference::new(2);
+        for leg in [a, b] {
+            if let Some(Err(error)) = self.of(leg).map(|ports| ports.handle().join(&room)) {
+                tracing::warn!(call = %self.call, leg = leg.0, %error, "a leg could not be joined to the other");
+            }
+        }
+        self.bridge = Some(room);
+    }
+
+    /// They do so no more.
+    pub(super) fn unbridge(&mut self, a: LegId, b: LegId) {
+        for leg in [a, b] {
+            // One that is over has left already.
+            if let Some(Err(error)) = self.of(leg).map(|ports| ports.handle().leave()) {
+                tracing::debug!(call = %self.call, leg = leg.0, %error, "a leg had left the other");
+            }
+        }
+        self.bridge = None;
+    }
+
+    /// The agent's end of the one whom the conversation is with.
+    pub(super) fn leg(&self) -> &AgentEnd {
+        self.with().leg()
+    }
+
+    /// Control of the first, which is the one that is recorded.
+    pub(super) const fn handle(&self) -> &LegHandle {
+        self.first.handle()
+    }
+
+    /// Moves the voice's sound into the one whom the conversation is with.
+    pub(super) fn pump(&mut self, speaking: &mut Speaking) {
+        match self.attached.unwrap_or(LegId::FIRST) {
+            LegId::FIRST => self.first.pump(speaking),
+            leg => {
+                if let Some(ports) = self.of_mut(leg) {
+                    ports.pump(speaking);
+                }
+            }
+        }
+    }
+
+    /// Stops sending, keeping what is queued; says what was heard until then.
+    pub(super) fn pause(&self, now: CallTime) -> Input {
+        self.with().pause(now)
+    }
+
+    /// Goes on with what was paused.
+    pub(super) fn resume(&self) {
+        self.with().resume();
+    }
+
+    /// Whether whoever waits hears that somebody is there.
+    pub(super) fn think(&self, on: bool) {
+        self.with().think(on);
+    }
+
+    /// What the one whom the conversation is with has heard.
+    pub(super) fn heard(&self, now: CallTime) -> Input {
+        self.with().heard(now)
+    }
+
+    /// A far end changed the media.
+    pub(super) fn media_changed(&self, leg: LegId, spec: MediaSpec, at: CallTime) -> Option<Input> {
+        self.of(leg).map(|ports| ports.media_changed(spec, at))
+    }
+
+    /// A far end told a key by signalling.
+    pub(super) fn pressed(&mut self, leg: LegId, digit: DtmfDigit, at: CallTime) -> Option<Input> {
+        self.of_mut(leg)?.pressed(digit, at)
+    }
+
+    /// A far end ended its dialog.
+    pub(super) fn dialog_ended(&mut self, leg: LegId, cause: EndCause) {
+        if let Some(ports) = self.of_mut(leg) {
+            ports.dialog_ended(cause);
+        }
+    }
+
+    /// Hangs one up, unless that was done.
+    pub(super) fn hang_up(&mut self, leg: LegId, failure: Option<Failure>, cause: EndCause) {
+        match self.of_mut(leg) {
+            Some(ports) => ports.hang_up(failure, cause),
+            None => self.cancel(leg),
+        }
+    }
+
+    /// Lets go of all that are still there.
+    pub(super) fn let_go(&mut self) {
+        self.first.let_go();
+        for other in &mut self.others {
+            match &mut other.state {
+                State::Up(ports) => ports.let_go(),
+                State::Ringing(_) => other.placed.dialling.cancel(),
+                State::Over => {}
+            }
+        }
+    }
+}
