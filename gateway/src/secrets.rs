@@ -1,5 +1,5 @@
 //! Secrets by reference: resolved from environment, file or systemd credential when the gateway starts, and handed to
-//! the plugin host only.
+//! the plugin host and, for passwords of trunks, to the runtime only.
 //!
 //! A secret that cannot be had does not keep the gateway from starting: calls to the agents whose plugins name it are
 //! refused, and it is named in the log, by `check` and by `doctor`; every other agent is served.

@@ -1,5 +1,5 @@
 //! An operator's commands on a call that is up: keys go out, hold silences the agent until the call is resumed, a transfer
-//! that this gateway cannot make is told by name and the conversation goes on.
+//! that no outbound route allows is told by name and the conversation goes on.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -79,7 +79,7 @@ fn keys_hold_and_a_transfer_are_ordered_and_the_timeline_tells_what_came_of_them
     until("the transfer to fail", &|| !told(&gateway, &call, "transfer.ended").is_empty());
     let (started, ended) = (told(&gateway, &call, "transfer.started"), told(&gateway, &call, "transfer.ended"));
     assert_eq!((&started[0]["by"], &started[0]["mode"]), (&json!("operator"), &json!("blind")));
-    assert_eq!(ended[0]["outcome"], "unsupported");
+    assert_eq!(ended[0]["outcome"], "rejected", "no outbound route names it");
     assert_eq!(gateway.calls().unwrap().len(), 1, "the caller is with the agent again");
 
     let (code, said) = typed(&gateway, &["hold", "call_00000000000000000000000001"]);

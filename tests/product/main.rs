@@ -55,6 +55,7 @@ mod packaging_units_are_confined;
 mod plugins_are_refused_by_name;
 mod plugins_are_refused_unless_signed;
 mod plugins_that_misbehave_end_only_their_session;
+mod sip_calls_leave_by_outbound_routes;
 mod sip_completes_a_hundred_calls;
 mod sip_refused_calls_can_be_told_apart;
 mod sip_survives_malformed_messages;

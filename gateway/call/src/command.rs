@@ -338,8 +338,9 @@ pub enum Command {
         from: Option<String>,
         /// Milliseconds after which the driver gives up by itself (`Refused` with `NoAnswer`).
         timeout_ms: u32,
-        /// SIP headers to add, by name and value.
-        headers: Vec<(String, String)>,
+        /// What is handed over to whoever answers: variables `x_...` and `sip_user_to_user`, by name and value, of which
+        /// the driver makes headers for trunks that are trusted.
+        variables: Vec<(String, String)>,
     },
     /// Give up on a leg that has not answered; answered by `Refused`, or by `Answered` when it was too late.
     CancelDial {

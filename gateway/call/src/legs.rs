@@ -85,7 +85,14 @@ impl Legs {
 
 impl Effects {
     /// Dials somebody; `None` when the call has dialled too often. The leg lasts no longer than `max_ms`.
-    pub(crate) fn dial(&mut self, to: &str, ring_ms: u32, max_ms: u64) -> Option<LegId> {
+    /// `variables` are handed over to whoever answers.
+    pub(crate) fn dial(
+        &mut self,
+        to: &str,
+        ring_ms: u32,
+        max_ms: u64,
+        variables: Vec<(String, String)>,
+    ) -> Option<LegId> {
         let legs = self.legs();
         if legs.dialled >= MOST_DIALS || legs.others.len() >= MOST_OPEN {
             return None;
@@ -94,7 +101,7 @@ impl Effects {
         let leg = LegId(LegId::FIRST.0 + legs.dialled);
         legs.others.push(Other { id: leg, state: State::Dialling, max_ms });
         let timeout_ms = ring_ms.saturating_add(RING_SLACK_MS);
-        self.command(Command::Dial { leg, to: to.to_owned(), from: None, timeout_ms, headers: Vec::new() });
+        self.command(Command::Dial { leg, to: to.to_owned(), from: None, timeout_ms, variables });
         self.event(EventType::LegDialled, json!({ "leg": leg.0, "to": to }));
         Some(leg)
     }

@@ -41,6 +41,10 @@ pub struct CallSetup {
     pub from: String,
     /// Called number or URI user.
     pub to: String,
+    /// What whoever calls, or placed the call, hands over: variables by name, such as `x_campaign_id`. They go before the
+    /// agent's own of the same name, and what goes to the model goes by way of the redactor.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
     /// Ties call time to the wall clock.
     pub anchor: Anchor,
     /// Randomness for the identifiers of events; two calls with equal setups and inputs behave alike bit for bit.

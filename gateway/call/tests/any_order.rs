@@ -198,6 +198,7 @@ fn setup(random: &mut Random) -> CallSetup {
         direction: if random.coin() { CallDirection::Inbound } else { CallDirection::Outbound },
         from: "1".to_owned(),
         to: "2".to_owned(),
+        variables: Default::default(),
         anchor: Anchor { wall_us: 1_700_000_000_000_000, call_us: 0 },
         seed: random.next(),
         codec: "PCMA".to_owned(),

@@ -3,7 +3,7 @@
 //! The thread that does it waits for SIP and for the disk at once and for neither alone: a call's record is submitted,
 //! and the call answered when it is durable, while BYE and CANCEL of any call are taken as they come.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -21,6 +21,7 @@ use trunkline_leg::{AgentEnd, Anchor, CallTime, EndCause, LegId, MediaSpec, Ring
 use trunkline_media::{AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy};
 use trunkline_route::{Request, Source, Target, Trunk};
 use trunkline_sdp::Session;
+use trunkline_sip::variables::Inbound;
 use trunkline_sip::{ByeReason, CallKey, Refusal, Reoffer, SipEvent, SipEvents};
 
 use crate::active::{LegNews, NewCall};
@@ -126,6 +127,8 @@ struct Beginning {
     sip_call_id: String,
     from: String,
     to: String,
+    /// What is handed over with it.
+    variables: BTreeMap<String, String>,
     hops: u8,
     began: Instant,
     /// When it began, in microseconds since the Unix epoch.
@@ -243,6 +246,12 @@ impl Intake {
                             leg => Order::Leg(call, leg, LegNews::Pressed(digit)),
                         },
                     );
+                }
+            }
+            SipEvent::Referral { call, status } => {
+                if let Some(dialog) = self.dialogs.get(&call) {
+                    let (call, leg, worker) = (dialog.call.clone(), dialog.leg, dialog.worker);
+                    self.order(worker, Order::Leg(call, leg, LegNews::Referral(status)));
                 }
             }
             SipEvent::Outgoing { call, news } => self.leaving(call, *news),
@@ -494,12 +503,15 @@ impl Intake {
         let recording = recording_began.map(|began| (CallTime::from_ms(ringing.ms.into()), began));
         let (codec, session) = (settled.media.codec, settled.session);
         let suite = settled.media.srtp.as_ref().map(|srtp| srtp.suite.name());
+        let trusted = serving.table.trunk_by_id(&target.trunk).is_some_and(|trunk| trunk.trusted);
+        let variables = Inbound::read(&invite.from, &invite.headers, trusted).variables();
         self.hand_over(Beginning {
             key: invite.key,
             line: invite.line,
             sip_call_id: invite.call_id,
             from: invite.from_user,
             to: invite.to_user,
+            variables,
             // A call that was passed on for ever ends some day.
             hops: invite.hops,
             began,
@@ -522,9 +534,30 @@ impl Intake {
 
     /// A call that is up goes to the worker of its media.
     fn hand_over(&mut self, beginning: Beginning) {
-        let Beginning { key, line, sip_call_id, from, to, hops, began, wall_us, serving, agent, trunk, .. } = beginning;
-        let Beginning { codec, suite, session, record, recordings, recording, ticket, leg, handle, placed, .. } =
-            beginning;
+        let Beginning {
+            key,
+            line,
+            sip_call_id,
+            from,
+            to,
+            variables,
+            hops,
+            began,
+            wall_us,
+            serving,
+            agent,
+            trunk,
+            codec,
+            suite,
+            session,
+            record,
+            recordings,
+            recording,
+            ticket,
+            leg,
+            handle,
+            placed,
+        } = beginning;
         let (call, tenant, agent_id) = (record.call.clone(), record.tenant.clone(), record.agent.clone());
         let setup = CallSetup {
             call: call.clone(),
@@ -539,6 +572,7 @@ impl Intake {
             direction: record.direction,
             from: from.clone(),
             to: to.clone(),
+            variables,
             anchor: Anchor { wall_us, call_us: 0 },
             // Event identifiers follow from it; they need not be secret.
             seed: random().map_or(wall_us, u64::from_le_bytes),

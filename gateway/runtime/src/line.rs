@@ -20,6 +20,21 @@ pub(crate) trait Line: Send + Sync {
 
     /// Hangs up.
     fn bye(&self, reason: &ByeReason) -> Result<(), CommandError>;
+
+    /// Asks the far end to dial.
+    fn refer(&self, _to: &str) -> Result<(), CommandError> {
+        Err(CommandError::Over)
+    }
+
+    /// What whoever takes this call over is to dial; `None` where there is no signalling.
+    fn replacing(&self) -> Option<String> {
+        None
+    }
+
+    /// Where the far end says it is reached.
+    fn remote_host(&self) -> Option<String> {
+        None
+    }
 }
 
 impl Line for CallHandle {
@@ -38,6 +53,18 @@ impl Line for CallHandle {
     fn bye(&self, reason: &ByeReason) -> Result<(), CommandError> {
         self.bye(reason)
     }
+
+    fn refer(&self, to: &str) -> Result<(), CommandError> {
+        self.refer(to)
+    }
+
+    fn replacing(&self) -> Option<String> {
+        Some(self.replacing())
+    }
+
+    fn remote_host(&self) -> Option<String> {
+        self.remote_host()
+    }
 }
 
 /// A call that wants to begin.
@@ -51,6 +78,8 @@ pub(crate) struct Invite {
     pub(crate) source: IpAddr,
     /// Its Call-ID header.
     pub(crate) call_id: String,
+    /// From as it was written.
+    pub(crate) from: String,
     /// Who calls.
     pub(crate) from_user: String,
     /// Who is called.
@@ -70,6 +99,7 @@ impl From<IncomingInvite> for Invite {
             line: Arc::new(invite.handle),
             source: invite.source.ip(),
             call_id: invite.call_id,
+            from: invite.from,
             from_user: invite.from_user,
             to_user: invite.to_user,
             hops: invite.max_forwards,

@@ -258,6 +258,7 @@ pub(crate) fn invite(key: u64, line: &Arc<FakeLine>) -> Invite {
         line: Arc::clone(line) as Arc<dyn Line>,
         source: "127.0.0.1".parse().unwrap(),
         call_id: format!("call-{key}"),
+        from: format!("<sip:{}@127.0.0.1>", line.from),
         from_user: line.from.clone(),
         to_user: "1000".to_owned(),
         hops: 70,

@@ -80,6 +80,7 @@ impl Doorway {
             line: Arc::new(NoSignalling),
             source,
             call_id,
+            from: String::new(),
             from_user: calling,
             to_user: called,
             hops: 70,

@@ -1,5 +1,6 @@
 //! A call as the driver holds it: commands that take effect at once or say why not, and never block.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -9,10 +10,11 @@ use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSend
 use trunkline_sdp::Warning;
 
 use crate::auth::DigestClient;
-use crate::dialog::{Dialog, HangUp};
+use crate::dialog::{Dialog, HangUp, Phase};
 use crate::error::CommandError;
 use crate::event::CallKey;
 use crate::outgoing;
+use crate::referral;
 use crate::shared::{Shared, retry_after_s};
 
 /// Why a call is refused.
@@ -89,6 +91,8 @@ pub(crate) struct Call {
     pub(crate) invite_cseq: u32,
     /// What the far end's wishes for a password are answered with, in a call of ours.
     digest: Mutex<Option<DigestClient>>,
+    /// The far end was asked to dial and tells us how far it is.
+    referring: AtomicBool,
 }
 
 /// The server transaction of the INVITE, until it is over.
@@ -110,6 +114,7 @@ impl Call {
             invite: Mutex::new(Some(invite)),
             invite_cseq,
             digest: Mutex::new(None),
+            referring: AtomicBool::new(false),
         }
     }
 
@@ -123,6 +128,7 @@ impl Call {
             invite: Mutex::new(None),
             invite_cseq: 0,
             digest: Mutex::new(digest),
+            referring: AtomicBool::new(false),
         }
     }
 
@@ -137,6 +143,16 @@ impl Call {
 
     fn invite(&self) -> MutexGuard<'_, Option<InviteLeg>> {
         self.invite.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the far end dials for us from now on; true when it did so before.
+    pub(crate) fn refers(&self, on: bool) -> bool {
+        self.referring.swap(on, Ordering::AcqRel)
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_referring(&self) -> bool {
+        self.referring.load(Ordering::Acquire)
     }
 
     /// Responds to the INVITE, if its transaction still lives.
@@ -245,6 +261,44 @@ impl CallHandle {
             outgoing::bye(&self.shared, &self.call, reason.value());
         }
         Ok(())
+    }
+}
+
+impl CallHandle {
+    /// Asks the far end to dial `to` itself, a `sip:`, `sips:` or `tel:` URI (REFER, RFC 3515). How far it comes is told by
+    /// [`crate::SipEvent::Referral`]; the call goes on meanwhile.
+    ///
+    /// # Errors
+    /// When the call is not up, one such request is under way already, or the URI cannot be sent.
+    pub fn refer(&self, to: &str) -> Result<(), CommandError> {
+        match self.call.dialog().phase {
+            Phase::Confirmed => {}
+            Phase::Ringing | Phase::Answered => return Err(CommandError::NotAnswered),
+            Phase::Ended => return Err(CommandError::Over),
+        }
+        if !referral::is_uri(to) {
+            return Err(CommandError::Uri);
+        }
+        if self.call.refers(true) {
+            return Err(CommandError::Referring);
+        }
+        referral::refer(&self.shared, &self.call, to);
+        Ok(())
+    }
+
+    /// A URI for [`CallHandle::refer`] of another call: whose far end dials it takes this call over (RFC 3891).
+    #[must_use]
+    pub fn replacing(&self) -> String {
+        referral::replacing(&self.call.dialog())
+    }
+
+    /// Host and port that the far end said it is reached at, for addresses that it is to dial.
+    #[must_use]
+    pub fn remote_host(&self) -> Option<String> {
+        let target = self.call.dialog().remote_target.clone();
+        let (_, rest) = target.split_once(':')?;
+        let host = rest.rsplit('@').next()?.split([';', '?', '>']).next()?;
+        (!host.is_empty()).then(|| host.to_owned())
     }
 }
 

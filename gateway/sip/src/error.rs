@@ -54,6 +54,12 @@ pub enum CommandError {
     /// The call was not answered yet.
     #[error("the call was not answered yet")]
     NotAnswered,
+    /// The far end was asked to dial already.
+    #[error("the far end was asked to dial already")]
+    Referring,
+    /// What is to be dialled is no URI that can be sent.
+    #[error("a `sip:`, `sips:` or `tel:` URI is expected, without spaces, quotes and angle brackets")]
+    Uri,
     /// The SIP status does not refuse anything; 300-699 do.
     #[error("a refusal's status is in 300..=699")]
     Status,

@@ -54,6 +54,14 @@ pub enum SipEvent {
     },
     /// The far end wants to change the session (re-INVITE, or UPDATE with an offer).
     ReInvite(Box<Reoffer>),
+    /// How far the far end has come that was asked to dial: 100 when it will try, 101 to 199 when it rings, 2xx when it
+    /// speaks with whom it dialled, 300 to 699 when it does not, and when it would not try.
+    Referral {
+        /// Which call.
+        call: CallKey,
+        /// The SIP status.
+        status: u16,
+    },
     /// News of a call that we place.
     Outgoing {
         /// Which call.
@@ -87,13 +95,15 @@ pub struct IncomingInvite {
     pub trunk: TrunkToken,
     /// The Call-ID header.
     pub call_id: String,
+    /// From as it was written.
+    pub from: String,
     /// User part of From's URI (for `tel:` the number).
     pub from_user: String,
     /// Display name of From.
     pub from_display: Option<String>,
     /// User part of the request-URI: what was dialled.
     pub to_user: String,
-    /// P-Asserted-Identity, Remote-Party-ID, Diversion, User-to-User, User-Agent and `X-` headers, as received; at
+    /// P-Asserted-Identity, Remote-Party-ID, Privacy, Diversion, User-to-User, User-Agent and `X-` headers, as received; at
     /// most 32.
     pub headers: Vec<(String, String)>,
     /// Max-Forwards: how often it may still be passed on; 70 where it says nothing.

@@ -29,6 +29,7 @@ pub mod locate;
 mod outgoing;
 mod quiet;
 mod receive;
+mod referral;
 pub mod registration;
 mod shared;
 pub mod sight;

@@ -1,4 +1,4 @@
-//! Requests of our own within a dialog: the BYE.
+//! Requests of our own within a dialog: BYE and REFER, with the password that they are asked for.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rsipstack::transport::SipAddr;
 use crate::call::Call;
 use crate::shared::Shared;
 
-/// Most times that a BYE is sent with another password's proof.
+/// Most times that a request is sent with another proof of a password.
 const MOST_PROOFS: usize = 2;
 
 /// Sends BYE with a Reason and forgets the call when it is answered or given up (RFC 3261 15.1.1).
@@ -19,29 +19,31 @@ pub(crate) fn bye(shared: &Arc<Shared>, call: &Arc<Call>, reason: String) {
     let runtime = shared.runtime.clone();
     runtime.spawn(async move {
         call.end_invite();
-        send_bye(&shared, &call, &reason).await;
+        ask(&shared, &call, "BYE", &format!("Reason: {reason}\r\n")).await;
         let key = call.dialog().key.clone();
         shared.forget(&key);
     });
 }
 
-async fn send_bye(shared: &Shared, call: &Call, reason: &str) {
-    let reason = format!("Reason: {reason}\r\n");
-    let mut headers = format!("{reason}{}", proof(call, &[]).unwrap_or_default());
-    for _ in 0..=MOST_PROOFS {
-        let Some(response) = ask_bye(shared, call, &headers).await else { return };
+/// Sends a request within the call, as often as a password is asked for that we have; its final answer, if there is one.
+/// `headers` are whole lines.
+pub(crate) async fn ask(shared: &Shared, call: &Call, method: &'static str, headers: &str) -> Option<Response> {
+    let mut proven = proof(call, method, &[]).unwrap_or_default();
+    for _ in 0..MOST_PROOFS {
+        let response = send(shared, call, method, &format!("{headers}{proven}")).await?;
         let challenges: Vec<(&str, &str)> =
             response.headers.iter().map(|header| (header.name(), header.value())).collect();
         let asked = matches!(response.status_code.code(), 401 | 407);
-        match proof(call, &challenges).filter(|_| asked) {
-            Some(proof) => headers = format!("{reason}{proof}"),
-            None => return,
+        match proof(call, method, &challenges).filter(|_| asked) {
+            Some(proof) => proven = proof,
+            None => return Some(response),
         }
     }
+    send(shared, call, method, &format!("{headers}{proven}")).await
 }
 
 /// The header that answers these challenges, or those of before; `None` without a password, or with one that was refused.
-fn proof(call: &Call, challenges: &[(&str, &str)]) -> Option<String> {
+fn proof(call: &Call, method: &str, challenges: &[(&str, &str)]) -> Option<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).ok()?;
     let uri = call.dialog().remote_target.clone();
@@ -50,30 +52,27 @@ fn proof(call: &Call, challenges: &[(&str, &str)]) -> Option<String> {
     if !challenges.is_empty() {
         digest.handle_challenge(challenges).ok()?;
     }
-    digest.authorize("BYE", &uri, random).map(|(name, value)| format!("{name}: {value}\r\n"))
+    digest.authorize(method, &uri, random).map(|(name, value)| format!("{name}: {value}\r\n"))
 }
 
-/// Sends one BYE; its final answer, if there is one.
-async fn ask_bye(shared: &Shared, call: &Call, headers: &str) -> Option<Response> {
+/// Sends one request; its final answer, if there is one.
+async fn send(shared: &Shared, call: &Call, method: &str, headers: &str) -> Option<Response> {
     let branch = format!("{}{:08x}{:08x}", shared.branch_prefix, random_u32(), random_u32());
     let via = format!("SIP/2.0/UDP {};branch={branch};rport", shared.advertised);
-    let (text, destination) = call.dialog().request("BYE", &via, &shared.config.user_agent, headers);
+    let (text, destination) = call.dialog().request(method, &via, &shared.config.user_agent, headers);
     let Ok(request) = Request::try_from(text.as_str()) else {
-        tracing::warn!(
-            call = call.key.0,
-            "BYE could not be built from the far end's addresses; the call ends here only"
-        );
+        tracing::warn!(call = call.key.0, method, "a request could not be built from the far end's addresses");
         return None;
     };
     let Ok(key) = TransactionKey::from_request(&request, TransactionRole::Client) else {
-        tracing::warn!(call = call.key.0, "BYE could not be built from the far end's tags; the call ends here only");
+        tracing::warn!(call = call.key.0, method, "a request could not be built from the far end's tags");
         return None;
     };
     let mut transaction =
         Transaction::new_client(key, request, Arc::clone(&shared.stack), Some(shared.connection.clone()));
     transaction.destination = Some(SipAddr { r#type: Some(rsipstack::sip::Transport::Udp), addr: destination.into() });
     if let Err(error) = transaction.send().await {
-        tracing::debug!(call = call.key.0, %error, "BYE was not sent");
+        tracing::debug!(call = call.key.0, method, %error, "a request was not sent");
         return None;
     }
     while let Some(message) = transaction.receive().await {

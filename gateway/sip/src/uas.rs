@@ -16,6 +16,7 @@ use crate::digits::{self, NotADigit};
 use crate::event::{CallKey, IncomingInvite, Reoffer, SipEvent};
 use crate::guard::ALLOW;
 use crate::outgoing;
+use crate::referral;
 use crate::shared::{Shared, retry_after_s};
 use crate::stats::Dropped;
 
@@ -213,6 +214,13 @@ async fn in_dialog(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Trans
         _ if phase == Phase::Ended => reply(shared, &mut transaction, 481, Vec::new()).await,
         Method::Options => reply(shared, &mut transaction, 200, capabilities(shared)).await,
         Method::Info => info(shared, &call, transaction, request).await,
+        Method::Notify => {
+            let (status, headers, told) = referral::notified(&call, request);
+            reply(shared, &mut transaction, status, headers).await;
+            if let Some(status) = told {
+                shared.tell(SipEvent::Referral { call: call.key, status }).await;
+            }
+        }
         Method::Invite | Method::Update => reoffer(shared, call, transaction, request, cseq, phase).await,
         _ => reply(shared, &mut transaction, 405, vec![Header::Allow(ALLOW.into())]).await,
     }
@@ -380,6 +388,7 @@ fn dialog_parts(request: &Request, ids: Ids, local_tag: String, source: SocketAd
 struct IncomingParts {
     source: SocketAddr,
     trunk: crate::admission::TrunkToken,
+    from: String,
     from_user: String,
     from_display: Option<String>,
     to_user: String,
@@ -390,19 +399,22 @@ struct IncomingParts {
 
 impl IncomingParts {
     fn of(request: &Request, source: SocketAddr, trunk: crate::admission::TrunkToken, offer: Option<String>) -> Self {
-        let from = request.from_header().ok().map(|from| from.value().to_owned()).unwrap_or_default();
-        let from = NameAddr::parse(&from);
+        let written = request.from_header().ok().map(|from| from.value().to_owned()).unwrap_or_default();
+        let from = NameAddr::parse(&written);
         let interesting = |name: &str| {
             const NAMES: &[&str] =
-                &["p-asserted-identity", "remote-party-id", "diversion", "user-to-user", "user-agent"];
+                &["p-asserted-identity", "remote-party-id", "privacy", "diversion", "user-to-user", "user-agent"];
             let name = name.to_ascii_lowercase();
             name.starts_with("x-") || NAMES.contains(&name.as_str())
         };
+        let from_user = from.as_ref().map(|from| user(from.uri)).unwrap_or_default();
+        let from_display = from.as_ref().and_then(NameAddr::display);
         Self {
             source,
             trunk,
-            from_user: from.as_ref().map(|from| user(from.uri)).unwrap_or_default(),
-            from_display: from.as_ref().and_then(NameAddr::display),
+            from: written,
+            from_user,
+            from_display,
             to_user: user(&request.uri.to_string()),
             headers: request
                 .headers
@@ -422,6 +434,7 @@ impl IncomingParts {
             source: self.source,
             trunk: self.trunk,
             call_id,
+            from: self.from,
             from_user: self.from_user,
             from_display: self.from_display,
             to_user: self.to_user,

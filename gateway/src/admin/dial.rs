@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use trunkline_api::Id;
 use trunkline_runtime::{DialOrder, DialRefused};
 
 use super::{Admin, off_thread, problem};
@@ -60,7 +61,7 @@ fn status(refused: &DialRefused) -> StatusCode {
 pub(super) async fn trunks(State(admin): State<Arc<Admin>>) -> Json<Value> {
     let serving = admin.runtime.serving();
     let told = admin.runtime.trunks().into_iter().map(|status| {
-        let named = status.trunk.0.parse().ok().and_then(|id| serving.table.trunk_by_id(&id));
+        let named = status.trunk.0.parse::<Id>().ok().and_then(|id| serving.table.trunk_by_id(&id));
         let hosts = status.hosts.iter().map(|host| {
             let addresses: Vec<String> = host.servers.iter().map(|server| server.address.to_string()).collect();
             json!({ "host": host.host, "addresses": addresses, "health": host.health.map(|health| health.name()) })

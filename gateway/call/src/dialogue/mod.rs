@@ -159,7 +159,13 @@ impl Dialogue {
             slots: Slots::new(&spec),
             rules: Rules::new(&spec.speech),
             language: spec.language.clone(),
-            variables: spec.variables.clone(),
+            // What was handed over with the call goes before what the agent says where nothing was.
+            variables: spec
+                .variables
+                .iter()
+                .filter(|(name, _)| !setup.variables.contains_key(*name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
             spec,
             bindings: setup.tools.clone(),
             redacting: Vec::new(),

@@ -408,7 +408,7 @@ impl Dialogue {
         }
         self.keys.forget(fx);
         self.ears.begin_anew(fx);
-        match fx.dial(&to, ring_ms, max_ms) {
+        match fx.dial(&to, ring_ms, max_ms, self.handed_over()) {
             Some(leg) => {
                 self.enter(Stage::Ringing { leg });
                 fx.set_in(Reason::Transfer, u64::from(ring_ms));

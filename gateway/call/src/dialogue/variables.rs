@@ -23,6 +23,8 @@ pub(super) struct Facts {
     outside: BTreeMap<String, String>,
     /// The same as it came.
     raw: [String; 2],
+    /// Variables that were handed over with the call, as they came.
+    given: BTreeMap<String, String>,
     /// The greeting waits for the redactor.
     greets: bool,
 }
@@ -34,8 +36,13 @@ impl Facts {
             anchor: setup.anchor,
             outside: BTreeMap::new(),
             raw: [setup.from.clone(), setup.to.clone()],
+            given: setup.variables.clone(),
             greets: false,
         }
+    }
+
+    fn is_outside(&self, name: &str) -> bool {
+        FROM_OUTSIDE.contains(&name) || self.given.contains_key(name)
     }
 }
 
@@ -43,16 +50,22 @@ impl Dialogue {
     /// Learns who calls whom, where the agent's texts ask for it; true when the greeting has to wait for the redactor.
     pub(super) fn learn_who_calls(&mut self, fx: &mut Effects) -> bool {
         let spec = std::sync::Arc::clone(&self.spec);
-        for (name, value) in FROM_OUTSIDE.into_iter().zip(self.facts.raw.clone()) {
-            let known = self.facts.outside.contains_key(name) || self.redacting.iter().any(|(_, other)| other == name);
-            if !known && (names(&spec.prompt, name) || names(&spec.greeting, name)) {
+        let called = FROM_OUTSIDE.into_iter().map(str::to_owned).zip(self.facts.raw.clone());
+        let outside: Vec<(String, String)> = called.chain(self.facts.given.clone()).collect();
+        for (name, value) in outside {
+            let known =
+                self.facts.outside.contains_key(&name) || self.redacting.iter().any(|(_, other)| *other == name);
+            // What applications hand over may be asked for by any text and is handed on; the rest only by these.
+            let given = is_handed_over(&name);
+            if !known && (given || names(&spec.prompt, &name) || names(&spec.greeting, &name)) {
                 match fx.redact(RedactionChannel::LlmInput, &value) {
-                    Some(ticket) => self.redacting.push((ticket, name.to_owned())),
-                    None => drop(self.facts.outside.insert(name.to_owned(), value)),
+                    Some(ticket) => self.redacting.push((ticket, name)),
+                    None => drop(self.facts.outside.insert(name, value)),
                 }
             }
         }
-        self.facts.greets = self.waits_for_facts() && names(&spec.greeting, "call.");
+        let asks = names(&spec.greeting, "call.") || self.facts.given.keys().any(|name| names(&spec.greeting, name));
+        self.facts.greets = self.waits_for_facts() && asks;
         self.facts.greets
     }
 
@@ -60,7 +73,7 @@ impl Dialogue {
     pub(super) fn variable_redacted(&mut self, fx: &mut Effects, ticket: u64, text: &str) -> bool {
         let Some(at) = self.redacting.iter().position(|(known, _)| *known == ticket) else { return false };
         let (_, name) = self.redacting.remove(at);
-        if FROM_OUTSIDE.contains(&name.as_str()) {
+        if self.facts.is_outside(&name) {
             self.facts.outside.insert(name, text.to_owned());
             if self.facts.greets && !self.waits_for_facts() {
                 self.facts.greets = false;
@@ -76,12 +89,20 @@ impl Dialogue {
     }
 
     fn waits_for_facts(&self) -> bool {
-        self.redacting.iter().any(|(_, name)| FROM_OUTSIDE.contains(&name.as_str()))
+        self.redacting.iter().any(|(_, name)| self.facts.is_outside(name))
     }
 
     /// A text with its variables filled in, as of `now`.
     pub(super) fn with_variables(&self, now: CallTime, text: &str) -> String {
         fill(text, |name| self.variable(now, name))
+    }
+
+    /// What is handed over to whoever is dialled: `x_` variables, and what one application tells the other.
+    pub(super) fn handed_over(&self) -> Vec<(String, String)> {
+        let names = self.facts.outside.keys().chain(self.variables.keys()).collect::<std::collections::BTreeSet<_>>();
+        let goes = |name: &&&String| is_handed_over(name);
+        let value = |name: &String| self.variables.get(name).or_else(|| self.facts.outside.get(name)).cloned();
+        names.iter().filter(goes).filter_map(|name| Some(((*name).clone(), value(name)?))).collect()
     }
 
     /// Sets a variable, by way of the redactor when what goes to the model is redacted.
@@ -107,7 +128,13 @@ impl Dialogue {
             "now.date" => Some(local().date),
             "now.time" => Some(local().time),
             "now.weekday" => Some(local().weekday),
-            _ => self.variables.get(name).cloned(),
+            // What a tool has set is newer than what was handed over.
+            _ => self.variables.get(name).or_else(|| self.facts.outside.get(name)).cloned(),
         }
     }
+}
+
+/// Whether a variable is what applications tell each other by the call.
+fn is_handed_over(name: &str) -> bool {
+    name.starts_with("x_") || name == "sip_user_to_user"
 }

@@ -416,6 +416,7 @@ mod tests {
             direction: CallDirection::Inbound,
             from: "00493012345678".to_owned(),
             to: "4711123".to_owned(),
+            variables: Default::default(),
             anchor: Anchor { wall_us: 1_790_000_000_000_000, call_us: 0 },
             seed: 5,
             codec: "PCMA".to_owned(),

@@ -260,6 +260,7 @@ mod tests {
             others: Default::default(),
             from: "1".to_owned(),
             to: "2".to_owned(),
+            variables: Default::default(),
             anchor: Anchor { wall_us: 0, call_us: 0 },
             seed: 1,
             codec: "PCMA".to_owned(),

@@ -124,18 +124,26 @@ impl Rig {
 
     /// The same with agents that the call may be handed to.
     pub(crate) fn with_others(spec: AgentSpec, others: BTreeMap<String, Arc<OtherAgent>>, replies: &[&str]) -> Self {
-        Self::build(CallDirection::Inbound, spec, others, replies)
+        Self::build(CallDirection::Inbound, spec, others, BTreeMap::new(), replies)
+    }
+
+    /// The same of a call with which these variables are handed over.
+    pub(crate) fn given(spec: AgentSpec, variables: &[(&str, &str)], replies: &[&str]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables = variables.iter().map(owned).collect();
+        Self::build(CallDirection::Inbound, spec, BTreeMap::new(), variables, replies)
     }
 
     /// The same of a call that goes that way.
     pub(crate) fn placed(direction: CallDirection, spec: AgentSpec, replies: &[&str]) -> Self {
-        Self::build(direction, spec, BTreeMap::new(), replies)
+        Self::build(direction, spec, BTreeMap::new(), BTreeMap::new(), replies)
     }
 
     fn build(
         direction: CallDirection,
         spec: AgentSpec,
         others: BTreeMap<String, Arc<OtherAgent>>,
+        variables: BTreeMap<String, String>,
         replies: &[&str],
     ) -> Self {
         let tools = bindings(&spec);
@@ -154,6 +162,7 @@ impl Rig {
             direction,
             from: "+4930123".to_owned(),
             to: "100".to_owned(),
+            variables,
             anchor: Anchor { wall_us: 1_700_000_000_000_000, call_us: 0 },
             seed: 42,
             codec: "PCMU".to_owned(),

@@ -48,3 +48,32 @@ fn a_callers_number_reaches_the_model_and_the_greeting_only_through_the_redactor
     assert_eq!(rig.said()[0], "You call from +*******.");
     assert_eq!(rig.conversation()[..2], ["System: The caller is +*******.", "Assistant: You call from +*******."]);
 }
+
+#[test]
+fn what_is_handed_over_with_a_call_goes_before_the_agents_own_and_through_the_redactor() {
+    let more = json!({
+        "greeting": "Good day, {x_name}.", "prompt": "{x_plan} {x_unknown|nothing}",
+        "variables": { "x_name": "somebody", "x_plan": "basic" },
+    });
+    let given = [("x_name", "Kim"), ("x_plan", "gold 12345")];
+    let mut rig = Rig::given(agent(1, 1, 1, more.clone()), &given, &["Yes."]);
+    rig.caller_says(4000, 500, "hello");
+    rig.run_until(8000);
+    assert_eq!(
+        (rig.said()[0].as_str(), rig.conversation()[0].as_str()),
+        ("Good day, Kim.", "System: gold 12345 nothing")
+    );
+
+    let mut redacted = more.clone();
+    redacted["redaction"] = json!({ "redactor": "pii", "channels": ["llm-input"] });
+    let mut rig = Rig::given(agent(1, 1, 1, redacted), &given, &["Yes."]);
+    rig.caller_says(4000, 500, "hello");
+    rig.run_until(8000);
+    assert_eq!(rig.conversation()[0], "System: gold ***** nothing");
+
+    // Nothing was handed over: the agent's own hold.
+    let mut rig = Rig::new(agent(1, 1, 1, more), &["Yes."]);
+    rig.caller_says(4000, 500, "hello");
+    rig.run_until(8000);
+    assert_eq!(rig.said()[0], "Good day, somebody.");
+}

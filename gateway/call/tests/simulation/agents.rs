@@ -118,6 +118,7 @@ pub(crate) fn setup(spec: &Arc<AgentSpec>, seed: u64) -> CallSetup {
         direction: if spec.answering.is_some() { CallDirection::Outbound } else { CallDirection::Inbound },
         from: "1".to_owned(),
         to: "2".to_owned(),
+        variables: Default::default(),
         anchor: Anchor { wall_us: 1_700_000_000_000_000, call_us: 0 },
         seed,
         codec: "PCMA".to_owned(),

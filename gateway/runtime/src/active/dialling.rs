@@ -3,7 +3,8 @@
 use trunkline_api::outbound::OutboundUse;
 use trunkline_api::{Failure, SoundPolicy};
 use trunkline_call::Input;
-use trunkline_leg::{CallTime, EndCause, LegFact, LegId};
+use trunkline_leg::{CallTime, EndCause, LegFact, LegId, ReferralProgress, RefusalCause};
+use trunkline_route::outbound::Destination;
 
 use super::Active;
 use super::legs::{LegNews, Terms};
@@ -20,7 +21,7 @@ impl Active {
         to: &str,
         from: Option<&str>,
         ring_ms: u32,
-        headers: Vec<(String, String)>,
+        variables: Vec<(String, String)>,
     ) {
         let shared = &self.shared;
         // As the objects say now: a destination that was closed meanwhile is closed for calls that are up, too.
@@ -29,7 +30,7 @@ impl Active {
             request: request(&self.setup.tenant, &self.setup.agent, OutboundUse::Transfer, to),
             only: None,
             from,
-            headers,
+            variables: variables.into_iter().collect(),
             ring_ms,
             hops: self.hops.saturating_sub(1),
         };
@@ -58,6 +59,38 @@ impl Active {
         }
     }
 
+    /// Has the far end of a leg dial somebody itself, or take over the call with another leg.
+    pub(super) fn refer(&self, leg: LegId, to: &str, replaces: Option<LegId>) -> Result<(), RefusalCause> {
+        let line = self.ports.of(leg).ok_or(RefusalCause::Failed)?.line();
+        let uri = match replaces {
+            // Who is on that leg was judged when it was dialled.
+            Some(other) => {
+                self.ports.of(other).and_then(|ports| ports.line().replacing()).ok_or(RefusalCause::Failed)?
+            }
+            None => {
+                let shared = &self.shared;
+                let serving = shared.serving.load_full();
+                let request = request(&self.setup.tenant, &self.setup.agent, OutboundUse::Transfer, to);
+                let way = shared.outbound.judge(shared, &serving, &request).map_err(|not| not.cause)?;
+                match way.destination {
+                    Destination::Uri { user, host, port, secure } => {
+                        let scheme = if secure { "sips" } else { "sip" };
+                        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+                        format!("{scheme}:{user}@{host}{port}")
+                    }
+                    Destination::Number(_) | Destination::Extension(_) => {
+                        let host = line.remote_host().ok_or(RefusalCause::Unsupported)?;
+                        format!("sip:{}@{host}", way.user)
+                    }
+                }
+            }
+        };
+        line.refer(&uri).map_err(|error| {
+            tracing::info!(call = %self.id, %error, "the far end was not asked to dial");
+            RefusalCause::Failed
+        })
+    }
+
     /// News of a leg, from whoever reads its signalling.
     pub(crate) fn leg_news(&mut self, leg: LegId, news: LegNews) {
         let now = self.now();
@@ -84,6 +117,17 @@ impl Active {
                     self.told(input);
                 }
                 None
+            }
+            LegNews::Referral(status) => {
+                let progress = match status {
+                    ..=100 => ReferralProgress::Accepted,
+                    101..=199 => ReferralProgress::Ringing,
+                    200..=299 => ReferralProgress::Done,
+                    // Whoever does not know the method at all says so by these.
+                    405 | 501 => ReferralProgress::Refused { cause: RefusalCause::Unsupported },
+                    _ => ReferralProgress::Refused { cause: RefusalCause::of_status(status) },
+                };
+                Some(LegFact::Referral { progress, at: now })
             }
             LegNews::SpendReached => {
                 tracing::warn!(call = %self.id, leg = leg.0, "the tenant has spent what it may; the leg ends");

@@ -40,6 +40,8 @@ pub(crate) enum LegNews {
     MediaChanged(Box<MediaSpec>),
     /// Its far end pressed a key and told it by signalling.
     Pressed(DtmfDigit),
+    /// How far it has come that was asked to dial, as a SIP status.
+    Referral(u16),
     /// Its tenant has spent what it may: it ends.
     SpendReached,
 }
@@ -77,14 +79,6 @@ enum State {
     Up(Box<Ports>),
     /// Its last fact was told.
     Over,
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        if let State::Ringing(_) = self.state {
-            self.placed.dialling.cancel();
-        }
-    }
 }
 
 impl Legs {

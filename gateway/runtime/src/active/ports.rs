@@ -122,6 +122,11 @@ impl Ports {
         &self.leg
     }
 
+    /// Its signalling.
+    pub(super) fn line(&self) -> &dyn Line {
+        &*self.line
+    }
+
     /// Control of the leg.
     pub(super) const fn handle(&self) -> &LegHandle {
         &self.handle

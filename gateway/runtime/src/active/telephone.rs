@@ -1,5 +1,4 @@
-//! What a call asks of its legs beside talking: dial, join, keys, hold and tones. Passing on by the far end (REFER) is
-//! refused by name, since it is not served yet.
+//! What a call asks of its legs beside talking: dial, join, pass on, keys, hold and tones.
 
 use trunkline_call::{Command, Input};
 use trunkline_dsp::tone::Plan;
@@ -14,16 +13,18 @@ impl Active {
     /// Carries out a command of the telephone.
     pub(super) fn telephone(&mut self, now: CallTime, command: Command) {
         match command {
-            Command::Dial { leg, to, from, timeout_ms, headers } => {
-                self.dial(now, leg, &to, from.as_deref(), timeout_ms, headers);
+            Command::Dial { leg, to, from, timeout_ms, variables } => {
+                self.dial(now, leg, &to, from.as_deref(), timeout_ms, variables);
             }
             Command::CancelDial { leg } => self.ports.cancel(leg),
             Command::Attach { leg } => self.ports.attach(leg),
             Command::Bridge { a, b } => self.ports.bridge(a, b),
             Command::Unbridge { a, b } => self.ports.unbridge(a, b),
-            Command::Refer { leg, .. } => {
-                let progress = ReferralProgress::Refused { cause: RefusalCause::Unsupported };
-                self.tell(now, Input::Leg { leg, fact: LegFact::Referral { progress, at: now } });
+            Command::Refer { leg, to, replaces } => {
+                if let Err(cause) = self.refer(leg, &to, replaces) {
+                    let progress = ReferralProgress::Refused { cause };
+                    self.tell(now, Input::Leg { leg, fact: LegFact::Referral { progress, at: now } });
+                }
             }
             Command::Hold { leg, .. } => self.hold(now, leg, true),
             Command::Resume { leg } => self.hold(now, leg, false),

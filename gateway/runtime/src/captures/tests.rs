@@ -28,6 +28,7 @@ fn setup(n: u8) -> CallSetup {
         direction: trunkline_api::usage::CallDirection::Inbound,
         from: format!("49{n}"),
         to: "1000".to_owned(),
+        variables: Default::default(),
         anchor: Anchor { wall_us: 0, call_us: 0 },
         seed: 1,
         codec: "PCMU".to_owned(),

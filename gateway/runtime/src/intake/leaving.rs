@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use trunkline_api::Failure;
 use trunkline_api::usage::EndReason;
-use trunkline_leg::{CallTime, LegId, RefusalCause, RingSizes};
+use trunkline_leg::{CallTime, MediaSpec, RefusalCause, RingSizes};
 use trunkline_media::LegStart;
 use trunkline_sdp::Session;
 use trunkline_sip::health::HealthState;
@@ -92,7 +92,7 @@ impl Intake {
         mut dialled: Dialled,
         line: Arc<dyn Line>,
         session: Session,
-        media: trunkline_leg::MediaSpec,
+        media: MediaSpec,
     ) {
         let Some((placed, socket)) = dialled.way.take() else { return hang_up(&line, Failure::Internal) };
         let (began, now_us) = (Instant::now(), wall_us());
@@ -138,6 +138,7 @@ impl Intake {
             sip_call_id: placed.dialling.call_id().to_owned(),
             from: placed.caller.clone(),
             to: placed.user.clone(),
+            variables: Default::default(),
             hops: 70,
             began,
             wall_us: now_us,
@@ -196,7 +197,7 @@ pub(super) fn tell(trunk: &TrunkToken, news: &TrunkNews) {
     match news {
         TrunkNews::Health { host, from, to, why } => {
             let (from, to) = (from.name(), to.name());
-            if *to == HealthState::Down.name() {
+            if to == HealthState::Down.name() {
                 tracing::warn!(trunk, host, from, to, ?why, "a trunk's server changed");
             } else {
                 tracing::info!(trunk, host, from, to, ?why, "a trunk's server changed");
@@ -216,5 +217,3 @@ pub(super) fn tell(trunk: &TrunkToken, news: &TrunkNews) {
         }
     }
 }
-
-const _: () = assert!(LegId::FIRST.0 == 1, "a call of its own is its first leg");

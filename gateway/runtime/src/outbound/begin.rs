@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_api::outbound::OutboundUse;
-use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord};
+use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, EndReason};
 use trunkline_api::{Failure, Id, Prefix};
 use trunkline_edge_store::Write;
 use trunkline_leg::LegId;
@@ -127,6 +127,7 @@ pub(crate) fn dial(shared: &Arc<Shared>, draining: bool, order: &DialOrder) -> R
     let written = shared.store.submit(Write::OpenCall(Box::new(record.clone())));
     let durable = written.is_ok_and(|written| matches!(written.wait_for(JOURNAL), Some(Ok(()))));
     if !durable {
+        close(shared, record, Failure::StoreUnavailable);
         return Err(failed(Failure::StoreUnavailable, "it could not be journalled"));
     }
     let dialled = Dialled {
@@ -141,15 +142,20 @@ pub(crate) fn dial(shared: &Arc<Shared>, draining: bool, order: &DialOrder) -> R
     let whose = Whose { call: call.clone(), leg: LegId::FIRST, worker: None };
     let wanted = want(order, &tenant, &agent_id, Some(&trunk));
     shared.outbound.place_own(shared, &serving, wanted, whose, dialled).map_err(|not| {
-        let mut record = record;
-        record.ended_us = Some(record.answered_us);
-        (record.end, record.failure) = (Some(trunkline_api::usage::EndReason::Failed), Some(not.failure));
-        if let Err(error) = shared.store.submit(Write::CloseCall(Box::new(record))) {
-            tracing::warn!(%call, %error, "the record of a call that was not placed is closed at the next start");
-        }
+        close(shared, record, not.failure);
         failed(not.failure, &not.why)
     })?;
     Ok(call)
+}
+
+/// Closes the record of a call that was not placed.
+fn close(shared: &Shared, mut record: CallRecord, failure: Failure) {
+    record.ended_us = Some(record.answered_us);
+    (record.end, record.failure) = (Some(EndReason::Failed), Some(failure));
+    let call = record.call.clone();
+    if let Err(error) = shared.store.submit(Write::CloseCall(Box::new(record))) {
+        tracing::warn!(%call, %error, "the record of a call that was not placed is closed at the next start");
+    }
 }
 
 fn want<'a>(order: &'a DialOrder, tenant: &'a Id, agent: &'a Id, only: Option<&'a Id>) -> Wanted<'a> {
@@ -157,7 +163,7 @@ fn want<'a>(order: &'a DialOrder, tenant: &'a Id, agent: &'a Id, only: Option<&'
         request: request(tenant, agent, OutboundUse::Dial, &order.to),
         only,
         from: order.from.as_deref(),
-        headers: Vec::new(),
+        variables: Default::default(),
         ring_ms: order.ring_ms,
         hops: HOPS,
     }

@@ -7,7 +7,7 @@ mod begin;
 mod exchange;
 mod trunks;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use trunkline_api::outbound::OutboundUse;
@@ -80,14 +80,14 @@ pub(crate) struct Wanted<'a> {
     pub(crate) only: Option<&'a Id>,
     /// Who calls; the trunk's own number when nobody says.
     pub(crate) from: Option<&'a str>,
-    /// Headers of the INVITE.
-    pub(crate) headers: Vec<(String, String)>,
+    /// What is handed over, by the name of its variable.
+    pub(crate) variables: BTreeMap<String, String>,
     pub(crate) ring_ms: u32,
     /// Value of Max-Forwards.
     pub(crate) hops: u8,
 }
 
-/// A call that was placed. It counts until this is dropped.
+/// A call that was placed. It counts until this is dropped, and stops ringing then.
 pub(crate) struct Placed {
     outbound: Arc<Outbound>,
     pub(crate) dialling: Arc<dyn Dialling>,
@@ -109,6 +109,8 @@ pub(crate) struct NotPlaced {
 
 impl Drop for Placed {
     fn drop(&mut self) {
+        // One that was answered has its dialog, which is ended by whoever has that.
+        self.dialling.cancel();
         let mut book = self.outbound.book();
         if let Some(entry) = book.calls.remove(&self.dialling.key()) {
             book.ledger.handle_ended(wall_us(), entry.paid);
@@ -232,6 +234,28 @@ impl Outbound {
         }
     }
 
+    /// Decides over a destination that the far end of a call is to dial itself. It counts as a call begun, by rate and day,
+    /// and not as one at once, since it is none of ours.
+    pub(crate) fn judge(
+        &self,
+        shared: &Shared,
+        serving: &Serving,
+        request: &OutboundRequest<'_>,
+    ) -> Result<Way, NotPlaced> {
+        let mut book = self.book();
+        let Book { ledger, calls } = &mut *book;
+        let trunks = TrunksNow { outbound: self, calls, admission: &shared.admission, serving, only: None };
+        let (decision, paid) = ledger.begin(&serving.table, request, &trunks);
+        if let Some(paid) = paid {
+            ledger.handle_ended(wall_us(), paid);
+        }
+        tell(&decision);
+        decision.outcome.map_err(|reason| {
+            shared.counters.failed(reason.failure());
+            NotPlaced { failure: reason.failure(), cause: cause(reason), why: reason.name().to_owned() }
+        })
+    }
+
     #[allow(clippy::type_complexity, reason = "taken apart at once by the only one who asks")]
     fn dial(
         &self,
@@ -268,7 +292,9 @@ impl Outbound {
         let (from, identity) = identity
             .headers(trunk.trusted)
             .ok_or_else(|| not_placed(Failure::Internal, "the calling number cannot stand in a URI"))?;
-        let mut headers = wanted.headers;
+        // What a caller or an agent says of a call is told to those only who belong to the house.
+        let mut headers =
+            if trunk.trusted { trunkline_sip::variables::outbound(&wanted.variables) } else { Vec::new() };
         headers.extend(identity.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let socket = plane.allocate().map_err(|error| not_placed(crate::refusal::media_failure(&error), "no media"))?;
         let mut session = Session::new(local_media(shared, trunk, &socket, wanted.request.wall_us)?);

@@ -59,6 +59,7 @@ fn call(
         direction: CallDirection::Inbound,
         from: format!("caller-{n}"),
         to: String::new(),
+        variables: Default::default(),
         anchor: Anchor { wall_us: 0, call_us: 0 },
         seed: n as u64,
         codec: "PCMU".to_owned(),

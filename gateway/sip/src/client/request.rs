@@ -5,7 +5,7 @@ use super::outgoing::Outgoing;
 
 /// What an INVITE of ours allows. UPDATE is served once the call is up, but not offered here: before the answer there is
 /// nothing to update.
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY";
 
 /// What names one INVITE of a call: its branch, its number, and the header that it proves itself with.
 #[derive(Debug, Clone)]

@@ -61,7 +61,10 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                 SipEvent::NoAck { .. } => &counting.no_acks,
                 SipEvent::ReInvite(_) => &counting.reoffers,
                 SipEvent::Digit { .. } => &counting.digits,
-                SipEvent::Failed { .. } | SipEvent::Outgoing { .. } | SipEvent::Trunk { .. } => continue,
+                SipEvent::Failed { .. }
+                | SipEvent::Referral { .. }
+                | SipEvent::Outgoing { .. }
+                | SipEvent::Trunk { .. } => continue,
             };
             counter.fetch_add(1, Ordering::SeqCst);
             match event {

@@ -76,6 +76,7 @@ impl Call {
             direction: CallDirection::Inbound,
             from: "caller".to_owned(),
             to: String::new(),
+            variables: Default::default(),
             anchor: Anchor { wall_us: 0, call_us: 0 },
             seed: 1,
             codec: "PCMU".to_owned(),
