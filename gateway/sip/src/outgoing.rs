@@ -32,7 +32,7 @@ pub(crate) async fn ask(shared: &Shared, call: &Call, method: &'static str, head
     for _ in 0..MOST_PROOFS {
         let response = send(shared, call, method, &format!("{headers}{proven}")).await?;
         let challenges: Vec<(&str, &str)> =
-            response.headers.iter().map(|header| (header.name(), header.value())).collect();
+            response.headers.iter().map(|header| (header.name(), header.value())).filter(is_challenge).collect();
         let asked = matches!(response.status_code.code(), 401 | 407);
         match proof(call, method, &challenges).filter(|_| asked) {
             Some(proof) => proven = proof,
@@ -53,6 +53,10 @@ fn proof(call: &Call, method: &str, challenges: &[(&str, &str)]) -> Option<Strin
         digest.handle_challenge(challenges).ok()?;
     }
     digest.authorize(method, &uri, random).map(|(name, value)| format!("{name}: {value}\r\n"))
+}
+
+fn is_challenge((name, _): &(&str, &str)) -> bool {
+    name.eq_ignore_ascii_case("WWW-Authenticate") || name.eq_ignore_ascii_case("Proxy-Authenticate")
 }
 
 /// Sends one request; its final answer, if there is one.
