@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use trunkline_sip::auth::{Credentials, DigestServer, Ha1, Judged, ServerConfig};
 use trunkline_sip::client::{Answer, ClientCall, ClientEvent, Ourselves, Transmit};
 use trunkline_sip::locate::{Server, Transport};
-use trunkline_sip::{Draw, Outgoing};
+use trunkline_sip::{Draw, Outgoing, TrunkToken};
 
 const T1_MS: u64 = 500;
 
@@ -323,6 +323,7 @@ fn whatever_comes_in_whatever_order_one_end_is_told_and_nobody_is_left_ringing_o
             certificate_name: String::new(),
         });
         let call = Outgoing {
+            trunk: TrunkToken("trk_sim".into()),
             target: "sip:1@pbx".to_owned(),
             servers: servers.collect(),
             from: "<sip:100@gw>".to_owned(),

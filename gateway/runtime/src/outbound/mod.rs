@@ -299,6 +299,7 @@ impl Outbound {
         let socket = plane.allocate().map_err(|error| not_placed(crate::refusal::media_failure(&error), "no media"))?;
         let mut session = Session::new(local_media(shared, trunk, &socket, wanted.request.wall_us)?);
         let call = Outgoing {
+            trunk: token(&trunk.id),
             target,
             servers,
             from,

@@ -2,6 +2,7 @@
 //! line or begin another header.
 
 use crate::address::{NameAddr, socket_addr};
+use crate::admission::TrunkToken;
 use crate::auth::Credentials;
 use crate::locate::{Server, Transport};
 
@@ -43,6 +44,8 @@ const OURS: &[&str] = &[
 /// A call that is to be placed.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
+    /// The trunk that it leaves over.
+    pub trunk: TrunkToken,
     /// Request-URI: `sip:+4930123456@carrier.example`.
     pub target: String,
     /// Servers in the order they are to be tried; the next one when one does not answer, or answers 503 (RFC 3263 4.3). At
@@ -138,6 +141,7 @@ mod tests {
 
     fn call() -> Outgoing {
         Outgoing {
+            trunk: TrunkToken("trk_a".into()),
             target: "sip:+49301@192.0.2.1".to_owned(),
             servers: vec![server("192.0.2.1:5060")],
             from: "<sip:100@gw.example>".to_owned(),

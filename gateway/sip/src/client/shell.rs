@@ -90,6 +90,7 @@ pub(crate) fn dial(shared: &Arc<Shared>, call: Outgoing) -> Result<DialHandle, D
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|_| DialError::Stopped)?;
     let us = Ourselves::of(shared);
+    let trunk = call.trunk.clone();
     let ours = [shared.advertised, shared.local];
     let machine = ClientCall::new(0, us, call.checked(&ours)?, Draw::new(&seed));
     let up = shared.calls().len();
@@ -99,6 +100,7 @@ pub(crate) fn dial(shared: &Arc<Shared>, call: Outgoing) -> Result<DialHandle, D
     shared.ladder.begin(machine.call_id());
     let key = CallKey(shared.next_key.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
     let (orders, given) = mpsc::channel(1);
+    tracing::debug!(call = key.0, trunk = %trunk.0, "a call is being placed");
     let handle = DialHandle { key, call_id: machine.call_id().into(), orders };
     shared.runtime.spawn(run(Arc::clone(shared), key, machine, given));
     Ok(handle)

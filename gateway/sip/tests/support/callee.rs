@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use trunkline_sip::locate::{Server, Transport};
-use trunkline_sip::{Outgoing, OutgoingEvent, SipEvent, SipEvents};
+use trunkline_sip::{Outgoing, OutgoingEvent, SipEvent, SipEvents, TrunkToken};
 
 use super::header;
 
@@ -31,6 +31,7 @@ impl Callee {
     /// A call to it.
     pub(crate) fn call(&self) -> Outgoing {
         Outgoing {
+            trunk: TrunkToken("trk_test".into()),
             target: format!("sip:+4930123456@{}", self.address()),
             servers: vec![self.server()],
             from: "\"Reception\" <sip:100@gw.example>".to_owned(),
