@@ -64,6 +64,7 @@ pub(crate) fn run<'a>(scene: &'a Scene, voices: &'a Voices, recogniser: Recognis
         direction: CallDirection::Inbound,
         from: "caller".to_owned(),
         to: "agent".to_owned(),
+        variables: Default::default(),
         anchor: Anchor { wall_us: 1_700_000_000_000_000, call_us: 0 },
         seed: 1,
         codec: "PCMU".to_owned(),

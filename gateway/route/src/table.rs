@@ -193,11 +193,6 @@ impl Table {
         self.trunk_and_range(source).map(|(trunk, _)| trunk)
     }
 
-    /// The trunks, by identifier.
-    pub fn trunks(&self) -> impl Iterator<Item = &Trunk> {
-        self.trunks.values()
-    }
-
     /// A trunk by its identifier.
     #[must_use]
     pub fn trunk_by_id(&self, id: &Id) -> Option<&Trunk> {

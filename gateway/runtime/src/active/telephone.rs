@@ -2,7 +2,7 @@
 
 use trunkline_call::{Command, Input};
 use trunkline_dsp::tone::Plan;
-use trunkline_leg::{CallTime, DtmfDigit, LegFact, LegId, ReferralProgress, RefusalCause};
+use trunkline_leg::{CallTime, DtmfDigit, LegFact, LegId, ReferralProgress};
 
 use super::Active;
 
