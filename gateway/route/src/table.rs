@@ -7,7 +7,9 @@ use trunkline_api::cidr::Cidr;
 use trunkline_api::dialled::Pattern;
 use trunkline_api::e164::Numbering;
 use trunkline_api::hours::Timetable;
-use trunkline_api::object::{Body, CODECS, MediaSource, Object, Ringing, SrtpPolicy, TrunkBody, is_codec};
+use trunkline_api::object::{
+    Body, CODECS, DialogPeers, MediaSource, NatPolicy, Object, Ringing, SrtpPolicy, TrunkBody, is_codec,
+};
 use trunkline_api::outbound::{Destinations, OutboundLimits, OutboundRouteBody, OutboundUse};
 use trunkline_api::routing::RouteBody;
 use trunkline_api::{Id, SoundPolicy};
@@ -52,6 +54,25 @@ pub struct Trunk {
     pub numbering: Numbering,
     /// Whether what it asserts about a caller is believed (RFC 3325).
     pub trusted: bool,
+    /// Where our own requests within its calls go.
+    pub nat: NatPolicy,
+    /// Whose requests within its calls are believed.
+    pub dialog_peers: DialogPeers,
+}
+
+impl Trunk {
+    /// The ranges whose requests are believed within a call that came from `source`, beside `source` itself.
+    #[must_use]
+    pub fn dialog_ranges(&self, source: IpAddr) -> Vec<Cidr> {
+        match self.dialog_peers {
+            DialogPeers::Network => {
+                let holding = self.peers.iter().filter(|range| range.contains(source));
+                holding.max_by_key(|range| range.bits()).copied().into_iter().collect()
+            }
+            DialogPeers::Trunk => self.peers.clone(),
+            DialogPeers::Address => Vec::new(),
+        }
+    }
 }
 
 /// A number.
@@ -358,6 +379,8 @@ fn trunk(id: Id, tenant: Id, body: TrunkBody) -> Result<Trunk, String> {
         sound: body.sound,
         numbering: body.numbering,
         trusted: body.trusted,
+        nat: body.nat,
+        dialog_peers: body.dialog_peers,
     })
 }
 

@@ -28,6 +28,7 @@ mod lookups;
 mod offer;
 mod openings;
 mod outbox;
+mod peers;
 mod prompts;
 mod readiness;
 mod recording;
@@ -64,7 +65,7 @@ use trunkline_plugin_host::PluginRegistry;
 use trunkline_recording::{Recorder, RecorderStats};
 use trunkline_route::Decision;
 use trunkline_route::outbound::{OutboundDecision, OutboundRequest};
-use trunkline_sip::{CallTrace, SipConfig, SipEndpoint, SipError, SipStats, TrunkToken};
+use trunkline_sip::{CallTrace, SipConfig, SipEndpoint, SipError, SipStats};
 
 pub use beats::{Beat, stuck};
 pub use capacity::{Amounts, MemoryLeft, Pool};
@@ -87,6 +88,7 @@ use beats::IntakePulse;
 use capacity::Admission;
 use intake::Intake;
 use load::Gauges;
+use peers::Peers;
 use prompts::Renderer;
 use session::pool::SidePool;
 use shared::Shared;
@@ -169,12 +171,7 @@ impl Runtime {
             workers.push(worker);
             threads.push(thread);
         }
-        let serving = Arc::clone(&shared.serving);
-        let policy = move |source: IpAddr| {
-            let serving = serving.load();
-            serving.table.trunk(source).map(|trunk| TrunkToken(Arc::from(trunk.id.to_string())))
-        };
-        let (sip, events) = SipEndpoint::start(sip, Arc::new(policy))?;
+        let (sip, events) = SipEndpoint::start(sip, Arc::new(Peers::new(Arc::clone(&shared.serving))))?;
         let draining = Arc::new(AtomicBool::new(false));
         let pulse = Arc::new(IntakePulse::default());
         let intake = Intake::new(Arc::clone(&shared), parts.plane.clone(), workers.clone(), Arc::clone(&draining));

@@ -1,9 +1,10 @@
 //! A call as the driver holds it: commands that take effect at once or say why not, and never block.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use rsipstack::sip::{Header, Request};
+use rsipstack::sip::{Header, Method, Request};
 use rsipstack::transaction::key::TransactionKey;
 use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
 use trunkline_sdp::Warning;
@@ -13,6 +14,7 @@ use crate::error::CommandError;
 use crate::event::CallKey;
 use crate::outgoing;
 use crate::shared::{Shared, retry_after_s};
+use crate::turns::{Turn, Turns};
 
 /// Why a call is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +88,12 @@ pub(crate) struct Call {
     invite: Mutex<Option<InviteLeg>>,
     /// The CSeq and tag of the INVITE, to recognise it when it comes again by another way (RFC 3261 8.2.2.2).
     pub(crate) invite_cseq: u32,
+    /// Whether the INVITE had an offer.
+    has_offer: bool,
+    /// The order of its requests.
+    pub(crate) turns: Turns,
+    /// The turn of an ACK that is on its way through the stack.
+    ack: Mutex<Option<Turn>>,
 }
 
 /// The server transaction of the INVITE, until it is over.
@@ -97,7 +105,7 @@ pub(crate) struct InviteLeg {
 }
 
 impl Call {
-    pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg) -> Self {
+    pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg, has_offer: bool) -> Self {
         let invite_cseq = dialog.remote_cseq;
         Self {
             key,
@@ -106,6 +114,9 @@ impl Call {
             dialog: Mutex::new(dialog),
             invite: Mutex::new(Some(invite)),
             invite_cseq,
+            has_offer,
+            turns: Turns::default(),
+            ack: Mutex::default(),
         }
     }
 
@@ -115,6 +126,21 @@ impl Call {
 
     fn invite(&self) -> MutexGuard<'_, Option<InviteLeg>> {
         self.invite.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An ACK came off the socket: what comes behind it waits until it has been told.
+    pub(crate) fn ack_came(&self, cseq: u32) {
+        if self.dialog().awaits_ack(cseq) {
+            let mut ack = self.ack.lock().unwrap_or_else(PoisonError::into_inner);
+            if ack.is_none() {
+                *ack = self.turns.take();
+            }
+        }
+    }
+
+    /// The ACK has been told.
+    pub(crate) fn ack_told(&self) {
+        self.ack.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Responds to the INVITE, if its transaction still lives.
@@ -188,6 +214,7 @@ impl CallHandle {
     pub fn accept(&self, sdp: String) -> Result<(), CommandError> {
         let mut dialog = self.call.dialog();
         dialog.answer(true)?;
+        dialog.await_ack(self.call.invite_cseq, !self.call.has_offer);
         let _ = self.call.answered.set(Instant::now());
         self.call.respond(&self.shared, 200, Vec::new(), Some(sdp));
         drop(dialog);
@@ -232,8 +259,10 @@ pub struct ReofferHandle {
     pub(crate) call: Arc<Call>,
     pub(crate) request: Request,
     pub(crate) transaction: TransactionEventSender,
-    /// The new remote target, in force once we accept (RFC 3261 12.2.2).
+    /// The new remote target and where it was said, in force once we accept (RFC 3261 12.2.2).
     pub(crate) target: Option<String>,
+    pub(crate) source: SocketAddr,
+    pub(crate) has_offer: bool,
     pub(crate) cseq: u32,
 }
 
@@ -269,8 +298,9 @@ impl ReofferHandle {
         }
         if status == 200 {
             headers.extend(self.shared.dialog_headers(&self.request));
-            if let Some(target) = self.target.take() {
-                dialog.remote_target = target;
+            dialog.refresh(self.target.take(), self.source);
+            if self.request.method == Method::Invite {
+                dialog.await_ack(self.cseq, !self.has_offer);
             }
         }
         drop(dialog);

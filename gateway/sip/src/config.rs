@@ -55,7 +55,8 @@ pub struct SipLimits {
     pub max_transactions: usize,
     /// Largest datagram in bytes, at most 65 507.
     pub max_message: usize,
-    /// Datagrams a second from one address of a trunk; `None` switches the limit off.
+    /// Datagrams a second of one trunk, whichever of its addresses they come from; messages of its calls have as much
+    /// again. `None` switches the limit off.
     pub trunk_rate: Option<Rate>,
     /// Answers a second to one address of no trunk.
     pub unknown_rate: Rate,

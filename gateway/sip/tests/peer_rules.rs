@@ -300,7 +300,7 @@ fn a_call_that_rings_too_long_is_refused() {
 }
 
 #[test]
-fn a_change_that_the_driver_leaves_unanswered_gets_500_and_another_meanwhile_491() {
+fn a_change_that_the_driver_leaves_unanswered_gets_500_and_another_meanwhile_too() {
     let (endpoint, mut events) = start(|config| config.timers.reoffer_answer = Duration::from_millis(300));
     let peer = Peer::new(&endpoint);
     peer.send(&peer.invite("c11", 1, ""));
@@ -312,13 +312,16 @@ fn a_change_that_the_driver_leaves_unanswered_gets_500_and_another_meanwhile_491
     peer.send(&peer.invite("c11", 2, &to));
     let SipEvent::ReInvite(kept) = events.blocking_recv().unwrap() else { panic!() };
     peer.send(&peer.invite("c11", 3, &to));
-    peer.expect_to("3 INVITE", "SIP/2.0 491");
+    let refused = peer.expect_to("3 INVITE", "SIP/2.0 500");
+    assert!(header(&refused, "Retry-After").parse::<u32>().unwrap() <= 10, "{refused}");
+    peer.send(&peer.request("UPDATE", "c11", 4, &to, &format!("Content-Type: application/sdp\r\n\r\n{OFFER}")));
+    assert!(header(&peer.expect_to("4 UPDATE", "SIP/2.0 500"), "Retry-After").parse::<u32>().unwrap() <= 10);
     peer.expect_to("2 INVITE", "SIP/2.0 500");
     drop(kept);
-    peer.send(&peer.invite("c11", 4, &to));
+    peer.send(&peer.invite("c11", 5, &to));
     let SipEvent::ReInvite(dropped) = events.blocking_recv().unwrap() else { panic!() };
     drop(dropped);
-    peer.expect_to("4 INVITE", "SIP/2.0 500");
+    peer.expect_to("5 INVITE", "SIP/2.0 500");
 }
 
 #[test]
