@@ -18,7 +18,9 @@ use trunkline_api::{Failure, Id, Prefix};
 use trunkline_call::{CallSetup, Input, RecordingFact};
 use trunkline_edge_store::{Completion, Write};
 use trunkline_leg::{AgentEnd, Anchor, CallTime, EndCause, RingSizes, TapEnd};
-use trunkline_media::{AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy};
+use trunkline_media::{
+    AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy, check_change,
+};
 use trunkline_route::{Request, Source, Target, Trunk};
 use trunkline_sdp::Session;
 use trunkline_sip::{ByeReason, CallKey, Refusal, Reoffer, SipEvent, SipEvents};
@@ -65,6 +67,8 @@ struct Dialog {
     call: Id,
     worker: usize,
     sdp: Session,
+    /// Rate of the leg's sound in Hz, whatever codec comes later.
+    rate: u32,
     line: Arc<dyn Line>,
 }
 
@@ -476,7 +480,8 @@ impl Intake {
         count(&self.shared.counters.answered);
         tracing::info!(%call, agent_version = agent.version, codec = setup.codec, srtp = suite, "call answered");
         if let Some(sdp) = session {
-            self.dialogs.insert(invite.key, Dialog { call: call.clone(), worker, sdp, line: Arc::clone(&invite.line) });
+            let (rate, line) = (codec.sample_rate(), Arc::clone(&invite.line));
+            self.dialogs.insert(invite.key, Dialog { call: call.clone(), worker, sdp, rate, line });
         }
         let line = Arc::clone(&invite.line);
         let new = NewCall {
@@ -522,21 +527,27 @@ impl Intake {
             }
             return;
         };
-        match dialog.sdp.answer(offer) {
-            Ok(answer) => {
-                let order = Order::MediaChanged(dialog.call.clone(), Box::new(answer.media));
-                let worker = dialog.worker;
-                self.order(worker, order);
-                if let Err(error) = reoffer.handle.answer(answer.sdp) {
-                    tracing::debug!(%error, "a change of media was no longer waited for");
-                }
-            }
+        // Until the far end is told otherwise the session is as it was.
+        let mut changed = dialog.sdp.clone();
+        let answer = match changed.answer(offer) {
+            Ok(answer) => answer,
             Err(error) => {
                 tracing::info!(%error, call = %dialog.call, "the new offer cannot be answered; the call goes on as it was");
                 let refusal = Refusal { warning: error.warning(), ..Refusal::status(error.sip_status()) };
-                reoffer.handle.refuse(&refusal);
+                return reoffer.handle.refuse(&refusal);
             }
+        };
+        if let Err(error) = check_change(&answer.media, dialog.rate) {
+            tracing::warn!(%error, call = %dialog.call, "media cannot be changed; the call goes on as it was");
+            return reoffer.handle.refuse(&Refusal::status(488));
         }
+        if let Err(error) = reoffer.handle.answer(answer.sdp) {
+            tracing::debug!(%error, "a change of media was no longer waited for");
+            return;
+        }
+        dialog.sdp = changed;
+        let (worker, order) = (dialog.worker, Order::MediaChanged(dialog.call.clone(), Box::new(answer.media)));
+        self.order(worker, order);
     }
 
     /// Our answer was acknowledged; when it carried an offer, theirs comes with the ACK. Without one that can be used a call

@@ -12,9 +12,11 @@ use trunkline_sdp::Warning;
 use crate::dialog::{Dialog, HangUp};
 use crate::error::CommandError;
 use crate::event::CallKey;
-use crate::outgoing;
+use crate::provisional::{self, Provisional, Reliably};
+use crate::session_timer::{Granted, SessionTimer};
 use crate::shared::{Shared, retry_after_s};
 use crate::turns::{Turn, Turns};
+use crate::{outgoing, refresh};
 
 /// Why a call is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +91,12 @@ pub(crate) struct Call {
     /// The CSeq and tag of the INVITE, to recognise it when it comes again by another way (RFC 3261 8.2.2.2).
     pub(crate) invite_cseq: u32,
     /// Whether the INVITE had an offer.
-    has_offer: bool,
+    pub(crate) has_offer: bool,
+    /// Its session timer, and what its 2xx grants.
+    pub(crate) timer: Mutex<SessionTimer>,
+    granted: Granted,
+    /// For a caller that requires reliable provisional responses.
+    pub(crate) reliably: Option<Mutex<Reliably>>,
     /// The order of its requests.
     pub(crate) turns: Turns,
     /// The turn of an ACK that is on its way through the stack.
@@ -104,8 +111,16 @@ pub(crate) struct InviteLeg {
     pub(crate) transaction_key: TransactionKey,
 }
 
+/// What an INVITE asks of the call beside being answered.
+pub(crate) struct Asked {
+    pub(crate) has_offer: bool,
+    pub(crate) timer: SessionTimer,
+    pub(crate) granted: Granted,
+    pub(crate) reliably: Option<Mutex<Reliably>>,
+}
+
 impl Call {
-    pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg, has_offer: bool) -> Self {
+    pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg, asked: Asked) -> Self {
         let invite_cseq = dialog.remote_cseq;
         Self {
             key,
@@ -114,7 +129,10 @@ impl Call {
             dialog: Mutex::new(dialog),
             invite: Mutex::new(Some(invite)),
             invite_cseq,
-            has_offer,
+            has_offer: asked.has_offer,
+            timer: Mutex::new(asked.timer),
+            granted: asked.granted,
+            reliably: asked.reliably,
             turns: Turns::default(),
             ack: Mutex::default(),
         }
@@ -143,8 +161,22 @@ impl Call {
         self.ack.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
+    /// How long ago its INVITE came, in milliseconds: the clock of its machines.
+    pub(crate) fn age_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Sends the 2xx.
+    pub(crate) fn answer(&self, shared: &Shared, sdp: Option<String>) {
+        let _ = self.answered.set(Instant::now());
+        self.respond(shared, 200, refresh::grant(self, &self.granted), sdp);
+    }
+
     /// Responds to the INVITE, if its transaction still lives.
     pub(crate) fn respond(&self, shared: &Shared, status: u16, extra: Vec<Header>, sdp: Option<String>) {
+        if status >= 200 {
+            provisional::end(self);
+        }
         if let Some(leg) = self.invite().as_ref() {
             let mut headers = extra;
             if (101..300).contains(&status) {
@@ -202,7 +234,8 @@ impl CallHandle {
             crate::dialog::Phase::Answered | crate::dialog::Phase::Confirmed => return Err(CommandError::Answered),
             crate::dialog::Phase::Ended => return Err(CommandError::Over),
         }
-        self.call.respond(&self.shared, if sdp.is_some() { 183 } else { 180 }, Vec::new(), sdp);
+        let response = Provisional { status: if sdp.is_some() { 183 } else { 180 }, sdp };
+        provisional::send(&self.shared, &self.call, response);
         drop(dialog);
         Ok(())
     }
@@ -215,8 +248,7 @@ impl CallHandle {
         let mut dialog = self.call.dialog();
         dialog.answer(true)?;
         dialog.await_ack(self.call.invite_cseq, !self.call.has_offer);
-        let _ = self.call.answered.set(Instant::now());
-        self.call.respond(&self.shared, 200, Vec::new(), Some(sdp));
+        provisional::accept(&self.shared, &self.call, sdp);
         drop(dialog);
         Ok(())
     }
@@ -263,6 +295,8 @@ pub struct ReofferHandle {
     pub(crate) target: Option<String>,
     pub(crate) source: SocketAddr,
     pub(crate) has_offer: bool,
+    /// The session timer that a 2xx grants.
+    pub(crate) granted: Granted,
     pub(crate) cseq: u32,
 }
 
@@ -298,6 +332,7 @@ impl ReofferHandle {
         }
         if status == 200 {
             headers.extend(self.shared.dialog_headers(&self.request));
+            headers.extend(refresh::grant(&self.call, &self.granted));
             dialog.refresh(self.target.take(), self.source);
             if self.request.method == Method::Invite {
                 dialog.await_ack(self.cseq, !self.has_offer);

@@ -33,7 +33,7 @@ use crate::receive;
 use crate::shared::Shared;
 use crate::stats::{Counters, SipStats};
 use crate::wire::Wire;
-use crate::{farewell, quiet, uas};
+use crate::{farewell, quiet, refresh, uas};
 
 /// Threads of the runtime: one may parse while the other answers.
 const THREADS: usize = 2;
@@ -295,7 +295,8 @@ fn spawn(
     Ok(vec![stack, receiver, server])
 }
 
-/// Once a second: calls that ring too long are refused with 480, and those whose answer nobody acknowledged are ended.
+/// Once a second: calls that ring too long are refused with 480, sessions refreshed, and those that nobody refreshed or whose
+/// answer nobody acknowledged ended.
 async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1).min(shared.config.timers.max_ringing));
     loop {
@@ -319,6 +320,10 @@ async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
             call.respond(&shared, 480, Vec::new(), None);
             shared.forget(&key);
             shared.tell(SipEvent::Failed { call: call.key, status: 480 }).await;
+        }
+        let calls: Vec<Arc<Call>> = shared.calls().values().cloned().collect();
+        for call in &calls {
+            refresh::look(&shared, call).await;
         }
         // The stack says when an answer was not acknowledged; where it does not, nobody else would end the call.
         let patience = shared.config.timers.t1 * ACK_T1S + ACK_GRACE;

@@ -1,8 +1,8 @@
-//! Requests of our own within a dialog: the BYE.
+//! Requests of our own within a dialog: BYE, and UPDATE without an offer.
 
 use std::sync::Arc;
 
-use rsipstack::sip::{Request, SipMessage};
+use rsipstack::sip::{Request, Response, SipMessage};
 use rsipstack::transaction::Transaction;
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transport::SipAddr;
@@ -16,42 +16,49 @@ pub(crate) fn bye(shared: &Arc<Shared>, call: &Arc<Call>, reason: String) {
     let runtime = shared.runtime.clone();
     runtime.spawn(async move {
         call.end_invite();
-        send_bye(&shared, &call, &reason).await;
+        request(&shared, &call, "BYE", &format!("Reason: {reason}\r\n")).await;
         let key = call.dialog().key.clone();
         shared.forget(&key);
     });
 }
 
-async fn send_bye(shared: &Shared, call: &Call, reason: &str) {
+/// Sends a request without a body; `headers` are whole lines. Its final response, if there is one: the stack makes a 408 of
+/// none in time.
+pub(crate) async fn request(shared: &Shared, call: &Call, method: &str, headers: &str) -> Option<Response> {
     let branch = format!("{}{:08x}{:08x}", shared.branch_prefix, random_u32(), random_u32());
     let via = format!("SIP/2.0/UDP {};branch={branch};rport", shared.advertised);
-    let headers = format!("Reason: {reason}\r\n");
-    let (text, destination) = call.dialog().request("BYE", &via, &shared.config.user_agent, &headers);
+    let (text, destination) = call.dialog().request(method, &via, &shared.config.user_agent, headers);
     let Ok(request) = Request::try_from(text.as_str()) else {
         tracing::warn!(
             call = call.key.0,
-            "BYE could not be built from the far end's addresses; the call ends here only"
+            method,
+            "a request could not be built from the far end's addresses; the call ends here only"
         );
-        return;
+        return None;
     };
     let Ok(key) = TransactionKey::from_request(&request, TransactionRole::Client) else {
-        tracing::warn!(call = call.key.0, "BYE could not be built from the far end's tags; the call ends here only");
-        return;
+        tracing::warn!(
+            call = call.key.0,
+            method,
+            "a request could not be built from the far end's tags; the call ends here only"
+        );
+        return None;
     };
     let mut transaction =
         Transaction::new_client(key, request, Arc::clone(&shared.stack), Some(shared.connection.clone()));
     transaction.destination = Some(SipAddr { r#type: Some(rsipstack::sip::Transport::Udp), addr: destination.into() });
     if let Err(error) = transaction.send().await {
-        tracing::debug!(call = call.key.0, %error, "BYE was not sent");
-        return;
+        tracing::debug!(call = call.key.0, method, %error, "a request was not sent");
+        return None;
     }
     while let Some(message) = transaction.receive().await {
         if let SipMessage::Response(response) = message
             && response.status_code.code() >= 200
         {
-            return;
+            return Some(response);
         }
     }
+    None
 }
 
 /// Randomness for branches, tags and jitter.

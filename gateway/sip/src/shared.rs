@@ -16,6 +16,7 @@ use crate::call::Call;
 use crate::config::SipConfig;
 use crate::dialog::DialogKey;
 use crate::event::SipEvent;
+use crate::extensions::SUPPORTED;
 use crate::guard::{ALLOW, Message, Name};
 use crate::ladder::Ladder;
 use crate::stats::Counters;
@@ -153,8 +154,7 @@ impl Shared {
             request.headers.iter().filter(|header| matches!(header, Header::RecordRoute(_))).cloned().collect();
         headers.push(Header::Contact(self.contact().into()));
         headers.push(Header::Allow(ALLOW.into()));
-        // No extension: the truth is an empty list (RFC 3261 20.37).
-        headers.push(Header::Supported("".into()));
+        headers.push(Header::Supported(SUPPORTED.into()));
         headers
     }
 }

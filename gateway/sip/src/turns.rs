@@ -14,7 +14,7 @@ const MOST: usize = 16;
 /// The turns of a dialog.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    last: Mutex<Option<oneshot::Receiver<()>>>,
+    last: Mutex<Option<Before>>,
     /// One reference for this and one for each turn.
     taken: Arc<()>,
 }
@@ -22,10 +22,14 @@ pub(crate) struct Turns {
 /// A place in the order; dropped, the next has its turn.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    before: Option<oneshot::Receiver<()>>,
-    _over: oneshot::Sender<()>,
+    before: Option<Before>,
+    over: Option<oneshot::Sender<Option<Box<Before>>>>,
     _taken: Arc<()>,
 }
+
+/// Says that the turn before is over, and, where that was dropped before it had begun, for whom it waited.
+#[derive(Debug)]
+struct Before(oneshot::Receiver<Option<Box<Before>>>);
 
 impl Turns {
     /// The place behind all that were taken before; `None` when too many are taken. To be called in the order of arrival.
@@ -35,16 +39,29 @@ impl Turns {
             return None;
         }
         let (over, next) = oneshot::channel();
-        Some(Turn { before: last.replace(next), _over: over, _taken: Arc::clone(&self.taken) })
+        Some(Turn { before: last.replace(Before(next)), over: Some(over), _taken: Arc::clone(&self.taken) })
     }
 }
 
 impl Turn {
     /// Waits until those before are served, or for so long: one that is stuck must not keep a BYE waiting.
     pub(crate) async fn begin(&mut self, patience: Duration) {
-        if let Some(before) = self.before.take() {
-            // Neither that it is over nor that it takes too long is a failure.
-            let _ = tokio::time::timeout(patience, before).await;
+        let mut before = self.before.take();
+        let served = async {
+            while let Some(Before(over)) = before.take() {
+                before = over.await.ok().flatten().map(|earlier| *earlier);
+            }
+        };
+        // Neither that they are over nor that it takes too long is a failure.
+        let _ = tokio::time::timeout(patience, served).await;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(over) = self.over.take() {
+            // Nobody may have come behind.
+            let _ = over.send(self.before.take().map(Box::new));
         }
     }
 }
@@ -84,6 +101,20 @@ mod tests {
                 served.await.unwrap();
             }
             assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4, 5, 6, 7]);
+        });
+    }
+
+    #[test]
+    fn who_gives_its_turn_up_lets_nobody_overtake_those_before() {
+        run(async {
+            let turns = Turns::default();
+            let [first, second, mut third] = [(); 3].map(|()| turns.take().unwrap());
+            drop(second);
+            let mut waits = std::pin::pin!(third.begin(PATIENCE));
+            let waker = std::task::Waker::noop();
+            assert!(waits.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+            drop(first);
+            waits.await;
         });
     }
 

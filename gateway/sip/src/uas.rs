@@ -11,14 +11,17 @@ use rsipstack::transport::SipConnection;
 
 use crate::address::{NameAddr, list, user};
 use crate::admission::{CallTerms, TrunkToken};
-use crate::call::{Call, CallHandle, InviteLeg, ReofferHandle};
+use crate::call::{Asked, Call, CallHandle, InviteLeg, ReofferHandle};
 use crate::dialog::{Acked, Dialog, DialogKey, Invite, Phase, Unable};
 use crate::digits::{self, NotADigit};
 use crate::event::{CallKey, IncomingInvite, Reoffer, SipEvent};
+use crate::extensions::{RELIABLE, SUPPORTED, names, unsupported, value};
 use crate::guard::ALLOW;
-use crate::outgoing;
+use crate::provisional::{self, Pracked, Reliably};
+use crate::session_timer::SessionTimer;
 use crate::shared::{Shared, retry_after_s};
 use crate::turns::Turn;
+use crate::{outgoing, refresh};
 
 /// How long a request waits for those of its call that came before it.
 const TURN: Duration = Duration::from_secs(2);
@@ -49,7 +52,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, mut transaction: Transaction, wit
         // Every hop would have to be encrypted (RFC 5630 5.3), and this one is not.
         return reply(&shared, &mut transaction, 416, Vec::new()).await;
     }
-    if let Some(unsupported) = required(&request)
+    if let Some(unsupported) = unsupported(&request.headers)
         && !matches!(request.method, Method::Ack | Method::Cancel)
     {
         let header = Header::Other("Unsupported".to_owned(), unsupported);
@@ -110,6 +113,14 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         Err(status) => return reply(shared, &mut transaction, status, Vec::new()).await,
     };
     let has_offer = offer.is_some();
+    let timer = SessionTimer::new(shared.config.timers.wanted());
+    let granted = match refresh::consider_by(&timer, &request.headers) {
+        Ok(granted) => granted,
+        Err(min_se) => return reply(shared, &mut transaction, 422, vec![min_se]).await,
+    };
+    let reliably = names(&request.headers, "Require", RELIABLE)
+        .then(|| Reliably::new(parts.cseq, outgoing::random_u32(), shared.config.timers.t1));
+    let asked = Asked { has_offer, timer, granted, reliably };
     let event = IncomingParts::of(&request, source, trunk, offer);
     let key = CallKey(shared.next_key.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
     let leg = InviteLeg {
@@ -118,7 +129,7 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         transaction_key: transaction.key.clone(),
     };
     let dialog_key = parts.key.clone();
-    let call = Arc::new(Call::new(key, Dialog::new(parts), leg, has_offer));
+    let call = Arc::new(Call::new(key, Dialog::new(parts), leg, asked));
     if !shared.begin(&dialog_key, &call) {
         // The same INVITE by another way (RFC 3261 8.2.2.2).
         return reply(shared, &mut transaction, 482, Vec::new()).await;
@@ -144,7 +155,11 @@ async fn drive_invite(shared: &Arc<Shared>, call: &Arc<Call>, transaction: &mut 
         let rsipstack::sip::SipMessage::Request(request) = message else { continue };
         match request.method {
             Method::Cancel => {
-                let cancelled = call.dialog().cancel();
+                let cancelled = {
+                    let mut dialog = call.dialog();
+                    // An answer that waits for a PRACK is not known to the caller.
+                    dialog.cancel() || (provisional::is_waiting(call) && dialog.end())
+                };
                 if cancelled {
                     call.respond(shared, 487, Vec::new(), None);
                     let key = call.dialog().key.clone();
@@ -207,9 +222,10 @@ async fn in_dialog(
         Method::Bye => {
             // A BYE that crosses ours still gets its 200.
             let first = call.dialog().end();
+            let unanswered = phase == Phase::Ringing || provisional::is_waiting(&call);
             reply(shared, &mut transaction, 200, Vec::new()).await;
             if first {
-                if phase == Phase::Ringing {
+                if unanswered {
                     call.respond(shared, 487, Vec::new(), None);
                 } else {
                     call.end_invite();
@@ -224,6 +240,16 @@ async fn in_dialog(
         }
         _ if phase == Phase::Ended => reply(shared, &mut transaction, 481, Vec::new()).await,
         Method::Options => reply(shared, &mut transaction, 200, capabilities(shared)).await,
+        Method::PRack => {
+            let rack = value(&request.headers, "RAck").unwrap_or("");
+            let status = match provisional::prack(shared, &call, rack) {
+                Pracked::Nothing => 481,
+                // It is acknowledged; a further offer in it is not taken before the call is answered.
+                Pracked::Taken if !request.body.is_empty() => 488,
+                Pracked::Taken => 200,
+            };
+            reply(shared, &mut transaction, status, Vec::new()).await;
+        }
         Method::Info => info(shared, &call, transaction, request).await,
         Method::Invite | Method::Update => reoffer(shared, call, transaction, request, cseq, turn).await,
         _ => reply(shared, &mut transaction, 405, vec![Header::Allow(ALLOW.into())]).await,
@@ -268,9 +294,14 @@ async fn reoffer(
     let Some(source) = source(request) else {
         return reply(shared, &mut transaction, 400, Vec::new()).await;
     };
+    let granted = match refresh::consider(&call, &request.headers) {
+        Ok(granted) => granted,
+        Err(min_se) => return reply(shared, &mut transaction, 422, vec![min_se]).await,
+    };
     if !is_invite && offer.is_none() {
         call.dialog().refresh(target, source);
-        let headers = shared.dialog_headers(request);
+        let mut headers = shared.dialog_headers(request);
+        headers.extend(refresh::grant(&call, &granted));
         return reply(shared, &mut transaction, 200, headers).await;
     }
     let taken = call.dialog().reoffer(cseq);
@@ -291,6 +322,7 @@ async fn reoffer(
         target,
         source,
         has_offer: offer.is_some(),
+        granted,
         cseq,
     };
     let expiry = expire_reoffer(shared, &call, request, cseq, &transaction);
@@ -493,19 +525,6 @@ fn takes_sdp(request: &Request) -> bool {
         })
 }
 
-/// The option tags of Require, none of which is supported (RFC 3261 8.2.2.3).
-fn required(request: &Request) -> Option<String> {
-    let tags: Vec<&str> = request
-        .headers
-        .iter()
-        .filter(|header| header.name().eq_ignore_ascii_case("Require"))
-        .flat_map(|header| header.value().split(','))
-        .map(str::trim)
-        .filter(|tag| !tag.is_empty())
-        .collect();
-    (!tags.is_empty()).then(|| tags.join(", "))
-}
-
 /// What OPTIONS tells (RFC 3261 11.2).
 fn capabilities(shared: &Shared) -> Vec<Header> {
     vec![
@@ -514,7 +533,7 @@ fn capabilities(shared: &Shared) -> Vec<Header> {
         Header::Accept("application/sdp".into()),
         Header::Other("Accept-Encoding".to_owned(), "identity".to_owned()),
         Header::Other("Accept-Language".to_owned(), "en".to_owned()),
-        Header::Supported("".into()),
+        Header::Supported(SUPPORTED.into()),
     ]
 }
 
@@ -546,7 +565,18 @@ async fn reply(shared: &Shared, transaction: &mut Transaction, status: u16, head
         }
     }
     let response = shared.response(&request, status, headers, None);
-    if let Err(error) = transaction.respond(response).await {
+    if let Err(error) = transaction.respond(response.clone()).await {
         tracing::debug!(status, %error, "a response was not sent");
+    }
+    // The stack keeps what it sent for retransmissions, but one that came before it did so waits where nobody looks.
+    let mut again = false;
+    while let Ok(event) = transaction.tu_receiver.try_recv() {
+        again |= matches!(event, TransactionEvent::Received(..));
+    }
+    if again && transaction.is_terminated() {
+        let sent = shared.connection.send(response.into(), transaction.destination.as_ref()).await;
+        if let Err(error) = sent {
+            tracing::debug!(status, %error, "a response was not sent again");
+        }
     }
 }

@@ -44,7 +44,8 @@ fn a_bye_reaches_a_caller_whose_contact_cannot_be_reached() {
         let (handle, _) = peer.called(&mut events, &saying(&peer.invite(call, 1, ""), &format!("<{contact}>")));
         handle.bye(&ByeReason::normal()).unwrap();
         let bye = peer.expect("BYE ");
-        assert!(bye.starts_with(&format!("BYE {contact} SIP/2.0\r\n")), "the target is what was said: {bye}");
+        let target = bye.lines().next().unwrap().to_lowercase();
+        assert_eq!(target, format!("bye {contact} sip/2.0"), "the target is what was said");
         peer.answer(&bye);
     }
 }
