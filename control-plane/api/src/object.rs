@@ -173,6 +173,12 @@ pub struct TrunkBody {
     /// What its calls must prove themselves with, beside their address (RFC 3261 22, RFC 8760): user and name of a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<TrunkCredentials>,
+    /// Where the gateway's own requests within a call go.
+    #[serde(default, skip_serializing_if = "NatPolicy::is_default")]
+    pub nat: NatPolicy,
+    /// Whose requests within a call are believed.
+    #[serde(default, skip_serializing_if = "DialogPeers::is_default")]
+    pub dialog_peers: DialogPeers,
 }
 
 impl TrunkBody {
@@ -221,6 +227,54 @@ impl Ringing {
         } else {
             None
         }
+    }
+}
+
+/// Where the gateway's own requests within a call go (BYE, UPDATE), when the far end may be behind NAT.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum NatPolicy {
+    /// To the Contact or the first Route, unless that cannot be reached from here: a private, loopback or link-local address
+    /// that the call did not come from, or another port of the address that it came from. Then back to where it came from.
+    #[default]
+    Auto,
+    /// To the Contact or the first Route, whatever it is (RFC 3261 12.2.1.1).
+    Contact,
+    /// Back to where the call came from (RFC 3581, RFC 5626), whatever it says.
+    Source,
+}
+
+impl NatPolicy {
+    /// Whether it is what holds when nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whose requests within a call are believed beside those from the very address that the call came from. They say the call's
+/// tags, and whoever saw one message of it knows those.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum DialogPeers {
+    /// Those from the range of `peers` that the call came from.
+    #[default]
+    Network,
+    /// Those from any of the trunk's `peers`, for pairs of which one takes over the other's calls.
+    Trunk,
+    /// None.
+    Address,
+}
+
+impl DialogPeers {
+    /// Whether it is what holds when nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -33,6 +33,7 @@ mod up;
 
 pub(crate) use drift::Drift;
 pub(crate) use order::LegOrder;
+pub use order::check_change;
 pub(crate) use shared::LegShared;
 
 use down::Down;

@@ -42,7 +42,7 @@ pub use conference::{Conference, MAX_CONFERENCE};
 pub use config::{AddressRange, Feed, Idle, LegAmbience, LegSound, LegStart, MediaConfig, SourcePolicy};
 pub use error::MediaError;
 pub use handle::LegHandle;
-pub use leg::DETECTOR;
+pub use leg::{DETECTOR, check_change};
 pub use link::Link;
 pub use marks::SpeechMarks;
 pub use plane::MediaPlane;

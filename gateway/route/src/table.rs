@@ -7,7 +7,9 @@ use trunkline_api::cidr::Cidr;
 use trunkline_api::dialled::Pattern;
 use trunkline_api::e164::Numbering;
 use trunkline_api::hours::Timetable;
-use trunkline_api::object::{Body, CODECS, MediaSource, Object, Ringing, SrtpPolicy, TrunkBody, is_codec};
+use trunkline_api::object::{
+    Body, CODECS, DialogPeers, MediaSource, NatPolicy, Object, Ringing, SrtpPolicy, TrunkBody, is_codec,
+};
 use trunkline_api::outbound::{Destinations, OutboundLimits, OutboundRouteBody, OutboundUse};
 use trunkline_api::routing::RouteBody;
 use trunkline_api::trunk::{TrunkCredentials, TrunkServer};
@@ -57,6 +59,25 @@ pub struct Trunk {
     pub server: Option<TrunkServer>,
     /// What its calls must prove themselves with.
     pub auth: Option<TrunkCredentials>,
+    /// Where our own requests within its calls go.
+    pub nat: NatPolicy,
+    /// Whose requests within its calls are believed.
+    pub dialog_peers: DialogPeers,
+}
+
+impl Trunk {
+    /// The ranges whose requests are believed within a call that came from `source`, beside `source` itself.
+    #[must_use]
+    pub fn dialog_ranges(&self, source: IpAddr) -> Vec<Cidr> {
+        match self.dialog_peers {
+            DialogPeers::Network => {
+                let holding = self.peers.iter().filter(|range| range.contains(source));
+                holding.max_by_key(|range| range.bits()).copied().into_iter().collect()
+            }
+            DialogPeers::Trunk => self.peers.clone(),
+            DialogPeers::Address => Vec::new(),
+        }
+    }
 }
 
 /// A number.
@@ -366,6 +387,8 @@ fn trunk(id: Id, tenant: Id, body: TrunkBody) -> Result<Trunk, String> {
         trusted: body.trusted,
         server: body.server,
         auth: body.auth,
+        nat: body.nat,
+        dialog_peers: body.dialog_peers,
     })
 }
 

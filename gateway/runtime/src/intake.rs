@@ -17,8 +17,10 @@ use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, EndRea
 use trunkline_api::{Failure, Id, Prefix};
 use trunkline_call::{CallSetup, Input, RecordingFact};
 use trunkline_edge_store::{Completion, Write};
-use trunkline_leg::{AgentEnd, Anchor, CallTime, EndCause, LegId, MediaSpec, RingSizes, TapEnd};
-use trunkline_media::{AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy};
+use trunkline_leg::{AgentEnd, Anchor, CallTime, Codec, EndCause, LegId, MediaSpec, RingSizes, TapEnd};
+use trunkline_media::{
+    AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy, check_change,
+};
 use trunkline_route::{Request, Source, Target, Trunk};
 use trunkline_sdp::Session;
 use trunkline_sip::variables::Inbound;
@@ -70,6 +72,8 @@ struct Dialog {
     leg: LegId,
     worker: usize,
     sdp: Session,
+    /// Rate of the leg's sound in Hz, whatever codec comes later.
+    rate: u32,
     line: Arc<dyn Line>,
 }
 
@@ -136,7 +140,7 @@ struct Beginning {
     serving: Arc<Serving>,
     agent: ServedAgent,
     trunk: Id,
-    codec: String,
+    codec: Codec,
     suite: Option<&'static str>,
     session: Option<Session>,
     record: CallRecord,
@@ -519,7 +523,7 @@ impl Intake {
             serving,
             agent,
             trunk: target.trunk,
-            codec: codec.to_string(),
+            codec,
             suite,
             session,
             record,
@@ -576,7 +580,7 @@ impl Intake {
             anchor: Anchor { wall_us, call_us: 0 },
             // Event identifiers follow from it; they need not be secret.
             seed: random().map_or(wall_us, u64::from_le_bytes),
-            codec,
+            codec: codec.to_string(),
             sip_call_id: Some(sip_call_id.clone()).filter(|id| !id.is_empty()),
         };
         let recording_key = serving.recording_key(&tenant);
@@ -604,8 +608,8 @@ impl Intake {
         count(&self.shared.counters.answered);
         tracing::info!(%call, agent_version = agent.version, codec = setup.codec, srtp = suite, "call answered");
         if let Some(sdp) = session {
-            let (call, line) = (call.clone(), Arc::clone(&line));
-            self.dialogs.insert(key, Dialog { call, leg: LegId::FIRST, worker, sdp, line });
+            let (call, rate, line) = (call.clone(), codec.sample_rate(), Arc::clone(&line));
+            self.dialogs.insert(key, Dialog { call, leg: LegId::FIRST, worker, sdp, rate, line });
         }
         let goodbye = Arc::clone(&line);
         let new = NewCall {
@@ -653,20 +657,27 @@ impl Intake {
             }
             return;
         };
-        match dialog.sdp.answer(offer) {
-            Ok(answer) => {
-                let (order, worker) = (dialog.media_changed(answer.media), dialog.worker);
-                self.order(worker, order);
-                if let Err(error) = reoffer.handle.answer(answer.sdp) {
-                    tracing::debug!(%error, "a change of media was no longer waited for");
-                }
-            }
+        // Until the far end is told otherwise the session is as it was.
+        let mut changed = dialog.sdp.clone();
+        let answer = match changed.answer(offer) {
+            Ok(answer) => answer,
             Err(error) => {
                 tracing::info!(%error, call = %dialog.call, "the new offer cannot be answered; the call goes on as it was");
                 let refusal = Refusal { warning: error.warning(), ..Refusal::status(error.sip_status()) };
-                reoffer.handle.refuse(&refusal);
+                return reoffer.handle.refuse(&refusal);
             }
+        };
+        if let Err(error) = check_change(&answer.media, dialog.rate) {
+            tracing::warn!(%error, call = %dialog.call, "media cannot be changed; the call goes on as it was");
+            return reoffer.handle.refuse(&Refusal::status(488));
         }
+        if let Err(error) = reoffer.handle.answer(answer.sdp) {
+            tracing::debug!(%error, "a change of media was no longer waited for");
+            return;
+        }
+        dialog.sdp = changed;
+        let (worker, order) = (dialog.worker, dialog.media_changed(answer.media));
+        self.order(worker, order);
     }
 
     /// Our answer was acknowledged; when it carried an offer, theirs comes with the ACK. Without one that can be used a call

@@ -125,6 +125,15 @@ pub(crate) fn split_outside(value: &str, separator: u8) -> Vec<&str> {
     parts
 }
 
+/// The value of a parameter of a URI, empty when it has none; those of its user part are not meant.
+pub(crate) fn parameter_of_uri<'a>(uri: &'a str, name: &str) -> Option<&'a str> {
+    let host = uri.rsplit('@').next()?.split('?').next()?;
+    host.split(';').skip(1).find_map(|part| {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
 /// Where a SIP URI points, when its host is an address; port 5060 when it names none.
 pub(crate) fn socket_addr(uri: &str) -> Option<SocketAddr> {
     let (_, rest) = uri.split_once(':')?;

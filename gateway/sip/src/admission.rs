@@ -4,10 +4,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::doorkeeper::Account;
+use trunkline_api::cidr::Cidr;
+pub use trunkline_api::object::NatPolicy;
 
 /// Names a trunk to the driver; opaque here.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrunkToken(pub Arc<str>);
+
+/// What holds for a call as long as it lasts, whatever becomes of its trunk meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CallTerms {
+    /// Where our requests within the call go.
+    pub nat: NatPolicy,
+    /// From where, beside the address that the call came from, requests within the call are taken while that address belongs
+    /// to no other trunk. Nothing else can change or end the call, though it knows its tags.
+    pub peers: Vec<Cidr>,
+}
 
 /// Matches source addresses to trunks.
 ///
@@ -16,6 +28,12 @@ pub struct TrunkToken(pub Arc<str>);
 pub trait Admission: Send + Sync + 'static {
     /// The trunk an address belongs to, `None` when it belongs to none.
     fn trunk(&self, source: IpAddr) -> Option<TrunkToken>;
+
+    /// What holds for a call that comes in from `source`, an address of `trunk`; asked once per call.
+    fn terms(&self, trunk: &TrunkToken, source: IpAddr) -> CallTerms {
+        let _ = (trunk, source);
+        CallTerms::default()
+    }
 
     /// What calls of a trunk must prove beside their address; `None` when that is enough.
     fn account(&self, _trunk: &TrunkToken) -> Option<Arc<Account>> {

@@ -1,10 +1,11 @@
 //! A call as the driver holds it: commands that take effect at once or say why not, and never block.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use rsipstack::sip::{Header, Request};
+use rsipstack::sip::{Header, Method, Request};
 use rsipstack::transaction::key::TransactionKey;
 use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
 use trunkline_sdp::Warning;
@@ -13,9 +14,11 @@ use crate::auth::DigestClient;
 use crate::dialog::{Dialog, HangUp, Phase};
 use crate::error::CommandError;
 use crate::event::CallKey;
-use crate::outgoing;
-use crate::referral;
+use crate::provisional::{self, Provisional, Reliably};
+use crate::session_timer::{Granted, SessionTimer};
 use crate::shared::{Shared, retry_after_s};
+use crate::turns::{Turn, Turns};
+use crate::{outgoing, referral, refresh};
 
 /// Why a call is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +96,17 @@ pub(crate) struct Call {
     digest: Mutex<Option<DigestClient>>,
     /// The far end was asked to dial and tells us how far it is.
     referring: AtomicBool,
+    /// Whether the INVITE had an offer.
+    pub(crate) has_offer: bool,
+    /// Its session timer, and what its 2xx grants.
+    pub(crate) timer: Mutex<SessionTimer>,
+    granted: Granted,
+    /// For a caller that requires reliable provisional responses.
+    pub(crate) reliably: Option<Mutex<Reliably>>,
+    /// The order of its requests.
+    pub(crate) turns: Turns,
+    /// The turn of an ACK that is on its way through the stack.
+    ack: Mutex<Option<Turn>>,
 }
 
 /// The server transaction of the INVITE, until it is over.
@@ -103,8 +117,16 @@ pub(crate) struct InviteLeg {
     pub(crate) transaction_key: TransactionKey,
 }
 
+/// What an INVITE asks of the call beside being answered.
+pub(crate) struct Asked {
+    pub(crate) has_offer: bool,
+    pub(crate) timer: SessionTimer,
+    pub(crate) granted: Granted,
+    pub(crate) reliably: Option<Mutex<Reliably>>,
+}
+
 impl Call {
-    pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg) -> Self {
+    pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg, asked: Asked) -> Self {
         let invite_cseq = dialog.remote_cseq;
         Self {
             key,
@@ -115,11 +137,17 @@ impl Call {
             invite_cseq,
             digest: Mutex::new(None),
             referring: AtomicBool::new(false),
+            has_offer: asked.has_offer,
+            timer: Mutex::new(asked.timer),
+            granted: asked.granted,
+            reliably: asked.reliably,
+            turns: Turns::default(),
+            ack: Mutex::default(),
         }
     }
 
     /// A call of ours that was answered.
-    pub(crate) fn placed(key: CallKey, dialog: Dialog, digest: Option<DigestClient>) -> Self {
+    pub(crate) fn placed(key: CallKey, dialog: Dialog, timer: SessionTimer, digest: Option<DigestClient>) -> Self {
         Self {
             key,
             began: Instant::now(),
@@ -129,6 +157,12 @@ impl Call {
             invite_cseq: 0,
             digest: Mutex::new(digest),
             referring: AtomicBool::new(false),
+            has_offer: true,
+            timer: Mutex::new(timer),
+            granted: Granted::default(),
+            reliably: None,
+            turns: Turns::default(),
+            ack: Mutex::default(),
         }
     }
 
@@ -155,8 +189,37 @@ impl Call {
         self.referring.load(Ordering::Acquire)
     }
 
+    /// An ACK came off the socket: what comes behind it waits until it has been told.
+    pub(crate) fn ack_came(&self, cseq: u32) {
+        if self.dialog().awaits_ack(cseq) {
+            let mut ack = self.ack.lock().unwrap_or_else(PoisonError::into_inner);
+            if ack.is_none() {
+                *ack = self.turns.take();
+            }
+        }
+    }
+
+    /// The ACK has been told.
+    pub(crate) fn ack_told(&self) {
+        self.ack.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// How long ago its INVITE came, in milliseconds: the clock of its machines.
+    pub(crate) fn age_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Sends the 2xx.
+    pub(crate) fn answer(&self, shared: &Shared, sdp: Option<String>) {
+        let _ = self.answered.set(Instant::now());
+        self.respond(shared, 200, refresh::grant(self, &self.granted), sdp);
+    }
+
     /// Responds to the INVITE, if its transaction still lives.
     pub(crate) fn respond(&self, shared: &Shared, status: u16, extra: Vec<Header>, sdp: Option<String>) {
+        if status >= 200 {
+            provisional::end(self);
+        }
         if let Some(leg) = self.invite().as_ref() {
             let mut headers = extra;
             if (101..300).contains(&status) {
@@ -214,7 +277,8 @@ impl CallHandle {
             crate::dialog::Phase::Answered | crate::dialog::Phase::Confirmed => return Err(CommandError::Answered),
             crate::dialog::Phase::Ended => return Err(CommandError::Over),
         }
-        self.call.respond(&self.shared, if sdp.is_some() { 183 } else { 180 }, Vec::new(), sdp);
+        let response = Provisional { status: if sdp.is_some() { 183 } else { 180 }, sdp };
+        provisional::send(&self.shared, &self.call, response);
         drop(dialog);
         Ok(())
     }
@@ -226,8 +290,8 @@ impl CallHandle {
     pub fn accept(&self, sdp: String) -> Result<(), CommandError> {
         let mut dialog = self.call.dialog();
         dialog.answer(true)?;
-        let _ = self.call.answered.set(Instant::now());
-        self.call.respond(&self.shared, 200, Vec::new(), Some(sdp));
+        dialog.await_ack(self.call.invite_cseq, !self.call.has_offer);
+        provisional::accept(&self.shared, &self.call, sdp);
         drop(dialog);
         Ok(())
     }
@@ -308,8 +372,12 @@ pub struct ReofferHandle {
     pub(crate) call: Arc<Call>,
     pub(crate) request: Request,
     pub(crate) transaction: TransactionEventSender,
-    /// The new remote target, in force once we accept (RFC 3261 12.2.2).
+    /// The new remote target and where it was said, in force once we accept (RFC 3261 12.2.2).
     pub(crate) target: Option<String>,
+    pub(crate) source: SocketAddr,
+    pub(crate) has_offer: bool,
+    /// The session timer that a 2xx grants.
+    pub(crate) granted: Granted,
     pub(crate) cseq: u32,
 }
 
@@ -345,8 +413,10 @@ impl ReofferHandle {
         }
         if status == 200 {
             headers.extend(self.shared.dialog_headers(&self.request));
-            if let Some(target) = self.target.take() {
-                dialog.remote_target = target;
+            headers.extend(refresh::grant(&self.call, &self.granted));
+            dialog.refresh(self.target.take(), self.source);
+            if self.request.method == Method::Invite {
+                dialog.await_ack(self.cseq, !self.has_offer);
             }
         }
         drop(dialog);

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::session_timer::{LEAST_S, Wanted};
+
 /// Configuration of a [`crate::SipEndpoint`].
 #[derive(Debug, Clone)]
 pub struct SipConfig {
@@ -55,7 +57,8 @@ pub struct SipLimits {
     pub max_transactions: usize,
     /// Largest datagram in bytes, at most 65 507.
     pub max_message: usize,
-    /// Datagrams a second from one address of a trunk; `None` switches the limit off.
+    /// Datagrams a second of one trunk, whichever of its addresses they come from; messages of its calls have as much
+    /// again. `None` switches the limit off.
     pub trunk_rate: Option<Rate>,
     /// Answers a second to one address of no trunk.
     pub unknown_rate: Rate,
@@ -100,6 +103,18 @@ pub struct SipTimers {
     pub reoffer_answer: Duration,
     /// Longest time a call may ring before it gets 480.
     pub max_ringing: Duration,
+    /// After how long without a refresh a session ends, where the far end knows session timers and leaves it to us, in
+    /// seconds (RFC 4028); 0 asks for none.
+    pub session_expires_s: u32,
+    /// The shortest such time that is agreed to, in seconds; a request for a shorter one gets 422. The standard's least
+    /// is 90.
+    pub min_se_s: u32,
+}
+
+impl SipTimers {
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted { expires_s: self.session_expires_s, least_s: self.min_se_s.max(1) }
+    }
 }
 
 impl Default for SipTimers {
@@ -108,6 +123,8 @@ impl Default for SipTimers {
             t1: Duration::from_millis(500),
             reoffer_answer: Duration::from_secs(4),
             max_ringing: Duration::from_secs(180),
+            session_expires_s: 1800,
+            min_se_s: LEAST_S,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A dialog as the answering side keeps it (RFC 3261 12): pure state, no socket, no clock, no stack.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::address;
+use crate::admission::{CallTerms, TrunkToken};
 use crate::error::CommandError;
+use crate::target::next_hop;
 
 /// How far a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,15 @@ pub(crate) enum Acked {
     Ignored,
 }
 
+/// Why a session cannot be changed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unable {
+    /// What came before has no answer of ours yet: 500 with Retry-After (RFC 3261 14.2, RFC 3311 5.2).
+    Unanswered,
+    /// An offer of ours has no answer of theirs yet: 491 (RFC 3261 14.2, RFC 3311 5.2).
+    Offering,
+}
+
 /// What a BYE of ours may do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HangUp {
@@ -58,12 +69,21 @@ pub(crate) struct Dialog {
     pub(crate) remote_target: String,
     /// Record-Route of the INVITE in its order (RFC 3261 12.1.1), each a name-addr.
     pub(crate) routes: Vec<String>,
-    /// Where the INVITE came from: the way back when a URI names a host we will not resolve.
+    /// Where the INVITE came from, and after it the last target refresh.
     pub(crate) source: SocketAddr,
+    /// Whose call it is.
+    pub(crate) trunk: TrunkToken,
+    terms: CallTerms,
+    /// Whether the far end has acknowledged an answer, which only who sees our answers can.
+    proven: bool,
     pub(crate) remote_cseq: u32,
     pub(crate) local_cseq: u32,
     /// The CSeq of a re-INVITE or UPDATE that waits for its answer.
     reoffer: Option<u32>,
+    /// The CSeq of the INVITE whose 2xx waits for its ACK.
+    unacked: Option<u32>,
+    /// Whether that 2xx carries an offer of ours, whose answer comes with the ACK (RFC 3261 13.2.1).
+    offering: bool,
     hang_up: Option<String>,
 }
 
@@ -76,6 +96,8 @@ pub(crate) struct Invite {
     pub(crate) remote_target: String,
     pub(crate) routes: Vec<String>,
     pub(crate) source: SocketAddr,
+    pub(crate) trunk: TrunkToken,
+    pub(crate) terms: CallTerms,
     pub(crate) cseq: u32,
 }
 
@@ -89,10 +111,40 @@ impl Dialog {
             remote_target: invite.remote_target,
             routes: invite.routes,
             source: invite.source,
+            trunk: invite.trunk,
+            terms: invite.terms,
+            proven: false,
             remote_cseq: invite.cseq,
             local_cseq: 0,
             reoffer: None,
+            unacked: None,
+            offering: false,
             hang_up: None,
+        }
+    }
+
+    /// A call of ours was answered, by whom our INVITE had reached: nobody else knows its branch. `cseq` is the number of our
+    /// last request.
+    pub(crate) const fn placed(&mut self, cseq: u32) {
+        self.phase = Phase::Confirmed;
+        self.proven = true;
+        self.local_cseq = cseq;
+    }
+
+    /// Whether a request from an address, which belongs to `trunk` now, is one of this dialog's: it comes from where the call
+    /// came from, or from a peer of its trunk that may speak for it. The dialog outlives its trunk: of an address that
+    /// belongs to none any more the terms of the call decide.
+    pub(crate) fn admits(&self, source: IpAddr, trunk: Option<&TrunkToken>) -> bool {
+        source == self.source.ip()
+            || (trunk.is_none_or(|trunk| *trunk == self.trunk)
+                && self.terms.peers.iter().any(|range| range.contains(source)))
+    }
+
+    /// A target refresh took effect (RFC 3261 12.2.2): what the far end is to be reached by, and where it is now.
+    pub(crate) fn refresh(&mut self, target: Option<String>, source: SocketAddr) {
+        if let Some(target) = target {
+            self.remote_target = target;
+            self.source = source;
         }
     }
 
@@ -125,6 +177,9 @@ impl Dialog {
         match self.phase {
             Phase::Answered | Phase::Confirmed => {
                 self.phase = Phase::Confirmed;
+                self.proven = true;
+                self.unacked = None;
+                self.offering = false;
                 match self.hang_up.take() {
                     Some(reason) => {
                         self.phase = Phase::Ended;
@@ -159,11 +214,28 @@ impl Dialog {
         self.hang_up.is_some()
     }
 
-    /// A re-INVITE or UPDATE came; false while another one waits (RFC 3261 14.2).
-    pub(crate) fn reoffer(&mut self, cseq: u32) -> bool {
-        let free = self.reoffer.is_none();
-        self.reoffer.get_or_insert(cseq);
-        free
+    /// A re-INVITE, or an UPDATE with an offer, came. A 2xx of ours that is not acknowledged yet is no obstacle while it
+    /// carries no offer: what it answered is agreed on (RFC 5407 3.1.4).
+    pub(crate) fn reoffer(&mut self, cseq: u32) -> Result<(), Unable> {
+        if self.phase == Phase::Ringing || self.reoffer.is_some() {
+            return Err(Unable::Unanswered);
+        }
+        if self.offering {
+            return Err(Unable::Offering);
+        }
+        self.reoffer = Some(cseq);
+        Ok(())
+    }
+
+    /// A 2xx to the INVITE of that number is about to be sent, with our answer or with an offer of ours.
+    pub(crate) fn await_ack(&mut self, cseq: u32, offering: bool) {
+        self.unacked = Some(cseq);
+        self.offering = offering;
+    }
+
+    /// Whether an ACK of that number is the one that is awaited.
+    pub(crate) fn awaits_ack(&self, cseq: u32) -> bool {
+        self.phase != Phase::Ended && self.unacked == Some(cseq)
     }
 
     /// It is being answered; false when it no longer waits.
@@ -201,8 +273,12 @@ impl Dialog {
             }
             _ => (self.remote_target.clone(), self.routes.clone()),
         };
-        let hop = first.as_deref().unwrap_or(&self.remote_target);
-        let destination = address::socket_addr(hop).unwrap_or(self.source);
+        // Where nobody has acknowledged anything the call may be of somebody who forged its source: nothing goes to a third.
+        let destination = if self.proven {
+            next_hop(self.terms.nat, first.as_deref(), &self.remote_target, self.source)
+        } else {
+            self.source
+        };
         let route_lines: String = routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
         let text = format!(
             "{method} {uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n{route_lines}From: {}\r\nTo: {}\r\n\
@@ -225,8 +301,52 @@ mod tests {
             remote_target: "sip:a@192.0.2.9:5070".to_owned(),
             routes: routes.iter().map(|route| (*route).to_owned()).collect(),
             source: "192.0.2.1:5060".parse().unwrap(),
+            trunk: TrunkToken("trk_a".into()),
+            terms: CallTerms { peers: vec!["192.0.2.0/28".parse().unwrap()], ..CallTerms::default() },
             cseq: 10,
         })
+    }
+
+    fn confirmed(routes: &[&str]) -> Dialog {
+        let mut dialog = dialog(routes);
+        dialog.answer(true).unwrap();
+        assert_eq!(dialog.acked(), Acked::Confirmed);
+        dialog
+    }
+
+    #[test]
+    fn requests_are_taken_from_where_the_call_came_from_and_from_its_trunks_peers_only() {
+        let dialog = dialog(&[]);
+        let [own, other] = ["trk_a", "trk_b"].map(|name| TrunkToken(name.into()));
+        for (source, trunk, taken) in [
+            ("192.0.2.1", Some(&own), true),
+            ("192.0.2.1", None, true),
+            ("192.0.2.1", Some(&other), true),
+            ("192.0.2.14", Some(&own), true),
+            ("192.0.2.14", None, true),
+            ("192.0.2.14", Some(&other), false),
+            ("192.0.2.16", Some(&own), false),
+            ("198.51.100.1", Some(&own), false),
+            ("198.51.100.1", Some(&other), false),
+            ("198.51.100.1", None, false),
+        ] {
+            assert_eq!(dialog.admits(source.parse().unwrap(), trunk), taken, "{source} {trunk:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_refresh_moves_where_requests_go_and_nothing_goes_elsewhere_before_an_ack() {
+        let mut dialog = confirmed(&[]);
+        dialog.refresh(Some("sip:a@10.0.0.1".to_owned()), "192.0.2.2:7000".parse().unwrap());
+        let (text, to) = dialog.request("BYE", "v", "ua", "");
+        assert!(text.starts_with("BYE sip:a@10.0.0.1 SIP/2.0\r\n"), "{text}");
+        assert_eq!(to, "192.0.2.2:7000".parse().unwrap());
+        dialog.refresh(None, "192.0.2.3:7000".parse().unwrap());
+        assert_eq!(dialog.request("BYE", "v", "ua", "").1, "192.0.2.2:7000".parse().unwrap(), "no Contact, no refresh");
+
+        let mut unproven = super::tests::dialog(&["<sip:198.51.100.9;lr>"]);
+        unproven.answer(true).unwrap();
+        assert_eq!(unproven.request("BYE", "v", "ua", "").1, "192.0.2.1:5060".parse().unwrap());
     }
 
     #[test]
@@ -235,6 +355,22 @@ mod tests {
         assert!(!dialog.in_order(10) && !dialog.in_order(9));
         assert!(dialog.in_order(500));
         assert!(!dialog.in_order(11));
+    }
+
+    #[test]
+    fn a_change_waits_for_what_came_before_it_and_not_for_an_ack_that_says_nothing() {
+        let mut dialog = dialog(&[]);
+        assert_eq!(dialog.reoffer(11), Err(Unable::Unanswered));
+        dialog.answer(true).unwrap();
+        dialog.await_ack(10, false);
+        assert!(dialog.awaits_ack(10) && !dialog.awaits_ack(11));
+        assert_eq!(dialog.reoffer(11), Ok(()));
+        assert_eq!(dialog.reoffer(12), Err(Unable::Unanswered));
+        assert!(dialog.reoffer_done(11));
+        dialog.await_ack(11, true);
+        assert_eq!(dialog.reoffer(13), Err(Unable::Offering));
+        assert_eq!(dialog.acked(), Acked::Confirmed);
+        assert_eq!(dialog.reoffer(14), Ok(()));
     }
 
     #[test]
@@ -262,21 +398,21 @@ mod tests {
 
     #[test]
     fn requests_go_to_the_target_or_the_first_route() {
-        let (text, to) = dialog(&[]).request("BYE", "v", "ua", "");
+        let (text, to) = confirmed(&[]).request("BYE", "v", "ua", "");
         assert!(text.starts_with("BYE sip:a@192.0.2.9:5070 SIP/2.0\r\n") && text.contains("CSeq: 1 BYE\r\n"));
         assert!(text.contains("From: <sip:100@gw>;tag=l\r\nTo: <sip:a@b>;tag=r\r\n"));
         assert_eq!(to, "192.0.2.9:5070".parse().unwrap());
 
-        let (text, to) = dialog(&["<sip:192.0.2.2;lr>", "<sip:192.0.2.3;lr>"]).request("BYE", "v", "ua", "");
+        let (text, to) = confirmed(&["<sip:192.0.2.2;lr>", "<sip:192.0.2.3;lr>"]).request("BYE", "v", "ua", "");
         assert!(text.contains("Route: <sip:192.0.2.2;lr>\r\nRoute: <sip:192.0.2.3;lr>\r\n"));
         assert_eq!(to, "192.0.2.2:5060".parse().unwrap());
 
-        let (text, to) = dialog(&["<sip:192.0.2.2>", "<sip:192.0.2.3;lr>"]).request("BYE", "v", "ua", "");
+        let (text, to) = confirmed(&["<sip:192.0.2.2>", "<sip:192.0.2.3;lr>"]).request("BYE", "v", "ua", "");
         assert!(text.starts_with("BYE sip:192.0.2.2 SIP/2.0\r\n"), "{text}");
         assert!(text.contains("Route: <sip:192.0.2.3;lr>\r\nRoute: <sip:a@192.0.2.9:5070>\r\n"));
         assert_eq!(to, "192.0.2.2:5060".parse().unwrap());
 
-        let (_, to) = dialog(&["<sip:proxy.example;lr>"]).request("BYE", "v", "ua", "");
+        let (_, to) = confirmed(&["<sip:proxy.example;lr>"]).request("BYE", "v", "ua", "");
         assert_eq!(to, "192.0.2.1:5060".parse().unwrap(), "names are not resolved: back to where it came from");
     }
 }

@@ -35,7 +35,7 @@ use crate::receive;
 use crate::shared::Shared;
 use crate::stats::{Counters, SipStats};
 use crate::wire::Wire;
-use crate::{quiet, uas};
+use crate::{farewell, quiet, refresh, uas};
 
 /// Threads of the runtime: one may parse while the other answers.
 const THREADS: usize = 2;
@@ -44,7 +44,7 @@ const THREADS: usize = 2;
 const ACK_T1S: u32 = 64;
 const ACK_GRACE: Duration = Duration::from_secs(2);
 
-/// A SIP endpoint on one UDP socket. Dropping it stops it; calls that are up get no BYE, so hang them up first.
+/// A SIP endpoint on one UDP socket. Dropping it stops it: see [`SipEndpoint::stop`].
 pub struct SipEndpoint {
     shared: Arc<Shared>,
     local_addr: SocketAddr,
@@ -183,7 +183,8 @@ impl SipEndpoint {
         self.shared.ladder.trace(call_id)
     }
 
-    /// Stops serving and frees the socket.
+    /// Stops serving and frees the socket. Calls that are still up are hung up first, and those that ring refused with 503,
+    /// for which their far ends have two seconds; without calls nothing is waited for.
     pub fn stop(self) {
         drop(self);
     }
@@ -191,10 +192,20 @@ impl SipEndpoint {
 
 impl Drop for SipEndpoint {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.shared.draining.store(true, Ordering::Relaxed);
         self.shared.close();
-        if let Some(runtime) = self.runtime.take() {
-            // Does not wait: it may be called from within another runtime.
+        let runtime = self.runtime.take();
+        if let Some(runtime) = runtime.as_ref().filter(|_| self.calls() > 0) {
+            let (shared, handle) = (Arc::clone(&self.shared), runtime.handle().clone());
+            // On a thread of its own: this one may belong to another runtime, which must not be waited on.
+            let farewell = std::thread::Builder::new().name("sip-farewell".to_owned());
+            if let Ok(farewell) = farewell.spawn(move || handle.block_on(farewell::all(&shared))) {
+                let _ = farewell.join();
+            }
+        }
+        self.stop.cancel();
+        self.shared.calls().clear();
+        if let Some(runtime) = runtime {
             runtime.shutdown_background();
         }
     }
@@ -280,14 +291,17 @@ fn spawn(
     let serving = Arc::clone(shared);
     let server = runtime.spawn(async move {
         while let Some(transaction) = transactions.recv().await {
-            tokio::spawn(uas::serve(Arc::clone(&serving), transaction));
+            // The stack hands them up in the order of arrival; what is spawned runs in any.
+            let within = uas::within(&serving, &transaction.original);
+            tokio::spawn(uas::serve(Arc::clone(&serving), transaction, within));
         }
     });
     runtime.spawn(sweep(Arc::clone(shared), stop.clone()));
     Ok(vec![stack, receiver, server])
 }
 
-/// Once a second: calls that ring too long are refused with 480, and those whose answer nobody acknowledged are ended.
+/// Once a second: calls that ring too long are refused with 480, sessions refreshed, and those that nobody refreshed or whose
+/// answer nobody acknowledged ended.
 async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1).min(shared.config.timers.max_ringing));
     loop {
@@ -311,6 +325,10 @@ async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
             call.respond(&shared, 480, Vec::new(), None);
             shared.forget(&key);
             shared.tell(SipEvent::Failed { call: call.key, status: 480 }).await;
+        }
+        let calls: Vec<Arc<Call>> = shared.calls().values().cloned().collect();
+        for call in &calls {
+            refresh::look(&shared, call).await;
         }
         // The stack says when an answer was not acknowledged; where it does not, nobody else would end the call.
         let patience = shared.config.timers.t1 * ACK_T1S + ACK_GRACE;

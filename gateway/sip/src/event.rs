@@ -76,7 +76,8 @@ pub enum SipEvent {
         /// What.
         news: Box<TrunkNews>,
     },
-    /// The call ended because of the endpoint: it rang too long, or the endpoint stops.
+    /// The call ended because of the endpoint: it rang too long (480), nobody acknowledged that it rings (504), or nobody
+    /// refreshed its session (408).
     Failed {
         /// Which call.
         call: CallKey,

@@ -109,7 +109,8 @@ impl fmt::Display for CallTrace {
     }
 }
 
-/// Traces of the most recent calls.
+/// Traces of the most recent calls. A call that is refused takes no answered one's place: until its INVITE has a final
+/// response it waits in a place of its own, of which there are as many again.
 #[derive(Debug)]
 pub(crate) struct Ladder {
     max_calls: usize,
@@ -119,7 +120,34 @@ pub(crate) struct Ladder {
 #[derive(Debug, Default)]
 struct Kept {
     traces: BTreeMap<String, CallTrace>,
-    order: VecDeque<String>,
+    /// In the order of their INVITEs.
+    undecided: VecDeque<String>,
+    /// In the order of their answers.
+    answered: VecDeque<String>,
+    /// In the order of their refusals.
+    refused: VecDeque<String>,
+}
+
+impl Kept {
+    /// Forgets the oldest of one kind.
+    fn evict(&mut self, of: fn(&mut Self) -> &mut VecDeque<String>) -> bool {
+        let oldest = of(self).pop_front();
+        oldest.is_some_and(|oldest| self.traces.remove(&oldest).is_some())
+    }
+
+    /// The INVITE has its final response.
+    fn decide(&mut self, call_id: &str, answered: bool, most: usize) {
+        let Some(at) = self.undecided.iter().position(|waiting| waiting == call_id) else { return };
+        let Some(call_id) = self.undecided.remove(at) else { return };
+        if self.answered.len() + self.refused.len() >= most
+            && !self.evict(|kept| &mut kept.refused)
+            && !(answered && self.evict(|kept| &mut kept.answered))
+        {
+            self.traces.remove(&call_id);
+            return;
+        }
+        if answered { &mut self.answered } else { &mut self.refused }.push_back(call_id);
+    }
 }
 
 impl Ladder {
@@ -127,26 +155,30 @@ impl Ladder {
         Self { max_calls, kept: Mutex::default() }
     }
 
-    /// Begins to keep a call; the oldest goes when there is no room.
+    /// Begins to keep a call; the oldest of those that wait for their answer goes when there is no room.
     pub(crate) fn begin(&self, call_id: &str) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if self.max_calls == 0 || kept.traces.contains_key(call_id) {
             return;
         }
-        while kept.order.len() >= self.max_calls
-            && let Some(oldest) = kept.order.pop_front()
-        {
-            kept.traces.remove(&oldest);
-        }
-        kept.order.push_back(call_id.to_owned());
+        while kept.undecided.len() >= self.max_calls && kept.evict(|kept| &mut kept.undecided) {}
+        kept.undecided.push_back(call_id.to_owned());
         let trace = CallTrace { call_id: call_id.to_owned(), entries: Vec::new(), cut: 0 };
         kept.traces.insert(call_id.to_owned(), trace);
     }
 
     /// Adds a message to its call, if that is kept.
     pub(crate) fn add(&self, call_id: &str, crossing: &Crossing<'_>) {
-        let Crossing { at_us, direction, peer, local, line, cseq, bytes } = *crossing;
+        let Crossing { line, cseq, .. } = *crossing;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        self.note(&mut kept, call_id, crossing);
+        if let Some(answered) = decision(line, cseq) {
+            kept.decide(call_id, answered, self.max_calls);
+        }
+    }
+
+    fn note(&self, kept: &mut Kept, call_id: &str, crossing: &Crossing<'_>) {
+        let Crossing { at_us, direction, peer, local, line, cseq, bytes } = *crossing;
         let Some(trace) = kept.traces.get_mut(call_id) else { return };
         if trace.entries.len() >= MAX_ENTRIES {
             trace.cut += 1;
@@ -165,9 +197,56 @@ impl Ladder {
     }
 }
 
+/// Whether a message is the final response to an INVITE, and then whether it accepts the call. That an INVITE came by two
+/// ways (482) decides nothing about the call.
+fn decision(line: &str, cseq: &str) -> Option<bool> {
+    let status: u16 = line.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()?;
+    (cseq.ends_with(" INVITE") && status >= 200 && status != 482).then_some(status < 300)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn says(ladder: &Ladder, call_id: &str, line: &str, cseq: &str) {
+        ladder.add(call_id, &Crossing { line, cseq, ..crossing(0, b"") });
+    }
+
+    #[test]
+    fn a_call_that_is_refused_takes_no_others_place() {
+        let ladder = Ladder::new(2);
+        for call in ["a", "b"] {
+            ladder.begin(call);
+            says(&ladder, call, "SIP/2.0 200 OK", "1 INVITE");
+        }
+        for number in 0..100 {
+            let call = format!("refused{number}");
+            ladder.begin(&call);
+            says(&ladder, &call, "SIP/2.0 482 Loop Detected", "1 INVITE");
+            says(&ladder, &call, "SIP/2.0 200 OK", "1 OPTIONS");
+            assert!(ladder.trace(&call).is_some(), "it is not decided");
+            says(&ladder, &call, "SIP/2.0 403 Forbidden", "1 INVITE");
+            assert_eq!(ladder.trace(&call), None, "no room for one that was refused");
+        }
+        assert!(ladder.trace("a").is_some() && ladder.trace("b").is_some());
+        ladder.begin("c");
+        says(&ladder, "c", "SIP/2.0 200 OK", "1 INVITE");
+        says(&ladder, "c", "SIP/2.0 488 Not Acceptable Here", "2 INVITE");
+        assert!(ladder.trace("a").is_none() && ladder.trace("b").is_some() && ladder.trace("c").is_some());
+        let kept = ladder.kept.lock().unwrap();
+        assert_eq!((kept.traces.len(), kept.undecided.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_refused_call_is_kept_while_there_is_room_and_goes_before_an_answered_one() {
+        let ladder = Ladder::new(2);
+        for (call, line) in [("a", "SIP/2.0 200 OK"), ("b", "SIP/2.0 486 Busy Here"), ("c", "SIP/2.0 200 OK")] {
+            ladder.begin(call);
+            says(&ladder, call, line, "1 INVITE");
+            assert!(ladder.trace(call).is_some(), "{call}");
+        }
+        assert!(ladder.trace("a").is_some() && ladder.trace("b").is_none());
+    }
 
     fn crossing(at_us: u64, bytes: &[u8]) -> Crossing<'_> {
         let (peer, local) = (SocketAddr::from(([192, 0, 2, 1], 5060)), SocketAddr::from(([192, 0, 2, 2], 5070)));

@@ -1,4 +1,4 @@
-//! Requests of our own within a dialog: BYE and REFER, with the password that they are asked for.
+//! Requests of our own within a dialog: BYE, REFER, and UPDATE without an offer, with the password that they are asked for.
 
 use std::sync::Arc;
 
@@ -19,15 +19,15 @@ pub(crate) fn bye(shared: &Arc<Shared>, call: &Arc<Call>, reason: String) {
     let runtime = shared.runtime.clone();
     runtime.spawn(async move {
         call.end_invite();
-        ask(&shared, &call, "BYE", &format!("Reason: {reason}\r\n")).await;
+        request(&shared, &call, "BYE", &format!("Reason: {reason}\r\n")).await;
         let key = call.dialog().key.clone();
         shared.forget(&key);
     });
 }
 
-/// Sends a request within the call, as often as a password is asked for that we have; its final answer, if there is one.
-/// `headers` are whole lines.
-pub(crate) async fn ask(shared: &Shared, call: &Call, method: &'static str, headers: &str) -> Option<Response> {
+/// Sends a request within the call, as often as a password is asked for that we have; its final response, if there is
+/// one: the stack makes a 408 of none in time. `headers` are whole lines.
+pub(crate) async fn request(shared: &Shared, call: &Call, method: &str, headers: &str) -> Option<Response> {
     let mut proven = proof(call, method, &[]).unwrap_or_default();
     for _ in 0..MOST_PROOFS {
         let response = send(shared, call, method, &format!("{headers}{proven}")).await?;

@@ -12,6 +12,7 @@ use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::NameAddr;
+use crate::admission::TrunkToken;
 use crate::client::Answer;
 use crate::dialog::DialogKey;
 use crate::guard::{Admitted, Guard, Message, Name, Refused, Verdict};
@@ -54,7 +55,8 @@ pub(crate) async fn run(
         };
         let now_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let trunk = shared.policy.trunk(source.ip());
-        let verdict = guard.judge(now_us, &buffer[..len], source, trunk);
+        let calls = |message: &Message<'_>| owner(&shared, message, source, trunk.as_ref());
+        let verdict = guard.judge_beside(now_us, &buffer[..len], source, trunk.clone(), calls);
         if !matches!(verdict, Verdict::Drop(Dropped::TooLarge | Dropped::Rate | Dropped::KeepAlive)) {
             shared.counters.parsed.fetch_add(1, Ordering::Relaxed);
         }
@@ -95,7 +97,8 @@ async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitt
         }
         return;
     };
-    let unwelcome = unwelcome(shared, message, &key);
+    let trunk = shared.policy.trunk(source.ip());
+    let unwelcome = unwelcome(shared, message, &key, (source, trunk.as_ref()));
     let call_id = message.value(Name::CallId).unwrap_or("");
     if let Some(method) = message.method().filter(|_| unwelcome.is_none()) {
         shared.counters.request(method);
@@ -103,18 +106,28 @@ async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitt
             shared.ladder.begin(call_id);
         }
     }
-    trace(shared, wire, &admitted, source);
+    // What others say of a call is no part of it.
+    if unwelcome != Some(Dropped::OtherPeer) {
+        trace(shared, wire, &admitted, source);
+    }
     if let Some(reason) = unwelcome {
         shared.counters.dropped(reason);
         let retry_after = format!("Retry-After: {}\r\n", retry_after_s(guard.jitter(message, 11)));
         let answer = match reason {
-            Dropped::NoCall => refuse(481, "Call/Transaction Does Not Exist", ""),
+            Dropped::NoCall | Dropped::OtherPeer => refuse(481, "Call/Transaction Does Not Exist", ""),
             _ => refuse(503, "Service Unavailable", &retry_after),
         };
         if let Some(bytes) = answer {
             send(wire, &bytes, source).await;
         }
         return;
+    }
+    if message.method() == Some("ACK")
+        && let Some(call) = within(message).and_then(|call| shared.calls().get(&call).cloned())
+        && let Some(cseq) =
+            message.value(Name::CSeq).unwrap_or("").split(' ').next().and_then(|number| number.parse().ok())
+    {
+        call.ack_came(cseq);
     }
     let from = SipAddr { r#type: Some(Transport::Udp), addr: source.into() };
     if let Err(error) = shared.stack.on_received_message(stack_message, shared.connection.clone(), &from).await {
@@ -157,10 +170,25 @@ fn parse(bytes: &[u8], source: SocketAddr) -> Option<(SipMessage, TransactionKey
     Some((message, key.ok()?))
 }
 
-/// Whether a request is refused before it costs anything. What belongs to a transaction is always let in, and so are ACK and
-/// CANCEL, which make none.
-fn unwelcome(shared: &Shared, message: &Message<'_>, key: &TransactionKey) -> Option<Dropped> {
+/// Whether a request is refused before it costs anything. What belongs to a transaction is let in, and so are ACK and CANCEL,
+/// which make none; but nothing of a call from anybody whom the call does not concern.
+fn unwelcome(
+    shared: &Shared,
+    message: &Message<'_>,
+    key: &TransactionKey,
+    (source, trunk): (SocketAddr, Option<&TrunkToken>),
+) -> Option<Dropped> {
     let method = message.method()?;
+    let call = within(message);
+    let found = match &call {
+        Some(call) => shared.calls().get(call).cloned(),
+        // The requests without a tag of ours that can reach a call: its CANCEL, and its INVITE once more.
+        None if matches!(method, "INVITE" | "CANCEL") => shared.begun_by(message),
+        None => None,
+    };
+    if found.is_some_and(|call| !call.dialog().admits(source.ip(), trunk)) {
+        return Some(Dropped::OtherPeer);
+    }
     if matches!(method, "ACK" | "CANCEL") {
         return None;
     }
@@ -170,7 +198,7 @@ fn unwelcome(shared: &Shared, message: &Message<'_>, key: &TransactionKey) -> Op
         live >= most || live + stack.finished_transactions.len() >= most.saturating_mul(ENDED)
     };
     let most = shared.config.limits.max_transactions;
-    let reason = match within(message) {
+    let reason = match call {
         Some(call) if !shared.calls().contains_key(&call) => Dropped::NoCall,
         Some(_) if crowded(most + most / RESERVE) => Dropped::Full,
         Some(_) => return None,
@@ -180,6 +208,13 @@ fn unwelcome(shared: &Shared, message: &Message<'_>, key: &TransactionKey) -> Op
     };
     let known = stack.transactions.contains_key(key) || stack.finished_transactions.contains_key(key);
     (!known).then_some(reason)
+}
+
+/// Whose call a request is within, when that takes requests from this source.
+fn owner(shared: &Shared, message: &Message<'_>, source: SocketAddr, trunk: Option<&TrunkToken>) -> Option<TrunkToken> {
+    let call = shared.calls().get(&within(message)?).cloned()?;
+    let dialog = call.dialog();
+    dialog.admits(source.ip(), trunk).then(|| dialog.trunk.clone())
 }
 
 /// The call that a request says it is within: it has a tag of ours, or somebody's guess at one.

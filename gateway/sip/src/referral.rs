@@ -20,7 +20,7 @@ pub(crate) fn refer(shared: &Arc<Shared>, call: &Arc<Call>, to: &str) {
     let headers = format!("Refer-To: <{to}>\r\nReferred-By: <sip:{}>\r\n", shared.advertised);
     let runtime = shared.runtime.clone();
     runtime.spawn(async move {
-        let response = outgoing::ask(&shared, &call, "REFER", &headers).await;
+        let response = outgoing::request(&shared, &call, "REFER", &headers).await;
         let status = response.map_or(408, |response| response.status_code.code());
         // 202, or 200 of those who were there before it (RFC 6665 8.3.1): told further by NOTIFY.
         let status = if (200..300).contains(&status) { 100 } else { status };

@@ -10,6 +10,7 @@ use rsipstack::transaction::endpoint::EndpointInnerRef;
 use rsipstack::transport::SipConnection;
 use tokio::sync::mpsc;
 
+use crate::address::NameAddr;
 use crate::admission::Admission;
 use crate::call::Call;
 use crate::client::Awaiting;
@@ -17,7 +18,8 @@ use crate::config::SipConfig;
 use crate::dialog::DialogKey;
 use crate::doorkeeper::Doorkeeper;
 use crate::event::SipEvent;
-use crate::guard::ALLOW;
+use crate::extensions::SUPPORTED;
+use crate::guard::{ALLOW, Message, Name};
 use crate::keep::Keeping;
 use crate::ladder::Ladder;
 use crate::stats::Counters;
@@ -101,6 +103,27 @@ impl Shared {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The call that an INVITE began which says what this message says of itself without a tag of ours.
+    pub(crate) fn begun_by(&self, message: &Message<'_>) -> Option<Arc<Call>> {
+        let call_id = message.value(Name::CallId)?;
+        let remote_tag = NameAddr::parse(message.value(Name::From)?)?.parameter("tag")?;
+        let calls = self.calls();
+        let mut named = calls.iter().filter(|(key, _)| key.call_id == call_id && key.remote_tag == remote_tag);
+        named.next().map(|(_, call)| Arc::clone(call))
+    }
+
+    /// A call begins, unless its INVITE came by another way already (RFC 3261 8.2.2.2).
+    pub(crate) fn begin(&self, key: &DialogKey, call: &Arc<Call>) -> bool {
+        let mut calls = self.calls();
+        let merged = calls.iter().any(|(known, other)| {
+            known.call_id == key.call_id && known.remote_tag == key.remote_tag && other.invite_cseq == call.invite_cseq
+        });
+        if !merged {
+            calls.insert(key.clone(), Arc::clone(call));
+        }
+        !merged
+    }
+
     /// The call stays known until its last transaction is over; then this.
     pub(crate) fn forget(&self, key: &DialogKey) {
         self.calls().remove(key);
@@ -125,7 +148,6 @@ impl Shared {
     /// No more events.
     pub(crate) fn close(&self) {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.calls().clear();
     }
 
     /// Our address for the far end to send requests to.
@@ -151,8 +173,7 @@ impl Shared {
             request.headers.iter().filter(|header| matches!(header, Header::RecordRoute(_))).cloned().collect();
         headers.push(Header::Contact(self.contact().into()));
         headers.push(Header::Allow(ALLOW.into()));
-        // No extension: the truth is an empty list (RFC 3261 20.37).
-        headers.push(Header::Supported("".into()));
+        headers.push(Header::Supported(SUPPORTED.into()));
         headers
     }
 }

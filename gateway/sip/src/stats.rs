@@ -32,6 +32,7 @@ dropped! {
     Unsupported "unsupported" "A version, method or URI scheme that is not served; answered 505, 501 or 416.",
     StrayResponse "stray_response" "A response to nothing we sent.",
     NoCall "no_call" "Within a call that is not up; answered 481.",
+    OtherPeer "other_peer" "Within a call of somebody else; answered 481.",
     Full "full" "Calls or transactions at their limit; answered 503.",
     Draining "draining" "A new call while draining; answered 503.",
     Unproven "unproven" "An INVITE whose password is wrong or came before, of a trunk that asks for one; answered 401.",

@@ -2,52 +2,71 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rsipstack::sip::{Header, HeadersExt, Method, Request};
+use rsipstack::sip::{Header, HeadersExt, Method, Request, Scheme};
 use rsipstack::transaction::Transaction;
 use rsipstack::transaction::transaction::TransactionEvent;
 use rsipstack::transport::SipConnection;
 
 use crate::address::{NameAddr, list, user};
+use crate::admission::{CallTerms, TrunkToken};
 use crate::auth::NotAuthentic;
-use crate::call::{Call, CallHandle, InviteLeg, ReofferHandle};
-use crate::dialog::{Acked, Dialog, DialogKey, Invite, Phase};
+use crate::call::{Asked, Call, CallHandle, InviteLeg, ReofferHandle};
+use crate::dialog::{Acked, Dialog, DialogKey, Invite, Phase, Unable};
 use crate::digits::{self, NotADigit};
 use crate::event::{CallKey, IncomingInvite, Reoffer, SipEvent};
+use crate::extensions::{RELIABLE, SUPPORTED, names, unsupported, value};
 use crate::guard::ALLOW;
-use crate::outgoing;
-use crate::referral;
+use crate::provisional::{self, Pracked, Reliably};
+use crate::session_timer::SessionTimer;
 use crate::shared::{Shared, retry_after_s};
 use crate::stats::Dropped;
+use crate::turns::Turn;
+use crate::{outgoing, referral, refresh};
 
+/// How long a request waits for those of its call that came before it.
+const TURN: Duration = Duration::from_secs(2);
 /// Most headers handed to the driver.
 const MAX_HEADERS_UP: usize = 32;
 
+/// A request within a call, with its place among the others.
+pub(crate) struct Within {
+    call: Arc<Call>,
+    /// `None` when too many wait already.
+    turn: Option<Turn>,
+}
+
+/// Which call a request is within; to be asked in the order of arrival.
+pub(crate) fn within(shared: &Shared, request: &Request) -> Option<Within> {
+    let call = shared.calls().get(&Ids::of(request)?.dialog()?).cloned()?;
+    let turn = call.turns.take();
+    Some(Within { call, turn })
+}
+
 /// Serves one server transaction to its end.
-pub(crate) async fn serve(shared: Arc<Shared>, mut transaction: Transaction) {
+pub(crate) async fn serve(shared: Arc<Shared>, mut transaction: Transaction, within: Option<Within>) {
     let request = transaction.original.clone();
     let Some(ids) = Ids::of(&request) else {
         return reply(&shared, &mut transaction, 400, Vec::new()).await;
     };
-    if let Some(unsupported) = required(&request)
+    if request.uri.scheme == Some(Scheme::Sips) {
+        // Every hop would have to be encrypted (RFC 5630 5.3), and this one is not.
+        return reply(&shared, &mut transaction, 416, Vec::new()).await;
+    }
+    if let Some(unsupported) = unsupported(&request.headers)
         && !matches!(request.method, Method::Ack | Method::Cancel)
     {
         let header = Header::Other("Unsupported".to_owned(), unsupported);
         return reply(&shared, &mut transaction, 420, vec![header]).await;
     }
-    match &ids.local_tag {
-        Some(local_tag) => {
-            let key = DialogKey {
-                call_id: ids.call_id.clone(),
-                local_tag: local_tag.clone(),
-                remote_tag: ids.remote_tag.clone(),
-            };
-            let call = shared.calls().get(&key).cloned();
-            match call {
-                Some(call) => in_dialog(&shared, call, transaction, &request, ids.cseq).await,
-                None => reply(&shared, &mut transaction, 481, Vec::new()).await,
-            }
+    match within {
+        Some(Within { call, turn: Some(mut turn) }) => {
+            turn.begin(TURN).await;
+            in_dialog(&shared, call, transaction, &request, ids.cseq, turn).await;
         }
+        Some(Within { turn: None, .. }) => reply(&shared, &mut transaction, 500, vec![soon()]).await,
+        None if ids.local_tag.is_some() => reply(&shared, &mut transaction, 481, Vec::new()).await,
         None => out_of_dialog(&shared, transaction, request, ids).await,
     }
 }
@@ -90,13 +109,7 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         }
         return reply(shared, &mut transaction, 401, headers).await;
     }
-    let merged = shared.awaiting.is_ours(&ids.call_id) || {
-        let calls = shared.calls();
-        calls.iter().any(|(key, call)| {
-            key.call_id == ids.call_id && key.remote_tag == ids.remote_tag && call.invite_cseq == ids.cseq
-        })
-    };
-    if merged {
+    if shared.awaiting.is_ours(&ids.call_id) {
         return reply(shared, &mut transaction, 482, Vec::new()).await;
     }
     let offer = match body(&request) {
@@ -107,9 +120,21 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         return reply(shared, &mut transaction, 406, vec![Header::Accept("application/sdp".into())]).await;
     }
     let local_tag = format!("{:08x}{:08x}", outgoing::random_u32(), outgoing::random_u32());
-    let Some((tagged, parts)) = dialog_parts(&request, ids, local_tag, source) else {
-        return reply(shared, &mut transaction, 400, Vec::new()).await;
+    let terms = shared.policy.terms(&trunk, source.ip());
+    let (tagged, parts) = match dialog_parts(&request, ids, local_tag, Admitted { source, trunk: trunk.clone(), terms })
+    {
+        Ok(parts) => parts,
+        Err(status) => return reply(shared, &mut transaction, status, Vec::new()).await,
     };
+    let has_offer = offer.is_some();
+    let timer = SessionTimer::new(shared.config.timers.wanted());
+    let granted = match refresh::consider_by(&timer, &request.headers) {
+        Ok(granted) => granted,
+        Err(min_se) => return reply(shared, &mut transaction, 422, vec![min_se]).await,
+    };
+    let reliably = names(&request.headers, "Require", RELIABLE)
+        .then(|| Reliably::new(parts.cseq, outgoing::random_u32(), shared.config.timers.t1));
+    let asked = Asked { has_offer, timer, granted, reliably };
     let event = IncomingParts::of(&request, source, trunk, offer);
     let key = CallKey(shared.next_key.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
     let leg = InviteLeg {
@@ -118,8 +143,11 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         transaction_key: transaction.key.clone(),
     };
     let dialog_key = parts.key.clone();
-    let call = Arc::new(Call::new(key, Dialog::new(parts), leg));
-    shared.calls().insert(dialog_key.clone(), Arc::clone(&call));
+    let call = Arc::new(Call::new(key, Dialog::new(parts), leg, asked));
+    if !shared.begin(&dialog_key, &call) {
+        // The same INVITE by another way (RFC 3261 8.2.2.2).
+        return reply(shared, &mut transaction, 482, Vec::new()).await;
+    }
     let handle = CallHandle { shared: Arc::clone(shared), call: Arc::clone(&call) };
     let told = shared.offer(SipEvent::Invite(Box::new(event.with(handle, dialog_key.call_id.clone()))));
     if !told {
@@ -141,7 +169,11 @@ async fn drive_invite(shared: &Arc<Shared>, call: &Arc<Call>, transaction: &mut 
         let rsipstack::sip::SipMessage::Request(request) = message else { continue };
         match request.method {
             Method::Cancel => {
-                let cancelled = call.dialog().cancel();
+                let cancelled = {
+                    let mut dialog = call.dialog();
+                    // An answer that waits for a PRACK is not known to the caller.
+                    dialog.cancel() || (provisional::is_waiting(call) && dialog.end())
+                };
                 if cancelled {
                     call.respond(shared, 487, Vec::new(), None);
                     let key = call.dialog().key.clone();
@@ -166,6 +198,7 @@ async fn acked(shared: &Arc<Shared>, call: &Arc<Call>, request: &Request) {
         Acked::HangUp(reason) => outgoing::bye(shared, call, reason),
         Acked::Ignored => {}
     }
+    call.ack_told();
 }
 
 /// 64 T1 without an ACK: the session is ended by BYE (RFC 3261 13.3.1.4).
@@ -184,7 +217,14 @@ pub(crate) async fn no_ack(shared: &Arc<Shared>, call: &Arc<Call>) {
     }
 }
 
-async fn in_dialog(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Transaction, request: &Request, cseq: u32) {
+async fn in_dialog(
+    shared: &Arc<Shared>,
+    call: Arc<Call>,
+    mut transaction: Transaction,
+    request: &Request,
+    cseq: u32,
+    turn: Turn,
+) {
     let (in_order, phase) = {
         let mut dialog = call.dialog();
         (dialog.in_order(cseq), dialog.phase)
@@ -196,9 +236,10 @@ async fn in_dialog(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Trans
         Method::Bye => {
             // A BYE that crosses ours still gets its 200.
             let first = call.dialog().end();
+            let unanswered = phase == Phase::Ringing || provisional::is_waiting(&call);
             reply(shared, &mut transaction, 200, Vec::new()).await;
             if first {
-                if phase == Phase::Ringing {
+                if unanswered {
                     call.respond(shared, 487, Vec::new(), None);
                 } else {
                     call.end_invite();
@@ -213,6 +254,16 @@ async fn in_dialog(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Trans
         }
         _ if phase == Phase::Ended => reply(shared, &mut transaction, 481, Vec::new()).await,
         Method::Options => reply(shared, &mut transaction, 200, capabilities(shared)).await,
+        Method::PRack => {
+            let rack = value(&request.headers, "RAck").unwrap_or("");
+            let status = match provisional::prack(shared, &call, rack) {
+                Pracked::Nothing => 481,
+                // It is acknowledged; a further offer in it is not taken before the call is answered.
+                Pracked::Taken if !request.body.is_empty() => 488,
+                Pracked::Taken => 200,
+            };
+            reply(shared, &mut transaction, status, Vec::new()).await;
+        }
         Method::Info => info(shared, &call, transaction, request).await,
         Method::Notify => {
             let (status, headers, told) = referral::notified(&call, request);
@@ -221,7 +272,7 @@ async fn in_dialog(shared: &Arc<Shared>, call: Arc<Call>, mut transaction: Trans
                 shared.tell(SipEvent::Referral { call: call.key, status }).await;
             }
         }
-        Method::Invite | Method::Update => reoffer(shared, call, transaction, request, cseq, phase).await,
+        Method::Invite | Method::Update => reoffer(shared, call, transaction, request, cseq, turn).await,
         _ => reply(shared, &mut transaction, 405, vec![Header::Allow(ALLOW.into())]).await,
     }
 }
@@ -250,35 +301,35 @@ async fn reoffer(
     mut transaction: Transaction,
     request: &Request,
     cseq: u32,
-    phase: Phase,
+    turn: Turn,
 ) {
     let is_invite = request.method == Method::Invite;
     let offer = match body(request) {
         Ok(offer) => offer,
         Err(header) => return reply(shared, &mut transaction, 415, vec![header]).await,
     };
-    let target = request
-        .contact_header()
-        .ok()
-        .and_then(|contact| NameAddr::parse(contact.value()).map(|contact| contact.uri.to_owned()));
+    let target = match contact(request) {
+        Ok(target) => target,
+        Err(status) => return reply(shared, &mut transaction, status, Vec::new()).await,
+    };
+    let Some(source) = source(request) else {
+        return reply(shared, &mut transaction, 400, Vec::new()).await;
+    };
+    let granted = match refresh::consider(&call, &request.headers) {
+        Ok(granted) => granted,
+        Err(min_se) => return reply(shared, &mut transaction, 422, vec![min_se]).await,
+    };
     if !is_invite && offer.is_none() {
-        if let Some(target) = target {
-            call.dialog().remote_target = target;
-        }
-        let headers = shared.dialog_headers(request);
+        call.dialog().refresh(target, source);
+        let mut headers = shared.dialog_headers(request);
+        headers.extend(refresh::grant(&call, &granted));
         return reply(shared, &mut transaction, 200, headers).await;
     }
-    match phase {
-        // Our answer to the first offer is still open (RFC 3261 14.2, RFC 3311 5.2).
-        Phase::Ringing => {
-            let wait = Header::Other("Retry-After".to_owned(), (outgoing::random_u32() % 11).to_string());
-            return reply(shared, &mut transaction, 500, vec![wait]).await;
-        }
-        Phase::Answered => return reply(shared, &mut transaction, 491, Vec::new()).await,
-        Phase::Confirmed | Phase::Ended => {}
-    }
-    if !call.dialog().reoffer(cseq) {
-        return reply(shared, &mut transaction, 491, Vec::new()).await;
+    let taken = call.dialog().reoffer(cseq);
+    match taken {
+        Ok(()) => {}
+        Err(Unable::Unanswered) => return reply(shared, &mut transaction, 500, vec![soon()]).await,
+        Err(Unable::Offering) => return reply(shared, &mut transaction, 491, Vec::new()).await,
     }
     if is_invite && transaction.send_trying().await.is_err() {
         call.dialog().reoffer_done(cseq);
@@ -290,10 +341,14 @@ async fn reoffer(
         request: request.clone(),
         transaction: transaction.tu_sender.clone(),
         target,
+        source,
+        has_offer: offer.is_some(),
+        granted,
         cseq,
     };
     let expiry = expire_reoffer(shared, &call, request, cseq, &transaction);
     shared.tell(SipEvent::ReInvite(Box::new(Reoffer { call: call.key, handle, offer }))).await;
+    drop(turn);
     let mut acknowledged = false;
     let mut accepted = false;
     while let Some(message) = transaction.receive().await {
@@ -346,6 +401,12 @@ struct Ids {
 }
 
 impl Ids {
+    /// The dialog that the request says it is within.
+    fn dialog(&self) -> Option<DialogKey> {
+        let (call_id, remote_tag) = (self.call_id.clone(), self.remote_tag.clone());
+        Some(DialogKey { call_id, local_tag: self.local_tag.clone()?, remote_tag })
+    }
+
     fn of(request: &Request) -> Option<Self> {
         let from = NameAddr::parse(request.from_header().ok()?.value())?;
         let to = NameAddr::parse(request.to_header().ok()?.value())?;
@@ -358,16 +419,30 @@ impl Ids {
     }
 }
 
-/// The dialog an INVITE makes, and the INVITE with our tag in To; `None` without a usable Contact.
-fn dialog_parts(request: &Request, ids: Ids, local_tag: String, source: SocketAddr) -> Option<(Request, Invite)> {
-    let contact = NameAddr::parse(request.contact_header().ok()?.value())?;
-    let scheme = contact.uri.split(':').next().unwrap_or("");
-    if !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips") {
-        return None;
+/// Where a call comes from, and on which terms it was let in.
+struct Admitted {
+    source: SocketAddr,
+    trunk: TrunkToken,
+    terms: CallTerms,
+}
+
+/// The URI that the far end wants to be reached by; the error is the status for one that cannot be used.
+fn contact(request: &Request) -> Result<Option<String>, u16> {
+    let Ok(header) = request.contact_header() else { return Ok(None) };
+    let contact = NameAddr::parse(header.value()).ok_or(400u16)?;
+    match contact.uri.split(':').next() {
+        Some(scheme) if scheme.eq_ignore_ascii_case("sip") => Ok(Some(contact.uri.to_owned())),
+        // It would have every request of ours encrypted on every hop (RFC 5630 5.3).
+        Some(scheme) if scheme.eq_ignore_ascii_case("sips") => Err(416),
+        _ => Err(400),
     }
-    let remote = request.from_header().ok()?.value().to_owned();
-    let local = format!("{};tag={local_tag}", request.to_header().ok()?.value());
-    let remote_target = contact.uri.to_owned();
+}
+
+/// The dialog an INVITE makes, and the INVITE with our tag in To; the error is the status for one without a usable Contact.
+fn dialog_parts(request: &Request, ids: Ids, local_tag: String, admitted: Admitted) -> Result<(Request, Invite), u16> {
+    let remote_target = contact(request)?.ok_or(400u16)?;
+    let (Ok(from), Ok(to)) = (request.from_header(), request.to_header()) else { return Err(400) };
+    let (remote, local) = (from.value().to_owned(), format!("{};tag={local_tag}", to.value()));
     let routes = request
         .record_route_headers()
         .iter()
@@ -381,13 +456,14 @@ fn dialog_parts(request: &Request, ids: Ids, local_tag: String, source: SocketAd
     }
     tagged.body = Vec::new();
     let key = DialogKey { call_id: ids.call_id, local_tag, remote_tag: ids.remote_tag };
-    Some((tagged, Invite { key, local, remote, remote_target, routes, source, cseq: ids.cseq }))
+    let Admitted { source, trunk, terms } = admitted;
+    Ok((tagged, Invite { key, local, remote, remote_target, routes, source, trunk, terms, cseq: ids.cseq }))
 }
 
 /// An [`IncomingInvite`] that waits for its handle.
 struct IncomingParts {
     source: SocketAddr,
-    trunk: crate::admission::TrunkToken,
+    trunk: TrunkToken,
     from: String,
     from_user: String,
     from_display: Option<String>,
@@ -398,7 +474,7 @@ struct IncomingParts {
 }
 
 impl IncomingParts {
-    fn of(request: &Request, source: SocketAddr, trunk: crate::admission::TrunkToken, offer: Option<String>) -> Self {
+    fn of(request: &Request, source: SocketAddr, trunk: TrunkToken, offer: Option<String>) -> Self {
         let written = request.from_header().ok().map(|from| from.value().to_owned()).unwrap_or_default();
         let from = NameAddr::parse(&written);
         let interesting = |name: &str| {
@@ -484,19 +560,6 @@ fn takes_sdp(request: &Request) -> bool {
         })
 }
 
-/// The option tags of Require, none of which is supported (RFC 3261 8.2.2.3).
-fn required(request: &Request) -> Option<String> {
-    let tags: Vec<&str> = request
-        .headers
-        .iter()
-        .filter(|header| header.name().eq_ignore_ascii_case("Require"))
-        .flat_map(|header| header.value().split(','))
-        .map(str::trim)
-        .filter(|tag| !tag.is_empty())
-        .collect();
-    (!tags.is_empty()).then(|| tags.join(", "))
-}
-
 /// What OPTIONS tells (RFC 3261 11.2).
 fn capabilities(shared: &Shared) -> Vec<Header> {
     vec![
@@ -505,8 +568,13 @@ fn capabilities(shared: &Shared) -> Vec<Header> {
         Header::Accept("application/sdp".into()),
         Header::Other("Accept-Encoding".to_owned(), "identity".to_owned()),
         Header::Other("Accept-Language".to_owned(), "en".to_owned()),
-        Header::Supported("".into()),
+        Header::Supported(SUPPORTED.into()),
     ]
+}
+
+/// When to try again what cannot be done just now: 0 to 10 s (RFC 3261 14.2).
+fn soon() -> Header {
+    Header::Other("Retry-After".to_owned(), (outgoing::random_u32() % 11).to_string())
 }
 
 fn retry_after() -> Header {
@@ -532,7 +600,18 @@ async fn reply(shared: &Shared, transaction: &mut Transaction, status: u16, head
         }
     }
     let response = shared.response(&request, status, headers, None);
-    if let Err(error) = transaction.respond(response).await {
+    if let Err(error) = transaction.respond(response.clone()).await {
         tracing::debug!(status, %error, "a response was not sent");
+    }
+    // The stack keeps what it sent for retransmissions, but one that came before it did so waits where nobody looks.
+    let mut again = false;
+    while let Ok(event) = transaction.tu_receiver.try_recv() {
+        again |= matches!(event, TransactionEvent::Received(..));
+    }
+    if again && transaction.is_terminated() {
+        let sent = shared.connection.send(response.into(), transaction.destination.as_ref()).await;
+        if let Err(error) = sent {
+            tracing::debug!(status, %error, "a response was not sent again");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use trunkline_sip::auth::{Credentials, DigestServer, Ha1, Judged, ServerConfig};
 use trunkline_sip::client::{Answer, ClientCall, ClientEvent, Ourselves, Transmit};
 use trunkline_sip::locate::{Server, Transport};
-use trunkline_sip::{Draw, Outgoing, TrunkToken};
+use trunkline_sip::{CallTerms, Draw, Outgoing, TrunkToken};
 
 const T1_MS: u64 = 500;
 
@@ -338,6 +338,7 @@ fn whatever_comes_in_whatever_order_one_end_is_told_and_nobody_is_left_ringing_o
             user_agent: "t".to_owned(),
             branch_prefix: "z9hG4bKsim".to_owned(),
             t1_ms: T1_MS,
+            terms: CallTerms::default(),
         };
         let ring_ms = call.ring_ms;
         let mut machine = ClientCall::begin(0, us, call, Draw::from_seed(seed + 10_000)).unwrap();

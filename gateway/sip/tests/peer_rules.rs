@@ -36,7 +36,7 @@ fn a_call_is_answered_acknowledged_and_hung_up_by_the_peer() {
     assert_eq!(to_tag(&ringing), to_tag(&ok), "one dialog");
     assert!(ok.ends_with("\r\n\r\nv=0\r\n") && header(&ok, "Content-Type") == "application/sdp", "{ok}");
     assert_eq!(header(&ok, "Contact"), format!("<sip:{}>", endpoint.local_addr()));
-    assert!(ok.contains("\r\nSupported:"), "no extension is supported, and that is said: {ok}");
+    assert_eq!(header(&ok, "Supported"), "timer, 100rel");
     peer.send(&peer.ack("c1", 1, &to_tag(&ok)));
     assert!(matches!(events.blocking_recv(), Some(SipEvent::Acked { answer: None, .. })));
     assert_eq!(endpoint.calls(), 1);
@@ -99,7 +99,8 @@ fn we_hang_up_with_a_reason_and_after_the_ack_only() {
 
 #[test]
 fn a_cancelled_call_gets_487_and_the_driver_learns_it() {
-    let (endpoint, mut events) = start(|_| ());
+    // Nothing is sent again while the test is about.
+    let (endpoint, mut events) = start(|config| config.timers.t1 = Duration::from_millis(4000));
     let peer = Peer::new(&endpoint);
     let invite = peer.invite("c3", 1, "");
     peer.send(&invite);
@@ -160,14 +161,17 @@ fn requests_within_a_call_follow_the_rules() {
     assert!(header(&peer.expect("SIP/2.0 200"), "Allow").contains("UPDATE"), "a gap in CSeq is legal");
     peer.send(&peer.request("OPTIONS", "c6", 9, &to, ""));
     peer.expect("SIP/2.0 500");
-    peer.send(&peer.request("NOTIFY", "c6", 11, &to, ""));
-    assert_eq!(header(&peer.expect("SIP/2.0 405"), "Allow"), "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY");
+    peer.send(&peer.request("MESSAGE", "c6", 11, &to, ""));
+    assert_eq!(
+        header(&peer.expect("SIP/2.0 405"), "Allow"),
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, NOTIFY"
+    );
     peer.send(&peer.request("DANCE", "c6", 12, &to, ""));
     peer.expect("SIP/2.0 501");
     peer.send(&peer.request("UPDATE", "c6", 13, &to, ""));
     peer.expect("SIP/2.0 200");
     peer.send(&peer.request("OPTIONS", "c6", 14, &to, "Require: 100rel, gruu"));
-    assert_eq!(header(&peer.expect("SIP/2.0 420"), "Unsupported"), "100rel, gruu");
+    assert_eq!(header(&peer.expect("SIP/2.0 420"), "Unsupported"), "gruu");
     peer.send(&peer.request("OPTIONS", "c6", 15, ";tag=other", ""));
     peer.expect("SIP/2.0 481");
 
@@ -227,7 +231,7 @@ fn requests_outside_a_call_follow_the_rules() {
     }
     peer.send(&peer.request("INVITE", "o6", 1, "", "Content-Type: text/plain\r\n\r\nhello"));
     assert_eq!(header(&peer.expect("SIP/2.0 415"), "Accept"), "application/sdp");
-    peer.send(&peer.invite("o7", 1, "").replace("Content-Type", "Require: timer\r\nContent-Type"));
+    peer.send(&peer.invite("o7", 1, "").replace("Content-Type", "Require: gruu\r\nContent-Type"));
     peer.expect("SIP/2.0 420");
     let contactless = peer.invite("o8", 1, "");
     let contact = contactless.lines().find(|line| line.starts_with("Contact")).unwrap().to_owned();
@@ -300,7 +304,7 @@ fn a_call_that_rings_too_long_is_refused() {
 }
 
 #[test]
-fn a_change_that_the_driver_leaves_unanswered_gets_500_and_another_meanwhile_491() {
+fn a_change_that_the_driver_leaves_unanswered_gets_500_and_another_meanwhile_too() {
     let (endpoint, mut events) = start(|config| config.timers.reoffer_answer = Duration::from_millis(300));
     let peer = Peer::new(&endpoint);
     peer.send(&peer.invite("c11", 1, ""));
@@ -312,13 +316,16 @@ fn a_change_that_the_driver_leaves_unanswered_gets_500_and_another_meanwhile_491
     peer.send(&peer.invite("c11", 2, &to));
     let SipEvent::ReInvite(kept) = events.blocking_recv().unwrap() else { panic!() };
     peer.send(&peer.invite("c11", 3, &to));
-    peer.expect_to("3 INVITE", "SIP/2.0 491");
+    let refused = peer.expect_to("3 INVITE", "SIP/2.0 500");
+    assert!(header(&refused, "Retry-After").parse::<u32>().unwrap() <= 10, "{refused}");
+    peer.send(&peer.request("UPDATE", "c11", 4, &to, &format!("Content-Type: application/sdp\r\n\r\n{OFFER}")));
+    assert!(header(&peer.expect_to("4 UPDATE", "SIP/2.0 500"), "Retry-After").parse::<u32>().unwrap() <= 10);
     peer.expect_to("2 INVITE", "SIP/2.0 500");
     drop(kept);
-    peer.send(&peer.invite("c11", 4, &to));
+    peer.send(&peer.invite("c11", 5, &to));
     let SipEvent::ReInvite(dropped) = events.blocking_recv().unwrap() else { panic!() };
     drop(dropped);
-    peer.expect_to("4 INVITE", "SIP/2.0 500");
+    peer.expect_to("5 INVITE", "SIP/2.0 500");
 }
 
 #[test]

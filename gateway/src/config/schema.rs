@@ -92,10 +92,10 @@ pub(crate) struct Sip {
     pub(crate) advertise: Option<IpAddr>,
     /// What an unknown source gets.
     pub(crate) unknown_peer: UnknownPeer,
-    /// Requests per second and source before datagrams are dropped, 1..=100000.
+    /// Messages a second and trunk before datagrams are dropped, 1..=100000; those of its calls have as much again.
     #[schemars(range(min = 1, max = 100000))]
     pub(crate) source_rate: u32,
-    /// Requests a source may send at once, 1..=100000.
+    /// Messages a trunk may send at once, 1..=100000.
     #[schemars(range(min = 1, max = 100000))]
     pub(crate) source_burst: u32,
 }
@@ -106,8 +106,8 @@ impl Default for Sip {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)),
             advertise: None,
             unknown_peer: UnknownPeer::Reject,
-            source_rate: 500,
-            source_burst: 1000,
+            source_rate: 2000,
+            source_burst: 4000,
         }
     }
 }

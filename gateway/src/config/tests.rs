@@ -52,7 +52,7 @@ fn later_layers_win() {
     let config = folder.load(&environment, &["limits.max_calls=7"]).unwrap().config;
     assert_eq!(config.gateway.name, "b");
     assert_eq!((config.sip.source_rate, config.limits.max_calls), (3, 7));
-    assert_eq!(config.sip.source_burst, 1000);
+    assert_eq!(config.sip.source_burst, 4000);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::codec::LegCodec;
 use crate::conference::ConferenceSeat;
 use crate::config::LegSound;
 use crate::error::MediaError;
+use crate::plane::check_packet_time;
 use crate::srtp::Srtp;
 use crate::tones::Tones;
 
@@ -27,6 +28,18 @@ pub(crate) enum LegOrder {
     Tones(Option<Box<Tones>>),
     /// Another sound.
     Sound { sound: LegSound, change: Box<SoundChange> },
+}
+
+/// Whether a leg whose sound has `rate` Hz can be changed to a description: its packet time, codec and keys are ones that can
+/// be had. What is agreed on with a far end is looked at first, since what was agreed on cannot be taken back.
+///
+/// # Errors
+/// [`MediaError::PacketTime`], [`MediaError::Codec`] or [`MediaError::Keys`], saying which of them cannot.
+pub fn check_change(spec: &MediaSpec, rate: u32) -> Result<(), MediaError> {
+    check_packet_time(spec)?;
+    LegCodec::new(spec, rate)?;
+    spec.srtp.as_ref().map(encryption).transpose()?;
+    Ok(())
 }
 
 impl LegOrder {

@@ -264,8 +264,18 @@ impl Legs {
     }
 
     /// A far end changed the media.
-    pub(super) fn media_changed(&self, leg: LegId, spec: MediaSpec, at: CallTime) -> Option<Input> {
-        self.of(leg).map(|ports| ports.media_changed(spec, at))
+    pub(super) fn media_changed(&mut self, leg: LegId, spec: MediaSpec, at: CallTime) -> Option<Input> {
+        self.of_mut(leg).map(|ports| ports.media_changed(spec, at))
+    }
+
+    /// Has legs change that were busy with earlier changes.
+    pub(super) fn change_media(&mut self) {
+        self.first.change_media();
+        for other in &mut self.others {
+            if let State::Up(ports) = &mut other.state {
+                ports.change_media();
+            }
+        }
     }
 
     /// A far end told a key by signalling.

@@ -255,6 +255,7 @@ impl Active {
         if let Some(record) = self.wreck.take() {
             return self.settle_wreck(now, record);
         }
+        self.ports.change_media();
         if self.call.is_over() {
             self.due = CallTime(now.0 + GRID_US);
             return self.close(now);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use trunkline_api::{Failure, Id};
 use trunkline_call::{Input, VoiceEdge};
 use trunkline_leg::{AgentEnd, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, MediaSpec, PlayoutPosition};
-use trunkline_media::LegHandle;
+use trunkline_media::{LegHandle, MediaError};
 use trunkline_sip::ByeReason;
 
 use crate::echo::Echo;
@@ -32,6 +32,8 @@ pub(super) struct Ports {
     bye_sent: bool,
     leg_over: bool,
     keys: Option<Keys>,
+    /// What the leg was too busy to change to.
+    change: Option<MediaSpec>,
 }
 
 /// How the far end tells its keys. Some tell each twice, as an event or a tone in the sound and by signalling; whichever came
@@ -53,7 +55,20 @@ impl Ports {
         echo: Option<Echo>,
     ) -> Self {
         let playout = PlayoutPosition::default();
-        Self { call, id, leg, handle, line, playout, echo, also: None, bye_sent: false, leg_over: false, keys: None }
+        Self {
+            call,
+            id,
+            leg,
+            handle,
+            line,
+            playout,
+            echo,
+            also: None,
+            bye_sent: false,
+            leg_over: false,
+            keys: None,
+            change: None,
+        }
     }
 
     /// The next thing the leg has to say: facts first, then what its sound says, then how far playback is. The sound itself
@@ -154,12 +169,22 @@ impl Ports {
     }
 
     /// The far end changed the media; the call is to hear which way sound goes now.
-    pub(super) fn media_changed(&self, spec: MediaSpec, at: CallTime) -> Input {
+    pub(super) fn media_changed(&mut self, spec: MediaSpec, at: CallTime) -> Input {
         let input = self.told(LegFact::Direction { direction: direction(&spec), at });
-        if let Err(error) = self.handle.update(spec) {
-            tracing::warn!(call = %self.call, %error, "media could not be changed");
-        }
+        self.change = Some(spec);
+        self.change_media();
         input
+    }
+
+    /// Has the leg change to what was agreed on last. The far end was told so: where the leg is busy with earlier changes it is
+    /// tried again, and only the last counts.
+    pub(super) fn change_media(&mut self) {
+        let Some(spec) = self.change.take() else { return };
+        match self.handle.update(spec.clone()) {
+            Ok(()) => {}
+            Err(MediaError::Busy) => self.change = Some(spec),
+            Err(error) => tracing::warn!(call = %self.call, %error, "media could not be changed"),
+        }
     }
 
     /// The far end told a key by signalling.
@@ -270,6 +295,20 @@ mod tests {
         });
         ports.let_go();
         assert_eq!(told(&line), []);
+    }
+
+    #[test]
+    fn of_many_changes_of_media_at_once_the_last_is_in_force() {
+        let (mut ports, _line, _plane) = ports();
+        let to = |port: u16| MediaSpec::new(Codec::Pcmu, 0, (std::net::Ipv4Addr::LOCALHOST, port).into());
+        for port in 4000..4100 {
+            let _ = ports.media_changed(to(port), CallTime::default());
+        }
+        rig::until("the leg to take the last", || {
+            ports.change_media();
+            ports.change.is_none()
+        });
+        assert!(matches!(ports.handle.update(to(4100)), Ok(()) | Err(MediaError::Busy)), "it is still there");
     }
 
     #[test]

@@ -77,7 +77,8 @@ impl Intake {
             (Some(dialled), _) => self.begin_dialled(key, *dialled, line, session, media),
             (None, Some(worker)) => {
                 let (call, leg) = (whose.call.clone(), whose.leg);
-                let known = Dialog { call, leg, worker, sdp: session, line: Arc::clone(&line) };
+                let rate = media.codec.sample_rate();
+                let known = Dialog { call, leg, worker, sdp: session, rate, line: Arc::clone(&line) };
                 self.dialogs.insert(key, known);
                 self.leg_news(&whose, LegNews::Answered { line, media: Box::new(media) });
             }
@@ -145,7 +146,7 @@ impl Intake {
             serving,
             agent,
             trunk,
-            codec: codec.to_string(),
+            codec,
             suite,
             session: Some(session),
             record,

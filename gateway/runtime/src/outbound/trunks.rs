@@ -9,7 +9,7 @@ use trunkline_api::Id;
 use trunkline_api::trunk::{TrunkCredentials, TrunkServer};
 use trunkline_route::{Table, Trunk};
 use trunkline_sip::auth::Credentials;
-use trunkline_sip::{Account, Admission, Kept, KeptRegistration, TrunkToken};
+use trunkline_sip::{Account, Admission, CallTerms, Kept, KeptRegistration, TrunkToken};
 
 use crate::serving::Serving;
 
@@ -69,6 +69,15 @@ pub(crate) struct Door {
 impl Admission for Door {
     fn trunk(&self, source: IpAddr) -> Option<TrunkToken> {
         self.serving.load().table.trunk(source).map(|trunk| token(&trunk.id))
+    }
+
+    fn terms(&self, trunk: &TrunkToken, source: IpAddr) -> CallTerms {
+        let serving = self.serving.load();
+        // A call of ours goes to a server that may be none of the trunk's peers.
+        let by_name = trunk.0.parse::<Id>().ok().and_then(|id| serving.table.trunk_by_id(&id));
+        // A trunk that is gone already leaves a call that is refused.
+        by_name
+            .map_or_else(CallTerms::default, |trunk| CallTerms { nat: trunk.nat, peers: trunk.dialog_ranges(source) })
     }
 
     fn account(&self, trunk: &TrunkToken) -> Option<Arc<Account>> {

@@ -11,6 +11,7 @@ use super::asking::{Asked, Asking};
 use super::fork::Fork;
 use super::outgoing::Outgoing;
 use super::request::{self, Invite};
+use crate::admission::CallTerms;
 use crate::auth::DigestClient;
 use crate::dialog::Dialog;
 use crate::draw::Draw;
@@ -37,6 +38,8 @@ pub struct Ourselves {
     pub branch_prefix: String,
     /// T1, in milliseconds.
     pub t1_ms: u64,
+    /// What holds for the call.
+    pub terms: CallTerms,
 }
 
 /// A message to send.
@@ -419,7 +422,7 @@ impl ClientCall {
             return false;
         }
         fork.rseq = Some(rseq);
-        let mut dialog = fork.dialog(answer, &from, &self.call.target);
+        let mut dialog = fork.dialog(answer, &from, &self.call, &self.us.terms);
         fork.cseq += 1;
         let digest = self.digest.as_mut();
         let proof = digest.and_then(|digest| digest.authorize("PRACK", &dialog.remote_target, random));
@@ -466,7 +469,7 @@ impl ClientCall {
         let Some(fork) = self.forks.get_mut(fork) else { return };
         // An ACK has the number of its INVITE, whatever was asked since (RFC 3261 13.2.2.4).
         let last = std::mem::replace(&mut fork.cseq, answer.cseq - 1);
-        let mut dialog = fork.dialog(answer, &from, &self.call.target);
+        let mut dialog = fork.dialog(answer, &from, &self.call, &self.us.terms);
         let via = self.us.via(&branch);
         let ack = dialog.request("ACK", &via, &self.us.user_agent, proof.as_deref().unwrap_or(""));
         (fork.cseq, dialog.local_cseq) = (last.max(answer.cseq), last.max(answer.cseq));

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::answer::Answer;
-use crate::dialog::{Dialog, DialogKey, Invite, Phase};
+use super::outgoing::Outgoing;
+use crate::admission::CallTerms;
+use crate::dialog::{Dialog, DialogKey, Invite};
 
 /// A far end, by the tag of its To.
 #[derive(Debug)]
@@ -28,9 +30,9 @@ impl Fork {
         Self { tag, number, cseq, rseq: None, sdp: None, told: None, acked: None }
     }
 
-    /// The dialog that an answer of this far end makes or confirms; `from` is our From with its tag, `target` the URI that
-    /// was called, for answers without a Contact.
-    pub(super) fn dialog(&self, answer: &Answer, from: &str, target: &str) -> Dialog {
+    /// The dialog that an answer of this far end makes or confirms; `from` is our From with its tag, `call` what was
+    /// called, for answers without a Contact.
+    pub(super) fn dialog(&self, answer: &Answer, from: &str, call: &Outgoing, terms: &CallTerms) -> Dialog {
         let mut routes = answer.record_routes.clone();
         routes.reverse();
         let key = DialogKey {
@@ -42,13 +44,14 @@ impl Fork {
             key,
             local: from.to_owned(),
             remote: answer.to.clone(),
-            remote_target: answer.contact_uri().unwrap_or_else(|| target.to_owned()),
+            remote_target: answer.contact_uri().unwrap_or_else(|| call.target.clone()),
             routes,
             source: answer.source,
+            trunk: call.trunk.clone(),
+            terms: terms.clone(),
             cseq: 0,
         });
-        dialog.phase = Phase::Confirmed;
-        dialog.local_cseq = self.cseq;
+        dialog.placed(self.cseq);
         dialog
     }
 }

@@ -9,9 +9,11 @@ use tokio::sync::mpsc;
 use super::answer::Answer;
 use super::call::{ClientCall, ClientEvent, Ourselves, Refused, Transmit};
 use super::outgoing::{DialError, Outgoing};
+use crate::admission::CallTerms;
 use crate::call::{Call, CallHandle};
 use crate::draw::Draw;
 use crate::event::{CallKey, SipEvent};
+use crate::session_timer::SessionTimer;
 use crate::shared::Shared;
 
 /// Responses of one call that wait to be looked at; further ones are sent again by whoever sent them.
@@ -81,6 +83,7 @@ impl Ourselves {
             user_agent: shared.config.user_agent.clone(),
             branch_prefix: shared.branch_prefix.clone(),
             t1_ms: u64::try_from(shared.config.timers.t1.as_millis()).unwrap_or(500).max(1),
+            terms: CallTerms::default(),
         }
     }
 }
@@ -89,8 +92,10 @@ impl Ourselves {
 pub(crate) fn dial(shared: &Arc<Shared>, call: Outgoing) -> Result<DialHandle, DialError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|_| DialError::Stopped)?;
-    let us = Ourselves::of(shared);
     let trunk = call.trunk.clone();
+    // Whoever answers is held to the place that was called: a trunk may have several.
+    let server = call.servers.first().map_or(shared.local.ip(), |server| server.address.ip());
+    let us = Ourselves { terms: shared.policy.terms(&trunk, server), ..Ourselves::of(shared) };
     let ours = [shared.advertised, shared.local];
     let machine = ClientCall::new(0, us, call.checked(&ours)?, Draw::new(&seed));
     let up = shared.calls().len();
@@ -147,7 +152,12 @@ async fn tell(shared: &Arc<Shared>, key: CallKey, machine: &mut ClientCall, even
         ClientEvent::Answered { fork, sdp } => {
             let Some(dialog) = machine.take_dialog() else { return };
             let dialog_key = dialog.key.clone();
-            let call = Arc::new(Call::placed(key, dialog, machine.take_digest()));
+            let call = Arc::new(Call::placed(
+                key,
+                dialog,
+                SessionTimer::new(shared.config.timers.wanted()),
+                machine.take_digest(),
+            ));
             shared.calls().insert(dialog_key, Arc::clone(&call));
             // It is counted as a call that is up from now on.
             shared.awaiting.end(machine.call_id());

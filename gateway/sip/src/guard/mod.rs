@@ -25,8 +25,10 @@ use crate::stats::Dropped;
 use once::AnsweredOnce;
 use rate::{Bucket, RateTable};
 
-/// Sources remembered by each rate table.
+/// Strangers remembered by their rate table.
 const SOURCES: usize = 8192;
+/// Trunks remembered by theirs.
+const TRUNKS: usize = 8192;
 /// Requests of unknown sources remembered as answered.
 const ANSWERED: usize = 16_384;
 
@@ -37,6 +39,8 @@ pub struct Guard {
     max_message: usize,
     unknown_peer: UnknownPeer,
     trunk_rate: Option<RateTable>,
+    /// What a trunk has on top for messages of its calls, so that junk with its forged source cannot keep them from ending.
+    reserve: Option<RateTable>,
     unknown_rate: RateTable,
     unknown_total: Bucket,
     answered: AnsweredOnce,
@@ -80,7 +84,8 @@ impl Guard {
             hasher,
             max_message: limits.max_message,
             unknown_peer,
-            trunk_rate: limits.trunk_rate.map(|rate| RateTable::new(rate, SOURCES)),
+            trunk_rate: limits.trunk_rate.map(|rate| RateTable::new(rate, TRUNKS)),
+            reserve: limits.trunk_rate.map(|rate| RateTable::new(rate, TRUNKS)),
             unknown_rate: RateTable::new(limits.unknown_rate, SOURCES),
             unknown_total: Bucket::full(limits.unknown_total_rate),
             answered: AnsweredOnce::new(ANSWERED),
@@ -97,30 +102,70 @@ impl Guard {
         source: SocketAddr,
         trunk: Option<TrunkToken>,
     ) -> Verdict<'a> {
+        self.judge_beside(now_us, datagram, source, trunk, |_| None)
+    }
+
+    /// The same beside calls that are up: `call` says whose call a request is within, when that takes requests from this
+    /// source. Such a request has a budget of its own, and is served also when its trunk is no more.
+    pub(crate) fn judge_beside<'a>(
+        &mut self,
+        now_us: u64,
+        datagram: &'a [u8],
+        source: SocketAddr,
+        trunk: Option<TrunkToken>,
+        call: impl Fn(&Message<'_>) -> Option<TrunkToken>,
+    ) -> Verdict<'a> {
         if trunk.is_none() && datagram.len() > self.max_message {
             return Verdict::Drop(Dropped::TooLarge);
         }
         if datagram.iter().all(u8::is_ascii_whitespace) {
             return Verdict::Drop(Dropped::KeepAlive);
         }
-        let owner = self.hasher.hash_one(network(source.ip()));
-        if trunk.is_some() && self.trunk_rate.as_mut().is_some_and(|table| !table.take(owner, now_us)) {
-            return Verdict::Drop(Dropped::Rate);
-        }
+        let in_budget = trunk.as_ref().is_none_or(|trunk| self.in_budget(trunk, now_us));
         let message = match scan::scan(datagram) {
             Ok(message) => message,
+            Err(_) if !in_budget => return Verdict::Drop(Dropped::Rate),
             Err(_) if trunk.is_none() => return Verdict::Drop(Dropped::UnknownPeer),
             Err(_) if datagram.len() > self.max_message => return Verdict::Drop(Dropped::TooLarge),
             Err(reason) => return Verdict::Drop(reason),
         };
-        match &message.start {
-            StartLine::Response { .. } if datagram.len() > self.max_message => Verdict::Drop(Dropped::TooLarge),
-            StartLine::Response { .. } => self.response(datagram, message),
-            StartLine::Request { .. } => match trunk {
-                Some(trunk) => self.request(datagram, message, source, trunk),
-                None => self.stranger(now_us, owner, (datagram, &message), source),
+        let is_response = matches!(message.start, StartLine::Response { .. });
+        if is_response {
+            let verdict = if datagram.len() > self.max_message {
+                Verdict::Drop(Dropped::TooLarge)
+            } else {
+                self.response(datagram, message)
+            };
+            // What answers a request of ours needs no budget: there are no more of it than we sent.
+            return match verdict {
+                Verdict::Drop(_) if !in_budget => Verdict::Drop(Dropped::Rate),
+                verdict => verdict,
+            };
+        }
+        match trunk {
+            Some(trunk) if in_budget => self.request(datagram, message, source, trunk),
+            Some(_) => match call(&message) {
+                Some(trunk) if self.in_reserve(&trunk, now_us) => self.request(datagram, message, source, trunk),
+                _ => Verdict::Drop(Dropped::Rate),
+            },
+            None => match call(&message) {
+                Some(trunk) if self.in_budget(&trunk, now_us) || self.in_reserve(&trunk, now_us) => {
+                    self.request(datagram, message, source, trunk)
+                }
+                Some(_) => Verdict::Drop(Dropped::Rate),
+                None => self.stranger(now_us, (datagram, &message), source),
             },
         }
+    }
+
+    fn in_budget(&mut self, trunk: &TrunkToken, now_us: u64) -> bool {
+        let owner = self.hasher.hash_one(trunk);
+        self.trunk_rate.as_mut().is_none_or(|table| table.take(owner, now_us))
+    }
+
+    fn in_reserve(&mut self, trunk: &TrunkToken, now_us: u64) -> bool {
+        let owner = self.hasher.hash_one(trunk);
+        self.reserve.as_mut().is_none_or(|table| table.take(owner, now_us))
     }
 
     /// Statelessly refuses an admitted request, for reasons the guard does not know (full, draining).
@@ -158,10 +203,10 @@ impl Guard {
     fn stranger(
         &mut self,
         now_us: u64,
-        owner: u64,
         (datagram, message): (&[u8], &Message<'_>),
         source: SocketAddr,
     ) -> Verdict<'static> {
+        let owner = self.hasher.hash_one(network(source.ip()));
         let dropped = Verdict::Drop(Dropped::UnknownPeer);
         if self.unknown_peer == UnknownPeer::Drop || message.method() == Some("ACK") {
             return dropped;

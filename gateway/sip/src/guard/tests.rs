@@ -202,15 +202,59 @@ fn a_stranger_never_gets_more_bytes_than_it_sent() {
 }
 
 #[test]
-fn ipv4_peers_of_a_socket_for_both_families_have_a_rate_each() {
-    let limits = SipLimits { trunk_rate: Some(Rate { per_second: 1, burst: 1 }), ..SipLimits::default() };
+fn ipv4_strangers_on_a_socket_for_both_families_have_a_rate_each() {
+    let limits = SipLimits { unknown_rate: Rate { per_second: 1, burst: 1 }, ..SipLimits::default() };
     let mut guard = guard(&limits);
     for host in 1..=20u8 {
         let source: SocketAddr = format!("[::ffff:192.0.2.{host}]:5060").parse().unwrap();
-        let text = options();
-        assert!(matches!(guard.judge(0, text.as_bytes(), source, trunk()), Verdict::Pass(_)), "{host}");
-        assert!(matches!(guard.judge(0, text.as_bytes(), source, trunk()), Verdict::Drop(Dropped::Rate)), "{host}");
+        let [first, second] = ["a", "b"].map(|branch| options().replace("776", &format!("{branch}{host}")));
+        let answered = guard.judge(0, first.as_bytes(), source, None);
+        assert!(matches!(answered, Verdict::Answer { status: 403, .. }), "{host}");
+        assert!(matches!(guard.judge(0, second.as_bytes(), source, None), Verdict::Drop(Dropped::Rate)), "{host}");
     }
+}
+
+#[test]
+fn a_trunk_has_one_budget_however_many_addresses_it_has_and_other_trunks_have_theirs() {
+    let limits = SipLimits { trunk_rate: Some(Rate { per_second: 1, burst: 10 }), ..SipLimits::default() };
+    let mut guard = guard(&limits);
+    let text = options();
+    let mut passed = |name: &str| {
+        let own = Some(TrunkToken(name.into()));
+        let from = |host: u8| SocketAddr::from(([198, 51, 100, host], 5060));
+        let verdicts = (0..=255u8).map(|host| guard.judge(0, text.as_bytes(), from(host), own.clone()));
+        verdicts.filter(|verdict| matches!(verdict, Verdict::Pass(_))).count()
+    };
+    assert_eq!((passed("trk_a"), passed("trk_a"), passed("trk_b")), (10, 0, 10));
+}
+
+#[test]
+fn junk_from_a_trunks_address_leaves_room_for_the_requests_of_its_calls() {
+    let limits = SipLimits { trunk_rate: Some(Rate { per_second: 1, burst: 10 }), ..SipLimits::default() };
+    let mut guard = guard(&limits);
+    let (junk, bye) = (options(), options().replace("OPTIONS", "BYE"));
+    let calls = |message: &super::Message<'_>| (message.method() == Some("BYE")).then(|| trunk().unwrap());
+    let mut sent = |text: &str| match guard.judge_beside(0, text.as_bytes(), source(), trunk(), calls) {
+        Verdict::Pass(_) => true,
+        Verdict::Drop(Dropped::Rate) => false,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((0..1000).filter(|_| sent(&junk)).count(), 10);
+    assert_eq!((0..1000).filter(|_| sent(&bye)).count(), 10, "the reserve has a bound of its own");
+}
+
+#[test]
+fn a_call_outlives_its_trunk_and_nothing_else_of_it_does() {
+    let mut guard = guard(&SipLimits::default());
+    let calls = |message: &super::Message<'_>| (message.method() == Some("BYE")).then(|| trunk().unwrap());
+    let mut judge = |text: &str| match guard.judge_beside(0, text.as_bytes(), source(), None, calls) {
+        Verdict::Pass(admitted) => admitted.trunk.map(|trunk| trunk.0.to_string()),
+        Verdict::Answer { status, .. } => Some(status.to_string()),
+        Verdict::Drop(reason) => Some(reason.name().to_owned()),
+    };
+    assert_eq!(judge(&options().replace("OPTIONS", "BYE")), trunk().map(|trunk| trunk.0.to_string()));
+    assert_eq!(judge(&options()).as_deref(), Some("403"));
+    assert_eq!(judge(&options().replace("OPTIONS", "ACK")).as_deref(), Some("unknown_peer"));
 }
 
 #[test]

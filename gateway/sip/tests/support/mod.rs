@@ -11,15 +11,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use trunkline_sdp::{LocalMedia, SdpError, answer, offer};
-use trunkline_sip::{ByeReason, CallHandle, Refusal, SipConfig, SipEndpoint, SipEvent, SipEvents, TrunkToken};
+use trunkline_sip::{
+    Admission, ByeReason, CallHandle, Refusal, SipConfig, SipEndpoint, SipEvent, SipEvents, TrunkToken,
+};
 
 /// An endpoint on loopback whose only trunk is loopback.
 pub(crate) fn start(change: impl FnOnce(&mut SipConfig)) -> (SipEndpoint, SipEvents) {
+    let trunk = TrunkToken(Arc::from("trk_test"));
+    start_for(Arc::new(move |source: IpAddr| source.is_loopback().then(|| trunk.clone())), change)
+}
+
+/// An endpoint on loopback with trunks of its own.
+pub(crate) fn start_for(trunks: Arc<dyn Admission>, change: impl FnOnce(&mut SipConfig)) -> (SipEndpoint, SipEvents) {
     let mut config = SipConfig::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     config.timers.t1 = Duration::from_millis(50);
     change(&mut config);
-    let trunk = TrunkToken(Arc::from("trk_test"));
-    SipEndpoint::start(config, Arc::new(move |source: IpAddr| source.is_loopback().then(|| trunk.clone()))).unwrap()
+    SipEndpoint::start(config, trunks).unwrap()
 }
 
 /// An endpoint that knows nobody.
@@ -168,6 +175,30 @@ impl Peer {
         let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         Self { socket, to }
+    }
+
+    /// The next call, acknowledged by its peer.
+    pub(crate) fn called(&self, events: &mut SipEvents, invite: &str) -> (CallHandle, String) {
+        self.send(invite);
+        let Some(SipEvent::Invite(incoming)) = events.blocking_recv() else { panic!("a call was expected") };
+        incoming.handle.accept("v=0\r\n".to_owned()).unwrap();
+        let ok = self.expect("SIP/2.0 200");
+        let to = to_tag(&ok);
+        self.send(&self.ack(header(&ok, "Call-ID"), 1, &to));
+        assert!(matches!(events.blocking_recv(), Some(SipEvent::Acked { .. })));
+        (incoming.handle, to)
+    }
+
+    /// Answers a request of the endpoint with 200.
+    pub(crate) fn answer(&self, request: &str) {
+        self.send(&format!(
+            "SIP/2.0 200 OK\r\nVia: {}\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {}\r\nContent-Length: 0\r\n\r\n",
+            header(request, "Via"),
+            header(request, "From"),
+            header(request, "To"),
+            header(request, "Call-ID"),
+            header(request, "CSeq")
+        ));
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -128,6 +128,16 @@ impl Trunk {
             "trusted",
             "false",
         );
+        file.default(
+            "Where BYE and other requests of ours go: `auto`, `contact` or `source`, see docs/sip.md.",
+            "nat",
+            "\"auto\"",
+        );
+        file.default(
+            "Whose requests within a call are believed: `network`, `trunk` or `address`, see docs/sip.md.",
+            "dialog_peers",
+            "\"network\"",
+        );
         sound::write(&mut file, "The sound of its calls, where an agent does not say otherwise.");
         Ok(Made { kind: Kind::Trunk, name: self.name.clone(), text: file.text() })
     }

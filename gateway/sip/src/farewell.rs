@@ -1,0 +1,37 @@
+//! The end of an endpoint that still has calls: nobody is left talking to a gateway that has gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::call::{ByeReason, Call, CallHandle, Refusal};
+use crate::dialog::Phase;
+use crate::shared::Shared;
+
+/// How long far ends have for their answers.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked whether they are here.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Hangs every call up, refuses those that ring, and waits for the far ends' answers, but not for long.
+pub(crate) async fn all(shared: &Arc<Shared>) {
+    let calls: Vec<Arc<Call>> = shared.calls().values().cloned().collect();
+    for call in calls {
+        let handle = CallHandle { shared: Arc::clone(shared), call };
+        let phase = handle.call.dialog().phase;
+        // One that was answered a moment ago is hung up as soon as its ACK is here. None of this can fail but by the
+        // call's having ended meanwhile.
+        let _ = match phase {
+            Phase::Ringing => handle.reject(&Refusal { q850: Some(41), ..Refusal::status(503) }),
+            _ => handle.bye(&ByeReason { q850: 41, text: "Temporary failure".to_owned() }),
+        };
+    }
+    let answered = async {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if shared.calls().is_empty() {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, answered).await;
+}
