@@ -5,14 +5,14 @@ mod support;
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use support::{OFFER, Peer, answer_all, header, local_media, start, to_tag};
+use support::{OFFER, Peer, answer_all, header, local_media, start, to_tag, unhurried};
 use trunkline_sip::SipEvent;
 
 const CALLS: usize = 60;
 
 #[test]
 fn a_change_right_behind_the_ack_is_served() {
-    let (endpoint, events) = start(|_| ());
+    let (endpoint, events) = start(unhurried);
     let seen = answer_all(events, false);
     let peer = Peer::new(&endpoint);
     for number in 0..CALLS {
@@ -39,7 +39,7 @@ fn a_change_right_behind_the_ack_is_served() {
 
 #[test]
 fn what_follows_the_ack_is_told_behind_it_and_in_its_order() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(unhurried);
     let peer = Peer::new(&endpoint);
     for number in 0..CALLS {
         let call = format!("told{number}");
@@ -65,7 +65,7 @@ fn what_follows_the_ack_is_told_behind_it_and_in_its_order() {
 
 #[test]
 fn while_our_offer_has_no_answer_another_one_is_a_glare() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(unhurried);
     let peer = Peer::new(&endpoint);
     peer.send(&peer.request("INVITE", "glare", 1, "", ""));
     let Some(SipEvent::Invite(incoming)) = events.blocking_recv() else { panic!() };
@@ -93,7 +93,7 @@ fn while_our_offer_has_no_answer_another_one_is_a_glare() {
 
 #[test]
 fn a_change_is_served_although_the_ack_before_it_was_lost() {
-    let (endpoint, events) = start(|_| ());
+    let (endpoint, events) = start(unhurried);
     let seen = answer_all(events, false);
     let peer = Peer::new(&endpoint);
     peer.send(&peer.invite("lost", 1, ""));

@@ -7,7 +7,7 @@ mod support;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use support::{OFFER, Peer, answer_all, header, start, start_for, to_tag};
+use support::{OFFER, Peer, answer_all, header, start, start_for, to_tag, unhurried};
 use trunkline_sip::{Admission, ByeReason, CallTerms, NatPolicy, SipEvent, TrunkToken};
 
 /// One trunk, with a NAT policy.
@@ -31,7 +31,7 @@ fn saying(message: &str, contact: &str) -> String {
 
 #[test]
 fn a_bye_reaches_a_caller_whose_contact_cannot_be_reached() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(unhurried);
     let elsewhere = Peer::new(&endpoint);
     let other_port = format!("sip:alice@127.0.0.1:{}", elsewhere.port());
     for (call, contact) in [
@@ -52,7 +52,7 @@ fn a_bye_reaches_a_caller_whose_contact_cannot_be_reached() {
 
 #[test]
 fn a_trunk_that_says_so_has_its_contacts_believed() {
-    let (endpoint, mut events) = start_for(Arc::new(Trunk(NatPolicy::Contact)), |_| ());
+    let (endpoint, mut events) = start_for(Arc::new(Trunk(NatPolicy::Contact)), unhurried);
     let (peer, elsewhere) = (Peer::new(&endpoint), Peer::new(&endpoint));
     let contact = format!("<sip:alice@127.0.0.1:{}>", elsewhere.port());
     let (handle, _) = peer.called(&mut events, &saying(&peer.invite("believed", 1, ""), &contact));
@@ -62,7 +62,7 @@ fn a_trunk_that_says_so_has_its_contacts_believed() {
 
 #[test]
 fn a_trunk_that_says_so_is_answered_where_it_calls_from_though_it_names_a_route() {
-    let (endpoint, mut events) = start_for(Arc::new(Trunk(NatPolicy::Source)), |_| ());
+    let (endpoint, mut events) = start_for(Arc::new(Trunk(NatPolicy::Source)), unhurried);
     let (peer, elsewhere) = (Peer::new(&endpoint), Peer::new(&endpoint));
     let route = format!("Record-Route: <sip:127.0.0.1:{};lr>\r\nContact", elsewhere.port());
     let (handle, _) = peer.called(&mut events, &peer.invite("source", 1, "").replace("Contact", &route));
@@ -74,7 +74,7 @@ fn a_trunk_that_says_so_is_answered_where_it_calls_from_though_it_names_a_route(
 
 #[test]
 fn a_caller_that_moved_is_found_where_it_is_now() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(unhurried);
     let (peer, moved) = (Peer::new(&endpoint), Peer::new(&endpoint));
     let (handle, to) = peer.called(&mut events, &peer.invite("moves", 1, ""));
     let refresh = moved.request("INVITE", "moves", 2, &to, &format!("Content-Type: application/sdp\r\n\r\n{OFFER}"));
@@ -92,7 +92,7 @@ fn a_caller_that_moved_is_found_where_it_is_now() {
 
 #[test]
 fn what_would_have_to_be_encrypted_on_every_hop_is_refused_and_a_call_that_is_up_stays_as_it_was() {
-    let (endpoint, events) = start(|_| ());
+    let (endpoint, events) = start(unhurried);
     let seen = answer_all(events, false);
     let peer = Peer::new(&endpoint);
     let invite = peer.invite("sips1", 1, "");
