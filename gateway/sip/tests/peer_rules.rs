@@ -160,7 +160,7 @@ fn requests_within_a_call_follow_the_rules() {
     assert!(header(&peer.expect("SIP/2.0 200"), "Allow").contains("UPDATE"), "a gap in CSeq is legal");
     peer.send(&peer.request("OPTIONS", "c6", 9, &to, ""));
     peer.expect("SIP/2.0 500");
-    peer.send(&peer.request("NOTIFY", "c6", 11, &to, ""));
+    peer.send(&peer.request("MESSAGE", "c6", 11, &to, ""));
     assert_eq!(header(&peer.expect("SIP/2.0 405"), "Allow"), "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY");
     peer.send(&peer.request("DANCE", "c6", 12, &to, ""));
     peer.expect("SIP/2.0 501");
