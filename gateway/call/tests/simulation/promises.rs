@@ -232,6 +232,12 @@ impl Promises {
         self.waits = self.waits.max(now);
     }
 
+    /// The caller has pressed a key: whoever enters something waits for nothing until the last one.
+    pub(crate) fn presses_key(&mut self, now: CallTime) {
+        self.heard_until(now);
+        self.audible = self.audible.max(now);
+    }
+
     /// Whoever waits for an answer hears something now and then, and gets it in the end.
     pub(crate) fn silence(&mut self, now: CallTime, leg: &Leg, caller_speaks: bool, thinks: bool) {
         if self.knocks {
