@@ -19,6 +19,8 @@ const LOST_ANSWER_MS: u64 = 8000;
 /// Longest time in which nothing at all is to be heard of an agent that owes an answer, the thinking sound included: 1.2 s, or
 /// what it takes to find out whether a caller who stopped in the middle of a sentence has interrupted.
 const NOTHING_HEARD_MS: u64 = 3500;
+/// Nobody thinking for so long is no moment between two thoughts.
+const A_BREATH_MS: u64 = 1000;
 /// A word or two, in milliseconds of sound: to that the agent knows what was heard.
 const TWO_WORDS_MS: u64 = 1200;
 
@@ -48,6 +50,8 @@ pub(crate) struct Promises {
     knocks: bool,
     /// When there was something to be heard last, and be it that.
     audible: CallTime,
+    /// Since when nobody thinks of an answer that is owed.
+    idle_since: Option<CallTime>,
     /// Nobody waited, when it was looked last.
     spoke: bool,
 }
@@ -73,6 +77,7 @@ impl Promises {
             closing: false,
             knocks: false,
             audible: CallTime::ZERO,
+            idle_since: None,
             spoke: true,
         }
     }
@@ -251,9 +256,12 @@ impl Promises {
             return;
         }
         let silent_ms = now.since_ms(self.waits.max(leg.sounded));
-        if self.knocks || std::mem::take(&mut self.spoke) {
+        let idles = self.idle_since.is_some_and(|since| now.since_ms(since) >= A_BREATH_MS);
+        if self.knocks || std::mem::take(&mut self.spoke) || idles {
             self.audible = now;
         }
+        // A model may have nothing to say: then nobody thinks, until somebody does again.
+        self.idle_since = if thinks { None } else { self.idle_since.or(Some(now)) };
         let still_ms = now.since_ms(self.audible.max(leg.sounded));
         assert!(
             !thinks || !self.owes || still_ms <= NOTHING_HEARD_MS,
