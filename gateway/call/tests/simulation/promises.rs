@@ -268,7 +268,7 @@ impl Promises {
             "nothing was heard for {still_ms} ms since {:?}",
             self.audible
         );
-        let longest = if thinks || leg.is_busy() { LONGEST_SILENCE_MS } else { LOST_ANSWER_MS };
+        let longest = if thinks || !idles || leg.is_busy() { LONGEST_SILENCE_MS } else { LOST_ANSWER_MS };
         assert!(silent_ms <= longest, "silence for {silent_ms} ms since {:?}, thinks {thinks}", self.waits);
     }
 
