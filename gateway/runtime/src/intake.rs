@@ -116,10 +116,10 @@ struct Opening {
 }
 
 impl Opening {
-    /// Whether its background sound is on its way.
-    fn awaits_bed(&self, shared: &Shared) -> bool {
+    /// Whether its background sound is on its way and worth waiting for at `now`.
+    fn awaits_bed(&self, now: Instant, shared: &Shared) -> bool {
         let rate = self.settled.media.codec.sample_rate();
-        self.began.elapsed() < BED_WAIT
+        now.saturating_duration_since(self.began) < BED_WAIT
             && self.ambience.as_ref().is_some_and(|ambience| shared.beds.is_making(ambience, rate))
     }
 }
@@ -282,7 +282,7 @@ impl Intake {
         let mut beds_wait = false;
         let written = |(key, opening): (CallKey, &Opening)| {
             let outcome = opening.written.poll_with(waker)?;
-            let waits = outcome.is_ok() && opening.awaits_bed(&self.shared);
+            let waits = outcome.is_ok() && !self.openings.is_given_up(key) && opening.awaits_bed(now, &self.shared);
             beds_wait |= waits;
             (!waits).then_some((key, outcome))
         };

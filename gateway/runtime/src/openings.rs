@@ -51,6 +51,11 @@ impl<P> Openings<P> {
         Some(&mut waiting.parts)
     }
 
+    /// Whether its caller is gone: nothing is waited for any more but the disk.
+    pub(crate) fn is_given_up(&self, key: CallKey) -> bool {
+        self.waiting.get(&key).is_some_and(|waiting| waiting.given_up.is_some())
+    }
+
     /// The disk has spoken; each opening has one fate.
     pub(crate) fn written(&mut self, key: CallKey, durable: bool) -> Option<Fate<P>> {
         let Waiting { parts, given_up } = self.waiting.remove(&key)?;

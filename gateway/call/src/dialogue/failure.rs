@@ -55,6 +55,8 @@ impl Dialogue {
             }
             FailureAction::Say { text } => Verdict::Abandoned(text),
             FailureAction::Record => Verdict::Abandoned(String::new()),
+            // Nobody is passed on from a last word.
+            FailureAction::Transfer { .. } if self.closing => Verdict::Abandoned(String::new()),
             action @ (FailureAction::HangUp { .. } | FailureAction::Transfer { .. }) => {
                 self.act(fx, failure, action);
                 Verdict::Ending
@@ -120,6 +122,12 @@ impl Dialogue {
         let failure = Failure::ProvidersExhausted;
         let action = self.action_for(failure);
         let detail = format!("every {} provider failed", kind.name());
+        if self.closing {
+            // It was a last word: nobody is passed on, and no menu begins.
+            fx.raise(failure, "", &detail, "record");
+            self.providers(kind, 0).0.try_again();
+            return Verdict::Abandoned(String::new());
+        }
         if kind == ProviderKind::Tts && self.engine.serves() {
             // The engine goes on speaking.
             fx.raise(failure, "", &detail, "record");

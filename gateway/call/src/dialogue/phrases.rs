@@ -363,8 +363,10 @@ fn bare(text: &str) -> String {
     bare
 }
 
+/// Whether one of these begins with a word of a text that [`bare`] made.
 fn has(text: &str, phrases: &[&str]) -> bool {
-    phrases.iter().any(|phrase| text.match_indices(phrase).any(|(at, _)| text[..at].ends_with(' ')))
+    let from_each_word = || text.match_indices(' ').map(|(at, _)| &text[at + 1..]);
+    from_each_word().any(|rest| phrases.iter().any(|phrase| rest.starts_with(phrase)))
 }
 
 fn is_one(text: &str, phrases: &[&str]) -> bool {

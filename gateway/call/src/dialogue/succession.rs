@@ -50,6 +50,7 @@ impl Dialogue {
         let owed = self.mind.engine_gone(fx, &said);
         self.ears.by_engine(fx, None, false);
         self.mouth.by_engine(None, false);
+        self.mouth.loses_later(owed);
         // Words that nobody knows are to be heard again.
         let again = owed && !sounded && self.is_wordless() && self.ears.hears_again(fx);
         if again {

@@ -88,6 +88,34 @@ fn one_that_breaks_off_is_followed_by_one_that_goes_on_from_there() {
 }
 
 #[test]
+fn what_an_engine_was_to_say_later_goes_with_it() {
+    let broken = vec![
+        (200, Say::Item),
+        (0, Say::Text("We close on Mondays at nine, ", Some(4000))),
+        (0, Say::Sound(4000)),
+        (400, Say::Fails),
+    ];
+    // While that is still being heard the second begins what is to follow it, and fails, too.
+    let began = vec![(200, Say::Item), (0, Say::Text("which you never hear. ", Some(900))), (300, Say::Fails)];
+    let engines = vec![vec![broken], vec![began], vec![says("We close at ten.")]];
+    let protects = json!({ "interruption": { "protected": ["on Mondays"] } });
+    let mut rig = Rig::engines(realtime(3, protects), engines);
+    rig.caller_says(1500, 1000, "when do you close");
+    rig.run_until(14_000);
+    let played: Vec<u32> = rig
+        .commands
+        .iter()
+        .filter_map(|(_, command)| match command {
+            Command::PlayItem { session, .. } => Some(*session),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(played, [1, 1, 3], "the greeting, what was begun, and what followed");
+    let heard: Vec<_> = rig.all(EventType::PlaybackFinished).iter().map(|data| data["text"].clone()).collect();
+    assert_eq!(heard[1..].to_vec(), ["We close on Mondays at nine,", "We close at ten."], "{heard:?}");
+}
+
+#[test]
 fn one_that_closes_in_the_middle_of_its_words_gives_way() {
     let closes = vec![(200, Say::Item), (0, Say::Text("We", Some(100))), (0, Say::Sound(100)), (50, Say::Closes)];
     let mut rig = two(vec![closes]);

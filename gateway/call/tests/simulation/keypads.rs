@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use trunkline_api::Event;
+use trunkline_api::words::{Content, Message};
 use trunkline_call::{Call, Command};
 
 use std::cell::Cell;
@@ -99,14 +100,38 @@ pub(crate) fn event_shows_nothing(event: &Event) {
         counts[at] += 1;
         COUNTS.set(counts);
     }
-    shows_nothing(&event.data.to_string());
+    value_shows_nothing(&event.data);
+}
+
+/// Nor does anything in it.
+fn value_shows_nothing(value: &Value) {
+    match value {
+        Value::String(text) => shows_nothing(text),
+        Value::Array(values) => values.iter().for_each(value_shows_nothing),
+        Value::Object(members) => members.iter().for_each(|(key, value)| {
+            shows_nothing(key);
+            value_shows_nothing(value);
+        }),
+        Value::Number(number) => shows_nothing(&number.to_string()),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+fn message_shows_nothing(message: &Message) {
+    for content in &message.content {
+        match content {
+            Content::Text(text) => shows_nothing(text),
+            Content::ToolCall(call) => shows_nothing(&call.arguments),
+            Content::ToolResult { output, .. } => shows_nothing(output),
+        }
+    }
 }
 
 /// Nor does what anybody is asked to do.
 pub(crate) fn command_shows_nothing(command: &Command) {
     match command {
         Command::StartTool { arguments, .. } => shows_nothing(arguments),
-        Command::StartLlm { messages, .. } => shows_nothing(&format!("{messages:?}")),
+        Command::StartLlm { messages, .. } => messages.iter().for_each(message_shows_nothing),
         Command::Speak { text, .. } | Command::Play { text, .. } | Command::Redact { text, .. } => shows_nothing(text),
         _ => {}
     }

@@ -19,6 +19,8 @@ const LOST_ANSWER_MS: u64 = 8000;
 /// Longest time in which nothing at all is to be heard of an agent that owes an answer, the thinking sound included: 1.2 s, or
 /// what it takes to find out whether a caller who stopped in the middle of a sentence has interrupted.
 const NOTHING_HEARD_MS: u64 = 3500;
+/// Nobody thinking for so long is no moment between two thoughts.
+const A_BREATH_MS: u64 = 1000;
 /// A word or two, in milliseconds of sound: to that the agent knows what was heard.
 const TWO_WORDS_MS: u64 = 1200;
 
@@ -48,6 +50,8 @@ pub(crate) struct Promises {
     knocks: bool,
     /// When there was something to be heard last, and be it that.
     audible: CallTime,
+    /// Since when nobody thinks of an answer that is owed.
+    idle_since: Option<CallTime>,
     /// Nobody waited, when it was looked last.
     spoke: bool,
 }
@@ -73,6 +77,7 @@ impl Promises {
             closing: false,
             knocks: false,
             audible: CallTime::ZERO,
+            idle_since: None,
             spoke: true,
         }
     }
@@ -232,6 +237,12 @@ impl Promises {
         self.waits = self.waits.max(now);
     }
 
+    /// The caller has pressed a key: whoever enters something waits for nothing until the last one.
+    pub(crate) fn presses_key(&mut self, now: CallTime) {
+        self.heard_until(now);
+        self.audible = self.audible.max(now);
+    }
+
     /// Whoever waits for an answer hears something now and then, and gets it in the end.
     pub(crate) fn silence(&mut self, now: CallTime, leg: &Leg, caller_speaks: bool, thinks: bool) {
         if self.knocks {
@@ -245,16 +256,19 @@ impl Promises {
             return;
         }
         let silent_ms = now.since_ms(self.waits.max(leg.sounded));
-        if self.knocks || std::mem::take(&mut self.spoke) {
+        let idles = self.idle_since.is_some_and(|since| now.since_ms(since) >= A_BREATH_MS);
+        if self.knocks || std::mem::take(&mut self.spoke) || idles {
             self.audible = now;
         }
+        // A model may have nothing to say: then nobody thinks, until somebody does again.
+        self.idle_since = if thinks { None } else { self.idle_since.or(Some(now)) };
         let still_ms = now.since_ms(self.audible.max(leg.sounded));
         assert!(
             !thinks || !self.owes || still_ms <= NOTHING_HEARD_MS,
             "nothing was heard for {still_ms} ms since {:?}",
             self.audible
         );
-        let longest = if thinks || leg.is_busy() { LONGEST_SILENCE_MS } else { LOST_ANSWER_MS };
+        let longest = if thinks || !idles || leg.is_busy() { LONGEST_SILENCE_MS } else { LOST_ANSWER_MS };
         assert!(silent_ms <= longest, "silence for {silent_ms} ms since {:?}, thinks {thinks}", self.waits);
     }
 

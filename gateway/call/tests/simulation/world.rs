@@ -416,6 +416,7 @@ impl World {
         let fact = fact(LegFact::Dtmf { digit: DtmfDigit::from_char(key).unwrap(), at: self.now });
         assert!(self.call.call().hides(&fact), "a log may hold it");
         self.pressed_secret = true;
+        self.promises.presses_key(self.now);
         self.tell(fact);
         let ms = self.random.between(20, 900);
         self.push_in(ms, Due::Secret);

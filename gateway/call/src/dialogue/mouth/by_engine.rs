@@ -11,7 +11,7 @@ use crate::effects::Effects;
 use crate::engine_speech::{ItemSpeech, MAX_ITEM_BYTES};
 use crate::sentence::Sentences;
 use crate::speech::{Piece, Words};
-use crate::spoken::{Part, Synthesis, WHOLE};
+use crate::spoken::{self, Part, Synthesis, WHOLE};
 use crate::{ENGINES, LINES};
 
 impl Mouth {
@@ -21,6 +21,22 @@ impl Mouth {
         let says = (others_say && self.has_synthesiser()).then_some(false);
         self.lines.clear();
         self.engine = session.map(|session| Speaker { session, says });
+    }
+
+    /// The engine is gone, and with it the sound of what it was to say later. An answer that is still `owed` is made anew; the
+    /// words of one that was whole are said by others.
+    pub(crate) fn loses_later(&mut self, owed: bool) {
+        self.later.retain_mut(|line| {
+            let Some(item) = line.item.take() else { return true };
+            let mut text = String::new();
+            for (words, _) in &item.words {
+                spoken::join(&mut text, words);
+            }
+            line.pieces = vec![Piece::Words(Words { written: text.clone(), spoken: None, language: String::new() })];
+            (line.prompt, line.text) = (text.clone(), text);
+            !owed && line.pieces.iter().any(Piece::is_speakable)
+        });
+        self.later_ended &= !self.later.is_empty();
     }
 
     /// The engine is there: lines that waited for it are said, by it or by a synthesiser.

@@ -2,23 +2,24 @@
 //! speaks on it is thought to its end, and what comes of it is said only if the caller had nothing to say. A reply that was
 //! begun before the turn was over is held back in the same way, and runs no tool.
 
+mod engine;
+mod stream;
+
 use std::collections::VecDeque;
 
 use trunkline_api::Failure;
 use trunkline_api::agent::{Limits, ProviderRef, ToolUse};
-use trunkline_api::words::{FinishReason, Message, ToolCall, ToolDefinition};
+use trunkline_api::words::{Message, ToolCall, ToolDefinition};
 
 use crate::command::Command;
 use crate::effects::Effects;
 use crate::input::LlmEvent;
 use crate::providers::Providers;
 use crate::sentence::Sentences;
-use crate::speech;
-use crate::spoken;
 use crate::timers::Reason;
-use crate::tokens::{self, Meter};
+use crate::tokens::Meter;
 
-use super::tools::ToolRun;
+use crate::dialogue::tools::ToolRun;
 
 /// Longest pause of a model in the middle of a reply: one that writes a tool's arguments gives no sign of life meanwhile.
 const STALL_MS: u64 = 4000;
@@ -302,87 +303,6 @@ impl Mind {
         Some(provider.provider)
     }
 
-    /// The engine in service is asked; `is_open` says that it is there. Returns the number of the response, and whether it
-    /// may call tools.
-    pub(crate) fn ask_engine(&mut self, fx: &mut Effects, is_open: bool) -> Option<(u32, bool)> {
-        let tools = self.may_call();
-        let reply = self.reply.as_mut()?;
-        reply.stage = Stage::Asking;
-        reply.calls.clear();
-        self.last_request += 1;
-        reply.requests.push(Request {
-            id: self.last_request,
-            index: 0,
-            sentences: Sentences::new(false),
-            bytes: 0,
-            may_call: tools,
-            handed: String::new(),
-            answered: false,
-            by_engine: true,
-        });
-        fx.clear(Reason::LlmStall);
-        if is_open {
-            fx.set_in(Reason::LlmFirstToken, self.first_token_ms);
-        }
-        Some((self.last_request, tools))
-    }
-
-    /// The engine is there: from now on it owes the first sound.
-    pub(crate) fn engine_opened(&self, fx: &mut Effects) {
-        if self.reply.as_ref().is_some_and(|reply| reply.requests.iter().any(|request| request.by_engine)) {
-            fx.set_in(Reason::LlmFirstToken, self.first_token_ms);
-        }
-    }
-
-    /// Whether a response of an engine is not complete.
-    pub(crate) fn waits_for_engine(&self) -> bool {
-        self.reply.as_ref().is_some_and(|reply| reply.requests.iter().any(|request| request.by_engine))
-    }
-
-    /// Whether a response is still wanted.
-    pub(crate) fn wants_response(&self, response: u32) -> bool {
-        self.reply.as_ref().is_some_and(|reply| reply.requests.iter().any(|request| request.id == response))
-    }
-
-    /// The engine has begun to speak.
-    pub(crate) fn engine_speaks(&mut self, fx: &mut Effects, response: u32) {
-        let requests = self.reply.iter_mut().flat_map(|reply| &mut reply.requests);
-        if let Some(request) = requests.into_iter().find(|request| request.id == response) {
-            request.answered = true;
-            fx.clear(Reason::LlmFirstToken);
-            // Its sound is watched over by whoever plays it.
-            fx.clear(Reason::LlmStall);
-        }
-    }
-
-    /// What an engine said is being played, and more of its response may follow.
-    pub(crate) fn engine_goes_on(&self, fx: &mut Effects) {
-        if self.reply.as_ref().is_some_and(|reply| reply.requests.iter().any(|request| request.by_engine)) {
-            fx.set_in(Reason::LlmStall, STALL_MS);
-        }
-    }
-
-    /// Whether a response has given nothing that counts.
-    pub(crate) fn is_unanswered(&self, response: u32) -> bool {
-        let requests = self.reply.iter().flat_map(|reply| &reply.requests);
-        requests.into_iter().any(|request| request.id == response && !request.answered)
-    }
-
-    /// The engine is gone, and with it its response. Returns whether one was waited for. `said` is what was said of it.
-    pub(crate) fn engine_gone(&mut self, fx: &mut Effects, said: &str) -> bool {
-        let Some(reply) = &mut self.reply else { return false };
-        let before = reply.requests.len();
-        reply.requests.retain(|request| !request.by_engine);
-        if reply.requests.len() == before {
-            return false;
-        }
-        Self::clear_timers(fx);
-        reply.broke_off.clear();
-        spoken::join(&mut reply.broke_off, said);
-        reply.tool_calls -= std::mem::take(&mut reply.calls).len();
-        true
-    }
-
     /// Asks the next provider, too: whoever answers first is heard. Returns its name.
     pub(crate) fn hedge(
         &mut self,
@@ -530,122 +450,5 @@ impl Mind {
         reply.requests.iter().for_each(|request| request.cancel(fx));
         let rejoin = Rejoin { text: reply.input, written: reply.written };
         Dropped { rejoin: (!reply.tools_ran && !reply.speculative).then_some(rejoin), tools: reply.tools }
-    }
-
-    fn request(
-        &mut self,
-        fx: &mut Effects,
-        index: usize,
-        provider: ProviderRef,
-        messages: Vec<Message>,
-        tools: Vec<ToolDefinition>,
-        may_call: bool,
-    ) {
-        let others = self.is_answering();
-        let Some(reply) = &mut self.reply else { return };
-        let estimate =
-            messages.iter().map(tokens::of_message).sum::<u64>() + tools.iter().map(tokens::of_tool).sum::<u64>();
-        self.meter.asked(estimate, others);
-        self.last_request += 1;
-        let request = self.last_request;
-        reply.requests.push(Request {
-            id: request,
-            index,
-            sentences: Sentences::new(self.eager),
-            bytes: 0,
-            may_call,
-            handed: String::new(),
-            answered: false,
-            by_engine: false,
-        });
-        let max_tokens = self.max_tokens;
-        fx.command(Command::StartLlm { request, index, provider, messages, tools, max_tokens });
-    }
-
-    /// A request is alive, and the only one from now on. Returns its place.
-    fn alone(&mut self, fx: &mut Effects, at: usize) -> usize {
-        let Some(reply) = &mut self.reply else { return at };
-        let id = reply.requests[at].id;
-        reply.requests.iter().filter(|other| other.id != id).for_each(|other| other.cancel(fx));
-        reply.requests.retain(|request| request.id == id);
-        fx.clear(Reason::LlmFirstToken);
-        fx.clear(Reason::Hedge);
-        fx.set_in(Reason::LlmStall, STALL_MS);
-        0
-    }
-
-    fn text(&mut self, fx: &mut Effects, at: usize, text: &str) -> Thought {
-        let at = self.alone(fx, at);
-        let Some(request) = self.reply.as_mut().and_then(|reply| reply.requests.get_mut(at)) else {
-            return Thought::Nothing;
-        };
-        request.answered |= !text.is_empty();
-        request.bytes += text.len();
-        let mut whole = Vec::new();
-        request.sentences.push(text, |sentence| whole.push(sentence));
-        for sentence in &whole {
-            spoken::join(&mut request.handed, &speech::written(sentence));
-        }
-        if request.bytes <= MAX_REPLY_BYTES {
-            return Thought::Sentences(whole);
-        }
-        fx.command(Command::CancelLlm { request: request.id });
-        let finished = self.finished(fx, at, FinishReason::Length);
-        let Thought::Finished(last) = finished else { return finished };
-        whole.extend(last);
-        Thought::Finished(whole)
-    }
-
-    fn call(&mut self, fx: &mut Effects, at: usize, call: ToolCall) -> Thought {
-        let at = self.alone(fx, at);
-        if let Some(reply) = &mut self.reply
-            && let Some(request) = reply.requests.get_mut(at)
-            && request.may_call
-            && reply.tool_calls < self.tool_use.max_calls as usize
-        {
-            request.answered = true;
-            reply.tool_calls += 1;
-            reply.calls.push(call);
-        }
-        Thought::Sentences(Vec::new())
-    }
-
-    fn finished(&mut self, fx: &mut Effects, at: usize, reason: FinishReason) -> Thought {
-        let at = self.alone(fx, at);
-        let Some(reply) = &mut self.reply else { return Thought::Nothing };
-        if !reply.requests[at].answered && reason != FinishReason::Stop {
-            // A model may choose to say nothing; a filter or a limit that leaves nothing is a failure.
-            let failure = Failure::LlmUnavailable;
-            return self.lost(fx, at, failure, format!("an empty reply ({reason:?})"));
-        }
-        let mut request = reply.requests.remove(at);
-        let last = request.sentences.flush();
-        reply.stage = Stage::Replied;
-        reply.broke_off.clear();
-        if !request.by_engine {
-            self.models.succeeded(request.index);
-        }
-        Self::clear_timers(fx);
-        Thought::Finished(last.into_iter().collect())
-    }
-
-    fn lost(&mut self, fx: &mut Effects, at: usize, failure: Failure, detail: String) -> Thought {
-        let Some(reply) = &mut self.reply else { return Thought::Nothing };
-        let request = reply.requests.remove(at);
-        let alone = reply.requests.is_empty();
-        let spoke = !request.handed.is_empty();
-        spoken::join(&mut reply.broke_off, &request.handed);
-        // Calls of a reply that broke off are asked for again, if they are still wanted.
-        reply.tool_calls -= std::mem::take(&mut reply.calls).len();
-        if alone {
-            Self::clear_timers(fx);
-        }
-        Thought::Lost { index: request.index, failure, detail, alone, spoke }
-    }
-
-    fn clear_timers(fx: &mut Effects) {
-        for reason in [Reason::LlmFirstToken, Reason::LlmStall, Reason::Hedge] {
-            fx.clear(reason);
-        }
     }
 }

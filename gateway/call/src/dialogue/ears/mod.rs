@@ -3,18 +3,22 @@
 //! Voice activity says when somebody speaks, the recogniser what. Neither is believed alone: a turn ends by a silence
 //! whose length follows the words, and a recogniser that owes words has a deadline.
 
+mod inputs;
+mod words;
+
 use serde_json::json;
 use trunkline_api::agent::{ProviderRef, TurnPolicy};
-use trunkline_api::words::RedactionChannel;
 use trunkline_api::{EventType, Failure};
 use trunkline_leg::CallTime;
 
-use super::patience::{self, Expected, Pace};
+pub(crate) use words::{transcript, truncate};
+
 use crate::command::Command;
+use crate::dialogue::patience::{self, Expected, Pace};
 use crate::effects::Effects;
 use crate::input::{AsrEvent, VoiceEdge};
 use crate::providers::Providers;
-use crate::spoken::{self, WHOLE};
+use crate::spoken;
 use crate::timers::Reason;
 
 /// Most bytes of words of one turn.
@@ -162,88 +166,6 @@ impl Ears {
             changed: CallTime::ZERO,
             engine: Line::default(),
         }
-    }
-
-    /// An engine hears the caller from now on, in that session, and what the caller is saying; or none any more.
-    pub(crate) fn by_engine(&mut self, fx: &mut Effects, session: Option<u32>, open: bool) {
-        self.engine = Line { session, open, last_input: self.engine.last_input, ..Line::default() };
-        if session.is_some()
-            && let Some(session) = self.session.take()
-        {
-            self.partial.clear();
-            fx.command(Command::CloseAsr { session });
-        }
-        if session.is_none() || !open {
-            return;
-        }
-        match self.hearing {
-            Hearing::Quiet => {}
-            Hearing::Speaking | Hearing::Trailing => self.begin_input(fx),
-            Hearing::Finalizing => {
-                self.begin_input(fx);
-                self.finalize(fx);
-            }
-        }
-    }
-
-    /// Whether that is the input in the making, or the one whose words are waited for.
-    pub(crate) fn is_input(&self, input: u32) -> bool {
-        self.engine.begun == Some(input) || self.is_committed(input)
-    }
-
-    /// Whether that input was committed.
-    pub(crate) fn is_committed(&self, input: u32) -> bool {
-        self.engine.committed.contains(&input)
-    }
-
-    /// The words of that input are all there.
-    pub(crate) fn has_words_of(&mut self, input: u32) {
-        self.engine.committed.retain(|other| *other != input);
-    }
-
-    /// The turn is over, its words are not known, and nobody waits for them. Returns the inputs; none when it is not sure
-    /// that anything was said.
-    pub(crate) fn take_inputs(&mut self, fx: &mut Effects) -> Vec<u32> {
-        if self.hearing != Hearing::Finalizing || self.voiced_ms < COUGH_MS || self.engine.committed.is_empty() {
-            return Vec::new();
-        }
-        let inputs = std::mem::take(&mut self.engine.committed);
-        self.words_are_not_waited_for(fx);
-        inputs
-    }
-
-    /// The engine that heard the turn is gone, and nothing of an answer was heard: whoever hears the caller now hears that
-    /// turn again.
-    /// False when that cannot be.
-    pub(crate) fn hears_again(&mut self, fx: &mut Effects) -> bool {
-        let Some(first) = self.timing.first.filter(|_| self.is_quiet() && !self.speech_on) else { return false };
-        self.hearing = Hearing::Finalizing;
-        self.words.clear();
-        self.words_until = first;
-        fx.set_in(Reason::FinalWords, u64::from(self.policy.final_wait_ms));
-        true
-    }
-
-    fn begin_input(&mut self, fx: &mut Effects) {
-        let Some(session) = self.engine.session else { return };
-        self.drop_input(fx);
-        self.engine.open = true;
-        self.engine.last_input += 1;
-        let input = self.engine.last_input;
-        self.engine.begun = Some(input);
-        fx.command(Command::BeginInput { session, input, from: self.words_until });
-    }
-
-    fn drop_input(&mut self, fx: &mut Effects) {
-        if let (Some(session), Some(input)) = (self.engine.session, self.engine.begun.take()) {
-            fx.command(Command::DropInput { session, input });
-        }
-    }
-
-    fn words_are_not_waited_for(&mut self, fx: &mut Effects) {
-        self.owed = 0;
-        self.partial.clear();
-        self.complete(fx);
     }
 
     /// With recognisers that are asked when all of the list have failed.
@@ -659,110 +581,5 @@ impl Ears {
         } else {
             fx.clear(Reason::Speculate);
         }
-    }
-
-    fn partial(&mut self, fx: &mut Effects, mut text: String) -> Option<Heard> {
-        truncate(&mut text);
-        if text == self.partial || fx.now() < self.stale_until {
-            return None;
-        }
-        let words = text.trim().to_owned();
-        self.partial = text;
-        self.interim |= !words.is_empty();
-        self.watch_words(fx);
-        self.wait_for_more(fx);
-        if words.is_empty() {
-            return None;
-        }
-        if !fx.redacts(RedactionChannel::Transcript) {
-            fx.turn_event(EventType::TranscriptPartial, json!({ "text": self.partial }));
-        }
-        Some(Heard::Partial(words))
-    }
-
-    fn final_words(&mut self, fx: &mut Effects, text: &str, confidence: Option<f32>, finalized: bool) -> Option<Heard> {
-        self.partial.clear();
-        self.unanswered = 0;
-        if fx.now() < self.stale_until && self.owed == 0 {
-            if finalized {
-                self.stale_until = CallTime::ZERO;
-            }
-            return None;
-        }
-        if finalized {
-            self.owed = self.owed.saturating_sub(1);
-        }
-        if !text.is_empty() {
-            if self.engine.session.is_none() {
-                self.recognisers.succeeded(self.index);
-            }
-            transcript(fx, text, confidence);
-        }
-        if self.is_quiet() {
-            return (!text.is_empty()).then(|| Heard::Late(text.to_owned()));
-        }
-        if self.words.len() + text.len() <= MAX_WORDS_BYTES && !text.is_empty() {
-            spoken::join(&mut self.words, text);
-            self.words_until = fx.now();
-        }
-        if self.hearing == Hearing::Finalizing && finalized && self.owed == 0 {
-            return Some(self.complete(fx));
-        }
-        self.watch_words(fx);
-        self.wait_for_more(fx);
-        None
-    }
-
-    /// Words that came too late are a turn of their own.
-    pub(crate) fn late_turn(&mut self, fx: &mut Effects, text: &str) {
-        self.words.clear();
-        spoken::join(&mut self.words, text);
-        self.timing = Timing { first: None, end: fx.now(), endpoint: fx.now() };
-        self.trail(fx, fx.now());
-    }
-
-    /// Asks the session for its last words; false when there is none.
-    fn finalize(&mut self, fx: &mut Effects) -> bool {
-        if let Some(session) = self.engine.session {
-            let Some(input) = self.engine.begun.take() else { return false };
-            self.engine.committed.push(input);
-            self.owed = u32::try_from(self.engine.committed.len()).unwrap_or(u32::MAX);
-            self.stale_until = CallTime::ZERO;
-            fx.command(Command::CommitInput { session, input });
-            fx.set_in(Reason::FinalWords, u64::from(self.policy.final_wait_ms));
-            return true;
-        }
-        let Some(session) = self.session else { return false };
-        self.owed += 1;
-        self.stale_until = CallTime::ZERO;
-        fx.command(Command::FinalizeAsr { session, goes_on: self.speech_on });
-        fx.set_in(Reason::FinalWords, u64::from(self.policy.final_wait_ms));
-        true
-    }
-
-    fn complete(&mut self, fx: &mut Effects) -> Heard {
-        self.hearing = Hearing::Quiet;
-        self.engine.committed.clear();
-        fx.clear(Reason::FinalWords);
-        if self.pushes_to_talk() {
-            // What is said besides is for nobody.
-            self.close(fx);
-        }
-        Heard::Words(std::mem::take(&mut self.words))
-    }
-}
-
-/// Tells of words that are final.
-pub(super) fn transcript(fx: &mut Effects, text: &str, confidence: Option<f32>) {
-    let confidence = confidence.and_then(|value| serde_json::Number::from_f64(f64::from(value)));
-    let words = vec![(text.to_owned(), WHOLE)];
-    fx.words_event(EventType::TranscriptFinal, json!({ "confidence": confidence }), "text", words);
-}
-
-/// Cuts a text to the longest a turn may have.
-pub(crate) fn truncate(text: &mut String) {
-    if text.len() > MAX_WORDS_BYTES {
-        let end = (0..=MAX_WORDS_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(end);
     }
 }
