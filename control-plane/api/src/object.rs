@@ -354,7 +354,7 @@ pub enum Body {
     /// An agent.
     Agent(Box<AgentSpec>),
     /// A trunk.
-    Trunk(TrunkBody),
+    Trunk(Box<TrunkBody>),
     /// A number.
     Number(NumberBody),
     /// A route.
@@ -423,7 +423,7 @@ impl Object {
         }
         match self.kind {
             Kind::Tenant => self.tenant(),
-            Kind::Trunk => self.parse().map(Body::Trunk),
+            Kind::Trunk => self.parse().map(Box::new).map(Body::Trunk),
             Kind::Number => self.parse().map(Body::Number),
             Kind::Route => self.parse().map(Body::Route),
             Kind::OutboundRoute => self.parse().map(Body::OutboundRoute),

@@ -127,7 +127,7 @@ pub(crate) struct Asked {
 
 impl Call {
     pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg, asked: Asked) -> Self {
-        let invite_cseq = dialog.remote_cseq;
+        let invite_cseq = dialog.remote_cseq.unwrap_or_default();
         Self {
             key,
             began: Instant::now(),

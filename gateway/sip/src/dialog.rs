@@ -76,7 +76,8 @@ pub(crate) struct Dialog {
     terms: CallTerms,
     /// Whether the far end has acknowledged an answer, which only who sees our answers can.
     proven: bool,
-    pub(crate) remote_cseq: u32,
+    /// The number of the far end's last request; nothing before its first in a call of ours.
+    pub(crate) remote_cseq: Option<u32>,
     pub(crate) local_cseq: u32,
     /// The CSeq of a re-INVITE or UPDATE that waits for its answer.
     reoffer: Option<u32>,
@@ -114,7 +115,7 @@ impl Dialog {
             trunk: invite.trunk,
             terms: invite.terms,
             proven: false,
-            remote_cseq: invite.cseq,
+            remote_cseq: Some(invite.cseq),
             local_cseq: 0,
             reoffer: None,
             unacked: None,
@@ -128,6 +129,7 @@ impl Dialog {
     pub(crate) const fn placed(&mut self, cseq: u32) {
         self.phase = Phase::Confirmed;
         self.proven = true;
+        self.remote_cseq = None;
         self.local_cseq = cseq;
     }
 
@@ -249,8 +251,8 @@ impl Dialog {
 
     /// A request of the far end: its number must be higher than the last one's, gaps are legal (RFC 3261 12.2.2).
     pub(crate) fn in_order(&mut self, cseq: u32) -> bool {
-        let in_order = cseq > self.remote_cseq;
-        self.remote_cseq = self.remote_cseq.max(cseq);
+        let in_order = self.remote_cseq.is_none_or(|last| cseq > last);
+        self.remote_cseq = self.remote_cseq.max(Some(cseq));
         in_order
     }
 
@@ -355,6 +357,11 @@ mod tests {
         assert!(!dialog.in_order(10) && !dialog.in_order(9));
         assert!(dialog.in_order(500));
         assert!(!dialog.in_order(11));
+
+        let mut ours = super::tests::dialog(&[]);
+        ours.placed(1);
+        assert!(ours.in_order(0), "the far end of a call of ours begins where it likes (RFC 3261 12.1.2)");
+        assert!(!ours.in_order(0) && ours.in_order(1));
     }
 
     #[test]

@@ -183,8 +183,8 @@ impl SipEndpoint {
         self.shared.ladder.trace(call_id)
     }
 
-    /// Stops serving and frees the socket. Calls that are still up are hung up first, and those that ring refused with 503,
-    /// for which their far ends have two seconds; without calls nothing is waited for.
+    /// Stops serving and frees the socket. Calls that are still up are hung up first, and those that ring refused with 503, and those of
+    /// ours that nobody has answered taken back, for which their far ends have two seconds; without calls nothing is waited for.
     pub fn stop(self) {
         drop(self);
     }

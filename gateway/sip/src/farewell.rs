@@ -12,8 +12,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked whether they are here.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Hangs every call up, refuses those that ring, and waits for the far ends' answers, but not for long.
+/// Hangs every call up, refuses those that ring, takes back those of ours that nobody has answered, and waits for the far ends' answers, but not for long.
 pub(crate) async fn all(shared: &Arc<Shared>) {
+    shared.awaiting.give_up();
     let calls: Vec<Arc<Call>> = shared.calls().values().cloned().collect();
     for call in calls {
         let handle = CallHandle { shared: Arc::clone(shared), call };
@@ -28,7 +29,7 @@ pub(crate) async fn all(shared: &Arc<Shared>) {
     let answered = async {
         loop {
             tokio::time::sleep(LOOK).await;
-            if shared.calls().is_empty() {
+            if shared.calls().is_empty() && shared.awaiting.calls() == 0 {
                 return;
             }
         }

@@ -133,6 +133,22 @@ impl SessionTimer {
             .and_then(|value| Some(Running::begin(seconds(value)?, refresher(value) == Some(Refresher::Uas), now_ms)));
     }
 
+    /// What an INVITE of ours says: the value of Session-Expires, `least_s` being the longest Min-SE that it was refused with.
+    /// The far end is to refresh: by what it likes, which we need not know (RFC 4028 7.1).
+    pub(crate) fn asking(&self, least_s: u32) -> Option<String> {
+        let Wanted { expires_s, least_s: ours_s } = self.wanted;
+        (expires_s > 0).then(|| format!("{};refresher=uas", expires_s.max(ours_s).max(least_s)))
+    }
+
+    /// An INVITE of ours was answered with 2xx and this Session-Expires.
+    pub(crate) fn answered(&mut self, session_expires: Option<&str>, takes_update: bool, now_ms: u64) {
+        self.refreshed(session_expires, now_ms);
+        if !takes_update && self.running.is_some_and(|running| running.ours) {
+            // It wants refreshes that it would refuse: the session goes on without a timer of ours.
+            self.running = None;
+        }
+    }
+
     /// What our UPDATE says: the value of Session-Expires.
     pub(crate) fn refreshing(&self) -> Option<String> {
         self.running.map(|running| format!("{};refresher=uac", running.interval_s))
@@ -298,6 +314,22 @@ mod tests {
         assert_eq!(timer.poll_timeout(), Some(47_000 + 88_000), "the far end has taken it over");
         timer.refreshed(None, 47_000);
         assert_eq!(timer.poll_timeout(), None, "no more timer");
+    }
+
+    #[test]
+    fn a_call_of_ours_has_the_far_end_refresh_unless_that_says_otherwise() {
+        let mut timer = SessionTimer::new(WANTED);
+        assert_eq!(timer.asking(0).as_deref(), Some("1800;refresher=uas"));
+        assert_eq!(timer.asking(2400).as_deref(), Some("2400;refresher=uas"));
+        assert_eq!(SessionTimer::new(Wanted { expires_s: 0, ..WANTED }).asking(90), None);
+        timer.answered(Some("90;refresher=uas"), false, 0);
+        assert_eq!(timer.poll_timeout(), Some(60_000), "the far end refreshes, or the call ends");
+        timer.answered(Some("90;refresher=uac"), true, 0);
+        assert_eq!(timer.poll_timeout(), Some(45_000), "we refresh");
+        timer.answered(Some("90;refresher=uac"), false, 0);
+        assert_eq!(timer.poll_timeout(), None, "it takes no refresh of ours");
+        timer.answered(None, true, 0);
+        assert_eq!(timer.poll_timeout(), None, "it knows no timers");
     }
 
     #[test]

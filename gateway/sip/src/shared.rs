@@ -150,6 +150,11 @@ impl Shared {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
+    /// Whether it tells nobody anything any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// Our address for the far end to send requests to.
     pub(crate) fn contact(&self) -> String {
         format!("<sip:{}>", self.advertised)

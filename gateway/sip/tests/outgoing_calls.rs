@@ -3,10 +3,12 @@
 
 mod support;
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use support::callee::{Callee, answer_sdp, news};
-use support::{OFFER, Peer, eventually, header, start, to_tag};
+use support::{OFFER, Peer, eventually, header, start, start_for, to_tag};
 use trunkline_sip::auth::Credentials;
 use trunkline_sip::{
     ByeReason, CallHandle, CommandError, DialError, OutgoingEvent, Refused, SipEndpoint, SipEvent, SipEvents,
@@ -407,4 +409,97 @@ fn an_answer_to_nothing_of_ours_changes_nothing() {
     }
     callee.answer(&invite, "486 Busy Here", "b", "");
     assert_eq!(refused(&mut events).status, 486);
+}
+
+#[test]
+fn requests_of_ours_go_where_the_answer_came_from_when_its_contact_cannot_be_reached() {
+    let (endpoint, mut events) = start(|_| ());
+    for (number, contact) in
+        ["sip:b@10.11.12.13:5060", "sip:b@0.0.0.0", "sip:b@192.0.2.44;transport=tcp"].iter().enumerate()
+    {
+        let callee = Callee::new();
+        endpoint.dialler().dial(callee.call()).unwrap();
+        let invite = callee.expect("INVITE ");
+        let hidden = format!("Contact: <{contact}>\r\nContent-Type: application/sdp\r\n\r\n{}", answer_sdp("b"));
+        callee.answer_as(&invite, "200 OK", "b", &hidden);
+        let OutgoingEvent::Answered { handle, .. } = news(&mut events) else { panic!("{number}") };
+        let ack = callee.expect("ACK ");
+        assert!(ack.starts_with(&format!("ACK {contact} SIP/2.0\r\n")), "{ack}");
+        handle.bye(&ByeReason::normal()).unwrap();
+        let bye = callee.expect("BYE ");
+        callee.answer(&bye, "200 OK", "", "");
+    }
+    eventually("the calls are forgotten", || endpoint.calls() == 0);
+}
+
+#[test]
+fn the_far_end_of_a_call_of_ours_may_begin_with_any_number() {
+    let (endpoint, mut events) = start(|_| ());
+    let callee = Callee::new();
+    let (invite, _) = up(&endpoint, &mut events, &callee);
+    callee.send(endpoint.local_addr(), &within(&callee, &invite, "BYE", 0, ""));
+    callee.expect("SIP/2.0 200");
+    assert!(matches!(events.blocking_recv(), Some(SipEvent::Bye { .. })));
+}
+
+#[test]
+fn a_server_that_is_no_peer_of_a_trunk_speaks_within_the_call_that_we_placed_and_nobody_else_does() {
+    // Nobody may call: trunks are only called.
+    let (endpoint, mut events) = start_for(Arc::new(|_: IpAddr| None), |_| ());
+    let (callee, gateway) = (Callee::new(), endpoint.local_addr());
+    let (invite, _handle) = up(&endpoint, &mut events, &callee);
+    let stranger = Callee::at(Ipv4Addr::new(127, 0, 0, 2));
+    for (cseq, method) in (100..).zip(["BYE", "INVITE", "UPDATE", "INFO", "NOTIFY", "OPTIONS"]) {
+        stranger.send(gateway, &within(&stranger, &invite, method, cseq, ""));
+        let refused = stranger.expect("SIP/2.0 403");
+        assert_eq!(header(&refused, "CSeq"), format!("{cseq} {method}"));
+    }
+    stranger.send(gateway, &within(&stranger, &invite, "ACK", 1, ""));
+    assert!(events.try_recv().is_none(), "nothing was told to the driver");
+    assert_eq!(endpoint.calls(), 1);
+    let offer = format!("Content-Type: application/sdp\r\n\r\n{OFFER}");
+    callee.send(gateway, &within(&callee, &invite, "INVITE", 2, &offer));
+    let Some(SipEvent::ReInvite(reoffer)) = events.blocking_recv() else { panic!() };
+    reoffer.handle.answer(answer_sdp("us")).unwrap();
+    callee.expect("SIP/2.0 200");
+    callee.send(gateway, &within(&callee, &invite, "ACK", 2, ""));
+    assert!(matches!(events.blocking_recv(), Some(SipEvent::Acked { .. })));
+    callee.send(gateway, &within(&callee, &invite, "BYE", 3, ""));
+    callee.expect("SIP/2.0 200");
+    assert!(matches!(events.blocking_recv(), Some(SipEvent::Bye { .. })));
+}
+
+#[test]
+fn an_endpoint_that_stops_takes_back_what_rings_and_hangs_up_what_was_answered() {
+    let (endpoint, mut events) = start(|_| ());
+    let (rings, answered) = (Callee::new(), Callee::new());
+    let (_, _handle) = up(&endpoint, &mut events, &answered);
+    let dialler = endpoint.dialler();
+    dialler.dial(rings.call()).unwrap();
+    let invite = rings.expect("INVITE ");
+    rings.answer(&invite, "180 Ringing", "b", "");
+    assert!(matches!(news(&mut events), OutgoingEvent::Trying));
+    let stopping = std::thread::spawn(move || endpoint.stop());
+    let cancel = rings.expect("CANCEL ");
+    rings.answer(&cancel, "200 OK", "b", "");
+    rings.answer(&invite, "487 Request Terminated", "b", "");
+    rings.expect("ACK ");
+    let bye = answered.expect("BYE ");
+    answered.answer(&bye, "200 OK", "", "");
+    stopping.join().unwrap();
+    assert_eq!(dialler.dial(rings.call()).err(), Some(DialError::Stopped));
+}
+
+#[test]
+fn a_call_that_is_over_counts_no_more_though_what_was_said_may_come_again() {
+    let (endpoint, mut events) = start(support::unhurried);
+    let callee = Callee::new();
+    endpoint.dialler().dial(callee.call()).unwrap();
+    let invite = callee.expect("INVITE ");
+    callee.answer(&invite, "486 Busy Here", "b", "");
+    assert_eq!(refused(&mut events).status, 486);
+    callee.expect("ACK ");
+    eventually("it counts no more", || endpoint.calls() == 0);
+    callee.answer(&invite, "486 Busy Here", "b", "");
+    callee.expect("ACK ");
 }

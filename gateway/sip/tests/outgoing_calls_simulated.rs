@@ -61,6 +61,9 @@ impl Request {
             retry_after_s: None,
             expires_s: None,
             min_expires_s: None,
+            session_expires: None,
+            min_se_s: None,
+            takes_update: false,
             reason: None,
             sdp: None,
             source,
@@ -338,6 +341,8 @@ fn whatever_comes_in_whatever_order_one_end_is_told_and_nobody_is_left_ringing_o
             user_agent: "t".to_owned(),
             branch_prefix: "z9hG4bKsim".to_owned(),
             t1_ms: T1_MS,
+            session_expires_s: 1800,
+            min_se_s: 90,
             terms: CallTerms::default(),
         };
         let ring_ms = call.ring_ms;

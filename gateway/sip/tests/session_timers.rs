@@ -4,8 +4,9 @@
 
 mod support;
 
+use support::callee::{Callee, answer_sdp, news};
 use support::{OFFER, Peer, answer_all, header, start, to_tag};
-use trunkline_sip::{SipConfig, SipEvent};
+use trunkline_sip::{OutgoingEvent, SipConfig, SipEvent};
 
 /// Sessions may be of seconds, so that a test sees their end.
 fn short(config: &mut SipConfig) {
@@ -54,13 +55,14 @@ fn a_refresh_by_the_caller_is_granted_and_one_that_names_no_timer_ends_it() {
 fn we_refresh_by_update_where_the_caller_wants_that_and_end_a_session_that_it_knows_no_more() {
     let (endpoint, mut events) = start(short);
     let peer = Peer::new(&endpoint);
-    let headers = "Supported: timer\r\nSession-Expires: 2;refresher=uas\r\nAllow: INVITE, ACK, BYE, UPDATE";
+    // It is looked at once a second: between the refresh and the end there is more than that.
+    let headers = "Supported: timer\r\nSession-Expires: 9;refresher=uas\r\nAllow: INVITE, ACK, BYE, UPDATE";
     let (_handle, _) = peer.called(&mut events, &invite(&peer, "st3", headers));
     let update = peer.expect("UPDATE ");
-    assert_eq!(header(&update, "Session-Expires"), "2;refresher=uac");
+    assert_eq!(header(&update, "Session-Expires"), "9;refresher=uac");
     assert_eq!(header(&update, "Supported"), "timer");
     assert_eq!(header(&update, "Contact"), format!("<sip:{}>", endpoint.local_addr()));
-    peer.send(&response(&update, "200 OK", "Session-Expires: 2;refresher=uac\r\n"));
+    peer.send(&response(&update, "200 OK", "Session-Expires: 9;refresher=uac\r\n"));
     let again = peer.expect("UPDATE ");
     assert_ne!(header(&again, "CSeq"), header(&update, "CSeq"));
     peer.send(&response(&again, "481 Call/Transaction Does Not Exist", ""));
@@ -117,4 +119,53 @@ fn a_caller_that_knows_no_timers_gets_none_and_one_that_leaves_it_to_us_half_an_
     };
     assert_eq!(header(&ok, "Session-Expires"), "1800;refresher=uac");
     peer.send(&peer.ack("st7", 1, &to_tag(&ok)));
+}
+
+#[test]
+fn a_call_of_ours_asks_for_a_timer_and_for_as_much_as_the_far_end_wants() {
+    let (endpoint, mut events) = start(|_| ());
+    let callee = Callee::new();
+    endpoint.dialler().dial(callee.call()).unwrap();
+    let invite = callee.expect("INVITE ");
+    assert_eq!(header(&invite, "Session-Expires"), "1800;refresher=uas");
+    assert!(header(&invite, "Supported").contains("timer") && !invite.contains("Min-SE"), "{invite}");
+    callee.answer(&invite, "422 Session Interval Too Small", "a", "Min-SE: 3600");
+    let longer = callee.expect("INVITE ");
+    assert_eq!((header(&longer, "Session-Expires"), header(&longer, "Min-SE")), ("3600;refresher=uas", "3600"));
+    assert_eq!((header(&longer, "CSeq"), header(&longer, "Call-ID")), ("2 INVITE", header(&invite, "Call-ID")));
+    callee.answer(&longer, "422 Session Interval Too Small", "b", "Min-SE: 3600");
+    let refused = loop {
+        if let OutgoingEvent::Refused(refused) = news(&mut events) {
+            break refused;
+        }
+    };
+    assert_eq!(refused.status, 422, "it does not go on for ever");
+}
+
+#[test]
+fn a_far_end_that_promised_to_refresh_a_call_of_ours_and_does_not_is_hung_up() {
+    let (endpoint, mut events) = start(short);
+    let callee = Callee::new();
+    endpoint.dialler().dial(callee.call()).unwrap();
+    let invite = callee.expect("INVITE ");
+    let timed = "Require: timer\r\nSession-Expires: 2;refresher=uas\r\nContent-Type: application/sdp\r\n\r\n";
+    callee.answer(&invite, "200 OK", "b", &format!("{timed}{}", answer_sdp("b")));
+    let OutgoingEvent::Answered { .. } = news(&mut events) else { panic!() };
+    let bye = callee.expect("BYE ");
+    assert_eq!(header(&bye, "Reason"), "SIP;cause=408;text=\"Session timer expired\"");
+    callee.answer(&bye, "200 OK", "", "");
+    assert!(matches!(events.blocking_recv(), Some(SipEvent::Failed { status: 408, .. })));
+}
+
+#[test]
+fn we_refresh_a_call_of_ours_where_the_far_end_wants_that_and_takes_update() {
+    let (endpoint, mut events) = start(short);
+    let callee = Callee::new();
+    endpoint.dialler().dial(callee.call()).unwrap();
+    let invite = callee.expect("INVITE ");
+    let timed = "Allow: INVITE, UPDATE\r\nSession-Expires: 9;refresher=uac\r\nContent-Type: application/sdp\r\n\r\n";
+    callee.answer(&invite, "200 OK", "b", &format!("{timed}{}", answer_sdp("b")));
+    let OutgoingEvent::Answered { .. } = news(&mut events) else { panic!() };
+    let update = callee.expect("UPDATE ");
+    assert_eq!((header(&update, "Session-Expires"), header(&update, "CSeq")), ("9;refresher=uac", "2 UPDATE"));
 }

@@ -41,6 +41,12 @@ pub struct Answer {
     pub expires_s: Option<u32>,
     /// Min-Expires, in seconds.
     pub min_expires_s: Option<u32>,
+    /// Session-Expires as it was written (RFC 4028).
+    pub session_expires: Option<String>,
+    /// Min-SE, in seconds.
+    pub min_se_s: Option<u32>,
+    /// Whether Allow names UPDATE.
+    pub takes_update: bool,
     /// Reason (RFC 3326).
     pub reason: Option<String>,
     /// The description it carries.
@@ -92,6 +98,11 @@ impl Answer {
             retry_after_s: seconds("Retry-After"),
             expires_s: seconds("Expires"),
             min_expires_s: seconds("Min-Expires"),
+            session_expires: all("Session-Expires", "x").into_iter().next(),
+            min_se_s: seconds("Min-SE"),
+            takes_update: named("Allow")
+                .flat_map(|header| header.value.split(','))
+                .any(|method| method.trim().eq_ignore_ascii_case("UPDATE")),
             reason: named("Reason").next().map(|header| header.value.chars().take(256).collect()),
             sdp: sdp(message),
             source,

@@ -1,6 +1,6 @@
 //! Who waits for which response: by the branch of the request, which nobody else can know.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
@@ -14,7 +14,8 @@ pub(crate) struct Awaiting(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     branches: HashMap<String, mpsc::Sender<Answer>>,
-    calls: HashSet<String>,
+    /// By Call-ID, with whom is told to give up.
+    calls: HashMap<String, mpsc::Sender<()>>,
 }
 
 impl Awaiting {
@@ -38,13 +39,21 @@ impl Awaiting {
     }
 
     /// A call is being placed, unless there are as many as there may be.
-    pub(crate) fn begin(&self, call_id: &str, most: usize) -> bool {
+    pub(crate) fn begin(&self, call_id: &str, orders: &mpsc::Sender<()>, most: usize) -> bool {
         let mut waiting = self.waiting();
         let room = waiting.calls.len() < most;
         if room {
-            waiting.calls.insert(call_id.to_owned());
+            waiting.calls.insert(call_id.to_owned(), orders.clone());
         }
         room
+    }
+
+    /// All that are being placed are to be given up.
+    pub(crate) fn give_up(&self) {
+        for orders in self.waiting().calls.values() {
+            // One that is full has been told so already.
+            let _ = orders.try_send(());
+        }
     }
 
     /// It was answered, refused or given up, and nothing of it is on its way any more.
@@ -54,7 +63,7 @@ impl Awaiting {
 
     /// Whether a call of that Call-ID is being placed by us: its INVITE has come back to where it began.
     pub(crate) fn is_ours(&self, call_id: &str) -> bool {
-        self.waiting().calls.contains(call_id)
+        self.waiting().calls.contains_key(call_id)
     }
 
     /// Calls that are being placed.

@@ -15,6 +15,7 @@ use crate::admission::CallTerms;
 use crate::auth::DigestClient;
 use crate::dialog::Dialog;
 use crate::draw::Draw;
+use crate::session_timer::{LEAST_S, SessionTimer, Wanted};
 
 /// Most far ends of one INVITE that are told apart; further ones are acknowledged and hung up, if they answer.
 const MOST_FORKS: usize = 8;
@@ -24,6 +25,8 @@ const MOST_HUNG_UP: usize = 16;
 const MOST_CHALLENGES: u32 = 3;
 /// Most news of ringing that the driver is told of one call.
 const MOST_NEWS: u32 = 64;
+/// Most times that an interval between refreshes is raised because it was too short (RFC 4028 7.3).
+const MOST_RAISES: u32 = 2;
 /// Timers B, D, M and the wait behind a CANCEL, in T1 (RFC 3261 17.1.1.2, RFC 6026 7.2).
 const LONG_T1S: u64 = 64;
 
@@ -38,6 +41,10 @@ pub struct Ourselves {
     pub branch_prefix: String,
     /// T1, in milliseconds.
     pub t1_ms: u64,
+    /// After how long without a refresh a session ends, in seconds; 0 asks for no such end (RFC 4028).
+    pub session_expires_s: u32,
+    /// The shortest such time that is agreed to, in seconds.
+    pub min_se_s: u32,
     /// What holds for the call.
     pub terms: CallTerms,
 }
@@ -162,6 +169,10 @@ pub struct ClientCall {
     hung_up: usize,
     news: u32,
     tried: bool,
+    timer: SessionTimer,
+    /// The longest Min-SE that a 422 said, in seconds, and how many there were.
+    least_s: u32,
+    raises: u32,
     phase: Phase,
     dialog: Option<Dialog>,
     transmits: VecDeque<Transmit>,
@@ -173,7 +184,11 @@ impl ClientCall {
     pub(crate) fn new(now_ms: u64, us: Ourselves, call: Outgoing, mut draw: Draw) -> Self {
         let hex = |bytes: [u8; 16]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let (call_id, tag) = (hex(draw.bytes()), hex(draw.bytes()));
+        let wanted = Wanted { expires_s: us.session_expires_s, least_s: us.min_se_s.max(1) };
         let mut new = Self {
+            timer: SessionTimer::new(wanted),
+            least_s: 0,
+            raises: 0,
             digest: call.credentials.clone().map(DigestClient::new),
             phase: Phase::Dialling { until_ms: now_ms + call.ring_ms },
             from_tag: tag.get(..16).unwrap_or(&tag).to_owned(),
@@ -232,6 +247,21 @@ impl ClientCall {
     /// What the far end's wishes for a password are answered with from now on.
     pub(crate) const fn take_digest(&mut self) -> Option<DigestClient> {
         self.digest.take()
+    }
+
+    /// The session timer of the answered call, on a clock that begins with the answer.
+    pub(crate) fn take_timer(&mut self) -> SessionTimer {
+        self.timer.clone()
+    }
+
+    /// Whether it is answered or over, and nobody waits for anything of it: what is still heard is what came already.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let waits = |attempt: &Attempt| matches!(attempt.sent, Sent::Calling { .. } | Sent::Proceeding);
+        !matches!(self.phase, Phase::Dialling { .. })
+            && self.asking.is_empty()
+            && self.transmits.is_empty()
+            && !self.attempts.iter().any(waits)
     }
 
     /// Whether nothing is left to say to the network, or to hear from it.
@@ -352,6 +382,7 @@ impl ClientCall {
         let Some(to) = self.call.servers.get(self.server).map(|server| server.address) else { return };
         self.cseq += 1;
         let branch = self.branch();
+        let session = self.session();
         let random = self.draw.bytes();
         let digest = self.digest.as_mut();
         let authorization = digest.and_then(|digest| digest.authorize("INVITE", &self.call.target, random));
@@ -361,6 +392,7 @@ impl ClientCall {
             from_tag: &self.from_tag,
             cseq: self.cseq,
             authorization: authorization.as_ref(),
+            session: &session,
         };
         let text = request::invite(&self.us, &self.call, &named);
         self.transmits.push_back(Transmit { text: text.clone(), to, branch: Some(branch.clone()) });
@@ -482,6 +514,7 @@ impl ClientCall {
                 if let Some(digest) = &mut self.digest {
                     digest.handle_accepted();
                 }
+                self.timer.answered(answer.session_expires.as_deref(), answer.takes_update, 0);
                 self.phase = Phase::Answered;
                 self.dialog = Some(dialog);
                 self.events.push_back(ClientEvent::Answered { fork: number, sdp });
@@ -529,6 +562,7 @@ impl ClientCall {
             from_tag: &self.from_tag,
             cseq: attempt.cseq,
             authorization: attempt.authorization.as_ref(),
+            session: "",
         };
         let text = request::ack(&self.us, &self.call, &named, &answer.to);
         match attempt.sent {
@@ -552,6 +586,7 @@ impl ClientCall {
         };
         match answer.status {
             401 | 407 if self.challenged(answer) => self.invite(now_ms),
+            422 if self.raised(answer) => self.invite(now_ms),
             503 if self.forks.is_empty() => self.next_server(now_ms, &refused),
             _ => self.over(refused),
         }
@@ -564,6 +599,23 @@ impl ClientCall {
             answer.challenges.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let met = self.digest.as_mut().is_some_and(|digest| digest.handle_challenge(&headers).is_ok());
         met && self.challenges <= MOST_CHALLENGES
+    }
+
+    /// Whether an interval that was too short for somebody can be made longer.
+    fn raised(&mut self, answer: &Answer) -> bool {
+        let Some(least_s) = answer.min_se_s.filter(|least_s| *least_s > self.least_s) else { return false };
+        self.raises += 1;
+        self.least_s = least_s;
+        self.raises <= MOST_RAISES
+    }
+
+    /// What an INVITE says of the session: whole lines.
+    fn session(&self) -> String {
+        let Some(session_expires) = self.timer.asking(self.least_s) else { return String::new() };
+        let least_s = self.least_s.max(self.us.min_se_s);
+        // The standard's own least need not be said (RFC 4028 5).
+        let min_se = if least_s > LEAST_S { format!("Min-SE: {least_s}\r\n") } else { String::new() };
+        format!("Session-Expires: {session_expires}\r\n{min_se}")
     }
 
     /// The server did not answer, or cannot serve: the next one, or this was all (RFC 3263 4.3).
@@ -604,6 +656,7 @@ impl ClientCall {
             from_tag: &self.from_tag,
             cseq: attempt.cseq,
             authorization: None,
+            session: "",
         };
         let text = request::cancel(&self.us, &self.call, &named);
         let (branch, to) = (attempt.branch.clone(), attempt.to);

@@ -2,6 +2,7 @@
 
 use super::call::Ourselves;
 use super::outgoing::Outgoing;
+use crate::extensions::SUPPORTED;
 
 /// What an INVITE of ours allows. UPDATE is served once the call is up, but not offered here: before the answer there is
 /// nothing to update.
@@ -15,6 +16,8 @@ pub(super) struct Invite<'a> {
     pub(super) from_tag: &'a str,
     pub(super) cseq: u32,
     pub(super) authorization: Option<&'a (&'static str, String)>,
+    /// What it asks of the session: whole lines.
+    pub(super) session: &'a str,
 }
 
 impl Ourselves {
@@ -28,9 +31,10 @@ impl Ourselves {
 pub(super) fn invite(us: &Ourselves, call: &Outgoing, named: &Invite<'_>) -> String {
     let headers: String = call.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let rest = format!(
-        "Contact: <sip:{}>\r\nAllow: {ALLOW}\r\nSupported: 100rel\r\nAccept: application/sdp\r\nUser-Agent: {}\r\n\
+        "Contact: <sip:{}>\r\nAllow: {ALLOW}\r\nSupported: {SUPPORTED}\r\n{}Accept: application/sdp\r\nUser-Agent: {}\r\n\
          {headers}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{}",
         us.advertised,
+        named.session,
         us.user_agent,
         call.offer.len(),
         call.offer

@@ -13,7 +13,6 @@ use crate::admission::CallTerms;
 use crate::call::{Call, CallHandle};
 use crate::draw::Draw;
 use crate::event::{CallKey, SipEvent};
-use crate::session_timer::SessionTimer;
 use crate::shared::Shared;
 
 /// Responses of one call that wait to be looked at; further ones are sent again by whoever sent them.
@@ -83,6 +82,8 @@ impl Ourselves {
             user_agent: shared.config.user_agent.clone(),
             branch_prefix: shared.branch_prefix.clone(),
             t1_ms: u64::try_from(shared.config.timers.t1.as_millis()).unwrap_or(500).max(1),
+            session_expires_s: shared.config.timers.session_expires_s,
+            min_se_s: shared.config.timers.min_se_s,
             terms: CallTerms::default(),
         }
     }
@@ -90,6 +91,9 @@ impl Ourselves {
 
 /// Begins to place a call. Returns at once; news come as [`SipEvent::Outgoing`].
 pub(crate) fn dial(shared: &Arc<Shared>, call: Outgoing) -> Result<DialHandle, DialError> {
+    if shared.is_closed() {
+        return Err(DialError::Stopped);
+    }
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|_| DialError::Stopped)?;
     let trunk = call.trunk.clone();
@@ -99,12 +103,12 @@ pub(crate) fn dial(shared: &Arc<Shared>, call: Outgoing) -> Result<DialHandle, D
     let ours = [shared.advertised, shared.local];
     let machine = ClientCall::new(0, us, call.checked(&ours)?, Draw::new(&seed));
     let up = shared.calls().len();
-    if !shared.awaiting.begin(machine.call_id(), shared.config.limits.max_calls.saturating_sub(up)) {
+    let (orders, given) = mpsc::channel(1);
+    if !shared.awaiting.begin(machine.call_id(), &orders, shared.config.limits.max_calls.saturating_sub(up)) {
         return Err(DialError::Full);
     }
     shared.ladder.begin(machine.call_id());
     let key = CallKey(shared.next_key.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-    let (orders, given) = mpsc::channel(1);
     tracing::debug!(call = key.0, trunk = %trunk.0, "a call is being placed");
     let handle = DialHandle { key, call_id: machine.call_id().into(), orders };
     shared.runtime.spawn(run(Arc::clone(shared), key, machine, given));
@@ -124,6 +128,10 @@ async fn run(shared: Arc<Shared>, key: CallKey, mut machine: ClientCall, mut ord
         }
         while let Some(transmit) = machine.poll_transmit() {
             send(&shared, &mut machine, transmit, &inbox, &mut branches, now_ms()).await;
+        }
+        if machine.is_settled() {
+            // What is sent again is answered again; the call counts no more.
+            shared.awaiting.end(machine.call_id());
         }
         if machine.is_done() && machine.poll_timeout().is_none() {
             break;
@@ -152,12 +160,7 @@ async fn tell(shared: &Arc<Shared>, key: CallKey, machine: &mut ClientCall, even
         ClientEvent::Answered { fork, sdp } => {
             let Some(dialog) = machine.take_dialog() else { return };
             let dialog_key = dialog.key.clone();
-            let call = Arc::new(Call::placed(
-                key,
-                dialog,
-                SessionTimer::new(shared.config.timers.wanted()),
-                machine.take_digest(),
-            ));
+            let call = Arc::new(Call::placed(key, dialog, machine.take_timer(), machine.take_digest()));
             shared.calls().insert(dialog_key, Arc::clone(&call));
             // It is counted as a call that is up from now on.
             shared.awaiting.end(machine.call_id());

@@ -15,7 +15,12 @@ pub(crate) struct Callee {
 
 impl Callee {
     pub(crate) fn new() -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// At an address of its own.
+    pub(crate) fn at(ip: Ipv4Addr) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         Self { socket }
     }
@@ -67,6 +72,11 @@ impl Callee {
 
     /// Answers a request as a far end with this tag; `rest` is further headers, and behind an empty line a body.
     pub(crate) fn answer(&self, request: &str, status: &str, tag: &str, rest: &str) {
+        self.answer_as(request, status, tag, &format!("Contact: <sip:{tag}@{}>\r\n{rest}", self.address()));
+    }
+
+    /// The same with a Contact among the headers, or none.
+    pub(crate) fn answer_as(&self, request: &str, status: &str, tag: &str, rest: &str) {
         let (headers, body) = rest.split_once("\r\n\r\n").unwrap_or((rest, ""));
         let headers = if headers.is_empty() { String::new() } else { format!("{}\r\n", headers.trim_end()) };
         let via = header(request, "Via");
@@ -74,11 +84,10 @@ impl Callee {
         let to = if tag.is_empty() || to.contains(";tag=") { to.to_owned() } else { format!("{to};tag={tag}") };
         let text = format!(
             "SIP/2.0 {status}\r\nVia: {via}\r\nFrom: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\n\
-             Contact: <sip:{tag}@{}>\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+             {headers}Content-Length: {}\r\n\r\n{body}",
             header(request, "From"),
             header(request, "Call-ID"),
             header(request, "CSeq"),
-            self.address(),
             body.len()
         );
         let sent_by = via.split_once(' ').unwrap().1.split(';').next().unwrap();
