@@ -266,7 +266,7 @@ impl Table {
                 self.agents.insert(id, Agent { tenant, name: spec.name, version: object.version });
             }
             Body::Trunk(body) => {
-                self.trunks.insert(id.clone(), trunk(id, tenant, body)?);
+                self.trunks.insert(id.clone(), trunk(id, tenant, *body)?);
             }
             Body::Number(body) => {
                 if body.number.contains('*') {
