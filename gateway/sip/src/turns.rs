@@ -29,7 +29,7 @@ pub(crate) struct Turn {
 
 /// Says that the turn before is over, and, where that was dropped before it had begun, for whom it waited.
 #[derive(Debug)]
-struct Before(oneshot::Receiver<Option<Box<Before>>>);
+struct Before(oneshot::Receiver<Option<Box<Self>>>);
 
 impl Turns {
     /// The place behind all that were taken before; `None` when too many are taken. To be called in the order of arrival.
