@@ -31,6 +31,11 @@ pub(crate) trait Line: Send + Sync {
         None
     }
 
+    /// Where its signalling comes from; `None` where there is none.
+    fn source(&self) -> Option<IpAddr> {
+        None
+    }
+
     /// Where the far end says it is reached.
     fn remote_host(&self) -> Option<String> {
         None
@@ -60,6 +65,10 @@ impl Line for CallHandle {
 
     fn replacing(&self) -> Option<String> {
         Some(self.replacing())
+    }
+
+    fn source(&self) -> Option<IpAddr> {
+        Some(self.source().ip())
     }
 
     fn remote_host(&self) -> Option<String> {

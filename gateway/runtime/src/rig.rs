@@ -4,6 +4,7 @@
 mod puppet;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,7 +22,9 @@ use trunkline_edge_store::{
 use trunkline_media::{MediaConfig, MediaPlane};
 use trunkline_plugin_host::PluginRegistry;
 use trunkline_recording::{FolderDisk, Recorder, RecorderConfig};
-use trunkline_sip::{ByeReason, CallKey, CommandError, Refusal};
+use trunkline_sip::keep::HostStatus;
+use trunkline_sip::locate::{Server, Transport};
+use trunkline_sip::{ByeReason, CallKey, CommandError, DialError, Kept, Outgoing, Refusal, TrunkStatus, TrunkToken};
 
 use crate::capacity::{Admission, Amounts};
 use crate::counters::Counters;
@@ -29,6 +32,7 @@ use crate::directory::Directory;
 use crate::line::{Invite, Line};
 use crate::load::{Gauges, LoadPolicy};
 use crate::offer::Offer;
+use crate::outbound::{Dialling, Exchange};
 use crate::serving::Serving;
 use crate::shared::{RuntimeConfig, Shared};
 
@@ -177,6 +181,8 @@ pub(crate) enum Told {
     Reject(u16, String),
     /// BYE.
     Bye,
+    /// REFER to that.
+    Refer(String),
 }
 
 /// A caller's line.
@@ -238,6 +244,73 @@ impl Line for FakeLine {
     fn bye(&self, _: &ByeReason) -> Result<(), CommandError> {
         self.tell(Told::Bye)
     }
+
+    fn refer(&self, to: &str) -> Result<(), CommandError> {
+        self.tell(Told::Refer(to.to_owned()))
+    }
+
+    fn replacing(&self) -> Option<String> {
+        Some(format!("sip:{}@127.0.0.1?Replaces=call", self.from))
+    }
+
+    fn source(&self) -> Option<IpAddr> {
+        Some("127.0.0.1".parse().unwrap())
+    }
+
+    fn remote_host(&self) -> Option<String> {
+        Some("pbx.example:5070".to_owned())
+    }
+}
+
+/// Takes calls that leave, over a trunk that can always be reached, and notes them.
+#[derive(Default)]
+pub(crate) struct FakeExchange {
+    /// What was to be dialled, in order: the first has the key 1000.
+    pub(crate) dialled: Mutex<Vec<Outgoing>>,
+    /// What was given up, in order.
+    pub(crate) cancelled: Arc<Mutex<Vec<CallKey>>>,
+}
+
+/// A call that it took.
+struct FakeDialling(CallKey, Arc<Mutex<Vec<CallKey>>>);
+
+impl Exchange for FakeExchange {
+    fn dial(&self, call: Outgoing) -> Result<Arc<dyn Dialling>, DialError> {
+        let mut dialled = self.dialled.lock().unwrap();
+        dialled.push(call);
+        let key = CallKey(999 + dialled.len() as u64);
+        Ok(Arc::new(FakeDialling(key, Arc::clone(&self.cancelled))))
+    }
+
+    fn trunk(&self, trunk: &TrunkToken) -> Option<TrunkStatus> {
+        let server = Server {
+            address: "192.0.2.1:5060".parse().unwrap(),
+            transport: Transport::Udp,
+            certificate_name: String::new(),
+        };
+        let host = HostStatus { host: "192.0.2.1".to_owned(), servers: vec![server], health: None };
+        Some(TrunkStatus { trunk: trunk.clone(), hosts: vec![host], registered: None, takes_calls: true })
+    }
+
+    fn trunks(&self) -> Vec<TrunkStatus> {
+        Vec::new()
+    }
+
+    fn keep(&self, _: Vec<Kept>) {}
+}
+
+impl Dialling for FakeDialling {
+    fn key(&self) -> CallKey {
+        self.0
+    }
+
+    fn call_id(&self) -> &str {
+        "dialled"
+    }
+
+    fn cancel(&self) {
+        self.1.lock().unwrap().push(self.0);
+    }
 }
 
 /// Waits for a condition, for half a minute.
@@ -285,6 +358,18 @@ pub(crate) fn shared(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: Value)
 
 /// The same over another trunk.
 pub(crate) fn shared_over(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: Value, trunk: Value) -> Arc<Shared> {
+    shared_with(store, capacity, agent, trunk, json!({ "name": "rig" }), None)
+}
+
+/// The same of a tenant with limits, and with an outbound route.
+pub(crate) fn shared_with(
+    store: Arc<dyn EdgeStore>,
+    capacity: Amounts,
+    agent: Value,
+    trunk: Value,
+    of: Value,
+    outbound: Option<Value>,
+) -> Arc<Shared> {
     let tenant = Id::mint(Prefix::Tenant, 1, [1; 10]);
     let object = |kind, prefix, body| Object {
         kind,
@@ -296,11 +381,14 @@ pub(crate) fn shared_over(store: Arc<dyn EdgeStore>, capacity: Amounts, agent: V
     };
     let route = json!({ "name": "all", "order": 0, "called": "*", "agent": Id::mint(Prefix::Agent, 1, [1; 10]) });
     let objects = [
-        object(Kind::Tenant, Prefix::Tenant, json!({ "name": "rig" })),
+        object(Kind::Tenant, Prefix::Tenant, of),
         object(Kind::Trunk, Prefix::Trunk, trunk),
         object(Kind::Agent, Prefix::Agent, agent),
         object(Kind::Route, Prefix::Route, route),
-    ];
+    ]
+    .into_iter()
+    .chain(outbound.map(|body| object(Kind::OutboundRoute, Prefix::OutboundRoute, body)))
+    .collect::<Vec<_>>();
     let (serving, problems) = Serving::build(&objects);
     assert_eq!(problems, Vec::<String>::new());
     Arc::new(Shared {

@@ -356,6 +356,12 @@ impl CallHandle {
         referral::replacing(&self.call.dialog())
     }
 
+    /// Where the far end's last INVITE, or its answer to ours, came from.
+    #[must_use]
+    pub fn source(&self) -> SocketAddr {
+        self.call.dialog().source
+    }
+
     /// Host and port that the far end said it is reached at, for addresses that it is to dial.
     #[must_use]
     pub fn remote_host(&self) -> Option<String> {

@@ -59,10 +59,7 @@ fn what_is_handed_over_with_a_call_goes_before_the_agents_own_and_through_the_re
     let mut rig = Rig::given(agent(1, 1, 1, more.clone()), &given, &["Yes."]);
     rig.caller_says(4000, 500, "hello");
     rig.run_until(8000);
-    assert_eq!(
-        (rig.said()[0].as_str(), rig.conversation()[0].as_str()),
-        ("Good day, Kim.", "System: gold 12345 nothing")
-    );
+    assert_eq!((rig.said()[0], rig.conversation()[0].as_str()), ("Good day, Kim.", "System: gold 12345 nothing"));
 
     let mut redacted = more.clone();
     redacted["redaction"] = json!({ "redactor": "pii", "channels": ["llm-input"] });

@@ -12,6 +12,9 @@ use crate::intake::sources;
 use crate::outbound::{Wanted, Whose, request};
 use crate::sound::leg_sound;
 
+#[cfg(test)]
+mod tests;
+
 impl Active {
     /// Dials somebody, as a leg of this call.
     pub(super) fn dial(

@@ -165,6 +165,7 @@ impl Legs {
         };
         let mut start = LegStart::new(media, terms.began);
         start.rings = RingSizes { rate: start.spec.codec.sample_rate(), ..RingSizes::default() };
+        start.signalling_ip = line.source();
         (start.source, start.sound, start.media_timeout_ms) = (terms.source, terms.sound, terms.media_timeout_ms);
         match plane.attach(terms.socket, start) {
             Ok((end, handle)) => {

@@ -109,6 +109,7 @@ impl Intake {
             let (tap, began_recording) = recording.unzip();
             let mut start = LegStart::new(media, began);
             start.source = over.map(sources).unwrap_or_default();
+            start.signalling_ip = line.source();
             start.tap = tap;
             start.media_timeout_ms = shared.config.media_timeout_ms;
             start.sound = leg_sound(&sound, &agent.spec.interruption);

@@ -7,6 +7,9 @@ mod begin;
 mod exchange;
 mod trunks;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
