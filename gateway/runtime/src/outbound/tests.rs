@@ -37,7 +37,7 @@ impl Rig {
         Self { shared, exchange }
     }
 
-    fn place(&self, leg: u8, r#use: OutboundUse, to: &str) -> Result<Placed, NotPlaced> {
+    fn place(&self, leg: u32, r#use: OutboundUse, to: &str) -> Result<Placed, NotPlaced> {
         let serving = self.shared.serving.load_full();
         let (tenant, agent) = (mint(Prefix::Tenant), mint(Prefix::Agent));
         let wanted = Wanted {
@@ -68,7 +68,7 @@ fn without_an_outbound_route_nothing_leaves() {
     let rig = Rig::new(false, json!({}), None);
     for to in ["+4930555", "112", "sip:a@pbx.example"] {
         for r#use in [DIAL, TRANSFER] {
-            assert_eq!(rig.place(1, r#use, to).err().unwrap().failure, Failure::OutboundDenied, "{to}");
+            assert_eq!(rig.place(2, r#use, to).err().unwrap().failure, Failure::OutboundDenied, "{to}");
         }
         assert_eq!(rig.judge(to).err().unwrap().failure, Failure::OutboundDenied, "nor is the far end asked to dial");
     }
@@ -81,20 +81,20 @@ fn what_a_route_denies_or_does_not_name_or_is_not_for_does_not_leave() {
     route["uses"] = json!(["dial"]);
     let rig = Rig::new(false, json!({}), Some(route));
     for to in ["+4930666", "+49900123", "sip:a@evil.example", "sip:a@pbx.example@evil.example", "call me", ""] {
-        assert_eq!(rig.place(1, DIAL, to).err().unwrap().failure, Failure::OutboundDenied, "{to}");
+        assert_eq!(rig.place(2, DIAL, to).err().unwrap().failure, Failure::OutboundDenied, "{to}");
     }
-    assert!(rig.place(1, TRANSFER, "+4930555").is_err());
+    assert!(rig.place(2, TRANSFER, "+4930555").is_err());
     assert!(rig.judge("+4930555").is_err());
     assert!(rig.exchange.dialled.lock().unwrap().is_empty());
-    assert!(rig.place(1, DIAL, "+4930555").is_ok());
+    assert!(rig.place(2, DIAL, "+4930555").is_ok());
 }
 
 #[test]
 fn a_call_goes_to_its_trunks_server_as_the_trunk_says_and_tells_its_own_house_only() {
     for trusted in [false, true] {
         let rig = Rig::new(trusted, json!({}), home());
-        let _number = rig.place(1, DIAL, "+4930555").unwrap();
-        let _user = rig.place(2, TRANSFER, "sip:kim@pbx.example").unwrap();
+        let _number = rig.place(2, DIAL, "+4930555").unwrap();
+        let _user = rig.place(3, TRANSFER, "sip:kim@pbx.example").unwrap();
         let dialled = rig.exchange.dialled.lock().unwrap();
         let [number, user] = &dialled[..] else { panic!("two were dialled") };
         assert_eq!(
@@ -119,14 +119,14 @@ fn a_call_goes_to_its_trunks_server_as_the_trunk_says_and_tells_its_own_house_on
 #[test]
 fn a_place_is_taken_while_a_call_lasts_and_free_as_soon_as_it_is_let_go_of() {
     let rig = Rig::new(false, json!({ "max_calls": 1 }), home());
-    let first = rig.place(1, DIAL, "+4930555").unwrap();
-    assert_eq!(rig.place(2, DIAL, "+4930556").err().unwrap().failure, Failure::OutboundLimit);
+    let first = rig.place(2, DIAL, "+4930555").unwrap();
+    assert_eq!(rig.place(3, DIAL, "+4930556").err().unwrap().failure, Failure::OutboundLimit);
     assert!(rig.shared.outbound.whose(CallKey(1000)).is_some());
     drop(first);
     assert_eq!(rig.exchange.cancelled.lock().unwrap()[..], [CallKey(1000)], "it rings no more");
     assert!(rig.shared.outbound.whose(CallKey(1000)).is_none());
     assert!(rig.shared.outbound.answered(CallKey(1000)).is_none(), "who answers all the same finds nobody");
-    let _second = rig.place(2, DIAL, "+4930556").unwrap();
+    let _second = rig.place(3, DIAL, "+4930556").unwrap();
     assert_eq!(rig.exchange.dialled.lock().unwrap().len(), 2);
 }
 
@@ -135,7 +135,7 @@ fn calls_that_others_dial_for_us_count_by_minute_and_day() {
     let rig = Rig::new(false, json!({ "max_calls": 1, "calls_per_minute": 2 }), home());
     assert!(rig.judge("+4930555").is_ok() && rig.judge("+4930556").is_ok(), "none of them is ours at once");
     assert_eq!(rig.judge("+4930557").err().unwrap().failure, Failure::OutboundLimit);
-    assert_eq!(rig.place(1, TRANSFER, "+4930557").err().unwrap().failure, Failure::OutboundLimit);
+    assert_eq!(rig.place(2, TRANSFER, "+4930557").err().unwrap().failure, Failure::OutboundLimit);
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn a_call_whose_minute_its_tenant_cannot_pay_does_not_leave() {
     let mut route = home().unwrap();
     route["price_micro_per_minute"] = json!(600);
     let rig = Rig::new(false, json!({ "spend_micro_per_day": 1000 }), Some(route));
-    let first = rig.place(1, DIAL, "+4930555").unwrap();
-    assert_eq!(rig.place(2, DIAL, "+4930556").err().unwrap().failure, Failure::OutboundLimit);
+    let first = rig.place(2, DIAL, "+4930555").unwrap();
+    assert_eq!(rig.place(3, DIAL, "+4930556").err().unwrap().failure, Failure::OutboundLimit);
     drop(first);
-    assert!(rig.place(2, DIAL, "+4930556").is_ok(), "what was not answered was not paid");
+    assert!(rig.place(3, DIAL, "+4930556").is_ok(), "what was not answered was not paid");
 }

@@ -25,7 +25,7 @@ use crate::session::pool::SidePool;
 use crate::shared::Shared;
 
 /// The leg that is dialled first.
-const OTHER: LegId = LegId(1);
+const OTHER: LegId = LegId(2);
 
 struct Call {
     active: Active,
