@@ -20,6 +20,7 @@ pub mod model;
 pub mod mutate;
 pub mod objects;
 pub mod packages;
+pub mod phone;
 pub mod ports;
 pub mod process;
 pub mod rest;

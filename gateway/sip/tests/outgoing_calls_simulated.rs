@@ -106,7 +106,7 @@ struct Place {
 
 enum Travels {
     Request(Transmit),
-    Answer(Answer),
+    Answer(Box<Answer>),
 }
 
 struct World {
@@ -156,7 +156,7 @@ impl World {
     }
 
     fn reply(&mut self, answer: Answer) {
-        self.travel(Travels::Answer(answer));
+        self.travel(Travels::Answer(Box::new(answer)));
     }
 
     /// A request has arrived.

@@ -37,7 +37,7 @@ struct Call {
     phone: UdpSocket,
     to: SocketAddr,
     over: bool,
-    plane: MediaPlane,
+    _plane: MediaPlane,
     _pool: SidePool,
 }
 
@@ -111,7 +111,7 @@ impl Call {
             NewCall { id, call, setup, leg, handle, recordings, line, serving, entry, ticket, began, hops, placed };
         let mut active = Active::new(new, Arc::clone(&shared), place);
         active.begin();
-        Self { active, store, shared, exchange, caller, phone, to, over: false, plane, _pool: pool }
+        Self { active, store, shared, exchange, caller, phone, to, over: false, _plane: plane, _pool: pool }
     }
 
     fn until(&mut self, what: &str, met: impl Fn(&Self) -> bool) {

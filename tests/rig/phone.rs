@@ -1,0 +1,77 @@
+//! A caller that says exactly what a test wants said, and is reached only where it sends from: its messages name an address
+//! of its own network, as those of a phone behind NAT do.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use trunkline_caller::Message;
+
+/// How long a message may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The address that it believes it has.
+const INSIDE: &str = "10.11.12.13:5060";
+
+/// A call of such a phone.
+pub struct Phone {
+    sip: UdpSocket,
+    gateway: SocketAddr,
+    call_id: String,
+    /// To as the gateway has it, with its tag once there is one.
+    to: String,
+    cseq: u32,
+}
+
+impl Phone {
+    /// Calls `user` at `gateway` and acknowledges the answer; two calls need two names.
+    pub fn call(gateway: SocketAddr, user: &str, name: &str) -> anyhow::Result<Self> {
+        let sip = UdpSocket::bind(("127.0.0.1", 0))?;
+        sip.set_read_timeout(Some(PATIENCE))?;
+        let to = format!("<sip:{user}@{gateway}>");
+        let mut phone = Self { sip, gateway, call_id: format!("{name}@inside"), to, cseq: 0 };
+        let rtp = UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {rtp} RTP/AVP 0\r\n"
+        );
+        phone.request("INVITE", &format!("Content-Type: application/sdp\r\n\r\n{offer}"))?;
+        let answer = phone.expect("SIP/2.0 200")?;
+        phone.to = answer.header("To").context("the answer has To")?.to_owned();
+        phone.cseq -= 1;
+        phone.request("ACK", "")?;
+        Ok(phone)
+    }
+
+    /// Sends a request; `rest` is further headers, and behind an empty line a body.
+    pub fn request(&mut self, method: &str, rest: &str) -> anyhow::Result<()> {
+        self.cseq += 1;
+        let (headers, body) = rest.split_once("\r\n\r\n").unwrap_or((rest, ""));
+        let headers = if headers.is_empty() { String::new() } else { format!("{}\r\n", headers.trim_end()) };
+        let Self { gateway, call_id, to, cseq, .. } = self;
+        let text = format!(
+            "{method} sip:gateway@{gateway} SIP/2.0\r\nVia: SIP/2.0/UDP {INSIDE};branch=z9hG4bK{call_id}{cseq}{method};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:phone@inside>;tag=phone\r\nTo: {to}\r\nCall-ID: {call_id}\r\n\
+             CSeq: {cseq} {method}\r\nContact: <sip:phone@{INSIDE}>\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.sip.send_to(text.as_bytes(), gateway)?;
+        Ok(())
+    }
+
+    /// The next message whose first line begins so, skipping others.
+    pub fn expect(&self, start: &str) -> anyhow::Result<Message> {
+        let mut buffer = [0; 8192];
+        for _ in 0..100 {
+            let (length, _) = self.sip.recv_from(&mut buffer).with_context(|| format!("{start} was expected"))?;
+            if buffer[..length].starts_with(start.as_bytes()) {
+                return Message::parse(&buffer[..length]).context("it is SIP");
+            }
+        }
+        bail!("{start} never came")
+    }
+
+    /// Answers a request of the gateway.
+    pub fn answer(&self, request: &Message, status: u16, reason: &str) -> anyhow::Result<()> {
+        self.sip.send_to(&Message::response(request, status, reason).to_bytes(), self.gateway)?;
+        Ok(())
+    }
+}
