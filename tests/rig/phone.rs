@@ -53,7 +53,7 @@ impl Phone {
              CSeq: {cseq} {method}\r\nContact: <sip:phone@{INSIDE}>\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        self.sip.send_to(text.as_bytes(), gateway)?;
+        self.sip.send_to(text.as_bytes(), *gateway)?;
         Ok(())
     }
 
