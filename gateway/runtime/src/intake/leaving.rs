@@ -10,7 +10,7 @@ use trunkline_media::LegStart;
 use trunkline_sdp::Session;
 use trunkline_sip::health::HealthState;
 use trunkline_sip::registration::RegistrationEvent;
-use trunkline_sip::{ByeReason, CallHandle, CallKey, OutgoingEvent, TrunkNews, TrunkToken};
+use trunkline_sip::{ByeReason, CallKey, OutgoingEvent, TrunkNews, TrunkToken};
 
 use super::{Beginning, DOWN_FRAMES, Dialog, Intake, UP_FRAMES, sources, wall_us};
 use crate::active::LegNews;
@@ -31,7 +31,7 @@ impl Intake {
                     self.leg_news(&whose, LegNews::Ringing);
                 }
             }
-            OutgoingEvent::Answered { handle, sdp, .. } => self.left(key, handle, &sdp),
+            OutgoingEvent::Answered { handle, sdp, .. } => self.left(key, Arc::new(handle), &sdp),
             OutgoingEvent::Refused(refused) => {
                 let Some((whose, dialled)) = self.shared.outbound.refused(key) else { return };
                 let cause = RefusalCause::of_status(refused.status);
@@ -49,8 +49,7 @@ impl Intake {
     }
 
     /// It was answered.
-    fn left(&mut self, key: CallKey, handle: CallHandle, sdp: &str) {
-        let line: Arc<dyn Line> = Arc::new(handle);
+    pub(super) fn left(&mut self, key: CallKey, line: Arc<dyn Line>, sdp: &str) {
         let Some((whose, mut session, dialled)) = self.shared.outbound.answered(key) else {
             // Whoever wanted it is gone.
             let _ = line.bye(&ByeReason::normal());

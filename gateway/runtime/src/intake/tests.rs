@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
 use serde_json::{Value, json};
+use trunkline_sip::{OutgoingEvent, Refused};
 
 use super::*;
 use crate::ambience::Beds;
 use crate::capacity::Amounts;
 use crate::offer::Offer;
-use crate::rig::{FakeLine, SlowStore, Told, invite, plane, shared_over, silent_agent, until};
+use crate::outbound::{self, DialOrder, DialRefused};
+use crate::rig::{
+    FakeExchange, FakeLine, SlowStore, Told, invite, plane, shared_over, shared_with, silent_agent, until,
+};
 
 /// Calls the gateway takes in these tests.
 const MOST: u32 = 6;
@@ -431,5 +435,103 @@ fn every_order_of_events_ends_well() {
         rig.begun.clear();
         assert!(rig.shared.admission.pools().iter().all(|(_, _, used)| *used == 0), "seed {seed}");
         assert!(rig.intake.openings.is_empty() && rig.intake.unanswered.is_empty(), "seed {seed}");
+    }
+}
+
+/// Who is shown as calling where an agent calls somebody.
+const OURS: &str = "+49301";
+
+/// A gateway that may dial, and what it dials over.
+fn dialling(plane: &MediaPlane) -> (Rig, Arc<FakeExchange>) {
+    let trunk = Id::mint(Prefix::Trunk, 1, [1; 10]);
+    let route = json!({ "name": "home", "destinations": ["+4930*"], "trunks": [trunk] });
+    let trunk = json!({
+        "name": "carrier", "peers": ["127.0.0.1"], "codecs": ["PCMU"], "server": { "hosts": ["192.0.2.1"] },
+    });
+    let store = Arc::new(SlowStore::default());
+    let of = json!({ "name": "rig" });
+    let shared = shared_with(Arc::clone(&store) as _, room(MOST), silent_agent(), trunk, of, Some(route));
+    let exchange = Arc::new(FakeExchange::default());
+    shared.outbound.connect(Arc::clone(&exchange) as _, plane.clone());
+    (Rig::of(plane, store, shared), exchange)
+}
+
+/// An operator has the agent call somebody; the disk writes that down, or not.
+fn dial(rig: &Rig, works: bool) -> Result<Id, DialRefused> {
+    let order = DialOrder {
+        to: "+4930555".to_owned(),
+        agent: "silent".to_owned(),
+        trunk: None,
+        from: Some(OURS.to_owned()),
+        ring_ms: 20_000,
+    };
+    let shared = Arc::clone(&rig.shared);
+    let dialling = std::thread::spawn(move || outbound::dial(&shared, false, &order));
+    until("the record to be on its way", || rig.store.opening.lock().unwrap().contains_key(OURS));
+    rig.store.write(OURS, works);
+    dialling.join().unwrap()
+}
+
+fn written(rig: &Rig) -> Option<u32> {
+    rig.store.durable.lock().unwrap().get(OURS).copied()
+}
+
+const TAKEN: &str =
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
+const NOT_TAKEN: &str =
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 0 RTP/AVP 0\r\n";
+
+#[test]
+fn a_call_that_is_placed_is_on_record_before_it_rings_and_begins_with_the_answer() {
+    let plane = plane(16);
+    let (mut rig, exchange) = dialling(&plane);
+    let call = dial(&rig, true).unwrap();
+    assert_eq!((exchange.dialled.lock().unwrap().len(), rig.shared.admission.calls()), (1, 1));
+    let line = FakeLine::new("callee", &rig.store);
+    rig.intake.left(CallKey(1000), Arc::clone(&line) as _, TAKEN);
+    rig.settle();
+    let begun = rig.begun.remove(OURS).unwrap();
+    assert_eq!((&begun.id, begun.setup.direction), (&call, CallDirection::Outbound));
+    assert_eq!((begun.setup.to.as_str(), begun.setup.codec.as_str()), ("+4930555", "PCMU"));
+    // Its end by the far end reaches it.
+    rig.intake.ended(CallKey(1000), EndCause::RemoteHangUp);
+    assert!(matches!(rig.orders.try_recv(), Ok(Order::DialogEnded(ended, EndCause::RemoteHangUp)) if ended == call));
+    assert!(rig.shared.outbound.whose(CallKey(1000)).is_some());
+    drop(begun);
+    assert!(rig.shared.outbound.whose(CallKey(1000)).is_none(), "its place is free");
+    assert_eq!(line.told.lock().unwrap()[..], []);
+}
+
+#[test]
+fn a_call_that_cannot_be_written_down_does_not_ring() {
+    let plane = plane(16);
+    let (rig, exchange) = dialling(&plane);
+    let refused = dial(&rig, false);
+    assert!(matches!(refused, Err(DialRefused::Failed { failure: Failure::StoreUnavailable, .. })), "{refused:?}");
+    assert!(exchange.dialled.lock().unwrap().is_empty());
+    assert_eq!(rig.shared.admission.calls(), 0);
+}
+
+#[test]
+fn a_call_that_nobody_answers_or_with_sound_that_cannot_be_had_leaves_no_open_record() {
+    let plane = plane(16);
+    for unusable in [false, true] {
+        let (mut rig, _exchange) = dialling(&plane);
+        dial(&rig, true).unwrap();
+        let line = FakeLine::new("callee", &rig.store);
+        if unusable {
+            rig.intake.left(CallKey(1000), Arc::clone(&line) as _, NOT_TAKEN);
+            assert_eq!(line.told.lock().unwrap()[..], [Told::Bye]);
+        } else {
+            let busy = Refused { status: 486, is_theirs: true, ..Refused::default() };
+            rig.intake.leaving(CallKey(1000), OutgoingEvent::Refused(busy));
+        }
+        rig.settle();
+        assert_eq!((written(&rig), rig.shared.admission.calls()), (Some(1), 0));
+        assert!(rig.begun.is_empty() && rig.shared.outbound.whose(CallKey(1000)).is_none());
+        // Who answers now finds nobody.
+        let late = FakeLine::new("callee", &rig.store);
+        rig.intake.left(CallKey(1000), Arc::clone(&late) as _, TAKEN);
+        assert_eq!(late.told.lock().unwrap()[..], [Told::Bye]);
     }
 }

@@ -125,9 +125,12 @@ pub(crate) fn dial(shared: &Arc<Shared>, draining: bool, order: &DialOrder) -> R
         stages: Vec::new(),
     };
     let written = shared.store.submit(Write::OpenCall(Box::new(record.clone())));
-    let durable = written.is_ok_and(|written| matches!(written.wait_for(JOURNAL), Some(Ok(()))));
-    if !durable {
-        close(shared, record, Failure::StoreUnavailable);
+    let outcome = written.map_or(Some(false), |written| written.wait_for(JOURNAL).map(|outcome| outcome.is_ok()));
+    if outcome != Some(true) {
+        if outcome.is_none() {
+            // It may be written yet; what the disk refused is not there to be closed.
+            close(shared, record, Failure::StoreUnavailable);
+        }
         return Err(failed(Failure::StoreUnavailable, "it could not be journalled"));
     }
     let dialled = Dialled {
