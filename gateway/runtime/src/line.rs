@@ -36,8 +36,8 @@ pub(crate) trait Line: Send + Sync {
         None
     }
 
-    /// Where the far end says it is reached.
-    fn remote_host(&self) -> Option<String> {
+    /// The URI that the far end says it is reached by.
+    fn remote_target(&self) -> Option<String> {
         None
     }
 }
@@ -71,8 +71,8 @@ impl Line for CallHandle {
         Some(self.source().ip())
     }
 
-    fn remote_host(&self) -> Option<String> {
-        self.remote_host()
+    fn remote_target(&self) -> Option<String> {
+        Some(self.remote_target())
     }
 }
 

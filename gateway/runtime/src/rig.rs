@@ -199,6 +199,8 @@ pub(crate) struct FakeLine {
     pub(crate) answer: Mutex<Option<String>>,
     /// The code of the warning it was refused with.
     pub(crate) warning: Mutex<Option<u16>>,
+    /// What its far end says it is reached by.
+    pub(crate) contact: Mutex<String>,
 }
 
 impl FakeLine {
@@ -212,6 +214,7 @@ impl FakeLine {
             retry_after_s: Mutex::default(),
             answer: Mutex::default(),
             warning: Mutex::default(),
+            contact: Mutex::new("sip:caller@pbx.example:5070".to_owned()),
         })
     }
 
@@ -250,15 +253,15 @@ impl Line for FakeLine {
     }
 
     fn replacing(&self) -> Option<String> {
-        Some(format!("sip:{}@127.0.0.1?Replaces=call", self.from))
+        Some(format!("{}?Replaces=call", self.contact.lock().unwrap()))
     }
 
     fn source(&self) -> Option<IpAddr> {
         Some("127.0.0.1".parse().unwrap())
     }
 
-    fn remote_host(&self) -> Option<String> {
-        Some("pbx.example:5070".to_owned())
+    fn remote_target(&self) -> Option<String> {
+        Some(self.contact.lock().unwrap().clone())
     }
 }
 

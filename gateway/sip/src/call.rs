@@ -362,13 +362,10 @@ impl CallHandle {
         self.call.dialog().source
     }
 
-    /// Host and port that the far end said it is reached at, for addresses that it is to dial.
+    /// The URI that the far end said it is reached by.
     #[must_use]
-    pub fn remote_host(&self) -> Option<String> {
-        let target = self.call.dialog().remote_target.clone();
-        let (_, rest) = target.split_once(':')?;
-        let host = rest.rsplit('@').next()?.split([';', '?', '>']).next()?;
-        (!host.is_empty()).then(|| host.to_owned())
+    pub fn remote_target(&self) -> String {
+        self.call.dialog().remote_target.clone()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The legs that a call dials itself: placed by the outbound routes, as any call that leaves, and told of as facts.
 
+use std::net::IpAddr;
+
 use trunkline_api::outbound::OutboundUse;
 use trunkline_api::{Failure, SoundPolicy};
 use trunkline_call::Input;
@@ -14,6 +16,24 @@ use crate::sound::leg_sound;
 
 #[cfg(test)]
 mod tests;
+
+/// User, and host with its port, of a SIP URI; what cannot be read in one way alone has none.
+fn parts(uri: &str) -> Option<(&str, &str)> {
+    let (_, rest) = uri.split_once(':')?;
+    let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let host = rest.split([';', '?']).next().filter(|host| !host.is_empty())?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()+&=$,".contains(&byte);
+    user.bytes().all(plain).then_some((user, host))
+}
+
+/// The host alone, an IPv6 address without its brackets.
+fn host_of(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None if host.matches(':').count() > 1 => host,
+        None => host.split(':').next().unwrap_or(host),
+    }
+}
 
 impl Active {
     /// Dials somebody, as a leg of this call.
@@ -66,10 +86,7 @@ impl Active {
     pub(super) fn refer(&self, leg: LegId, to: &str, replaces: Option<LegId>) -> Result<(), RefusalCause> {
         let line = self.ports.of(leg).ok_or(RefusalCause::Failed)?.line();
         let uri = match replaces {
-            // Who is on that leg was judged when it was dialled.
-            Some(other) => {
-                self.ports.of(other).and_then(|ports| ports.line().replacing()).ok_or(RefusalCause::Failed)?
-            }
+            Some(other) => self.taken_over(other)?,
             None => {
                 let shared = &self.shared;
                 let serving = shared.serving.load_full();
@@ -82,7 +99,8 @@ impl Active {
                         format!("{scheme}:{user}@{host}{port}")
                     }
                     Destination::Number(_) | Destination::Extension(_) => {
-                        let host = line.remote_host().ok_or(RefusalCause::Unsupported)?;
+                        let target = line.remote_target();
+                        let (_, host) = target.as_deref().and_then(parts).ok_or(RefusalCause::Unsupported)?;
                         format!("sip:{}@{host}", way.user)
                     }
                 }
@@ -92,6 +110,38 @@ impl Active {
             tracing::info!(call = %self.id, %error, "the far end was not asked to dial");
             RefusalCause::Failed
         })
+    }
+
+    /// The URI by which another takes over the call with a leg that was dialled. Whom we dialled was judged; what its far end
+    /// calls itself was not, and whoever is referred there dials it at its own cost: it is to be where we dialled, and no
+    /// other number.
+    fn taken_over(&self, other: LegId) -> Result<String, RefusalCause> {
+        let (Some(ports), Some(placed)) = (self.ports.of(other), self.ports.placed(other)) else {
+            return Err(RefusalCause::Failed);
+        };
+        let line = ports.line();
+        let (uri, target) = line.replacing().zip(line.remote_target()).ok_or(RefusalCause::Unsupported)?;
+        let serving = self.shared.serving.load();
+        let is_ours =
+            parts(&target).zip(serving.table.trunk_by_id(&placed.trunk)).is_some_and(|((user, host), trunk)| {
+                let host = host_of(host);
+                let named = |name: &str| host_of(name).eq_ignore_ascii_case(host);
+                let server = trunk.server.as_ref();
+                let of_trunk =
+                    server.is_some_and(|at| named(at.uri_host()) || at.places().any(|(name, _)| named(name)));
+                let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+                let of_answer = address.is_some() && address == line.source().map(|source| source.to_canonical());
+                let is_number = Destination::read(user, &trunk.numbering).is_ok();
+                (of_trunk || of_answer) && (user == placed.user || !is_number)
+            });
+        if !is_ours {
+            tracing::warn!(
+                target: "audit", call = %self.id,
+                "whoever was dialled says it is reached somewhere else; nobody is asked to dial that"
+            );
+            return Err(RefusalCause::Rejected);
+        }
+        Ok(uri)
     }
 
     /// News of a leg, from whoever reads its signalling.

@@ -103,6 +103,11 @@ impl Legs {
         })
     }
 
+    /// The place among calls that leave of one that was dialled.
+    pub(super) fn placed(&self, leg: LegId) -> Option<&Placed> {
+        self.others.iter().find(|other| other.id == leg).map(|other| &other.placed)
+    }
+
     fn of_mut(&mut self, leg: LegId) -> Option<&mut Ports> {
         if leg == LegId::FIRST {
             return Some(&mut self.first);

@@ -276,3 +276,34 @@ fn the_callers_own_side_is_asked_to_dial_what_a_route_names_and_the_call_ends_on
     assert_eq!(call.told(&call.caller)[1..], [Told::Bye]);
     assert_eq!(call.count("transfer.ended"), 1);
 }
+
+#[test]
+fn a_callers_side_is_referred_to_whom_we_dialled_and_to_nothing_else_that_it_calls_itself() {
+    let mut call = Call::new();
+    let callee = phone();
+    let line = call.answered(callee.local_addr().unwrap());
+    for (contact, is_asked) in [
+        // Where the answer came from, the trunk's server, and the number that was dialled.
+        ("sip:desk@127.0.0.1:5070", true),
+        ("sip:127.0.0.1", true),
+        ("sip:+4930555@192.0.2.1;user=phone", true),
+        // Somebody else's cost.
+        ("sip:+1900555000@127.0.0.1", false),
+        ("sip:%2B1900555000@127.0.0.1", false),
+        ("sip:900555000;phone-context=x@127.0.0.1", false),
+        ("sip:desk@pbx.example", false),
+        ("sip:+4930555@pbx.example", false),
+        ("sip:desk@127.0.0.1@pbx.example", false),
+        ("tel:+1900555000", false),
+    ] {
+        *line.contact.lock().unwrap() = contact.to_owned();
+        call.caller.told.lock().unwrap().clear();
+        let asked = call.active.refer(LegId::FIRST, "+4930555", Some(OTHER));
+        let told = if is_asked { vec![Told::Refer(format!("{contact}?Replaces=call"))] } else { vec![] };
+        assert_eq!(
+            (asked, call.told(&call.caller)),
+            (if is_asked { Ok(()) } else { Err(RefusalCause::Rejected) }, told)
+        );
+    }
+    assert_eq!(call.active.refer(LegId::FIRST, "+4930555", Some(LegId(9))), Err(RefusalCause::Failed));
+}
