@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use trunkline_api::outbound::OutboundUse;
+use trunkline_api::outbound::{OutboundUse, is_user};
 use trunkline_api::{Failure, SoundPolicy};
 use trunkline_call::Input;
 use trunkline_leg::{CallTime, EndCause, LegFact, LegId, ReferralProgress, RefusalCause};
@@ -17,13 +17,12 @@ use crate::sound::leg_sound;
 #[cfg(test)]
 mod tests;
 
-/// User, and host with its port, of a SIP URI; what cannot be read in one way alone has none.
+/// User, and host with its port, of a SIP URI.
 fn parts(uri: &str) -> Option<(&str, &str)> {
     let (_, rest) = uri.split_once(':')?;
     let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
     let host = rest.split([';', '?']).next().filter(|host| !host.is_empty())?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()+&=$,".contains(&byte);
-    user.bytes().all(plain).then_some((user, host))
+    Some((user, host))
 }
 
 /// The host alone, an IPv6 address without its brackets.
@@ -131,8 +130,10 @@ impl Active {
                     server.is_some_and(|at| named(at.uri_host()) || at.places().any(|(name, _)| named(name)));
                 let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
                 let of_answer = address.is_some() && address == line.source().map(|source| source.to_canonical());
+                // Escapes, parameters and passwords could be read in several ways.
+                let is_plain = user.is_empty() || is_user(user);
                 let is_number = Destination::read(user, &trunk.numbering).is_ok();
-                (of_trunk || of_answer) && (user == placed.user || !is_number)
+                (of_trunk || of_answer) && is_plain && (user == placed.user || !is_number)
             });
         if !is_ours {
             tracing::warn!(
