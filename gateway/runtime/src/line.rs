@@ -42,6 +42,32 @@ pub(crate) trait Line: Send + Sync {
     }
 }
 
+/// The line of somebody who has answered, until a call takes it: whoever answers to nobody, since the call that wanted them is
+/// over, is hung up.
+pub(crate) struct Answering(Option<Arc<dyn Line>>);
+
+impl Answering {
+    /// Somebody has answered.
+    pub(crate) fn new(line: Arc<dyn Line>) -> Self {
+        Self(Some(line))
+    }
+
+    /// A call takes it, and is to hang it up.
+    pub(crate) fn take(mut self) -> Option<Arc<dyn Line>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(line) = self.0.take()
+            && let Err(error) = line.bye(&ByeReason::normal())
+        {
+            tracing::debug!(%error, "whoever had answered to nobody was gone");
+        }
+    }
+}
+
 impl Line for CallHandle {
     fn ring(&self, sdp: Option<String>) -> Result<(), CommandError> {
         self.ring(sdp)

@@ -248,7 +248,7 @@ fn a_provisional_answer_that_asks_for_it_is_acknowledged_in_order() {
     let callee = Callee::new();
     endpoint.dialler().dial(callee.call()).unwrap();
     let invite = callee.expect("INVITE ");
-    assert_eq!(header(&invite, "Supported"), "100rel");
+    assert_eq!(header(&invite, "Supported"), "timer, 100rel");
     let reliable = |rseq: u32| {
         format!("Require: 100rel\r\nRSeq: {rseq}\r\nContent-Type: application/sdp\r\n\r\n{}", answer_sdp("b"))
     };

@@ -1,7 +1,6 @@
 //! The ends of one call: the one it began with, and whoever was dialled since. The conversation is with one of them, or with
 //! nobody while two speak with each other; the others are listened to for facts alone.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use trunkline_api::{Failure, Id};
@@ -11,7 +10,7 @@ use trunkline_media::{Conference, LegHandle, LegSocket, LegSound, LegStart, Medi
 use trunkline_sip::ByeReason;
 
 use super::ports::Ports;
-use crate::line::Line;
+use crate::line::Answering;
 use crate::listening::Listening;
 use crate::outbound::Placed;
 use crate::speaking::Speaking;
@@ -23,7 +22,7 @@ pub(crate) enum LegNews {
     /// It is answered.
     Answered {
         /// Its dialog.
-        line: Arc<dyn Line>,
+        line: Answering,
         /// What its sound goes by.
         media: Box<MediaSpec>,
     },
@@ -154,7 +153,7 @@ impl Legs {
         now: CallTime,
         leg: LegId,
         plane: Option<&MediaPlane>,
-        line: Arc<dyn Line>,
+        line: Answering,
         media: MediaSpec,
     ) -> Option<LegFact> {
         let ringing = |other: &&mut Other| other.id == leg && matches!(other.state, State::Ringing(_));
@@ -163,11 +162,9 @@ impl Legs {
             State::Ringing(terms) => Some((terms, &mut other.state)),
             State::Up(_) | State::Over => None,
         });
-        let (Some((terms, state)), Some(plane)) = (taken, plane) else {
-            // It was let go of meanwhile.
-            let _ = line.bye(&ByeReason::normal());
-            return None;
-        };
+        // Where it was let go of meanwhile it is hung up.
+        let (Some((terms, state)), Some(plane)) = (taken, plane) else { return None };
+        let line = line.take()?;
         let mut start = LegStart::new(media, terms.began);
         start.rings = RingSizes { rate: start.spec.codec.sample_rate(), ..RingSizes::default() };
         start.signalling_ip = line.source();
@@ -310,7 +307,11 @@ impl Legs {
         for other in &mut self.others {
             match &mut other.state {
                 State::Up(ports) => ports.let_go(),
-                State::Ringing(_) => other.placed.dialling.cancel(),
+                State::Ringing(_) => {
+                    other.placed.dialling.cancel();
+                    // Its answer may be on its way.
+                    other.state = State::Over;
+                }
                 State::Over => {}
             }
         }

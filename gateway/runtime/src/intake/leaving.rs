@@ -14,7 +14,7 @@ use trunkline_sip::{ByeReason, CallKey, OutgoingEvent, TrunkNews, TrunkToken};
 
 use super::{Beginning, DOWN_FRAMES, Dialog, Intake, UP_FRAMES, sources, wall_us};
 use crate::active::LegNews;
-use crate::line::Line;
+use crate::line::{Answering, Line};
 use crate::outbound::{Dialled, Whose};
 use crate::recording::CallRecordings;
 use crate::refusal::media_failure;
@@ -79,7 +79,7 @@ impl Intake {
                 let rate = media.codec.sample_rate();
                 let known = Dialog { call, leg, worker, sdp: session, rate, line: Arc::clone(&line) };
                 self.dialogs.insert(key, known);
-                self.leg_news(&whose, LegNews::Answered { line, media: Box::new(media) });
+                self.leg_news(&whose, LegNews::Answered { line: Answering::new(line), media: Box::new(media) });
             }
             (None, None) => hang_up(&line, Failure::Internal),
         }

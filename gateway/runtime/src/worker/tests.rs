@@ -12,13 +12,15 @@ use trunkline_api::words::ProviderKind;
 use trunkline_api::{AgentSpec, Prefix};
 use trunkline_call::tape::Taped;
 use trunkline_call::{CallSetup, Input};
-use trunkline_leg::{Anchor, CallTime};
+use trunkline_leg::{Anchor, CallTime, Codec, LegId, MediaSpec};
 use trunkline_media::{LegStart, MediaPlane};
 use trunkline_recording::{Disk, Recorder, RecorderConfig, Track};
 
 use super::*;
+use crate::active::LegNews;
 use crate::capacity::Amounts;
 use crate::directory::CallInfo;
+use crate::line::Answering;
 use crate::recording::CallRecordings;
 use crate::rig::{FakeLine, Puppet, SlowStore, Told, plane, shared, silent_agent, until};
 use crate::session::Output;
@@ -422,4 +424,19 @@ fn a_call_that_panics_settles_what_its_sessions_have_used_wherever_they_run() {
     assert_eq!((of("here"), of("elsewhere"), of("broken")), (Some(used(7)), Some(used(35)), None));
     assert_eq!(record.failure, Some(trunkline_api::Failure::Internal));
     assert_eq!(shared.admission.calls(), 0);
+}
+
+#[test]
+fn whoever_answers_to_a_call_that_is_gone_is_hung_up() {
+    let store = Arc::new(SlowStore::default());
+    let shared = shared(Arc::clone(&store) as _, Amounts::all(u32::MAX), silent_agent());
+    let (plane, pool) = (plane(1), SidePool::start(1).unwrap());
+    let (worker, thread) = Worker::start(0, plane.signal(0), plane.ready(0), shared, pool.queue()).unwrap();
+    let line = FakeLine::new("callee", &store);
+    let media = Box::new(MediaSpec::new(Codec::Pcmu, 0, "127.0.0.1:9".parse().unwrap()));
+    let answered = LegNews::Answered { line: Answering::new(Arc::clone(&line) as _), media };
+    assert!(worker.order(Order::Leg(Id::mint(Prefix::Call, 1, [9; 10]), LegId(2), answered)));
+    until("the goodbye", || line.told.lock().unwrap()[..] == [Told::Bye]);
+    assert!(worker.order(Order::Stop));
+    thread.join().unwrap();
 }

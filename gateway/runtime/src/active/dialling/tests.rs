@@ -18,6 +18,7 @@ use crate::active::NewCall;
 use crate::bell::Bell;
 use crate::capacity::Amounts;
 use crate::directory::CallInfo;
+use crate::line::Answering;
 use crate::recording::CallRecordings;
 use crate::rig::{FakeExchange, FakeLine, SlowStore, Told, plane, shared_with, until};
 use crate::session::Place;
@@ -44,7 +45,10 @@ struct Call {
 impl Call {
     fn new() -> Self {
         let agent = json!({
-            "name": "operator", "pipeline": { "cascade": { "tts": [{ "provider": "none" }] } },
+            "name": "operator",
+            "pipeline": { "realtime": { "engines": [{ "provider": "scripted-engine", "settings": {
+                "name": "operator", "replies": [{ "say": "Fine." }, { "say": "Fine." }, { "say": "Fine." }],
+            } }] } },
             "transfer": { "hold_say": "", "mode": "bridge" },
         });
         let spec: AgentSpec = serde_json::from_value(agent.clone()).unwrap();
@@ -146,7 +150,7 @@ impl Call {
         self.active.leg_news(OTHER, LegNews::Ringing);
         let line = FakeLine::new("callee", &self.store);
         let media = Box::new(MediaSpec::new(Codec::Pcmu, 0, sound));
-        self.active.leg_news(OTHER, LegNews::Answered { line: Arc::clone(&line) as _, media });
+        self.active.leg_news(OTHER, LegNews::Answered { line: Answering::new(Arc::clone(&line) as _), media });
         self.until("the two to be joined", |call| call.count("transfer.ended") == 1);
         line
     }
@@ -228,7 +232,7 @@ fn who_still_rings_is_let_go_of_when_the_caller_is_gone_and_the_place_is_free() 
     assert!(call.exchange.cancelled.lock().unwrap().contains(&CallKey(1000)));
     let late = FakeLine::new("callee", &call.store);
     let media = Box::new(MediaSpec::new(Codec::Pcmu, 0, "127.0.0.1:9".parse().unwrap()));
-    call.active.leg_news(OTHER, LegNews::Answered { line: Arc::clone(&late) as _, media });
+    call.active.leg_news(OTHER, LegNews::Answered { line: Answering::new(Arc::clone(&late) as _), media });
     assert_eq!(call.told(&late), [Told::Bye], "who answers too late is hung up");
     let Call { active, shared, .. } = call;
     drop(active);
