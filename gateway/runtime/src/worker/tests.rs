@@ -12,12 +12,11 @@ use trunkline_api::words::ProviderKind;
 use trunkline_api::{AgentSpec, Prefix};
 use trunkline_call::tape::Taped;
 use trunkline_call::{CallSetup, Input};
-use trunkline_leg::{Anchor, CallTime, Codec, LegId, MediaSpec};
+use trunkline_leg::{Anchor, CallTime, Codec};
 use trunkline_media::{LegStart, MediaPlane};
 use trunkline_recording::{Disk, Recorder, RecorderConfig, Track};
 
 use super::*;
-use crate::active::LegNews;
 use crate::capacity::Amounts;
 use crate::directory::CallInfo;
 use crate::line::Answering;
