@@ -76,14 +76,13 @@ impl Mind {
     /// The engine is gone, and with it its response. Returns whether one was waited for. `said` is what was said of it.
     pub(crate) fn engine_gone(&mut self, fx: &mut Effects, said: &str) -> bool {
         let Some(reply) = &mut self.reply else { return false };
-        let before = reply.requests.len();
+        let Some(at) = reply.requests.iter().position(|request| request.by_engine) else { return false };
+        let request = reply.requests.remove(at);
         reply.requests.retain(|request| !request.by_engine);
-        if reply.requests.len() == before {
-            return false;
-        }
         Self::clear_timers(fx);
         reply.broke_off.clear();
         spoken::join(&mut reply.broke_off, said);
+        spoken::join(&mut reply.broke_off, &request.handed);
         reply.tool_calls -= std::mem::take(&mut reply.calls).len();
         true
     }
