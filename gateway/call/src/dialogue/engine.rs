@@ -61,6 +61,14 @@ pub(super) struct Session {
     responses: Vec<Response>,
 }
 
+impl Session {
+    /// Whether there is sound that was not played yet, since the caller spoke on.
+    pub(super) fn holds_back(&self) -> bool {
+        let items = self.responses.iter().flat_map(|response| &response.items);
+        items.into_iter().any(|(_, stage)| *stage == Stage::Held)
+    }
+}
+
 /// A response to what the caller said.
 #[derive(Debug)]
 struct Response {
