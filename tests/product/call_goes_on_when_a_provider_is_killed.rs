@@ -87,6 +87,24 @@ fn a_recogniser_that_traps_while_the_caller_speaks() {
 }
 
 #[test]
+fn a_recogniser_that_falls_silent_while_the_caller_speaks() {
+    let scratch = tempfile::tempdir().unwrap();
+    let llm = json!({ "provider": "scripted", "settings": { "fallback": { "say": "Alpha bravo {heard}." } } });
+    let mut agent = instant_agent("Hello.", &[QUESTION], llm, json!({}));
+    agent["pipeline"]["cascade"]["asr"] = json!([{ "provider": "primary" }, { "provider": "backup" }]);
+    let providers = [
+        ("primary", "instant-asr", json!({ "utterances": ["golf"], "dies": "stalls" })),
+        ("backup", "instant-asr", json!({ "utterances": ["zulu"] })),
+    ];
+    let objects = objects::with_providers(&objects::answering(&agent).unwrap(), &providers).unwrap();
+    let gateway = Gateway::standalone(scratch.path(), &objects, Options::default()).unwrap();
+    gateway.await_agents(1).unwrap();
+    let call = Live::call(&gateway, "1000", 1, script(&talk(1)).unwrap()).unwrap();
+    assert_eq!(switched(&call), [("primary".to_owned(), "backup".to_owned())], "{:#?}", call.events);
+    ends_with(&call, "abz");
+}
+
+#[test]
 fn a_voice_that_traps_in_the_middle_of_a_sentence() {
     let scratch = tempfile::tempdir().unwrap();
     let llm = json!({ "provider": "scripted", "settings": { "fallback": { "say": "Alpha bravo cigar delta." } } });

@@ -61,12 +61,33 @@ pub(super) struct Session {
     responses: Vec<Response>,
 }
 
+impl Session {
+    /// Whether there is sound that was not played yet, since the caller spoke on.
+    pub(super) fn holds_back(&self) -> bool {
+        let items = self.responses.iter().flat_map(|response| &response.items);
+        items.into_iter().any(|(_, stage)| *stage == Stage::Held)
+    }
+}
+
 /// A response to what the caller said.
 #[derive(Debug)]
 struct Response {
     id: u32,
     done: bool,
     items: Vec<(Item, Stage)>,
+}
+
+impl Response {
+    /// It is over: what of it was cut is told.
+    fn tell_cut(&mut self, fx: &mut Effects, session: u32) {
+        for (item, stage) in &mut self.items {
+            if let Stage::Cut(heard_ms) = stage
+                && let Some(heard_ms) = heard_ms.take()
+            {
+                fx.command(Command::Truncate { session, item: item.item, heard_ms });
+            }
+        }
+    }
 }
 
 /// Where an item is.
@@ -77,6 +98,9 @@ enum Stage {
     /// The caller speaks on: it is held back.
     Held,
     Played,
+    /// It was stopped while the response was being made. The engine is told of it when that is over, since an item that
+    /// still grows cannot be cut: it was heard for so long.
+    Cut(Option<u32>),
 }
 
 impl Engine {
@@ -149,6 +173,13 @@ impl Engine {
     fn item(&mut self, item: u32) -> Option<&mut (Item, Stage)> {
         let responses = self.session.as_mut().into_iter().flat_map(|session| &mut session.responses);
         responses.flat_map(|response| &mut response.items).find(|(known, _)| known.item == item)
+    }
+
+    /// An item of a response that is still made.
+    fn unfinished(&mut self, item: u32) -> Option<&mut (Item, Stage)> {
+        let responses = self.session.as_mut().into_iter().flat_map(|session| &mut session.responses);
+        let items = responses.filter(|response| !response.done).flat_map(|response| &mut response.items);
+        items.into_iter().find(|(known, _)| known.item == item)
     }
 }
 
@@ -281,7 +312,7 @@ impl Dialogue {
     pub(super) fn settle_engine(&mut self, fx: &mut Effects) {
         let Some(session) = &mut self.engine.session else { return };
         let (id, mind, mouth) = (session.id, &self.mind, &self.mouth);
-        session.responses.retain(|response| {
+        session.responses.retain_mut(|response| {
             let held = response.items.iter().any(|(_, stage)| *stage == Stage::Held);
             let wanted = if response.done {
                 held && mind.is_held()
@@ -292,6 +323,7 @@ impl Dialogue {
                 if !response.done {
                     fx.command(Command::CancelResponse { session: id, response: response.id });
                 }
+                response.tell_cut(fx, id);
                 for (item, _) in response.items.iter().filter(|(_, stage)| *stage == Stage::Held) {
                     fx.command(Command::Truncate { session: id, item: item.item, heard_ms: 0 });
                 }
@@ -318,14 +350,19 @@ impl Dialogue {
         }
     }
 
-    /// Nothing of the response follows what is being said to its end, or was stopped. One of which nothing was said yet is held
-    /// back, since the caller may have said nothing.
-    pub(super) fn engine_breaks_off(&mut self, fx: &mut Effects) {
-        let responses = self.engine.session.iter().flat_map(|session| &session.responses);
-        let begun = responses.flat_map(|response| &response.items).any(|(_, stage)| *stage == Stage::Played);
-        if self.engine.serves() && begun && self.mind.waits_for_engine() {
-            self.mind.cut_short(fx, super::mind::Then::Listen);
+    /// What an engine was saying is not said to its end, although the caller may have said nothing. Its response goes on
+    /// unheard, for the tools that it may call: what would have been said yet is kept as text, further items are held back.
+    pub(super) fn engine_goes_on_unheard(&mut self, fx: &mut Effects) {
+        if !self.engine.serves() || !self.mind.waits_for_engine() {
+            return;
         }
+        let responses = self.engine.session.iter_mut().flat_map(|session| &mut session.responses);
+        for (item, stage) in responses.filter(|response| !response.done).flat_map(|response| &mut response.items) {
+            if *stage == Stage::Played && !self.mouth.says_item(item.item) {
+                *stage = Stage::Cut(None);
+            }
+        }
+        self.mind.engine_goes_on(fx);
     }
 
     /// An utterance is over: the engine is told what of it was not heard, and what others have said.
@@ -343,6 +380,8 @@ impl Dialogue {
                     let all = part.synthesis == Synthesis::Done && known.heard_ms >= part.audio_ms;
                     if all && *share == WHOLE && !known.shortened {
                         self.engine.last_whole = Some(item);
+                    } else if let Some((_, Stage::Cut(heard_ms))) = self.engine.unfinished(item) {
+                        *heard_ms = Some(known.heard_ms);
                     } else {
                         fx.command(Command::Truncate { session, item, heard_ms: known.heard_ms });
                     }
@@ -448,6 +487,12 @@ impl Dialogue {
 
     /// More of what the engine says.
     fn engine_words(&mut self, fx: &mut Effects, response: u32, item: u32, text: String, until_ms: Option<u32>) {
+        if let Some((_, Stage::Cut(_))) = self.engine.item(item) {
+            // What would have been heard of it is said as text, if the caller has said nothing.
+            let thought = self.mind.llm(fx, response, LlmEvent::TextDelta(text));
+            self.thought(fx, thought);
+            return;
+        }
         if let Some((known, stage)) = self.engine.item(item)
             && *stage != Stage::Played
         {
@@ -485,9 +530,12 @@ impl Dialogue {
             self.voiced(fx, voiced);
             return;
         }
-        let wanted = self.mind.wants_response(response);
+        let (wanted, session) = (self.mind.wants_response(response), self.engine.id());
         match self.engine.response(response) {
-            Some(known) if !known.done => known.done = true,
+            Some(known) if !known.done => {
+                known.done = true;
+                known.tell_cut(fx, session);
+            }
             Some(_) | None => return,
         }
         if !wanted {

@@ -41,12 +41,12 @@ impl Dialogue {
             }
             InterruptionMode::FinishSentence => {
                 self.rest = self.mouth.finish_sentence(fx);
-                self.engine_breaks_off(fx);
+                self.engine_goes_on_unheard(fx);
                 Overlap::Finishing
             }
             InterruptionMode::Abort => {
                 self.rest = self.mouth.stop(fx);
-                self.engine_breaks_off(fx);
+                self.engine_goes_on_unheard(fx);
                 Overlap::Stopped
             }
         };
@@ -117,6 +117,7 @@ impl Dialogue {
         let rest = std::mem::take(&mut self.rest);
         self.say(fx, &rest, false);
         self.mind.hold(false);
+        self.hand_on_sentences(fx);
         self.play_held(fx);
         if self.mind.is_thinking() {
             self.hand_on(fx);

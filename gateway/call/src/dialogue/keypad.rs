@@ -188,7 +188,8 @@ impl Dialogue {
 
     /// The tools of a reply have answered, and one of them leads elsewhere.
     pub(super) fn leave(&mut self, fx: &mut Effects, leave: Leave) {
-        self.mind.over();
+        let (_, tools) = self.mind.over();
+        self.abandon_tools(fx, tools);
         self.mouth.finish(fx);
         match leave {
             Leave::Menu(menu) => self.open_menu(fx, &menu),

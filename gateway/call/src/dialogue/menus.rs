@@ -163,11 +163,16 @@ impl Dialogue {
 
     /// Transfers the caller. What cannot be transferred is told that nobody is there and hung up.
     pub(super) fn transfer(&mut self, fx: &mut Effects, to: &str) {
+        self.leave_keypad(fx);
+        self.author_transfers(fx, to);
+    }
+
+    /// Whoever is in a menu, an entry or a message is passed on: the menu is come back to where nobody can think.
+    pub(super) fn leave_keypad(&mut self, fx: &mut Effects) {
         if let Place::Menu(open) = &self.keypad.place {
             self.keypad.back_to = Some(open.name.clone());
         }
         self.go_to(fx, Place::Conversation);
-        self.author_transfers(fx, to);
     }
 
     fn chosen(&mut self, fx: &mut Effects, option: &MenuOption) {

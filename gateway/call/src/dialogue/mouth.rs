@@ -49,6 +49,17 @@ pub(crate) struct Line {
     pub(crate) item: Option<Item>,
 }
 
+impl Line {
+    /// What is said, as far as it is known.
+    fn words(&self) -> String {
+        let mut words = self.text.clone();
+        for (text, _) in self.item.iter().flat_map(|item| &item.words) {
+            words.push_str(text);
+        }
+        words
+    }
+}
+
 /// What an engine says, of which there is sound before there are words.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Item {
@@ -406,7 +417,7 @@ impl Mouth {
     pub(crate) fn stop(&mut self, fx: &mut Effects) -> String {
         let mut unsaid = String::new();
         for line in self.later.drain(..).filter(|line| !line.aside) {
-            spoken::join(&mut unsaid, &line.text);
+            spoken::join(&mut unsaid, &line.words());
         }
         let (paused, decided, speech) = match std::mem::take(&mut self.state) {
             State::Speaking(speech) => (false, fx.now(), speech),
@@ -458,7 +469,7 @@ impl Mouth {
             fx.command(Command::DropParts { utterance, from, cut: false });
         }
         for line in self.later.drain(..).filter(|line| !line.aside) {
-            spoken::join(&mut rest, &line.text);
+            spoken::join(&mut rest, &line.words());
         }
         self.end_utterance(fx);
         self.watch_synthesis(fx);

@@ -189,19 +189,25 @@ impl Dialogue {
 
     /// Gives sentences that are ready to the synthesiser, in order; goes on when there are no more.
     pub(super) fn hand_on(&mut self, fx: &mut Effects) {
-        while let Some(sentence) = self.mind.next_sentence() {
-            if !self.repeats_itself(fx, &sentence) {
-                self.say(fx, &sentence, false);
-            }
-        }
+        self.hand_on_sentences(fx);
         if self.mind.has_replied() {
             self.replied(fx);
         }
     }
 
+    pub(super) fn hand_on_sentences(&mut self, fx: &mut Effects) {
+        while let Some(sentence) = self.mind.next_sentence() {
+            if !self.repeats_itself(fx, &sentence) {
+                self.say(fx, &sentence, false);
+            }
+        }
+    }
+
     /// Nothing more will be said in this turn.
     pub(super) fn reply_over(&mut self, fx: &mut Effects) {
-        match self.mind.over() {
+        let (then, tools) = self.mind.over();
+        self.abandon_tools(fx, tools);
+        match then {
             Then::HangUp => return fx.close("", EndReason::AgentHungUp, None, false),
             Then::Transfer(to) => {
                 return self.author_transfers(fx, &to);

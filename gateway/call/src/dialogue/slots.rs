@@ -129,8 +129,14 @@ impl Dialogue {
         }
         let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
         let text = |field: &str| arguments.get(field).and_then(Value::as_str).unwrap_or_default().trim();
-        if self.keypad.leaves.is_some() && matches!(call.name.as_str(), OPEN_MENU | COLLECT_SECURE) {
-            return Some(("one thing at a time: the caller is led elsewhere already".to_owned(), true));
+        if matches!(call.name.as_str(), OPEN_MENU | COLLECT_SECURE) {
+            if self.keypad.leaves.is_some() {
+                return Some(("one thing at a time: the caller is led elsewhere already".to_owned(), true));
+            }
+            if self.tel.transfer.is_some() {
+                // Whoever takes the call would be heard while nobody may be.
+                return Some(("the caller is being passed on and enters nothing now".to_owned(), true));
+            }
         }
         if call.name == OPEN_MENU {
             let menu = text("menu");

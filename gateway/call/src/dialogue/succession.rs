@@ -47,7 +47,7 @@ impl Dialogue {
         }
         let sounded = self.mouth.has_sound();
         let said = self.mouth.unremembered();
-        let owed = self.mind.engine_gone(fx, &said);
+        let owed = self.mind.engine_gone(fx, &said, session.holds_back());
         self.ears.by_engine(fx, None, false);
         self.mouth.by_engine(None, false);
         self.mouth.loses_later(owed);

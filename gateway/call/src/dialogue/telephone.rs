@@ -89,6 +89,10 @@ impl Dialogue {
                     fx.raise(trunkline_api::Failure::TransferFailed, "", "what was ordered is no number", "record");
                 } else if self.tel.transfer.is_none() {
                     self.take_back(fx);
+                    if self.keypad.is_away() {
+                        // What was being chosen or entered is not gone on with.
+                        self.leave_keypad(fx);
+                    }
                     self.stop_thinking(fx);
                     self.rejoin = None;
                     self.begin_transfer(fx, order, true);

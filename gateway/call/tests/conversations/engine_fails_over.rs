@@ -88,6 +88,17 @@ fn one_that_breaks_off_is_followed_by_one_that_goes_on_from_there() {
 }
 
 #[test]
+fn an_answer_that_was_held_back_when_it_died_is_made_anew() {
+    let mut first = says("Never heard.");
+    first.push((300, Say::Closes));
+    let mut rig = two(vec![first]);
+    // A cough, while the engine answers.
+    rig.caller_says(3150, 300, "");
+    rig.run_until(9000);
+    assert_eq!(*rig.said().last().unwrap(), "We close at ten.", "{:?}", rig.asked_engines());
+}
+
+#[test]
 fn what_an_engine_was_to_say_later_goes_with_it() {
     let broken = vec![
         (200, Say::Item),

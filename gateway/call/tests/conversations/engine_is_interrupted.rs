@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use trunkline_api::EventType;
+use trunkline_call::ToolOutcome;
 
 use crate::rig::Rig;
 use crate::rig::engines::{Say, realtime, says};
@@ -113,7 +114,7 @@ fn what_was_dropped_for_nothing_is_said_again_as_a_line() {
 }
 
 #[test]
-fn a_response_that_is_still_made_is_cancelled() {
+fn a_response_that_is_still_made_is_cancelled_once_there_are_words() {
     let endless = || {
         let mut script = vec![(200, Say::Item), (0, Say::Text("More and more words. ", None))];
         script.extend((1..40).map(|n| (100, Say::Sound(n * 200))));
@@ -124,8 +125,48 @@ fn a_response_that_is_still_made_is_cancelled() {
     rig.caller_says(1500, 1000, "go");
     rig.caller_says(5000, 1000, "stop");
     rig.run_until(9500);
-    assert_eq!(rig.asked_at("cancel 1"), 5080);
+    let asked = rig.asked_engines();
+    let place = |wanted: &str| asked.iter().position(|asked| asked.starts_with(wanted));
+    assert!(place("cancel 1") < place("truncate 2 at"), "what still grows cannot be cut: {asked:?}");
+    assert!(place("truncate 2 at") < place("respond 2"), "{asked:?}");
+    assert_eq!(rig.only(EventType::PlaybackCut)["sent_ms"], 1700);
     assert_eq!(*rig.said().last().unwrap(), "Fine.");
+}
+
+/// Says two sentences, the second of which is known late, and calls a tool at the end.
+fn looks_up() -> Vec<(u64, Say)> {
+    vec![
+        (200, Say::Item),
+        (0, Say::Text("Let me look that up for you.", Some(1400))),
+        (0, Say::Sound(1400)),
+        (1400, Say::Text(" It takes a moment.", Some(2350))),
+        (0, Say::Sound(2350)),
+        (0, Say::Complete),
+        (0, Say::Tool("weather", "{}")),
+        (10, Say::Done),
+    ]
+}
+
+#[test]
+fn a_cough_costs_no_tool_and_no_words_that_come_behind_it() {
+    for mode in ["abort", "finish_sentence"] {
+        let tools = json!([{ "name": "weather" }]);
+        let spec = realtime(1, json!({ "interruption": { "mode": mode }, "tools": tools }));
+        let mut rig = Rig::engines(spec, vec![vec![looks_up(), says("It rains.")]]);
+        let rain = ToolOutcome { output: "rain".to_owned(), is_error: false, actions: Vec::new(), failure: None };
+        rig.tools.insert("weather".to_owned(), Some((300, rain)));
+        rig.caller_says(1500, 1000, "how is the weather");
+        rig.caller_says(3700, 300, "");
+        rig.run_until(14_000);
+        let asked = rig.asked_engines();
+        assert!(asked.contains(&"result c-weather: rain".to_owned()), "{mode}: {asked:?}");
+        assert!(!asked.iter().any(|asked| asked.starts_with("cancel")), "{mode}: {asked:?}");
+        let truncated = asked.iter().filter(|asked| asked.starts_with("truncate 2")).count();
+        let again = asked.contains(&"say It takes a moment.".to_owned());
+        // Where the sentence is finished, nobody knew yet that it was one.
+        assert_eq!((truncated, again), if mode == "abort" { (1, true) } else { (0, false) }, "{mode}: {asked:?}");
+        assert_eq!(*rig.said().last().unwrap(), "It rains.", "{mode}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use trunkline_api::EventType;
-use trunkline_call::{Command, ToolOutcome};
+use trunkline_call::{Command, Input, ToolOutcome};
 
 use crate::rig::Rig;
 use crate::rig::engines::{Say, calls, realtime, says};
@@ -110,4 +110,24 @@ fn tools_that_run_while_the_engine_fails_are_told_to_the_next() {
     let told = ["append Assistant: weather({})", "append Tool: -> rain"];
     assert!(told.iter().all(|told| asked.contains(&(*told).to_owned())), "{asked:?}");
     assert_eq!(*rig.said().last().unwrap(), "It rains.");
+}
+
+#[test]
+fn tools_that_run_while_everybody_fails_have_their_results_all_the_same() {
+    let menu = json!({ "main": { "prompt": "One for sales.", "retries": 9, "options": [
+        { "key": "1", "label": "sales", "action": { "action": "hang_up", "text": "" } } ] } });
+    let survival = json!({ "menu": "main", "restored": "We are back." });
+    let spec = realtime(1, json!({ "menus": menu, "survival": survival, "tools": [{ "name": "weather" }] }));
+    let mut script = calls("weather", "{}");
+    script.push((100, Say::Fails));
+    let mut rig = Rig::engines(spec, vec![vec![script]]);
+    rig.call.handle(trunkline_leg::CallTime::ZERO, Input::Prompts { texts: vec!["One for sales.".to_owned()] });
+    rig.tools.insert("weather".to_owned(), Some((9000, outcome("rain"))));
+    rig.caller_says(1500, 1000, "how is the weather");
+    rig.run_until(60_000);
+    assert_eq!(rig.all(EventType::SurvivalLeft).len(), 1);
+    let told = rig.opened_with();
+    let asked = told.iter().position(|told| told == "Assistant: weather({})");
+    let answered = told.iter().position(|told| told.starts_with("Tool: -> cancelled"));
+    assert!(asked.is_some() && answered == asked.map(|at| at + 1), "{told:?}");
 }

@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 use trunkline_api::EventType;
-use trunkline_call::{Command, Input, ToolOutcome};
+use trunkline_api::transfer::TransferMode;
+use trunkline_call::{Command, Input, Operator, ToolOutcome};
 use trunkline_leg::{CallTime, DtmfDigit, LegFact, LegId};
 
+use crate::rig::second_leg::Person;
 use crate::rig::{Rig, agent, reply, tool_reply};
 
 const CARD: &str = "4111111111111111";
@@ -245,4 +247,21 @@ fn a_drained_gateway_leaves_the_secret_concealed() {
     rig.run_to_end();
     shows_nothing(&rig, CARD);
     assert_eq!(concealed(&rig).len(), 1);
+}
+
+#[test]
+fn whoever_is_passed_on_by_an_operator_enters_nothing_any_more() {
+    let mut rig = asking(spec(json!({})), vec![]);
+    rig.second.people = vec![Person::Answers(1000)];
+    types(&mut rig, 6000, "41");
+    let to = "+33123456789".to_owned();
+    rig.operator(7000, Operator::Transfer { to, mode: Some(TransferMode::Bridge), briefing: String::new() });
+    types(&mut rig, 7100, "11");
+    rig.run_until(25_000);
+    let hidden = concealed(&rig);
+    assert_eq!((hidden.len(), hidden[1].1), (2, false), "{hidden:?}");
+    let heard = rig.commands.iter().filter(|(_, command)| matches!(command, Command::OpenAsr { .. }));
+    assert!(heard.skip(1).all(|(at, _)| at.as_ms() >= hidden[1].0), "{hidden:?}");
+    assert_eq!(rig.outcomes(), ["completed"]);
+    shows_nothing(&rig, "4111");
 }

@@ -1,12 +1,12 @@
 //! Calls with menus, slots and secrets: what of them an agent has, and what is promised of a secret: that no digit of one
 //! appears in anything the call says, asks for or keeps.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::{Value, json};
 use trunkline_api::Event;
 use trunkline_api::words::{Content, Message};
 use trunkline_call::{Call, Command};
-
-use std::cell::Cell;
 
 use crate::random::Random;
 
@@ -68,13 +68,11 @@ pub(crate) fn shows_nothing(text: &str) {
 const TOLD: [&str; 6] =
     ["menu.chosen", "slot.filled", "concealed", "message.recorded", "survival.entered", "survival.left"];
 
-thread_local! {
-    static COUNTS: Cell<[u64; TOLD.len()]> = const { Cell::new([0; TOLD.len()]) };
-}
+static COUNTS: [AtomicU64; TOLD.len()] = [const { AtomicU64::new(0) }; TOLD.len()];
 
-/// How often each has happened on this thread.
+/// How often each has happened in this process.
 pub(crate) fn counts() -> Vec<(&'static str, u64)> {
-    TOLD.into_iter().zip(COUNTS.get()).collect()
+    TOLD.into_iter().zip(COUNTS.iter().map(|count| count.load(Ordering::Relaxed))).collect()
 }
 
 /// Calls of an agent that can do without providers meet some where all of a kind are ill.
@@ -96,9 +94,7 @@ pub(crate) fn has_prompts(seed: u64) -> bool {
 /// An event holds nothing of it.
 pub(crate) fn event_shows_nothing(event: &Event) {
     if let Some(at) = TOLD.iter().position(|kind| *kind == event.kind) {
-        let mut counts = COUNTS.get();
-        counts[at] += 1;
-        COUNTS.set(counts);
+        COUNTS[at].fetch_add(1, Ordering::Relaxed);
     }
     value_shows_nothing(&event.data);
 }

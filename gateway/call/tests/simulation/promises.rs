@@ -4,7 +4,7 @@
 use trunkline_api::usage::{CallRecord, Units};
 use trunkline_api::words::{Content, Message, Role};
 use trunkline_api::{AgentSpec, Event, EventType};
-use trunkline_call::{ANALYSIS, Command, Input};
+use trunkline_call::{ANALYSIS, AsrEvent, Command, Input};
 use trunkline_leg::CallTime;
 
 use crate::leg::Leg;
@@ -45,6 +45,8 @@ pub(crate) struct Promises {
     waits: CallTime,
     /// A turn has begun that nothing was said to yet.
     owes: bool,
+    /// The engine that heard the caller has died: a recogniser hears it again, and may find no word in it.
+    heard_again: bool,
     closing: bool,
     /// The thinking sound is to be heard.
     knocks: bool,
@@ -74,6 +76,7 @@ impl Promises {
             paused_in: None,
             waits: CallTime::ZERO,
             owes: false,
+            heard_again: false,
             closing: false,
             knocks: false,
             audible: CallTime::ZERO,
@@ -85,6 +88,9 @@ impl Promises {
     pub(crate) fn told(&mut self, _: CallTime, input: &Input) {
         if let Input::Usage { units, .. } = input {
             self.used.add(units);
+        }
+        if let Input::Asr { event: AsrEvent::Final { text, finalized: true, .. }, .. } = input {
+            self.owes &= !(self.heard_again && text.is_empty());
         }
     }
 
@@ -181,6 +187,7 @@ impl Promises {
                 self.said = utterance;
                 self.owes &= event.data["text"] == "One moment, please.";
             }
+            EventType::ProviderSwitched => self.heard_again |= event.data["kind"] == "realtime",
             EventType::FailureRaised => self.owes &= event.data["action"] == "next_provider",
             EventType::PlaybackFinished | EventType::PlaybackCut => {
                 assert_eq!(self.said.take(), utterance, "an utterance ended that was not being said");
@@ -196,7 +203,7 @@ impl Promises {
             }
             EventType::TurnStarted => {
                 self.turns += 1;
-                self.owes = true;
+                (self.owes, self.heard_again) = (true, false);
             }
             EventType::TurnWaterfall => {
                 let stages =

@@ -112,8 +112,8 @@ impl World<AsrSession> for Recogniser {
                 HostEvent::Ended => said.end(Output::Asr(AsrEvent::Ended)),
             }
         }
-        // One without connections has said all it has: no words were in the sound.
-        if self.finalizing && !self.online && !session.wants_step() {
+        // One without connections that waits for no timer has said all it has: no words were in the sound.
+        if self.finalizing && !self.online && !session.wants_step() && session.poll_timeout().is_none() {
             self.finalizing = false;
             said.push(Output::Asr(AsrEvent::Final { text: String::new(), confidence: None, finalized: true }));
         }

@@ -18,6 +18,8 @@ const RATE: u64 = 8000;
 const LOUD: f64 = 184.0;
 /// Quiet behind sound after which all words are there, in microseconds: longer than the closure of a plosive.
 const PAUSE_US: u64 = 60_000;
+/// How long one that has stalled pretends to be about to answer.
+const STALLED_MS: u32 = 600_000;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -104,8 +106,10 @@ impl Recogniser for Prompter {
         Ok(())
     }
 
-    fn finalize(&mut self, _: &mut dyn Host, out: &mut Outbox<AsrEvent>) -> Result<(), ProviderError> {
+    fn finalize(&mut self, host: &mut dyn Host, out: &mut Outbox<AsrEvent>) -> Result<(), ProviderError> {
         if self.stalled {
+            // Whoever works without a network and waits for nothing has said that there were no words.
+            host.set_timer(STALLED_MS);
             return Ok(());
         }
         if let Some(bills_ms) = self.settings.bills_ms.filter(|_| self.saying.is_some()) {

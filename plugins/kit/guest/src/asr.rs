@@ -29,7 +29,8 @@ pub trait Recogniser: Sized + 'static {
         frames: Vec<AudioFrame>,
         out: &mut Outbox<AsrEvent>,
     ) -> Result<(), ProviderError>;
-    /// The host heard the end of an utterance: pending words become final.
+    /// The host heard the end of an utterance: pending words become final. A recogniser without connections that answers
+    /// with nothing and has set no timer has heard no words; any other is waited for (`turn.final_wait_ms`).
     ///
     /// # Errors
     /// Ends the session.

@@ -73,17 +73,20 @@ impl Mind {
         requests.into_iter().any(|request| request.id == response && !request.answered)
     }
 
-    /// The engine is gone, and with it its response. Returns whether one was waited for. `said` is what was said of it.
-    pub(crate) fn engine_gone(&mut self, fx: &mut Effects, said: &str) -> bool {
+    /// The engine is gone, and with it its response. Returns whether one was waited for. `said` is what was said of it; one
+    /// that is complete and was `held` back is waited for, too.
+    pub(crate) fn engine_gone(&mut self, fx: &mut Effects, said: &str, held: bool) -> bool {
         let Some(reply) = &mut self.reply else { return false };
-        let before = reply.requests.len();
-        reply.requests.retain(|request| !request.by_engine);
-        if reply.requests.len() == before {
+        let at = reply.requests.iter().position(|request| request.by_engine);
+        if at.is_none() && !(held && reply.stage == Stage::Replied && reply.calls.is_empty()) {
             return false;
         }
+        let handed = at.map(|at| reply.requests.remove(at).handed).unwrap_or_default();
+        reply.requests.retain(|request| !request.by_engine);
         Self::clear_timers(fx);
         reply.broke_off.clear();
         spoken::join(&mut reply.broke_off, said);
+        spoken::join(&mut reply.broke_off, &handed);
         reply.tool_calls -= std::mem::take(&mut reply.calls).len();
         true
     }

@@ -418,9 +418,9 @@ impl Mind {
         reply.continuations <= MAX_CONTINUATIONS
     }
 
-    /// The reply is over. What follows.
-    pub(crate) fn over(&mut self) -> Then {
-        self.reply.take().map_or(Then::Listen, |reply| reply.then)
+    /// The reply is over. What follows, and tools that nobody waits for any more.
+    pub(crate) fn over(&mut self) -> (Then, Vec<ToolRun>) {
+        self.reply.take().map(|reply| (reply.then, reply.tools)).unwrap_or_default()
     }
 
     /// What was handed over is not to be said either.

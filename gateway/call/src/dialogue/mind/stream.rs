@@ -71,7 +71,7 @@ impl Mind {
         if request.bytes <= MAX_REPLY_BYTES {
             return Thought::Sentences(whole);
         }
-        fx.command(Command::CancelLlm { request: request.id });
+        request.cancel(fx);
         let finished = self.finished(fx, at, FinishReason::Length);
         let Thought::Finished(last) = finished else { return finished };
         whole.extend(last);

@@ -199,6 +199,13 @@ impl Mouth {
         }
     }
 
+    /// Whether more of an item is heard when there is more.
+    pub(crate) fn says_item(&self, item: u32) -> bool {
+        let (State::Speaking(speech) | State::Paused(speech, _)) = &self.state else { return false };
+        let mut items = speech.parts.iter().filter_map(|part| part.item.as_ref());
+        items.any(|known| known.item == Some(item) && !known.shortened)
+    }
+
     /// What an item says so far, when it is being said.
     pub(crate) fn words_of(&self, item: u32) -> Option<&str> {
         let mut parts = self.speech().into_iter().flat_map(|speech| &speech.parts);

@@ -25,12 +25,27 @@ impl Mouth {
             TtsEvent::Audio { .. } | TtsEvent::PartDone { .. } => true,
         };
         if !self.speech().is_some_and(|speech| speech.utterance == utterance && speaks(speech)) {
+            self.sounded_before_the_cut(utterance, index, &event);
             return Voiced::Nothing;
         }
         match event {
             TtsEvent::Audio { part, audio_ms } => self.sound(fx, (part, index), audio_ms, false),
             TtsEvent::PartDone { part, audio_ms } => self.sound(fx, (part, index), audio_ms, true),
             TtsEvent::Failed { failure, detail } => Voiced::Lost { index, failure, detail },
+        }
+    }
+
+    /// An engine's sound went out before the cut, and is told of behind the decision: it may have been heard.
+    fn sounded_before_the_cut(&mut self, utterance: Utterance, index: usize, event: &TtsEvent) {
+        let State::Cutting(speech, _) = &mut self.state else { return };
+        let (TtsEvent::Audio { part: number, audio_ms } | TtsEvent::PartDone { part: number, audio_ms }) = event else {
+            return;
+        };
+        let ours = |part: &&mut Part| part.number == *number && part.index == index && part.item.is_some();
+        if speech.utterance == utterance
+            && let Some(part) = speech.parts.iter_mut().find(ours)
+        {
+            part.audio_ms = part.audio_ms.max(*audio_ms);
         }
     }
 

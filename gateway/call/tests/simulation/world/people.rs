@@ -226,7 +226,7 @@ impl World {
                 self.people.passing_on = false;
             }
             Command::Attach { leg } => {
-                assert!(!self.leg.is_busy(), "the agent turned to somebody else in mid-word");
+                assert!(!self.leg.is_busy() || self.leg.is_complete(), "the agent turned to somebody else in mid-word");
                 assert_ne!(self.people.attached, leg, "turned to where it was");
                 self.speaks_since = None;
                 self.spoken.clear();
