@@ -7,12 +7,12 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use support::{OFFER, Peer, answer_all, eventually, header, start, to_tag};
+use support::{OFFER, Peer, answer_all, eventually, header, start, to_tag, unhurried};
 use trunkline_sip::{ByeReason, CommandError, Refusal, SipEvent, TraceDirection};
 
 #[test]
 fn a_call_is_answered_acknowledged_and_hung_up_by_the_peer() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(unhurried);
     let peer = Peer::new(&endpoint);
     peer.send(&peer.request(
         "INVITE",
@@ -69,7 +69,7 @@ fn a_call_is_answered_acknowledged_and_hung_up_by_the_peer() {
 
 #[test]
 fn we_hang_up_with_a_reason_and_after_the_ack_only() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(unhurried);
     let peer = Peer::new(&endpoint);
     peer.send(&peer.invite("c2", 1, ""));
     let SipEvent::Invite(invite) = events.blocking_recv().unwrap() else { panic!() };
@@ -99,7 +99,7 @@ fn we_hang_up_with_a_reason_and_after_the_ack_only() {
 
 #[test]
 fn a_cancelled_call_gets_487_and_the_driver_learns_it() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(unhurried);
     let peer = Peer::new(&endpoint);
     let invite = peer.invite("c3", 1, "");
     peer.send(&invite);
@@ -135,7 +135,7 @@ fn an_answer_without_ack_ends_in_bye() {
 
 #[test]
 fn refusals_carry_their_reason_and_503_a_retry_after() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(unhurried);
     let peer = Peer::new(&endpoint);
     peer.send(&peer.invite("c5", 1, ""));
     let SipEvent::Invite(invite) = events.blocking_recv().unwrap() else { panic!() };
@@ -150,7 +150,7 @@ fn refusals_carry_their_reason_and_503_a_retry_after() {
 
 #[test]
 fn requests_within_a_call_follow_the_rules() {
-    let (endpoint, events) = start(|_| ());
+    let (endpoint, events) = start(unhurried);
     let seen = answer_all(events, false);
     let peer = Peer::new(&endpoint);
     let to = peer.call("c6");
@@ -212,7 +212,7 @@ fn an_ipv4_peer_of_a_socket_for_both_families_is_answered_by_its_ipv4_address() 
 
 #[test]
 fn requests_outside_a_call_follow_the_rules() {
-    let (endpoint, events) = start(|_| ());
+    let (endpoint, events) = start(unhurried);
     answer_all(events, false);
     let peer = Peer::new(&endpoint);
     peer.send(&peer.request("OPTIONS", "o1", 1, "", ""));
@@ -238,7 +238,7 @@ fn requests_outside_a_call_follow_the_rules() {
 
 #[test]
 fn an_invite_without_an_offer_gets_ours_and_its_answer_in_the_ack() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(unhurried);
     let peer = Peer::new(&endpoint);
     peer.send(&peer.request("INVITE", "c7", 1, "", ""));
     let SipEvent::Invite(invite) = events.blocking_recv().unwrap() else { panic!() };
@@ -253,7 +253,7 @@ fn an_invite_without_an_offer_gets_ours_and_its_answer_in_the_ack() {
 
 #[test]
 fn the_same_invite_by_two_ways_rings_once() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(unhurried);
     let peer = Peer::new(&endpoint);
     let invite = peer.invite("c8", 1, "");
     peer.send(&invite);
@@ -269,7 +269,7 @@ fn the_same_invite_by_two_ways_rings_once() {
 
 #[test]
 fn a_draining_endpoint_refuses_calls_and_says_so_to_options_but_keeps_calls_up() {
-    let (endpoint, events) = start(|_| ());
+    let (endpoint, events) = start(unhurried);
     let seen = answer_all(events, false);
     let peer = Peer::new(&endpoint);
     let to = peer.call("c9");
@@ -323,7 +323,7 @@ fn a_change_that_the_driver_leaves_unanswered_gets_500_and_another_meanwhile_491
 
 #[test]
 fn keys_that_come_by_info_are_told_and_other_infos_refused() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(unhurried);
     let peer = Peer::new(&endpoint);
     peer.send(&peer.invite("c12", 1, ""));
     let SipEvent::Invite(invite) = events.blocking_recv().unwrap() else { panic!() };
@@ -344,8 +344,7 @@ fn keys_that_come_by_info_are_told_and_other_infos_refused() {
         let answer = peer.expect(&format!("SIP/2.0 {status}"));
         assert_eq!(header(&answer, "CSeq"), format!("{cseq} INFO"));
         assert!(status != "415" || header(&answer, "Accept").contains("application/dtmf-relay"));
-        peer.send(&info);
-        peer.expect(&format!("SIP/2.0 {status}"));
+        peer.send_again(&info, &format!("SIP/2.0 {status}"));
     }
     peer.send(&peer.request("BYE", "c12", 7, &to, ""));
     let mut told = Vec::new();
@@ -361,7 +360,7 @@ fn keys_that_come_by_info_are_told_and_other_infos_refused() {
 
 #[test]
 fn a_caller_that_reads_no_sdp_is_refused() {
-    let (endpoint, events) = start(|_| ());
+    let (endpoint, events) = start(unhurried);
     answer_all(events, false);
     let peer = Peer::new(&endpoint);
     let invite = |call: &str, accept: &str| {

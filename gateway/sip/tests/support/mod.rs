@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use trunkline_sdp::{LocalMedia, SdpError, answer, offer};
 use trunkline_sip::{ByeReason, CallHandle, Refusal, SipConfig, SipEndpoint, SipEvent, SipEvents, TrunkToken};
 
+/// Longest wait for a message.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// An endpoint on loopback whose only trunk is loopback.
 pub(crate) fn start(change: impl FnOnce(&mut SipConfig)) -> (SipEndpoint, SipEvents) {
     let mut config = SipConfig::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
@@ -19,6 +22,11 @@ pub(crate) fn start(change: impl FnOnce(&mut SipConfig)) -> (SipEndpoint, SipEve
     change(&mut config);
     let trunk = TrunkToken(Arc::from("trk_test"));
     SipEndpoint::start(config, Arc::new(move |source: IpAddr| source.is_loopback().then(|| trunk.clone()))).unwrap()
+}
+
+/// Nothing is sent again while a test is about that counts what was sent.
+pub(crate) fn unhurried(config: &mut SipConfig) {
+    config.timers.t1 = Duration::from_secs(4);
 }
 
 /// An endpoint that knows nobody.
@@ -162,7 +170,7 @@ impl Peer {
 
     fn between(ip: Ipv4Addr, to: SocketAddr) -> Self {
         let socket = UdpSocket::bind((ip, 0)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { socket, to }
     }
 
@@ -194,6 +202,26 @@ impl Peer {
             }
         }
         panic!("{start} never came");
+    }
+
+    /// Sends a request again, as peers do until they have an answer (RFC 3261 17.1.2.2); the answer, which begins so.
+    pub(crate) fn send_again(&self, text: &str, start: &str) -> String {
+        const PAUSE: Duration = Duration::from_millis(500);
+        self.socket.set_read_timeout(Some(PAUSE)).unwrap();
+        let mut buffer = [0; 65_536];
+        let mut answer = None;
+        for _ in 0..20 {
+            self.send(text);
+            if let Ok((len, _)) = self.socket.recv_from(&mut buffer) {
+                answer =
+                    Some(String::from_utf8_lossy(&buffer[..len]).into_owned()).filter(|text| text.starts_with(start));
+            }
+            if answer.is_some() {
+                break;
+            }
+        }
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        answer.unwrap_or_else(|| panic!("{start} never came"))
     }
 
     /// The next message that begins so and answers this CSeq, skipping others, such as what is sent again.
