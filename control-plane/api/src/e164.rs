@@ -186,6 +186,11 @@ impl Numbering {
         }
     }
 
+    /// Whether a national number behind its prefix reads like an international one.
+    fn goes_abroad(&self, rest: &str) -> bool {
+        !self.international.is_empty() && format!("{}{rest}", self.national).starts_with(&self.international)
+    }
+
     /// A number as it is sent to this trunk.
     #[must_use]
     pub fn sent(&self, number: &E164) -> String {
@@ -194,7 +199,10 @@ impl Numbering {
             SentNumber::Plus => format!("{tech}{number}"),
             SentNumber::Digits => format!("{tech}{}", number.digits()),
             SentNumber::Dialled => match number.digits().strip_prefix(self.country.as_str()) {
-                Some(rest) if !self.country.is_empty() => format!("{tech}{}{rest}", self.national),
+                // What would begin like a call abroad is dialled as one, to its own country.
+                Some(rest) if !self.country.is_empty() && !self.goes_abroad(rest) => {
+                    format!("{tech}{}{rest}", self.national)
+                }
                 _ => format!("{tech}{}{}", self.international, number.digits()),
             },
         }
@@ -294,6 +302,10 @@ mod tests {
             let numbering = Numbering { send, ..germany() };
             assert_eq!((numbering.sent(&number).as_str(), numbering.sent(&abroad).as_str()), (home, foreign));
         }
+        let american = Numbering { international: "011".to_owned(), send: SentNumber::Dialled, ..germany() };
+        let number: E164 = "+4911234567".parse().unwrap();
+        assert_eq!(american.sent(&number), "0114911234567", "0 and 11234567 would be another country's number");
+        assert_eq!(american.number("0114911234567"), Some(number));
     }
 
     #[test]
