@@ -15,6 +15,9 @@ use trunkline_sip::{
     Admission, ByeReason, CallHandle, Refusal, SipConfig, SipEndpoint, SipEvent, SipEvents, TrunkToken,
 };
 
+/// Longest wait for a message.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// An endpoint on loopback whose only trunk is loopback.
 pub(crate) fn start(change: impl FnOnce(&mut SipConfig)) -> (SipEndpoint, SipEvents) {
     let trunk = TrunkToken(Arc::from("trk_test"));
@@ -27,6 +30,11 @@ pub(crate) fn start_for(trunks: Arc<dyn Admission>, change: impl FnOnce(&mut Sip
     config.timers.t1 = Duration::from_millis(50);
     change(&mut config);
     SipEndpoint::start(config, trunks).unwrap()
+}
+
+/// Nothing is sent again while a test is about that counts what was sent.
+pub(crate) fn unhurried(config: &mut SipConfig) {
+    config.timers.t1 = Duration::from_secs(4);
 }
 
 /// Nothing is sent again while a test is about that counts what was sent.
@@ -178,7 +186,7 @@ impl Peer {
 
     fn between(ip: Ipv4Addr, to: SocketAddr) -> Self {
         let socket = UdpSocket::bind((ip, 0)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { socket, to }
     }
 
@@ -234,6 +242,26 @@ impl Peer {
             }
         }
         panic!("{start} never came");
+    }
+
+    /// Sends a request again, as peers do until they have an answer (RFC 3261 17.1.2.2); the answer, which begins so.
+    pub(crate) fn send_again(&self, text: &str, start: &str) -> String {
+        const PAUSE: Duration = Duration::from_millis(500);
+        self.socket.set_read_timeout(Some(PAUSE)).unwrap();
+        let mut buffer = [0; 65_536];
+        let mut answer = None;
+        for _ in 0..20 {
+            self.send(text);
+            if let Ok((len, _)) = self.socket.recv_from(&mut buffer) {
+                answer =
+                    Some(String::from_utf8_lossy(&buffer[..len]).into_owned()).filter(|text| text.starts_with(start));
+            }
+            if answer.is_some() {
+                break;
+            }
+        }
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        answer.unwrap_or_else(|| panic!("{start} never came"))
     }
 
     /// The next message that begins so and answers this CSeq, skipping others, such as what is sent again.
