@@ -42,6 +42,7 @@ fn killed_in_mid_call(scratch: &Path, objects: &str) -> (Gateway, PathBuf, f64) 
 }
 
 #[test]
+#[ignore = "alone: how far the disk is behind the call"]
 fn one_in_clear_plays_as_it_lies_and_is_whole_after_the_restart() {
     let scratch = tempfile::tempdir().unwrap();
     let agents = objects::answering(&objects::offline_agent(GREETING)).unwrap();
@@ -57,6 +58,7 @@ fn one_in_clear_plays_as_it_lies_and_is_whole_after_the_restart() {
 }
 
 #[test]
+#[ignore = "alone: how far the disk is behind the call"]
 fn a_sealed_one_opens_with_the_tenants_key_and_says_that_it_was_cut() {
     let scratch = tempfile::tempdir().unwrap();
     let key = scratch.path().join("tenant.key");

@@ -63,6 +63,7 @@ fn whole(report: &Report) {
 }
 
 #[test]
+#[ignore = "alone: lost frames and delays"]
 fn a_neighbour_notices_nothing() {
     let scratch = tempfile::tempdir().unwrap();
     let agents =
