@@ -37,11 +37,6 @@ pub(crate) fn unhurried(config: &mut SipConfig) {
     config.timers.t1 = Duration::from_secs(4);
 }
 
-/// Nothing is sent again while a test is about that counts what was sent.
-pub(crate) fn unhurried(config: &mut SipConfig) {
-    config.timers.t1 = Duration::from_secs(4);
-}
-
 /// An endpoint that knows nobody.
 pub(crate) fn start_unknown() -> (SipEndpoint, SipEvents) {
     let config = SipConfig::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
