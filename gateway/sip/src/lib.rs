@@ -40,6 +40,7 @@ mod session_timer;
 mod shared;
 pub mod sight;
 mod stats;
+pub mod stream;
 mod target;
 mod turns;
 mod uas;

@@ -1,0 +1,6 @@
+//! SIP over connections: TCP and what stands on it. A connection is a stream of bytes, in which messages follow each other
+//! by their Content-Length (RFC 3261 18.3), and CRLF keeps it alive (RFC 5626 3.5.1).
+
+mod framer;
+
+pub use framer::{Framer, Piece, Unframed};
