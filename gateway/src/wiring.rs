@@ -10,15 +10,16 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use serde_json::json;
 use tokio::runtime::Handle;
+use trunkline_api::trunk::SipTransport;
 use trunkline_edge_store::{DurableStore, EdgeStore, StoreOptions};
 use trunkline_media::{MediaConfig, MediaPlane};
 use trunkline_plugin_host::{PluginHost, PluginRegistry};
 use trunkline_recording::{FolderDisk, Recorder, RecorderConfig};
 use trunkline_runtime::{AgentFault, Lacking, Library, PartLoad, Parts, Pool, Runtime, RuntimeConfig, Serving};
-use trunkline_sip::{Rate, SipConfig, UnknownPeer as SipUnknownPeer};
+use trunkline_sip::{Listener, Rate, SipConfig, TlsFiles, Transport, UnknownPeer as SipUnknownPeer};
 use trunkline_sync::{DesiredState, SyncClient, SyncConfig, SyncHandle};
 
-use crate::config::{Config, Loaded, UnknownPeer};
+use crate::config::{Config, Loaded, SipListener, SipTls, UnknownPeer};
 use crate::enrolment;
 use crate::plugins::{self, Refused};
 use crate::secrets::Secrets;
@@ -265,6 +266,10 @@ fn recordings(config: &Config) -> std::path::PathBuf {
 fn sip_config(config: &Config) -> SipConfig {
     let mut sip = SipConfig::new(config.sip.listen);
     sip.advertised = config.sip.advertise;
+    sip.tcp = config.sip.tcp;
+    sip.listeners = config.sip.listeners.iter().map(listener).collect();
+    let SipTls { cert, key, client_ca, server_ca } = config.sip.tls.clone();
+    sip.tls = TlsFiles { identity: cert.zip(key), client_ca, server_ca };
     sip.unknown_peer = match config.sip.unknown_peer {
         UnknownPeer::Reject => SipUnknownPeer::Reject,
         UnknownPeer::Drop => SipUnknownPeer::Drop,
@@ -272,6 +277,17 @@ fn sip_config(config: &Config) -> SipConfig {
     sip.limits.max_calls = usize::try_from(config.limits.max_calls).unwrap_or(usize::MAX);
     sip.limits.trunk_rate = Some(Rate { per_second: config.sip.source_rate, burst: config.sip.source_burst });
     sip
+}
+
+fn listener(listener: &SipListener) -> Listener {
+    let transport = match listener.transport {
+        SipTransport::Udp => Transport::Udp,
+        SipTransport::Tcp => Transport::Tcp,
+        SipTransport::Tls => Transport::Tls,
+        SipTransport::Ws => Transport::Ws,
+        SipTransport::Wss => Transport::Wss,
+    };
+    Listener { transport, address: listener.listen, advertised: listener.advertise }
 }
 
 /// Cores but one, at least one.

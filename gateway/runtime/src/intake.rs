@@ -349,9 +349,13 @@ impl Intake {
         let wall_us = wall_us();
         let shared = &self.shared;
         let serving = shared.serving.load_full();
-        let trunk = serving.table.trunk(invite.source).ok_or(Failure::UnknownPeer)?;
+        let trunk = match &invite.trunk {
+            Some(trunk) => serving.table.trunk_by_id(trunk),
+            None => serving.table.trunk(invite.source),
+        };
+        let trunk = trunk.ok_or(Failure::UnknownPeer)?;
         let (called, calling, headers) = (&invite.to_user, &invite.from_user, &invite.headers);
-        let request = Request { source: Source::Address(invite.source), called, calling, headers, wall_us };
+        let request = Request { source: Source::Trunk(&trunk.id), called, calling, headers, wall_us };
         let decision = routing::decide(shared, &serving, self.draining.load(Ordering::Acquire), &request);
         tracing::debug!("{decision}");
         let target = decision.outcome?;

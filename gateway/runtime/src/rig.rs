@@ -333,6 +333,7 @@ pub(crate) fn invite(key: u64, line: &Arc<FakeLine>) -> Invite {
         key: CallKey(key),
         line: Arc::clone(line) as Arc<dyn Line>,
         source: "127.0.0.1".parse().unwrap(),
+        trunk: None,
         call_id: format!("call-{key}"),
         from: format!("<sip:{}@127.0.0.1>", line.from),
         from_user: line.from.clone(),

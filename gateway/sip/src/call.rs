@@ -17,6 +17,7 @@ use crate::event::CallKey;
 use crate::provisional::{self, Provisional, Reliably};
 use crate::session_timer::{Granted, SessionTimer};
 use crate::shared::{Shared, retry_after_s};
+use crate::transport::Hop;
 use crate::turns::{Turn, Turns};
 use crate::{outgoing, referral, refresh};
 
@@ -55,7 +56,7 @@ impl Refusal {
             headers.push(Header::Other("Retry-After".to_owned(), seconds.to_string()));
         }
         if let Some(Warning { code, text }) = self.warning {
-            headers.push(Header::Warning(format!("{code} {} \"{text}\"", shared.advertised).into()));
+            headers.push(Header::Warning(format!("{code} {} \"{text}\"", shared.local).into()));
         }
         headers
     }
@@ -89,6 +90,8 @@ pub(crate) struct Call {
     /// When our 2xx was given to the transaction.
     pub(crate) answered: OnceLock<Instant>,
     dialog: Mutex<Dialog>,
+    /// Our address for its far end.
+    pub(crate) contact: String,
     invite: Mutex<Option<InviteLeg>>,
     /// The CSeq and tag of the INVITE, to recognise it when it comes again by another way (RFC 3261 8.2.2.2).
     pub(crate) invite_cseq: u32,
@@ -126,13 +129,14 @@ pub(crate) struct Asked {
 }
 
 impl Call {
-    pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg, asked: Asked) -> Self {
+    pub(crate) fn new(key: CallKey, dialog: Dialog, contact: String, invite: InviteLeg, asked: Asked) -> Self {
         let invite_cseq = dialog.remote_cseq.unwrap_or_default();
         Self {
             key,
             began: Instant::now(),
             answered: OnceLock::new(),
             dialog: Mutex::new(dialog),
+            contact,
             invite: Mutex::new(Some(invite)),
             invite_cseq,
             digest: Mutex::new(None),
@@ -147,12 +151,19 @@ impl Call {
     }
 
     /// A call of ours that was answered.
-    pub(crate) fn placed(key: CallKey, dialog: Dialog, timer: SessionTimer, digest: Option<DigestClient>) -> Self {
+    pub(crate) fn placed(
+        key: CallKey,
+        dialog: Dialog,
+        contact: String,
+        timer: SessionTimer,
+        digest: Option<DigestClient>,
+    ) -> Self {
         Self {
             key,
             began: Instant::now(),
             answered: OnceLock::new(),
             dialog: Mutex::new(dialog),
+            contact,
             invite: Mutex::new(None),
             invite_cseq: 0,
             digest: Mutex::new(digest),
@@ -223,7 +234,7 @@ impl Call {
         if let Some(leg) = self.invite().as_ref() {
             let mut headers = extra;
             if (101..300).contains(&status) {
-                headers.extend(shared.dialog_headers(&leg.request));
+                headers.extend(shared.dialog_headers(&leg.request, &self.contact));
             }
             let response = shared.response(&leg.request, status, headers, sdp);
             if leg.transaction.send(TransactionEvent::Respond(response)).is_err() {
@@ -359,7 +370,7 @@ impl CallHandle {
     /// Where the far end's last INVITE, or its answer to ours, came from.
     #[must_use]
     pub fn source(&self) -> SocketAddr {
-        self.call.dialog().source
+        self.call.dialog().source.address
     }
 
     /// The URI that the far end said it is reached by.
@@ -377,7 +388,7 @@ pub struct ReofferHandle {
     pub(crate) transaction: TransactionEventSender,
     /// The new remote target and where it was said, in force once we accept (RFC 3261 12.2.2).
     pub(crate) target: Option<String>,
-    pub(crate) source: SocketAddr,
+    pub(crate) source: Hop,
     pub(crate) has_offer: bool,
     /// The session timer that a 2xx grants.
     pub(crate) granted: Granted,
@@ -415,7 +426,7 @@ impl ReofferHandle {
             return Err(CommandError::Answered);
         }
         if status == 200 {
-            headers.extend(self.shared.dialog_headers(&self.request));
+            headers.extend(self.shared.dialog_headers(&self.request, &self.call.contact));
             headers.extend(refresh::grant(&self.call, &self.granted));
             dialog.refresh(self.target.take(), self.source);
             if self.request.method == Method::Invite {

@@ -1,11 +1,12 @@
 //! A dialog as the answering side keeps it (RFC 3261 12): pure state, no socket, no clock, no stack.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::address;
 use crate::admission::{CallTerms, TrunkToken};
 use crate::error::CommandError;
-use crate::target::next_hop;
+use crate::target::{named, next_hop};
+use crate::transport::{Hop, Origin};
 
 /// How far a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +71,7 @@ pub(crate) struct Dialog {
     /// Record-Route of the INVITE in its order (RFC 3261 12.1.1), each a name-addr.
     pub(crate) routes: Vec<String>,
     /// Where the INVITE came from, and after it the last target refresh.
-    pub(crate) source: SocketAddr,
+    pub(crate) source: Hop,
     /// Whose call it is.
     pub(crate) trunk: TrunkToken,
     terms: CallTerms,
@@ -96,7 +97,7 @@ pub(crate) struct Invite {
     pub(crate) remote: String,
     pub(crate) remote_target: String,
     pub(crate) routes: Vec<String>,
-    pub(crate) source: SocketAddr,
+    pub(crate) source: Hop,
     pub(crate) trunk: TrunkToken,
     pub(crate) terms: CallTerms,
     pub(crate) cseq: u32,
@@ -133,17 +134,23 @@ impl Dialog {
         self.local_cseq = cseq;
     }
 
-    /// Whether a request from an address, which belongs to `trunk` now, is one of this dialog's: it comes from where the call
-    /// came from, or from a peer of its trunk that may speak for it. The dialog outlives its trunk: of an address that
-    /// belongs to none any more the terms of the call decide.
-    pub(crate) fn admits(&self, source: IpAddr, trunk: Option<&TrunkToken>) -> bool {
-        source == self.source.ip()
-            || (trunk.is_none_or(|trunk| *trunk == self.trunk)
-                && self.terms.peers.iter().any(|range| range.contains(source)))
+    /// Whether a request, whose origin belongs to `trunk` now, is one of this dialog's: it comes from where the call came
+    /// from, or from a peer of its trunk that may speak for it. The dialog outlives its trunk: of an address that belongs to
+    /// none any more the terms of the call decide. Of a call that nobody can read along nothing is taken in clear.
+    pub(crate) fn admits(&self, origin: &Origin<'_>, trunk: Option<&TrunkToken>) -> bool {
+        let secret = origin.transport.is_secure() || !self.source.transport.is_secure();
+        let near = |source: IpAddr| {
+            source == self.source.address.ip()
+                || (trunk.is_none_or(|trunk| *trunk == self.trunk)
+                    && self.terms.peers.iter().any(|range| range.contains(source)))
+        };
+        // Who is known by a certificate may come from anywhere.
+        let proven = !origin.names.is_empty() && trunk == Some(&self.trunk);
+        secret && (proven || near(origin.address))
     }
 
     /// A target refresh took effect (RFC 3261 12.2.2): what the far end is to be reached by, and where it is now.
-    pub(crate) fn refresh(&mut self, target: Option<String>, source: SocketAddr) {
+    pub(crate) fn refresh(&mut self, target: Option<String>, source: Hop) {
         if let Some(target) = target {
             self.remote_target = target;
             self.source = source;
@@ -256,12 +263,47 @@ impl Dialog {
         in_order
     }
 
+    /// Where our next request within the dialog goes.
+    pub(crate) fn destination(&self) -> Hop {
+        // Where nobody has acknowledged anything the call may be of somebody who forged its source: nothing goes to a third.
+        if !self.proven {
+            return self.source;
+        }
+        next_hop(self.terms.nat, self.first_route().as_deref(), &self.remote_target, self.source)
+    }
+
+    /// Where it goes when nobody can be reached there: the connection that the call came over is closed, or nobody listens
+    /// where the far end says of itself.
+    pub(crate) fn detour(&self) -> Option<Hop> {
+        let (first, source) = (self.destination(), self.source);
+        if first != source {
+            return Some(source);
+        }
+        let said = named(self.first_route().as_deref().unwrap_or(&self.remote_target), source.transport)?;
+        let downgraded = source.transport.is_secure() && !said.transport.is_secure();
+        (self.proven && said != source && !downgraded).then_some(said)
+    }
+
+    /// Whether every hop is to be encrypted (RFC 3261 12.1.1).
+    pub(crate) fn is_secure(&self) -> bool {
+        self.remote_target.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
+    }
+
+    /// The address that our far end is to know us by, where its trunk says another than we listen on.
+    pub(crate) const fn advertised(&self) -> Option<IpAddr> {
+        self.terms.advertised
+    }
+
+    fn first_route(&self) -> Option<String> {
+        let route = self.routes.first()?;
+        Some(address::NameAddr::parse(route).map_or(route.clone(), |route| route.uri.to_owned()))
+    }
+
     /// Our next request within the dialog and where to send it; `headers` are whole lines.
-    pub(crate) fn request(&mut self, method: &str, via: &str, user_agent: &str, headers: &str) -> (String, SocketAddr) {
+    pub(crate) fn request(&mut self, method: &str, via: &str, user_agent: &str, headers: &str) -> (String, Hop) {
         self.local_cseq += 1;
-        let uri_of =
-            |value: &str| address::NameAddr::parse(value).map_or(value.to_owned(), |route| route.uri.to_owned());
-        let first = self.routes.first().map(|route| uri_of(route));
+        let first = self.first_route();
+        let destination = self.destination();
         let strict = first.as_deref().is_some_and(|uri| {
             !uri.split(';')
                 .skip(1)
@@ -274,12 +316,6 @@ impl Dialog {
                 (first.clone(), self.routes.iter().skip(1).cloned().chain([target]).collect())
             }
             _ => (self.remote_target.clone(), self.routes.clone()),
-        };
-        // Where nobody has acknowledged anything the call may be of somebody who forged its source: nothing goes to a third.
-        let destination = if self.proven {
-            next_hop(self.terms.nat, first.as_deref(), &self.remote_target, self.source)
-        } else {
-            self.source
         };
         let route_lines: String = routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
         let text = format!(
@@ -295,6 +331,10 @@ impl Dialog {
 mod tests {
     use super::*;
 
+    fn udp(address: &str) -> Hop {
+        Hop::udp(address.parse().unwrap())
+    }
+
     fn dialog(routes: &[&str]) -> Dialog {
         Dialog::new(Invite {
             key: DialogKey { call_id: "c".to_owned(), local_tag: "l".to_owned(), remote_tag: "r".to_owned() },
@@ -302,7 +342,7 @@ mod tests {
             remote: "<sip:a@b>;tag=r".to_owned(),
             remote_target: "sip:a@192.0.2.9:5070".to_owned(),
             routes: routes.iter().map(|route| (*route).to_owned()).collect(),
-            source: "192.0.2.1:5060".parse().unwrap(),
+            source: udp("192.0.2.1:5060"),
             trunk: TrunkToken("trk_a".into()),
             terms: CallTerms { peers: vec!["192.0.2.0/28".parse().unwrap()], ..CallTerms::default() },
             cseq: 10,
@@ -332,23 +372,23 @@ mod tests {
             ("198.51.100.1", Some(&other), false),
             ("198.51.100.1", None, false),
         ] {
-            assert_eq!(dialog.admits(source.parse().unwrap(), trunk), taken, "{source} {trunk:?}");
+            assert_eq!(dialog.admits(&Origin::udp(source.parse().unwrap()), trunk), taken, "{source} {trunk:?}");
         }
     }
 
     #[test]
     fn a_target_refresh_moves_where_requests_go_and_nothing_goes_elsewhere_before_an_ack() {
         let mut dialog = confirmed(&[]);
-        dialog.refresh(Some("sip:a@10.0.0.1".to_owned()), "192.0.2.2:7000".parse().unwrap());
+        dialog.refresh(Some("sip:a@10.0.0.1".to_owned()), udp("192.0.2.2:7000"));
         let (text, to) = dialog.request("BYE", "v", "ua", "");
         assert!(text.starts_with("BYE sip:a@10.0.0.1 SIP/2.0\r\n"), "{text}");
-        assert_eq!(to, "192.0.2.2:7000".parse().unwrap());
-        dialog.refresh(None, "192.0.2.3:7000".parse().unwrap());
-        assert_eq!(dialog.request("BYE", "v", "ua", "").1, "192.0.2.2:7000".parse().unwrap(), "no Contact, no refresh");
+        assert_eq!(to, udp("192.0.2.2:7000"));
+        dialog.refresh(None, udp("192.0.2.3:7000"));
+        assert_eq!(dialog.request("BYE", "v", "ua", "").1, udp("192.0.2.2:7000"), "no Contact, no refresh");
 
         let mut unproven = super::tests::dialog(&["<sip:198.51.100.9;lr>"]);
         unproven.answer(true).unwrap();
-        assert_eq!(unproven.request("BYE", "v", "ua", "").1, "192.0.2.1:5060".parse().unwrap());
+        assert_eq!(unproven.request("BYE", "v", "ua", "").1, udp("192.0.2.1:5060"));
     }
 
     #[test]
@@ -408,18 +448,18 @@ mod tests {
         let (text, to) = confirmed(&[]).request("BYE", "v", "ua", "");
         assert!(text.starts_with("BYE sip:a@192.0.2.9:5070 SIP/2.0\r\n") && text.contains("CSeq: 1 BYE\r\n"));
         assert!(text.contains("From: <sip:100@gw>;tag=l\r\nTo: <sip:a@b>;tag=r\r\n"));
-        assert_eq!(to, "192.0.2.9:5070".parse().unwrap());
+        assert_eq!(to, udp("192.0.2.9:5070"));
 
         let (text, to) = confirmed(&["<sip:192.0.2.2;lr>", "<sip:192.0.2.3;lr>"]).request("BYE", "v", "ua", "");
         assert!(text.contains("Route: <sip:192.0.2.2;lr>\r\nRoute: <sip:192.0.2.3;lr>\r\n"));
-        assert_eq!(to, "192.0.2.2:5060".parse().unwrap());
+        assert_eq!(to, udp("192.0.2.2:5060"));
 
         let (text, to) = confirmed(&["<sip:192.0.2.2>", "<sip:192.0.2.3;lr>"]).request("BYE", "v", "ua", "");
         assert!(text.starts_with("BYE sip:192.0.2.2 SIP/2.0\r\n"), "{text}");
         assert!(text.contains("Route: <sip:192.0.2.3;lr>\r\nRoute: <sip:a@192.0.2.9:5070>\r\n"));
-        assert_eq!(to, "192.0.2.2:5060".parse().unwrap());
+        assert_eq!(to, udp("192.0.2.2:5060"));
 
         let (_, to) = confirmed(&["<sip:proxy.example;lr>"]).request("BYE", "v", "ua", "");
-        assert_eq!(to, "192.0.2.1:5060".parse().unwrap(), "names are not resolved: back to where it came from");
+        assert_eq!(to, udp("192.0.2.1:5060"), "names are not resolved: back to where it came from");
     }
 }

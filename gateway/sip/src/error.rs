@@ -14,6 +14,14 @@ pub enum SipError {
         /// Why.
         why: std::io::Error,
     },
+    /// A certificate, a key or an authority cannot be used.
+    #[error("sip.tls: {path}: {why}; correct the file or the setting that names it", path = .path.display())]
+    Tls {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        why: String,
+    },
     /// Its threads could not be started.
     #[error("cannot start the SIP threads: {0}; raise the limit on threads")]
     Threads(std::io::Error),

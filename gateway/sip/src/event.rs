@@ -10,6 +10,7 @@ use crate::admission::TrunkToken;
 use crate::call::{CallHandle, ReofferHandle};
 use crate::client::OutgoingEvent;
 use crate::keep::TrunkNews;
+use crate::transport::Transport;
 
 /// Names a call within one endpoint, for its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +93,8 @@ pub struct IncomingInvite {
     pub handle: CallHandle,
     /// Where it came from.
     pub source: SocketAddr,
+    /// What it came over.
+    pub transport: Transport,
     /// The trunk that address belongs to.
     pub trunk: TrunkToken,
     /// The Call-ID header.

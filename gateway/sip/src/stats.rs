@@ -27,6 +27,7 @@ dropped! {
     KeepAlive "keep_alive" "White space only: a NAT keep-alive.",
     Rate "rate" "Beyond the source's rate.",
     Unparsable "unparsable" "Not a SIP message.",
+    Unframed "unframed" "A stream that cannot be divided into messages; its connection is closed.",
     UnknownPeer "unknown_peer" "From an address of no trunk.",
     Malformed "malformed" "Breaks a rule of RFC 3261; answered 400.",
     Unsupported "unsupported" "A version, method or URI scheme that is not served; answered 505, 501 or 416.",

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod callee;
+pub(crate) mod connected;
 pub(crate) mod torture;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
