@@ -267,7 +267,7 @@ fn sip_config(config: &Config) -> SipConfig {
     let mut sip = SipConfig::new(config.sip.listen);
     sip.advertised = config.sip.advertise;
     sip.tcp = config.sip.tcp;
-    sip.listeners = config.sip.listeners.iter().map(listener).collect();
+    sip.listeners = config.sip.listeners.values().map(listener).collect();
     let SipTls { cert, key, client_ca, server_ca } = config.sip.tls.clone();
     sip.tls = TlsFiles { identity: cert.zip(key), client_ca, server_ca };
     sip.unknown_peer = match config.sip.unknown_peer {

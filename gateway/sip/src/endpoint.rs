@@ -304,7 +304,7 @@ async fn sweep(shared: Arc<Shared>) {
             _ = ticks.tick() => {}
         }
         let sweeps = shared.counters.sweeps.fetch_add(1, Ordering::Relaxed);
-        if sweeps % CERTIFICATES == 0 {
+        if sweeps.is_multiple_of(CERTIFICATES) {
             let shared = Arc::clone(&shared);
             // Files are read: not on a thread that serves.
             tokio::task::spawn_blocking(move || shared.wires.flows.tls.as_ref().map(|tls| tls.refresh()));

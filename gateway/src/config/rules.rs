@@ -35,8 +35,8 @@ pub(crate) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
         }
     }
 
-    for (index, listener) in config.sip.listeners.iter().enumerate() {
-        let key = format!("sip.listeners.{index}");
+    for (name, listener) in &config.sip.listeners {
+        let key = format!("sip.listeners.{name}");
         let bound = listener.listen.ip();
         if listener.advertise.is_none() && bound.is_unspecified() {
             let message = format!("{bound} is no address to tell peers");

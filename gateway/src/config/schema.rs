@@ -93,8 +93,8 @@ pub(crate) struct Sip {
     pub(crate) advertise: Option<IpAddr>,
     /// Whether TCP is served there, too.
     pub(crate) tcp: bool,
-    /// Further places to listen, each with a transport of its own.
-    pub(crate) listeners: Vec<SipListener>,
+    /// Further places to listen, by names of your own, each with a transport of its own.
+    pub(crate) listeners: BTreeMap<String, SipListener>,
     /// Certificates for TLS.
     pub(crate) tls: SipTls,
     /// What an unknown source gets.
@@ -113,7 +113,7 @@ impl Default for Sip {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)),
             advertise: None,
             tcp: true,
-            listeners: Vec::new(),
+            listeners: BTreeMap::new(),
             tls: SipTls::default(),
             unknown_peer: UnknownPeer::Reject,
             source_rate: 2000,

@@ -145,7 +145,7 @@ fn lines(head: &[u8]) -> impl Iterator<Item = Range<usize>> {
                 return Some(begin..end);
             }
         }
-        (begin < head.len()).then(|| begin..head.len())
+        (begin < head.len()).then_some(begin..head.len())
     })
 }
 
