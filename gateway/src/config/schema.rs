@@ -124,7 +124,7 @@ impl Default for Sip {
 
 /// A further place to listen for SIP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct SipListener {
     /// What is served: udp, tcp, tls, ws or wss.
     pub(crate) transport: SipTransport,
@@ -132,8 +132,14 @@ pub(crate) struct SipListener {
     #[schemars(extend("format" = "socket-address"))]
     pub(crate) listen: SocketAddr,
     /// Address peers reach it at; default: the one listened on.
-    #[serde(default)]
     pub(crate) advertise: Option<IpAddr>,
+}
+
+impl Default for SipListener {
+    fn default() -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 5061));
+        Self { transport: SipTransport::Tls, listen, advertise: None }
+    }
 }
 
 /// Certificates for SIP over TLS, files in PEM that are read anew when they change.
