@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use trunkline_caller::spoken;
 use trunkline_tests::gateway::{Gateway, Options};
-use trunkline_tests::hosts::{self, Host, SIP_PORT};
+use trunkline_tests::hosts::{self, Host, SIP_PORT, SIPS_PORT};
 use trunkline_tests::process::Process;
 use trunkline_tests::wav::{Wav, level_dbfs};
 use trunkline_tests::{objects, wait};
@@ -28,9 +28,6 @@ const CALLS: [(&str, &str, &str, &[&str]); 7] = [
     ("tcp", "PCMU/8000/1", "", &["Set audio decoder: PCMU"]),
     ("tls", "PCMA/8000/1", "srtp-mand", &["Set audio decoder: PCMA", "SRTP is Enabled"]),
 ];
-
-/// The port of SIP over TLS.
-const TLS_PORT: u16 = 5061;
 
 #[test]
 #[ignore = "slow: seven calls, each as long as its greeting"]
@@ -97,7 +94,7 @@ fn gateway(folder: &Path, host: &Host, peer: &Host) -> Process {
         .with("TRUNKLINE_SIP__TLS__CERT", &cert.display().to_string())
         .with("TRUNKLINE_SIP__TLS__KEY", &key_file.display().to_string())
         .with("TRUNKLINE_SIP__LISTENERS__PHONES__TRANSPORT", "tls")
-        .with("TRUNKLINE_SIP__LISTENERS__PHONES__LISTEN", &format!("{address}:{TLS_PORT}"))
+        .with("TRUNKLINE_SIP__LISTENERS__PHONES__LISTEN", &format!("{address}:{SIPS_PORT}"))
         .with("TRUNKLINE_OBJECTS__DIR", &folder.join("objects").display().to_string())
         .with("TRUNKLINE_SIP__LISTEN", &format!("{address}:{SIP_PORT}"))
         .with("TRUNKLINE_SIP__ADVERTISE", &address)
@@ -135,7 +132,7 @@ fn call(
     fs::write(folder.join("config"), config).unwrap();
     fs::write(folder.join("accounts"), account).unwrap();
     fs::write(folder.join("contacts"), "").unwrap();
-    let port = if transport == "tls" { TLS_PORT } else { SIP_PORT };
+    let port = if transport == "tls" { SIPS_PORT } else { SIP_PORT };
     let mut baresip = host.command("baresip");
     baresip.arg("-f").arg(folder).args([
         "-v",
