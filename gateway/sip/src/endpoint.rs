@@ -196,6 +196,7 @@ impl SipEndpoint {
         SipStats {
             calls: self.calls(),
             transactions: self.shared.stack.transactions.len(),
+            connections: self.connections(),
             ..self.shared.counters.snapshot()
         }
     }

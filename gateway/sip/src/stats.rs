@@ -56,6 +56,8 @@ pub struct SipStats {
     pub calls: usize,
     /// Transactions now.
     pub transactions: usize,
+    /// Connections now.
+    pub connections: usize,
 }
 
 impl SipStats {
@@ -107,6 +109,7 @@ impl Counters {
                 .collect(),
             calls: 0,
             transactions: 0,
+            connections: 0,
         }
     }
 }
