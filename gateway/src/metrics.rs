@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use trunkline_edge_store::EdgeStore;
 use trunkline_media::{LegTotals, MediaPlane, OPINION_BOUNDS, WorkerStats};
 use trunkline_runtime::{DURATION_BOUNDS_MS, DurationCounts, PartLoad, Runtime};
+use trunkline_sip::BanReason;
 
 /// One label set.
 type Labels = Vec<(&'static str, String)>;
@@ -131,6 +132,14 @@ impl Snapshot {
             for (reason, count) in &sip.dropped {
                 dropped.get_or_create(&vec![("reason", (*reason).to_owned())]).set(number(*count));
             }
+            let bans = Family::<Labels, Gauge>::default();
+            for (reason, count) in BanReason::ALL.into_iter().zip(sip.bans.begun) {
+                bans.get_or_create(&vec![("reason", reason.name().to_owned())]).set(number(count));
+            }
+            let banned = Family::<Labels, Gauge>::default();
+            banned.get_or_create(&Vec::new()).set(number(sip.bans.now as u64));
+            families.push(("sip_bans".into(), "Bans of sources since the start", bans));
+            families.push(("sip_banned".into(), "Sources that are banned now", banned));
             families.push(("sip_requests".into(), "SIP requests admitted since the start", requests));
             families.push(("sip_responses".into(), "SIP responses sent since the start", responses));
             families.push(("sip_dropped".into(), "Datagrams that went no further since the start", dropped));

@@ -270,6 +270,9 @@ fn sip_config(config: &Config) -> SipConfig {
         UnknownPeer::Drop => SipUnknownPeer::Drop,
     };
     sip.limits.max_calls = usize::try_from(config.limits.max_calls).unwrap_or(usize::MAX);
+    let trunkline_sip::Bans { for_s, after, scanners } = &mut sip.bans;
+    (*for_s, *after) = (config.sip.ban_s, config.sip.ban_after);
+    scanners.clone_from(&config.sip.ban_scanners);
     sip.limits.trunk_rate = Some(Rate { per_second: config.sip.source_rate, burst: config.sip.source_burst });
     sip
 }

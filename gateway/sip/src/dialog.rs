@@ -6,6 +6,7 @@ use crate::address;
 use crate::admission::{CallTerms, TrunkToken};
 use crate::error::CommandError;
 use crate::target::next_hop;
+use trunkline_api::cidr::Cidr;
 
 /// How far a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +141,11 @@ impl Dialog {
         source == self.source.ip()
             || (trunk.is_none_or(|trunk| *trunk == self.trunk)
                 && self.terms.peers.iter().any(|range| range.contains(source)))
+    }
+
+    /// From where else requests of this dialog may come.
+    pub(crate) fn peers(&self) -> &[Cidr] {
+        &self.terms.peers
     }
 
     /// A target refresh took effect (RFC 3261 12.2.2): what the far end is to be reached by, and where it is now.

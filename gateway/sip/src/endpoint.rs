@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::hash::RandomState;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::bans::Ban;
 use crate::call::Call;
 use crate::config::SipConfig;
 use crate::dialler::Dialler;
@@ -114,7 +115,8 @@ impl SipEndpoint {
         let wire = Arc::new(Wire { socket: Arc::clone(&socket), advertised, counters, ladder });
         let (endpoint, connection) = stack(&config, Arc::clone(&wire), stop.clone()).map_err(bind)?;
         let (events, receiver) = mpsc::channel(config.limits.event_queue.max(1));
-        let guard = Guard::new(RandomState::new(), branch_prefix.clone(), &config.limits, config.unknown_peer);
+        let guard = Guard::new(RandomState::new(), branch_prefix.clone(), &config.limits, config.unknown_peer)
+            .looking_for(&config.bans.scanners);
         let shared = Arc::new(Shared::new(
             config,
             Arc::clone(&endpoint.inner),
@@ -173,6 +175,7 @@ impl SipEndpoint {
         SipStats {
             calls: self.calls(),
             transactions: self.shared.stack.transactions.len(),
+            bans: self.shared.bans.counts(),
             ..self.shared.counters.snapshot()
         }
     }
@@ -181,6 +184,17 @@ impl SipEndpoint {
     #[must_use]
     pub fn trace(&self, call_id: &str) -> Option<CallTrace> {
         self.shared.ladder.trace(call_id)
+    }
+
+    /// Sources that are not listened to now, those first whose ban ends last.
+    #[must_use]
+    pub fn bans(&self) -> Vec<Ban> {
+        self.shared.bans.list()
+    }
+
+    /// Listens to a source again; false when it is not banned.
+    pub fn lift_ban(&self, source: IpAddr) -> bool {
+        self.shared.bans.lift(source)
     }
 
     /// Stops serving and frees the socket. Calls that are still up are hung up first, and those that ring refused with 503, and those of
@@ -310,6 +324,7 @@ async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
             _ = ticks.tick() => {}
         }
         shared.counters.sweeps.fetch_add(1, Ordering::Relaxed);
+        shared.bans.spare(&shared);
         let limit = shared.config.timers.max_ringing;
         let late: Vec<Arc<Call>> =
             shared.calls().values().filter(|call| call.began.elapsed() > limit).cloned().collect();

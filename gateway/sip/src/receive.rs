@@ -55,10 +55,17 @@ pub(crate) async fn run(
         };
         let now_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let trunk = shared.policy.trunk(source.ip());
+        if shared.bans.keep_out(source.ip(), trunk.is_some(), &buffer[..len]) {
+            shared.counters.dropped(Dropped::Banned);
+            continue;
+        }
         let calls = |message: &Message<'_>| owner(&shared, message, source, trunk.as_ref());
         let verdict = guard.judge_beside(now_us, &buffer[..len], source, trunk.clone(), calls);
         if !matches!(verdict, Verdict::Drop(Dropped::TooLarge | Dropped::Rate | Dropped::KeepAlive)) {
             shared.counters.parsed.fetch_add(1, Ordering::Relaxed);
+        }
+        if trunk.is_none() {
+            shared.bans.heed(source, &verdict);
         }
         match verdict {
             Verdict::Pass(admitted) => pass(&shared, &wire, &guard, admitted, source).await,

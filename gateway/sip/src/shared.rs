@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::address::NameAddr;
 use crate::admission::Admission;
+use crate::bans::Bans;
 use crate::call::Call;
 use crate::client::Awaiting;
 use crate::config::SipConfig;
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) awaiting: Awaiting,
     /// Asks calls of some trunks for a password.
     pub(crate) doorkeeper: Doorkeeper,
+    /// Sources that are not listened to.
+    pub(crate) bans: Bans,
     /// Trunks that are looked after.
     pub(crate) keeping: Keeping,
     pub(crate) policy: Arc<dyn Admission>,
@@ -70,6 +73,7 @@ impl Shared {
         doorkeeper: Doorkeeper,
     ) -> Self {
         Self {
+            bans: Bans::new(&config.bans, branch_prefix.clone()),
             config,
             stack,
             connection,

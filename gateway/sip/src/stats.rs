@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::bans::BanCounts;
 use crate::guard::METHODS;
 
 macro_rules! dropped {
@@ -28,6 +29,8 @@ dropped! {
     Rate "rate" "Beyond the source's rate.",
     Unparsable "unparsable" "Not a SIP message.",
     UnknownPeer "unknown_peer" "From an address of no trunk.",
+    Scanner "scanner" "From an address of no trunk, with the name of a scanner in it; never answered.",
+    Banned "banned" "From a banned source; not even read.",
     Malformed "malformed" "Breaks a rule of RFC 3261; answered 400.",
     Unsupported "unsupported" "A version, method or URI scheme that is not served; answered 505, 501 or 416.",
     StrayResponse "stray_response" "A response to nothing we sent.",
@@ -55,6 +58,8 @@ pub struct SipStats {
     pub calls: usize,
     /// Transactions now.
     pub transactions: usize,
+    /// Sources that are not listened to.
+    pub bans: BanCounts,
 }
 
 impl SipStats {
@@ -106,6 +111,7 @@ impl Counters {
                 .collect(),
             calls: 0,
             transactions: 0,
+            bans: BanCounts::default(),
         }
     }
 }

@@ -59,6 +59,11 @@ pub(crate) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
         fault("rtp.port_max", message, "a port above `rtp.port_min`");
     }
 
+    if let Some(text) = config.sip.ban_scanners.iter().find(|text| !trunkline_sip::is_pattern(text)) {
+        let message = format!("{text:?} would be found in names of people, or in nothing");
+        fault("sip.ban_scanners", message, "5 to 64 printable ASCII characters each");
+    }
+
     let admission = &config.admission;
     if (1..10).contains(&admission.busy_percent) {
         let message = format!("{} percent would refuse almost every call", admission.busy_percent);

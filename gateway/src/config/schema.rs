@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use trunkline_configuration::Profile;
 use trunkline_runtime::LoadPolicy;
+use trunkline_sip::DEFAULT_SCANNERS;
 
 /// The whole configuration of a gateway.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -98,6 +99,18 @@ pub(crate) struct Sip {
     /// Messages a trunk may send at once, 1..=100000.
     #[schemars(range(min = 1, max = 100000))]
     pub(crate) source_burst: u32,
+    /// Seconds that the first ban of a source lasts, 1..=86400, each further one twice as long, up to a day; 0 bans
+    /// nobody.
+    #[schemars(range(min = 0, max = 86400))]
+    pub(crate) ban_s: u32,
+    /// Messages in a minute that a source of no trunk may send before it is banned, 1..=100000; a wrong password, also of
+    /// a trunk that asks for one, counts as four.
+    #[schemars(range(min = 1, max = 100000))]
+    pub(crate) ban_after: u32,
+    /// What scanners call themselves: a source of no trunk with such a text in the first line, User-Agent, From, To or
+    /// Contact is banned at once. At most 64 of 5 to 64 characters.
+    #[schemars(length(max = 64))]
+    pub(crate) ban_scanners: Vec<String>,
 }
 
 impl Default for Sip {
@@ -108,6 +121,9 @@ impl Default for Sip {
             unknown_peer: UnknownPeer::Reject,
             source_rate: 2000,
             source_burst: 4000,
+            ban_s: 600,
+            ban_after: 20,
+            ban_scanners: DEFAULT_SCANNERS.map(str::to_owned).into(),
         }
     }
 }
