@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::bans::DEFAULT_SCANNERS;
 use crate::session_timer::{LEAST_S, Wanted};
+use crate::sight::HepConfig;
 
 /// Configuration of a [`crate::SipEndpoint`].
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct SipConfig {
     pub limits: SipLimits,
     /// Protocol timers.
     pub timers: SipTimers,
+    /// The capture server that every message is shown to; `None` for none.
+    pub hep: Option<HepConfig>,
 }
 
 impl SipConfig {
@@ -37,6 +40,7 @@ impl SipConfig {
             bans: Bans::default(),
             limits: SipLimits::default(),
             timers: SipTimers::default(),
+            hep: None,
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::guard::Guard;
 use crate::ladder::{CallTrace, Ladder};
 use crate::receive;
 use crate::shared::Shared;
+use crate::sight::HepExport;
 use crate::stats::{Counters, SipStats};
 use crate::wire::Wire;
 use crate::{farewell, quiet, refresh, uas};
@@ -104,15 +105,16 @@ impl SipEndpoint {
             .enable_all()
             .build()
             .map_err(SipError::Threads)?;
-        let socket = {
+        let (socket, hep) = {
             let _context = runtime.enter();
-            Arc::new(UdpSocket::from_std(socket).map_err(bind)?)
+            let hep = config.hep.clone().map(HepExport::start).transpose().map_err(SipError::Threads)?;
+            (Arc::new(UdpSocket::from_std(socket).map_err(bind)?), hep)
         };
 
         let stop = CancellationToken::new();
         let counters = Arc::new(Counters::default());
         let ladder = Arc::new(Ladder::new(config.limits.max_traces));
-        let wire = Arc::new(Wire { socket: Arc::clone(&socket), advertised, counters, ladder });
+        let wire = Arc::new(Wire { socket: Arc::clone(&socket), advertised, counters, ladder, hep });
         let (endpoint, connection) = stack(&config, Arc::clone(&wire), stop.clone()).map_err(bind)?;
         let (events, receiver) = mpsc::channel(config.limits.event_queue.max(1));
         let guard = Guard::new(RandomState::new(), branch_prefix.clone(), &config.limits, config.unknown_peer)
@@ -176,6 +178,7 @@ impl SipEndpoint {
             calls: self.calls(),
             transactions: self.shared.stack.transactions.len(),
             bans: self.shared.bans.counts(),
+            hep: self.shared.wire.hep.as_ref().map(HepExport::counts),
             ..self.shared.counters.snapshot()
         }
     }

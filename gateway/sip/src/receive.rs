@@ -67,6 +67,9 @@ pub(crate) async fn run(
         if trunk.is_none() {
             shared.bans.heed(source, &verdict);
         }
+        if !matches!(verdict, Verdict::Drop(_)) {
+            wire.show(TraceDirection::Received, source, &buffer[..len]);
+        }
         match verdict {
             Verdict::Pass(admitted) => pass(&shared, &wire, &guard, admitted, source).await,
             Verdict::Answer { bytes, reason, status } => {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::bans::BanCounts;
 use crate::guard::METHODS;
+use crate::sight::HepCounts;
 
 macro_rules! dropped {
     ($($variant:ident $name:literal $doc:literal),+ $(,)?) => {
@@ -60,6 +61,8 @@ pub struct SipStats {
     pub transactions: usize,
     /// Sources that are not listened to.
     pub bans: BanCounts,
+    /// What became of messages for the capture server, when there is one.
+    pub hep: Option<HepCounts>,
 }
 
 impl SipStats {
@@ -112,6 +115,7 @@ impl Counters {
             calls: 0,
             transactions: 0,
             bans: BanCounts::default(),
+            hep: None,
         }
     }
 }

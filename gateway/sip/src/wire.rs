@@ -11,6 +11,7 @@ use rsipstack::platform::net::UdpSocket as StackSocket;
 use tokio::net::UdpSocket;
 
 use crate::ladder::{Crossing, Ladder, TraceDirection};
+use crate::sight::{Crossed, HepExport, HepTransport};
 use crate::stats::Counters;
 
 /// The sending half.
@@ -19,6 +20,8 @@ pub(crate) struct Wire {
     pub(crate) advertised: SocketAddr,
     pub(crate) counters: Arc<Counters>,
     pub(crate) ladder: Arc<Ladder>,
+    /// The capture server that every message is shown to.
+    pub(crate) hep: Option<HepExport>,
 }
 
 impl Wire {
@@ -28,8 +31,19 @@ impl Wire {
         self.socket.send_to(bytes, peer).await.map(drop)
     }
 
+    /// Shows a message that crosses the socket to the capture server, when there is one.
+    pub(crate) fn show(&self, direction: TraceDirection, peer: SocketAddr, bytes: &[u8]) {
+        let Some(hep) = &self.hep else { return };
+        let (from, to) = match direction {
+            TraceDirection::Received => (peer, self.advertised),
+            TraceDirection::Sent => (self.advertised, peer),
+        };
+        hep.show(Crossed { at_us: wall_us(), from, to, transport: HepTransport::Udp, bytes: bytes.to_vec() });
+    }
+
     /// Counts and traces what is about to be sent; it is our own text, so it is well-formed.
     pub(crate) fn note(&self, bytes: &[u8], peer: SocketAddr) {
+        self.show(TraceDirection::Sent, peer, bytes);
         let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes, |end| &bytes[..end]);
         let head = String::from_utf8_lossy(head);
         let mut lines = head.split("\r\n");
