@@ -177,6 +177,7 @@ impl SipEndpoint {
         SipStats {
             calls: self.calls(),
             transactions: self.shared.stack.transactions.len(),
+            ended: self.shared.stack.finished_transactions.len(),
             bans: self.shared.bans.counts(),
             hep: self.shared.wire.hep.as_ref().map(HepExport::counts),
             ..self.shared.counters.snapshot()

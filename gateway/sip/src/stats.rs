@@ -59,6 +59,8 @@ pub struct SipStats {
     pub calls: usize,
     /// Transactions now.
     pub transactions: usize,
+    /// Transactions that ended and are kept for what is sent again.
+    pub ended: usize,
     /// Sources that are not listened to.
     pub bans: BanCounts,
     /// What became of messages for the capture server, when there is one.
@@ -114,6 +116,7 @@ impl Counters {
                 .collect(),
             calls: 0,
             transactions: 0,
+            ended: 0,
             bans: BanCounts::default(),
             hep: None,
         }

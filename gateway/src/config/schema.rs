@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) gateway: Gateway,
     /// Signalling.
     pub(crate) sip: Sip,
+    /// A capture server that SIP messages are shown to.
+    pub(crate) hep: Hep,
     /// Media addresses.
     pub(crate) rtp: Rtp,
     /// Calls that Asterisk sends over TCP.
@@ -125,6 +127,27 @@ impl Default for Sip {
             ban_after: 20,
             ban_scanners: DEFAULT_SCANNERS.map(str::to_owned).into(),
         }
+    }
+}
+
+/// A capture server (Homer, heplify-server) that every SIP message in and out is shown to, as HEP version 3 over UDP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Hep {
+    /// UDP address of the server; nothing is shown without one. Numbers of callers go there unencrypted, keys of their
+    /// sound and answers to passwords crossed out.
+    #[schemars(extend("format" = "socket-address"))]
+    pub(crate) collector: Option<SocketAddr>,
+    /// Number of this gateway among those that capture, 1..=4294967295.
+    #[schemars(range(min = 1, max = 4294967295_u32))]
+    pub(crate) agent: u32,
+    /// Name of the server's password among `[secrets]`; empty for none.
+    pub(crate) secret: String,
+}
+
+impl Default for Hep {
+    fn default() -> Self {
+        Self { collector: None, agent: 2001, secret: String::new() }
     }
 }
 

@@ -347,7 +347,7 @@ mod tests {
             assert_eq!(list.strike(0, source(n), BanReason::Scanner), None);
         }
         assert!(list.strike(0, source(0x30), BanReason::Scanner).is_some());
-        assert_eq!(list.spare(0, Spared::default()), [IpAddr::from([0, 0, 0, 0]); 0]);
+        assert!(list.spare(0, Spared::default()).is_empty());
         assert!(list.strike(0, source(1), BanReason::Scanner).is_some(), "its call is over");
     }
 
