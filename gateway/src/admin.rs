@@ -15,6 +15,7 @@
 //! | `DELETE /v1/calls/{id}` | hangs up |
 //! | `POST /v1/calls?to=...&agent=...` | places a call; `trunk`, `from` and `ring_s` may be said |
 //! | `GET /v1/trunks` | trunks that have a server: whether it answers, whether we are registered |
+//! | `GET /v1/bans`, `DELETE /v1/bans/{address}` | sources that are not listened to; listens to one again |
 //! | `GET /v1/route?called=...&calling=...&source=...` | which agent would get a call, and every step that leads there |
 //! | `GET /v1/route?out=...&tenant=...` | whether and how a call may leave |
 //! | `POST /v1/captures?calls=1&agent=...&for_s=600` | has the next calls captured that fit |
@@ -29,7 +30,7 @@ use axum::extract::{Path as UrlPath, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
 use serde_json::json;
@@ -39,6 +40,7 @@ use trunkline_runtime::{RecordingOrder, RecordingRefused, Runtime};
 
 use crate::{history, metrics};
 
+mod bans;
 mod captures;
 mod dial;
 mod orders;
@@ -90,6 +92,8 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/calls", get(calls).post(dial::dial))
         .route("/v1/trunks", get(dial::trunks))
+        .route("/v1/bans", get(bans::list))
+        .route("/v1/bans/{address}", delete(bans::lift))
         .route("/v1/usage", get(usage))
         .route("/v1/calls/{id}", get(call).delete(orders::hang_up))
         .route("/v1/calls/{id}/hold", post(orders::hold))

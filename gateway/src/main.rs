@@ -103,6 +103,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List sources that are not listened to, or listen to one again.
+    Bans(commands::bans::Bans),
     /// Put a caller on hold: neither hears the other until the call is resumed.
     Hold {
         /// The call's id.
@@ -188,6 +190,7 @@ fn main() -> ExitCode {
         Command::Hangup { call } => commands::calls::hang_up(&cli.configuration, &call),
         Command::Dial(order) => commands::dial::dial(&cli.configuration, &order),
         Command::Trunks { json } => commands::dial::trunks(&cli.configuration, json),
+        Command::Bans(bans) => commands::bans::run(&cli.configuration, &bans),
         Command::Hold { call } => commands::calls::hold(&cli.configuration, &call, true),
         Command::Resume { call } => commands::calls::hold(&cli.configuration, &call, false),
         Command::Dtmf { call, digits } => commands::calls::dtmf(&cli.configuration, &call, &digits),

@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use trunkline_edge_store::EdgeStore;
 use trunkline_media::{LegTotals, MediaPlane, OPINION_BOUNDS, WorkerStats};
 use trunkline_runtime::{DURATION_BOUNDS_MS, DurationCounts, PartLoad, Runtime};
+use trunkline_sip::BanReason;
 
 /// One label set.
 type Labels = Vec<(&'static str, String)>;
@@ -79,8 +80,9 @@ impl Snapshot {
         let media = runtime.plane().totals();
         let of_media = |(name, says, value)| (Cow::Owned(format!("media_{name}")), sentence(says), value);
         counters.extend(media.each().map(of_media));
+        let sip = runtime.sip_stats();
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let gauges = vec![
+        let mut gauges = vec![
             ("calls_active", "Calls in progress", number(runtime.active() as u64)),
             ("media_legs", "Legs attached to media workers", number(runtime.plane().legs() as u64)),
             ("media_workers", "Media workers", number(runtime.plane().workers() as u64)),
@@ -117,7 +119,16 @@ impl Snapshot {
             "Legs by what takes out their noise and finds their speech",
             engines(runtime.plane()),
         ));
-        if let Some(sip) = runtime.sip_stats() {
+        if let Some(sip) = sip {
+            gauges.extend([
+                ("sip_transactions", "SIP transactions", number(sip.transactions as u64)),
+                (
+                    "sip_transactions_ended",
+                    "Those that ended and are kept for what is sent again",
+                    number(sip.ended as u64),
+                ),
+                ("sip_banned", "Sources that are not listened to", number(sip.bans.now as u64)),
+            ]);
             let requests = Family::<Labels, Gauge>::default();
             for (method, count) in &sip.requests {
                 requests.get_or_create(&vec![("method", (*method).to_owned())]).set(number(*count));
@@ -134,6 +145,21 @@ impl Snapshot {
             let connections = Family::<Labels, Gauge>::default();
             connections.get_or_create(&Vec::new()).set(i64::try_from(sip.connections).unwrap_or(i64::MAX));
             families.push(("sip_connections".into(), "Connections that SIP travels over now", connections));
+            let bans = Family::<Labels, Gauge>::default();
+            for (reason, count) in BanReason::ALL.into_iter().zip(sip.bans.begun) {
+                bans.get_or_create(&vec![("reason", reason.name().to_owned())]).set(number(count));
+            }
+            if let Some(hep) = sip.hep {
+                counters.extend(
+                    [
+                        ("hep_sent", "SIP messages sent to the capture server", hep.sent),
+                        ("hep_dropped", "SIP messages not shown to it because many waited", hep.dropped),
+                        ("hep_failed", "SIP messages that the network did not take to it", hep.failed),
+                    ]
+                    .map(named),
+                );
+            }
+            families.push(("sip_bans".into(), "Bans of sources since the start", bans));
             families.push(("sip_requests".into(), "SIP requests admitted since the start", requests));
             families.push(("sip_responses".into(), "SIP responses sent since the start", responses));
             families.push(("sip_dropped".into(), "SIP messages that went no further since the start", dropped));

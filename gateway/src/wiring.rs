@@ -16,10 +16,11 @@ use trunkline_media::{MediaConfig, MediaPlane};
 use trunkline_plugin_host::{PluginHost, PluginRegistry};
 use trunkline_recording::{FolderDisk, Recorder, RecorderConfig};
 use trunkline_runtime::{AgentFault, Lacking, Library, PartLoad, Parts, Pool, Runtime, RuntimeConfig, Serving};
+use trunkline_sip::sight::HepConfig;
 use trunkline_sip::{Listener, Rate, SipConfig, TlsFiles, Transport, UnknownPeer as SipUnknownPeer};
 use trunkline_sync::{DesiredState, SyncClient, SyncConfig, SyncHandle};
 
-use crate::config::{Config, Loaded, SipListener, SipTls, UnknownPeer};
+use crate::config::{Config, Hep, Loaded, SipListener, SipTls, UnknownPeer};
 use crate::enrolment;
 use crate::plugins::{self, Refused};
 use crate::secrets::Secrets;
@@ -99,6 +100,7 @@ pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow
     service.serve(sync.as_ref().map(|sync| sync.state().borrow().clone()).as_deref());
 
     let recorder = recorder(config)?;
+    let sip = sip_config(config, &passwords);
     let plane = MediaPlane::start(media_config(config))?;
     let gateway = store.identity()?.map(|identity| identity.gateway);
     let parts = Parts {
@@ -110,7 +112,7 @@ pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow
         memory_left: Arc::new(capacity::memory_left_kib),
         secrets: passwords,
     };
-    let runtime = Arc::new(Runtime::start(runtime_config(config, gateway), sip_config(config), parts)?);
+    let runtime = Arc::new(Runtime::start(runtime_config(config, gateway), sip, parts)?);
     match &sync {
         Some(sync) => {
             follow(sync, service, tokio);
@@ -263,7 +265,7 @@ fn recordings(config: &Config) -> std::path::PathBuf {
     config.recording.dir.clone().unwrap_or_else(|| config.gateway.state_dir.join("recordings"))
 }
 
-fn sip_config(config: &Config) -> SipConfig {
+fn sip_config(config: &Config, secrets: &BTreeMap<String, String>) -> SipConfig {
     let mut sip = SipConfig::new(config.sip.listen);
     sip.advertised = config.sip.advertise;
     sip.tcp = config.sip.tcp;
@@ -274,7 +276,11 @@ fn sip_config(config: &Config) -> SipConfig {
         UnknownPeer::Reject => SipUnknownPeer::Reject,
         UnknownPeer::Drop => SipUnknownPeer::Drop,
     };
+    sip.hep = hep_config(config, secrets);
     sip.limits.max_calls = usize::try_from(config.limits.max_calls).unwrap_or(usize::MAX);
+    let trunkline_sip::Bans { for_s, after, scanners } = &mut sip.bans;
+    (*for_s, *after) = (config.sip.ban_s, config.sip.ban_after);
+    scanners.clone_from(&config.sip.ban_scanners);
     sip.limits.trunk_rate = Some(Rate { per_second: config.sip.source_rate, burst: config.sip.source_burst });
     sip
 }
@@ -288,6 +294,21 @@ fn listener(listener: &SipListener) -> Listener {
         SipTransport::Wss => Transport::Wss,
     };
     Listener { transport, address: listener.listen, advertised: listener.advertise }
+}
+
+/// The capture server, when there is one and its password is to be had.
+fn hep_config(config: &Config, secrets: &BTreeMap<String, String>) -> Option<HepConfig> {
+    let Hep { collector, agent, secret } = &config.hep;
+    let collector = (*collector)?;
+    let password = match secrets.get(secret) {
+        Some(password) => password.clone(),
+        None if secret.is_empty() => String::new(),
+        None => {
+            tracing::error!(secret, "the capture server's password cannot be had; no messages are shown to it");
+            return None;
+        }
+    };
+    Some(HepConfig { collector, agent: *agent, password: password.into() })
 }
 
 /// Cores but one, at least one.

@@ -4,6 +4,7 @@
 //! plugins from `TRUNKLINE_PLUGINS`, the keys that signed them from `TRUNKLINE_TRUSTED_KEYS`, and `cargo xtask` itself is
 //! `TRUNKLINE_XTASK`; it sets them all.
 
+pub mod attacker;
 pub mod callee;
 pub mod caller;
 pub mod capture;

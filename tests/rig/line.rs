@@ -1,5 +1,6 @@
 //! A call whose every packet the test makes itself, and what comes back on it.
 
+use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,8 @@ use crate::wait;
 
 /// How long an answer or an end may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Messages of SIP that are kept.
+const MOST_SAID: usize = 32;
 /// Silence in PCMU.
 const SILENCE: u8 = 0xff;
 
@@ -28,6 +31,13 @@ pub struct Line {
     pub sequence: u16,
     /// Provisional responses before the answer, in order.
     pub provisional: Vec<u16>,
+    /// Its last messages of SIP, ours and the gateway's, in order.
+    pub said: VecDeque<String>,
+    /// Packets of sound that came while we talked.
+    pub heard: u64,
+    /// Packets of sound that others came behind and that never came themselves, as far as their numbers tell.
+    pub missing: u64,
+    last: Option<u16>,
     began: Instant,
     next: Instant,
 }
@@ -49,8 +59,22 @@ impl Line {
         let (began, remote) = (Instant::now(), gateway);
         let dialog = Dialog::new(0, config);
         let (sequence, provisional) = (1, Vec::new());
-        let mut line =
-            Self { sip, gateway, dialog, rtp, remote, ssrc: seed as u32, sequence, provisional, began, next: began };
+        let mut line = Self {
+            sip,
+            gateway,
+            dialog,
+            rtp,
+            remote,
+            ssrc: seed as u32,
+            sequence,
+            provisional,
+            said: VecDeque::new(),
+            heard: 0,
+            missing: 0,
+            last: None,
+            began,
+            next: began,
+        };
         let news = line.await_news("an answer", |news| !matches!(news, News::Provisional(_)))?;
         let News::Accepted(Some(media)) = news else { bail!("the call was not answered: {news:?}") };
         line.remote = media.remote;
@@ -90,6 +114,7 @@ impl Line {
             std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
             while let Ok((length, from)) = self.rtp.recv_from(&mut buffer) {
                 anyhow::ensure!(from == self.remote, "sound from {from} instead of {}", self.remote);
+                self.count(&buffer[..length]);
                 heard.extend_from_slice(buffer.get(12..length).unwrap_or_default());
             }
             self.signals()?;
@@ -118,14 +143,37 @@ impl Line {
         let mut buffer = [0; 8192];
         while let Ok((length, _)) = self.sip.recv_from(&mut buffer) {
             if let Some(message) = Message::parse(&buffer[..length]) {
+                self.note(&buffer[..length]);
                 self.dialog.handle_message(self.now(), &message);
             }
         }
         self.dialog.handle_timeout(self.now());
         while let Some(bytes) = self.dialog.poll_transmit() {
+            self.note(&bytes);
             self.sip.send_to(&bytes, self.gateway).context("the SIP socket")?;
         }
         Ok(())
+    }
+
+    fn note(&mut self, message: &[u8]) {
+        if self.said.len() == MOST_SAID {
+            self.said.pop_front();
+        }
+        self.said.push_back(String::from_utf8_lossy(message).into_owned());
+    }
+
+    fn count(&mut self, packet: &[u8]) {
+        let &[_, _, high, low, ..] = packet else { return };
+        let sequence = u16::from_be_bytes([high, low]);
+        let ahead = self.last.map_or(1, |last| sequence.wrapping_sub(last));
+        self.heard += 1;
+        // One that comes late was counted as missing.
+        if ahead < 0x8000 {
+            self.missing += u64::from(ahead.saturating_sub(1));
+            self.last = Some(sequence);
+        } else {
+            self.missing = self.missing.saturating_sub(1);
+        }
     }
 
     fn now(&self) -> u64 {

@@ -17,6 +17,21 @@ pub struct Cidr {
 pub struct CidrError(String);
 
 impl Cidr {
+    /// The range of so many bits, at most 32 or 128, that an address is in. An IPv4 address within IPv6 counts as IPv4.
+    #[must_use]
+    pub fn around(ip: IpAddr, bits: u8) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => {
+                let bits = bits.min(32);
+                Self { ip: IpAddr::V4(masked_v4(ip.to_bits(), bits).into()), bits }
+            }
+            IpAddr::V6(ip) => {
+                let bits = bits.min(128);
+                Self { ip: IpAddr::V6(masked_v6(ip.to_bits(), bits).into()), bits }
+            }
+        }
+    }
+
     /// How many leading bits must agree: the longer, the more specific.
     #[must_use]
     pub const fn bits(&self) -> u8 {

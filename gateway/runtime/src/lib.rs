@@ -66,7 +66,7 @@ use trunkline_plugin_host::PluginRegistry;
 use trunkline_recording::{Recorder, RecorderStats};
 use trunkline_route::Decision;
 use trunkline_route::outbound::{OutboundDecision, OutboundRequest};
-use trunkline_sip::{CallTrace, SipConfig, SipEndpoint, SipError, SipStats, TrunkStatus};
+use trunkline_sip::{Ban, CallTrace, SipConfig, SipEndpoint, SipError, SipStats, TrunkStatus};
 
 pub use beats::{Beat, stuck};
 pub use capacity::{Amounts, MemoryLeft, Pool};
@@ -210,6 +210,17 @@ impl Runtime {
     #[must_use]
     pub fn sip_stats(&self) -> Option<SipStats> {
         self.sip.as_ref().map(SipEndpoint::stats)
+    }
+
+    /// Sources that SIP does not listen to now.
+    #[must_use]
+    pub fn bans(&self) -> Vec<Ban> {
+        self.sip.as_ref().map(SipEndpoint::bans).unwrap_or_default()
+    }
+
+    /// Has SIP listen to a source again; false when it is not banned.
+    pub fn lift_ban(&self, source: IpAddr) -> bool {
+        self.sip.as_ref().is_some_and(|sip| sip.lift_ban(source))
     }
 
     /// Media, for its counters.

@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::bans::DEFAULT_SCANNERS;
 use crate::session_timer::{LEAST_S, Wanted};
+use crate::sight::HepConfig;
 use crate::transport::Transport;
 
 /// Configuration of a [`crate::SipEndpoint`].
@@ -24,10 +26,14 @@ pub struct SipConfig {
     pub user_agent: String,
     /// What a request from an address of no trunk gets.
     pub unknown_peer: UnknownPeer,
+    /// Who is not listened to for a while.
+    pub bans: Bans,
     /// Bounds.
     pub limits: SipLimits,
     /// Protocol timers.
     pub timers: SipTimers,
+    /// The capture server that every message is shown to; `None` for none.
+    pub hep: Option<HepConfig>,
 }
 
 impl SipConfig {
@@ -42,8 +48,10 @@ impl SipConfig {
             advertised: None,
             user_agent: format!("Trunkline/{}", env!("CARGO_PKG_VERSION")),
             unknown_peer: UnknownPeer::default(),
+            bans: Bans::default(),
             limits: SipLimits::default(),
             timers: SipTimers::default(),
+            hep: None,
         }
     }
 }
@@ -78,6 +86,23 @@ pub enum UnknownPeer {
     Reject,
     /// Nothing.
     Drop,
+}
+
+/// Who is not listened to for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bans {
+    /// How long the first ban of a source lasts, in seconds; each further one twice as long, up to a day. 0 bans nobody.
+    pub for_s: u32,
+    /// Messages in a minute that a source of no trunk may send after which it is banned; a wrong password counts as four.
+    pub after: u32,
+    /// What scanners call themselves ([`crate::is_pattern`]): a source of no trunk with it in a message is banned at once.
+    pub scanners: Vec<String>,
+}
+
+impl Default for Bans {
+    fn default() -> Self {
+        Self { for_s: 600, after: 20, scanners: DEFAULT_SCANNERS.map(str::to_owned).into() }
+    }
 }
 
 /// Bounds. Everything beyond them is refused or dropped, and counted.

@@ -7,6 +7,7 @@ use crate::admission::{CallTerms, TrunkToken};
 use crate::error::CommandError;
 use crate::target::{named, next_hop};
 use crate::transport::{Hop, Origin};
+use trunkline_api::cidr::Cidr;
 
 /// How far a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +148,11 @@ impl Dialog {
         // Who is known by a certificate may come from anywhere.
         let proven = !origin.names.is_empty() && trunk == Some(&self.trunk);
         secret && (proven || near(origin.address))
+    }
+
+    /// From where else requests of this dialog may come.
+    pub(crate) fn peers(&self) -> &[Cidr] {
+        &self.terms.peers
     }
 
     /// A target refresh took effect (RFC 3261 12.2.2): what the far end is to be reached by, and where it is now.

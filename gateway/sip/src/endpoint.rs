@@ -2,7 +2,7 @@
 //! delay a 100 Trying.
 
 use std::hash::RandomState;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::bans::Ban;
 use crate::call::Call;
 use crate::config::SipConfig;
 use crate::dialler::Dialler;
@@ -28,6 +29,7 @@ use crate::event::SipEvent;
 use crate::guard::Guard;
 use crate::ladder::{CallTrace, Ladder};
 use crate::shared::Shared;
+use crate::sight::HepExport;
 use crate::sockets::Sockets;
 use crate::stats::{Counters, SipStats};
 use crate::transport::Transport;
@@ -111,14 +113,17 @@ impl SipEndpoint {
         let stop = CancellationToken::new();
         let counters = Arc::new(Counters::default());
         let ladder = Arc::new(Ladder::new(config.limits.max_traces));
-        let notes = Arc::new(Notes { counters, ladder });
-        let (udp, streams, locals) = {
+        let (udp, streams, locals, notes) = {
             let _context = runtime.enter();
-            sockets.serve(&notes)?
+            let hep = config.hep.clone().map(HepExport::start).transpose().map_err(SipError::Threads)?;
+            let notes = Arc::new(Notes { counters, ladder, hep });
+            let (udp, streams, locals) = sockets.serve(&notes)?;
+            (udp, streams, locals, notes)
         };
         let endpoint = stack(&config, stop.clone());
         let (events, receiver) = mpsc::channel(config.limits.event_queue.max(1));
-        let guard = Guard::new(RandomState::new(), branch_prefix.clone(), &config.limits, config.unknown_peer);
+        let guard = Guard::new(RandomState::new(), branch_prefix.clone(), &config.limits, config.unknown_peer)
+            .looking_for(&config.bans.scanners);
         let flows = Flows::new(config.limits.max_connections, Some(tls));
         let shared = Arc::new(Shared::new(
             config,
@@ -197,6 +202,9 @@ impl SipEndpoint {
             calls: self.calls(),
             transactions: self.shared.stack.transactions.len(),
             connections: self.connections(),
+            ended: self.shared.stack.finished_transactions.len(),
+            bans: self.shared.bans.counts(),
+            hep: self.shared.wires.notes.hep.as_ref().map(HepExport::counts),
             ..self.shared.counters.snapshot()
         }
     }
@@ -205,6 +213,17 @@ impl SipEndpoint {
     #[must_use]
     pub fn trace(&self, call_id: &str) -> Option<CallTrace> {
         self.shared.ladder.trace(call_id)
+    }
+
+    /// Sources that are not listened to now, those first whose ban ends last.
+    #[must_use]
+    pub fn bans(&self) -> Vec<Ban> {
+        self.shared.bans.list()
+    }
+
+    /// Listens to a source again; false when it is not banned.
+    pub fn lift_ban(&self, source: IpAddr) -> bool {
+        self.shared.bans.lift(source)
     }
 
     /// Stops serving and frees the socket. Calls that are still up are hung up first, and those that ring refused with 503, and those of
@@ -310,6 +329,7 @@ async fn sweep(shared: Arc<Shared>) {
             // Files are read: not on a thread that serves.
             tokio::task::spawn_blocking(move || shared.wires.flows.tls.as_ref().map(|tls| tls.refresh()));
         }
+        shared.bans.spare(&shared);
         let limit = shared.config.timers.max_ringing;
         let late: Vec<Arc<Call>> =
             shared.calls().values().filter(|call| call.began.elapsed() > limit).cloned().collect();

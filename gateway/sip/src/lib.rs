@@ -10,6 +10,7 @@
 mod address;
 mod admission;
 pub mod auth;
+mod bans;
 mod call;
 pub mod client;
 mod config;
@@ -51,9 +52,10 @@ pub mod variables;
 mod wires;
 
 pub use admission::{Admission, CallTerms, NatPolicy, TrunkToken};
+pub use bans::{Ban, BanCounts, BanReason, DEFAULT_SCANNERS, is_pattern};
 pub use call::{ByeReason, CallHandle, Refusal, ReofferHandle};
 pub use client::{DialError, DialHandle, Outgoing, OutgoingEvent, Refused};
-pub use config::{Listener, Rate, SipConfig, SipLimits, SipTimers, TlsFiles, UnknownPeer};
+pub use config::{Bans, Listener, Rate, SipConfig, SipLimits, SipTimers, TlsFiles, UnknownPeer};
 pub use dialler::Dialler;
 pub use doorkeeper::Account;
 pub use draw::Draw;

@@ -121,12 +121,25 @@ pub(crate) async fn arrive(shared: &Arc<Shared>, way: &Way, bytes: &[u8]) -> Arr
     let source = way.hop;
     let now_us = u64::try_from(shared.began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let trunk = shared.policy.trunk_of(&way.origin());
+    if shared.bans.keep_out(source.address.ip(), trunk.is_some(), bytes) {
+        shared.counters.dropped(Dropped::Banned);
+        return Arrived::Stranger;
+    }
     let calls = |message: &Message<'_>| owner(shared, message, &way.origin(), trunk.as_ref());
     let verdict = shared.guard().judge_beside(now_us, bytes, source, trunk.clone(), calls);
     if !matches!(verdict, Verdict::Drop(Dropped::TooLarge | Dropped::Rate | Dropped::KeepAlive)) {
         shared.counters.parsed.fetch_add(1, Ordering::Relaxed);
     }
-    let unknown = |reason: Dropped| if reason == Dropped::UnknownPeer { Arrived::Stranger } else { Arrived::Refused };
+    if trunk.is_none() {
+        shared.bans.heed(source.address, &verdict);
+    }
+    if !matches!(verdict, Verdict::Drop(_)) {
+        shared.wires.notes.show(TraceDirection::Received, source, way.local(), bytes);
+    }
+    let unknown = |reason: Dropped| match reason {
+        Dropped::UnknownPeer | Dropped::Scanner => Arrived::Stranger,
+        _ => Arrived::Refused,
+    };
     match verdict {
         Verdict::Pass(admitted) => {
             pass(shared, way, admitted).await;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::address::NameAddr;
 use crate::admission::Admission;
+use crate::bans::Bans;
 use crate::call::Call;
 use crate::client::Awaiting;
 use crate::config::SipConfig;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) awaiting: Awaiting,
     /// Asks calls of some trunks for a password.
     pub(crate) doorkeeper: Doorkeeper,
+    /// Sources that are not listened to.
+    pub(crate) bans: Bans,
     /// Trunks that are looked after.
     pub(crate) keeping: Keeping,
     pub(crate) policy: Arc<dyn Admission>,
@@ -75,6 +78,7 @@ impl Shared {
         doorkeeper: Doorkeeper,
     ) -> Self {
         Self {
+            bans: Bans::new(&config.bans, branch_prefix.clone()),
             config,
             stack,
             local,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::bans::BanCounts;
 use crate::guard::METHODS;
+use crate::sight::HepCounts;
 
 macro_rules! dropped {
     ($($variant:ident $name:literal $doc:literal),+ $(,)?) => {
@@ -29,6 +31,8 @@ dropped! {
     Unparsable "unparsable" "Not a SIP message.",
     Unframed "unframed" "A stream that cannot be divided into messages; its connection is closed.",
     UnknownPeer "unknown_peer" "From an address of no trunk.",
+    Scanner "scanner" "From an address of no trunk, with the name of a scanner in it; never answered.",
+    Banned "banned" "From a banned source; not even read.",
     Malformed "malformed" "Breaks a rule of RFC 3261; answered 400.",
     Unsupported "unsupported" "A version, method or URI scheme that is not served; answered 505, 501 or 416.",
     StrayResponse "stray_response" "A response to nothing we sent.",
@@ -58,6 +62,12 @@ pub struct SipStats {
     pub transactions: usize,
     /// Connections now.
     pub connections: usize,
+    /// Transactions that ended and are kept for what is sent again.
+    pub ended: usize,
+    /// Sources that are not listened to.
+    pub bans: BanCounts,
+    /// What became of messages for the capture server, when there is one.
+    pub hep: Option<HepCounts>,
 }
 
 impl SipStats {
@@ -110,6 +120,9 @@ impl Counters {
             calls: 0,
             transactions: 0,
             connections: 0,
+            ended: 0,
+            bans: BanCounts::default(),
+            hep: None,
         }
     }
 }

@@ -101,14 +101,18 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         // The trunk was removed between the socket and here.
         return reply(shared, &mut transaction, 403, Vec::new()).await;
     };
-    if let Some(account) = shared.policy.account(&trunk)
-        && let Err((why, headers)) = shared.doorkeeper.judge(&trunk, &account, source.address.ip(), &request)
-    {
-        if !matches!(why, NotAuthentic::Missing | NotAuthentic::Stale) {
-            shared.counters.dropped(Dropped::Unproven);
-            tracing::info!(trunk = %trunk.0, ?why, "a call without the right password is refused");
+    if let Some(account) = shared.policy.account(&trunk) {
+        if let Err((why, headers)) = shared.doorkeeper.judge(&trunk, &account, source.address.ip(), &request) {
+            if !matches!(why, NotAuthentic::Missing | NotAuthentic::Stale) {
+                shared.counters.dropped(Dropped::Unproven);
+                tracing::info!(trunk = %trunk.0, ?why, "a call without the right password is refused");
+            }
+            if why == NotAuthentic::Wrong {
+                shared.bans.wrong_password(source.address.ip());
+            }
+            return reply(shared, &mut transaction, 401, headers).await;
         }
-        return reply(shared, &mut transaction, 401, headers).await;
+        shared.bans.right_password(source.address.ip());
     }
     if shared.awaiting.is_ours(&ids.call_id) {
         return reply(shared, &mut transaction, 482, Vec::new()).await;

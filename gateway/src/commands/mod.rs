@@ -1,5 +1,6 @@
 //! The commands of the CLI, a file each.
 
+pub(crate) mod bans;
 pub(crate) mod calls;
 pub(crate) mod capture;
 pub(crate) mod check;

@@ -78,6 +78,20 @@ pub(crate) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
         fault("rtp.port_max", message, "a port above `rtp.port_min`");
     }
 
+    if let Some(text) = config.sip.ban_scanners.iter().find(|text| !trunkline_sip::is_pattern(text)) {
+        let message = format!("{text:?} would be found in names of people, or in nothing");
+        fault("sip.ban_scanners", message, "5 to 64 printable ASCII characters each");
+    }
+
+    let hep = &config.hep;
+    if !hep.secret.is_empty() && !config.secrets.contains_key(&hep.secret) {
+        let message = format!("{:?} is not among [secrets]", hep.secret);
+        fault("hep.secret", message, "the name of a secret, or nothing");
+    }
+    if hep.collector.is_some_and(|address| address.ip().is_unspecified() || address.port() == 0) {
+        fault("hep.collector", "nobody can be sent to there".to_owned(), "an address and a port of a capture server");
+    }
+
     let admission = &config.admission;
     if (1..10).contains(&admission.busy_percent) {
         let message = format!("{} percent would refuse almost every call", admission.busy_percent);

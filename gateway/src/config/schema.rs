@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use trunkline_api::trunk::SipTransport;
 use trunkline_configuration::Profile;
 use trunkline_runtime::LoadPolicy;
+use trunkline_sip::DEFAULT_SCANNERS;
 
 /// The whole configuration of a gateway.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) gateway: Gateway,
     /// Signalling.
     pub(crate) sip: Sip,
+    /// A capture server that SIP messages are shown to.
+    pub(crate) hep: Hep,
     /// Media addresses.
     pub(crate) rtp: Rtp,
     /// Calls that Asterisk sends over TCP.
@@ -105,6 +108,18 @@ pub(crate) struct Sip {
     /// Messages a trunk may send at once, 1..=100000.
     #[schemars(range(min = 1, max = 100000))]
     pub(crate) source_burst: u32,
+    /// Seconds that the first ban of a source lasts, 1..=86400, each further one twice as long, up to a day; 0 bans
+    /// nobody.
+    #[schemars(range(min = 0, max = 86400))]
+    pub(crate) ban_s: u32,
+    /// Messages in a minute that a source of no trunk may send before it is banned, 1..=100000; a wrong password, also of
+    /// a trunk that asks for one, counts as four.
+    #[schemars(range(min = 1, max = 100000))]
+    pub(crate) ban_after: u32,
+    /// What scanners call themselves: a source of no trunk with such a text in the first line, User-Agent, From, To or
+    /// Contact is banned at once. At most 64 of 5 to 64 characters.
+    #[schemars(length(max = 64))]
+    pub(crate) ban_scanners: Vec<String>,
 }
 
 impl Default for Sip {
@@ -118,6 +133,9 @@ impl Default for Sip {
             unknown_peer: UnknownPeer::Reject,
             source_rate: 2000,
             source_burst: 4000,
+            ban_s: 600,
+            ban_after: 20,
+            ban_scanners: DEFAULT_SCANNERS.map(str::to_owned).into(),
         }
     }
 }
@@ -155,6 +173,27 @@ pub(crate) struct SipTls {
     pub(crate) client_ca: Option<PathBuf>,
     /// Authorities whose servers' certificates are believed; default: those of the Web.
     pub(crate) server_ca: Option<PathBuf>,
+}
+
+/// A capture server (Homer, heplify-server) that every SIP message in and out is shown to, as HEP version 3 over UDP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Hep {
+    /// UDP address of the server; nothing is shown without one. Numbers of callers go there unencrypted, keys of their
+    /// sound and answers to passwords crossed out.
+    #[schemars(extend("format" = "socket-address"))]
+    pub(crate) collector: Option<SocketAddr>,
+    /// Number of this gateway among those that capture, 1..=4294967295.
+    #[schemars(range(min = 1, max = 4294967295_u32))]
+    pub(crate) agent: u32,
+    /// Name of the server's password among `[secrets]`; empty for none.
+    pub(crate) secret: String,
+}
+
+impl Default for Hep {
+    fn default() -> Self {
+        Self { collector: None, agent: 2001, secret: String::new() }
+    }
 }
 
 /// Calls that Asterisk's AudioSocket sends as sound over TCP.

@@ -16,15 +16,18 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use check::{ALLOW, METHODS};
+pub(crate) use rate::{Bucket, RateTable};
 pub(crate) use refusal::{Refused, refusal};
+#[cfg(test)]
+pub(crate) use scan::scan;
 pub(crate) use scan::{Message, Name, StartLine};
 
 use crate::admission::TrunkToken;
+use crate::bans::Scanners;
 use crate::config::{SipLimits, UnknownPeer};
 use crate::stats::Dropped;
 use crate::transport::{Hop, Transport};
 use once::AnsweredOnce;
-use rate::{Bucket, RateTable};
 
 /// Strangers remembered by their rate table.
 const SOURCES: usize = 8192;
@@ -47,6 +50,7 @@ pub struct Guard {
     answered: AnsweredOnce,
     /// What the branches of our own requests begin with; responses to anything else are not ours.
     branch_prefix: String,
+    scanners: Scanners,
 }
 
 /// What to do with a datagram.
@@ -91,7 +95,14 @@ impl Guard {
             unknown_total: Bucket::full(limits.unknown_total_rate),
             answered: AnsweredOnce::new(ANSWERED),
             branch_prefix,
+            scanners: Scanners::new(&[]),
         }
+    }
+
+    /// The same that gives no answer to strangers whose messages bear one of these names.
+    #[must_use]
+    pub fn looking_for(self, scanners: &[String]) -> Self {
+        Self { scanners: Scanners::new(scanners), ..self }
     }
 
     /// Judges one datagram. `now_us` is any clock that only goes forward, in microseconds; `trunk` is what the
@@ -205,6 +216,9 @@ impl Guard {
         (datagram, message): (&[u8], &Message<'_>),
         source: SocketAddr,
     ) -> Verdict<'static> {
+        if self.scanners.sent(message) {
+            return Verdict::Drop(Dropped::Scanner);
+        }
         let owner = self.hasher.hash_one(network(source.ip()));
         let dropped = Verdict::Drop(Dropped::UnknownPeer);
         if self.unknown_peer == UnknownPeer::Drop || message.method() == Some("ACK") {

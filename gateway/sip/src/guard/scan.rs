@@ -66,7 +66,7 @@ pub(crate) struct Message<'a> {
 /// One header, its folds taken out.
 #[derive(Debug)]
 pub(crate) struct Header<'a> {
-    pub(super) name: Name,
+    pub(crate) name: Name,
     /// The name as it was written.
     pub(crate) written: &'a str,
     pub(crate) value: Cow<'a, str>,

@@ -230,6 +230,27 @@ fn a_trunk_has_one_budget_however_many_addresses_it_has_and_other_trunks_have_th
 }
 
 #[test]
+fn a_proxy_that_hands_two_hundred_calls_a_second_over_is_within_its_budget() {
+    let mut guard = guard(&SipLimits::default());
+    let text = options();
+    let mut judged = 0;
+    for second in 0..10_u64 {
+        for call in 0..200_u64 {
+            let now_us = second * 1_000_000 + call * 5_000;
+            // INVITE, ACK, INFO, re-INVITE, its ACK and BYE, one of them twice.
+            for _ in 0..7 {
+                assert!(
+                    matches!(guard.judge(now_us, text.as_bytes(), source(), trunk()), Verdict::Pass(_)),
+                    "{judged}"
+                );
+                judged += 1;
+            }
+        }
+    }
+    assert_eq!(judged, 14_000);
+}
+
+#[test]
 fn junk_from_a_trunks_address_leaves_room_for_the_requests_of_its_calls() {
     let limits = SipLimits { trunk_rate: Some(Rate { per_second: 1, burst: 10 }), ..SipLimits::default() };
     let mut guard = guard(&limits);

@@ -288,6 +288,14 @@ impl Peer {
         assert!(message.contains("CSeq: 1 OPTIONS") && message.contains("Call-ID: silence"), "{message}");
     }
 
+    /// Whether nothing has come so far.
+    pub(crate) fn has_nothing(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let nothing = self.socket.recv_from(&mut [0; 1]).is_err();
+        self.socket.set_nonblocking(false).unwrap();
+        nothing
+    }
+
     /// A request outside or inside a dialog: `to` is added to the To header's value.
     pub(crate) fn request(&self, method: &str, call: &str, cseq: u32, to: &str, rest: &str) -> String {
         let (headers, body) = rest.split_once("\r\n\r\n").unwrap_or((rest, ""));
