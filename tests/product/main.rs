@@ -58,6 +58,7 @@ mod plugins_that_misbehave_end_only_their_session;
 mod sip_bye_reaches_a_caller_behind_nat;
 mod sip_calls_leave_by_outbound_routes;
 mod sip_completes_a_hundred_calls;
+mod sip_reaches_a_human_when_no_provider_is_left;
 mod sip_refused_calls_can_be_told_apart;
 mod sip_survives_malformed_messages;
 mod sip_transfers_a_caller_by_refer;

@@ -11,6 +11,7 @@ mod address;
 mod admission;
 pub mod auth;
 mod call;
+mod change;
 pub mod client;
 mod config;
 mod dialler;
@@ -48,6 +49,7 @@ mod wire;
 
 pub use admission::{Admission, CallTerms, NatPolicy, TrunkToken};
 pub use call::{ByeReason, CallHandle, Refusal, ReofferHandle};
+pub use change::Reoffered;
 pub use client::{DialError, DialHandle, Outgoing, OutgoingEvent, Refused};
 pub use config::{Rate, SipConfig, SipLimits, SipTimers, UnknownPeer};
 pub use dialler::Dialler;
