@@ -37,7 +37,9 @@ fn keys_hold_and_a_transfer_are_ordered_and_the_timeline_tells_what_came_of_them
     let scratch = tempfile::tempdir().unwrap();
     let greeting =
         "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen. ".repeat(2);
-    let agents = objects::answering(&objects::offline_agent(&greeting)).unwrap();
+    let mut agent = objects::offline_agent(&greeting);
+    agent["transfer"] = json!({ "hold_sound": "silence" });
+    let agents = objects::answering(&agent).unwrap();
     let mut gateway = Gateway::standalone(scratch.path(), &agents, Options::default()).unwrap();
     gateway.await_agents(1).unwrap();
     let waiting = script(&json!({ "steps": [{ "wait_for_hang_up": { "timeout_ms": 120_000 } }] })).unwrap();
@@ -62,6 +64,10 @@ fn keys_hold_and_a_transfer_are_ordered_and_the_timeline_tells_what_came_of_them
 
     ok(&["hold", &call]);
     until("hold", &|| told(&gateway, &call, "leg.held").len() == 1);
+    // The caller's side takes no change of the session; it is held all the same.
+    until("the refusal", &|| {
+        told(&gateway, &call, "leg.redirected") == [json!({ "leg": 1, "direction": "inactive", "sip_status": 488 })]
+    });
     let held = at(&gateway, &call, "leg.held");
     until("the call to go on", &|| {
         let answered = gateway.calls().unwrap()[0]["answered_us"].as_u64().unwrap();

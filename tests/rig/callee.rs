@@ -36,6 +36,7 @@ pub struct Callee {
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
     hang_up: Arc<AtomicBool>,
+    keys: Arc<Mutex<Vec<char>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -47,7 +48,7 @@ impl Callee {
         sip.set_nonblocking(true)?;
         rtp.set_nonblocking(true)?;
         let address = sip.local_addr()?;
-        let (seen, hang_up, stop) = (Arc::default(), Arc::default(), Arc::default());
+        let (seen, hang_up, keys, stop) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
         let mut phone = Phone {
             sip,
             rtp,
@@ -55,8 +56,10 @@ impl Callee {
             shouts,
             seen: Arc::clone(&seen),
             hang_up: Arc::clone(&hang_up),
+            keys: Arc::clone(&keys),
             up: None,
             sequence: 1,
+            cseq: 0,
         };
         let stops: Arc<AtomicBool> = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -68,7 +71,7 @@ impl Callee {
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));
             }
         });
-        Ok(Self { address, seen, hang_up, stop, thread: Some(thread) })
+        Ok(Self { address, seen, hang_up, keys, stop, thread: Some(thread) })
     }
 
     /// Where it is.
@@ -81,6 +84,11 @@ impl Callee {
     #[must_use]
     pub fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Presses a key on the call it has, and tells it by INFO.
+    pub fn press(&self, key: char) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
     }
 
     /// Hangs up the call it has.
@@ -105,9 +113,12 @@ struct Phone {
     shouts: bool,
     seen: Arc<Mutex<Seen>>,
     hang_up: Arc<AtomicBool>,
+    keys: Arc<Mutex<Vec<char>>>,
     /// The INVITE that was answered, where its sound goes, and where it came from.
     up: Option<(Message, SocketAddr, SocketAddr)>,
     sequence: u16,
+    /// Of its last request.
+    cseq: u32,
 }
 
 impl Phone {
@@ -132,19 +143,29 @@ impl Phone {
             self.sequence = self.sequence.wrapping_add(1);
             let _ = self.rtp.send_to(&sound, media);
         }
-        if self.hang_up.swap(false, Ordering::AcqRel) {
+        let request = |method: &str, cseq: u32, kind: &str, body: &str| {
             let header = |name: &str| invite.header(name).unwrap_or_default();
             let contact = header("Contact").trim_matches(['<', '>']);
             let address = self.sip.local_addr().map(|address| address.to_string()).unwrap_or_default();
-            let bye = format!(
-                "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bKcallee{}\r\nMax-Forwards: 70\r\n\
-                 From: {};tag=callee\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
+            let text = format!(
+                "{method} {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bKcallee{}{cseq}\r\nMax-Forwards: 70\r\n\
+                 From: {};tag=callee\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n{kind}Content-Length: {}\r\n\r\n{body}",
                 self.sequence,
                 header("To"),
                 header("From"),
                 header("Call-ID"),
+                body.len(),
             );
-            let _ = self.sip.send_to(bye.as_bytes(), from);
+            let _ = self.sip.send_to(text.as_bytes(), from);
+        };
+        for key in std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner)) {
+            self.cseq += 1;
+            let body = format!("Signal={key}\r\nDuration=100\r\n");
+            request("INFO", self.cseq, "Content-Type: application/dtmf-relay\r\n", &body);
+        }
+        if self.hang_up.swap(false, Ordering::AcqRel) {
+            self.cseq += 1;
+            request("BYE", self.cseq, "", "");
             self.up = None;
         }
     }

@@ -107,6 +107,7 @@ events! {
     LegEnded "leg.ended" { "leg": "integer", "cause": "string", "sip_status": "integer?", "duration_ms": "integer" } "A leg that was dialled is over: why, and how long it was connected.",
     LegHeld "leg.held" { "leg": "integer" } "The gateway put a leg on hold.",
     LegResumed "leg.resumed" { "leg": "integer" } "The gateway took a leg back from hold.",
+    LegRedirected "leg.redirected" { "leg": "integer", "direction": "string", "sip_status": "integer?" } "A leg's far end was told which ways sound goes: `sendonly` and `inactive` put it on hold, as seen from the gateway. `sip_status` is that of a refusal, which leaves the session as it was.",
     TransferStarted "transfer.started" { "to": "string", "mode": "string", "target": "string?", "by": "string" } "The call is to be passed on, by order of `model`, `tool`, `operator`, `agent` (a menu or a rule of it) or `failure`.",
     TransferBriefed "transfer.briefed" { "leg": "integer" } "Whoever answered has been told what the call is about.",
     TransferEnded "transfer.ended" { "outcome": "string", "to": "string", "after_ms": "integer", "sip_status": "integer?" } "What became of a transfer: `completed`, or why not.",

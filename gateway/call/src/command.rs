@@ -7,7 +7,7 @@ use trunkline_api::agent::{ProviderRef, ToolPolicy};
 use trunkline_api::transfer::HoldSound;
 use trunkline_api::usage::EndReason;
 use trunkline_api::words::{Message, RedactionChannel, ToolDefinition};
-use trunkline_leg::{CallTime, LegId, Utterance};
+use trunkline_leg::{CallTime, Direction, LegId, Utterance};
 
 /// A command; the driver carries them out in order, without waiting, and reports what comes of them as inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -387,6 +387,14 @@ pub enum Command {
     Resume {
         /// Which.
         leg: LegId,
+    },
+    /// Have a leg's far end told which ways sound goes from now on (re-INVITE): on hold it need not send what nobody hears.
+    /// Answered by the fact `Redirected`, whatever becomes of it; a leg without signalling says nothing.
+    Redirect {
+        /// Which.
+        leg: LegId,
+        /// The ways, as seen from the gateway.
+        direction: Direction,
     },
     /// Send keys to a leg's far end, one after the other; playback waits meanwhile.
     SendDtmf {

@@ -24,6 +24,7 @@ mod ambience;
 mod down;
 mod drift;
 mod duck;
+mod hold;
 mod order;
 mod ringback;
 mod rtcp;
@@ -32,6 +33,7 @@ mod thinking;
 mod up;
 
 pub(crate) use drift::Drift;
+pub(crate) use hold::Held;
 pub(crate) use order::LegOrder;
 pub use order::check_change;
 pub(crate) use shared::LegShared;
@@ -453,6 +455,7 @@ impl Leg {
                     // Its memory is freed elsewhere and later; its place is free now.
                     seat.iter_mut().for_each(|seat| seat.leave());
                 }
+                LegOrder::Held(held) => self.down.swap_held(held),
                 LegOrder::Tones(tones) => std::mem::swap(&mut self.up.tones, tones),
                 LegOrder::Sound { sound, change } => {
                     if chain.apply(&mut self.dsp, change) {

@@ -33,6 +33,7 @@ mod prompts;
 mod readiness;
 mod recording;
 mod redacting;
+mod redirections;
 mod refusal;
 #[cfg(test)]
 mod rig;
@@ -154,6 +155,7 @@ impl Runtime {
         let shared = Arc::new(Shared {
             captures: captures::Captures::new(&config.state_dir),
             outbound: Outbound::new(Arc::clone(&secrets)),
+            redirections: redirections::Redirections::default(),
             config,
             store: parts.store,
             plugins: parts.plugins,

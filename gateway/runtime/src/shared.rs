@@ -23,6 +23,7 @@ use crate::load::{Gauges, LoadPolicy};
 use crate::lookups::Librarian;
 use crate::outbound::Outbound;
 use crate::prompts::Prompts;
+use crate::redirections::Redirections;
 use crate::serving::{ServedAgent, Serving};
 
 /// How calls are taken.
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) librarian: Librarian,
     pub(crate) captures: Captures,
     pub(crate) outbound: Arc<Outbound>,
+    pub(crate) redirections: Redirections,
 }
 
 impl Shared {

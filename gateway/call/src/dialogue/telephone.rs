@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use trunkline_api::EventType;
 use trunkline_api::answering::{Answerer, IvrAction};
-use trunkline_api::transfer::{TransferMode, normal_number};
+use trunkline_api::transfer::{HoldSound, TransferMode, normal_number};
 use trunkline_api::usage::CallDirection;
 use trunkline_api::words::{RedactionChannel, ToolCall, ToolDefinition};
 use trunkline_leg::{Direction, DtmfDigit, LegId};
@@ -103,7 +103,11 @@ impl Dialogue {
                 self.ears.stop_listening(fx);
                 self.keep_floor(fx);
                 self.tel.own_hold = true;
-                fx.command(Command::Hold { leg: LegId::FIRST, sound: self.spec.transfer.hold_sound });
+                let sound = self.spec.transfer.hold_sound;
+                fx.command(Command::Hold { leg: LegId::FIRST, sound });
+                // A caller who hears nothing need not be sent it.
+                let direction = if sound == HoldSound::Silence { Direction::Inactive } else { Direction::SendOnly };
+                fx.command(Command::Redirect { leg: LegId::FIRST, direction });
                 self.follow_hold(fx);
             }
             Operator::Hold => {}
@@ -119,6 +123,7 @@ impl Dialogue {
     fn take_back(&mut self, fx: &mut Effects) {
         if std::mem::take(&mut self.tel.own_hold) {
             fx.command(Command::Resume { leg: LegId::FIRST });
+            fx.command(Command::Redirect { leg: LegId::FIRST, direction: Direction::SendRecv });
             self.follow_hold(fx);
         }
     }

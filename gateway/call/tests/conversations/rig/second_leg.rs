@@ -36,6 +36,8 @@ pub(crate) struct SecondLegs {
     pub(crate) attached: Option<LegId>,
     pub(crate) open: Vec<LegId>,
     answered: Vec<LegId>,
+    /// The caller's side takes no hold.
+    pub(crate) refuses_holds: bool,
     /// The call holds the caller.
     held: bool,
     /// Who does what when it is cancelled.
@@ -54,6 +56,7 @@ impl Default for SecondLegs {
             attached: Some(LegId::FIRST),
             open: Vec::new(),
             answered: Vec::new(),
+            refuses_holds: false,
             held: false,
             late: Vec::new(),
             entertained: Vec::new(),
@@ -121,6 +124,7 @@ impl Rig {
             Command::Unbridge { a, b } => Some(format!("unbridge {} {}", a.0, b.0)),
             Command::Hold { leg, .. } => Some(format!("hold {}", leg.0)),
             Command::Resume { leg } => Some(format!("resume {}", leg.0)),
+            Command::Redirect { leg, direction } => Some(format!("redirect {} {}", leg.0, direction.name())),
             Command::SendDtmf { leg, digits } => Some(format!("keys {} {digits}", leg.0)),
             Command::HangUp { leg, .. } => Some(format!("hang up {}", leg.0)),
             _ => None,
@@ -260,6 +264,14 @@ impl Rig {
                     }
                     Referral::Silent => {}
                 }
+            }
+            Command::Redirect { leg, direction } => {
+                let at = self.now.plus_ms(100);
+                let refused = self.second.refuses_holds.then_some(488);
+                if refused.is_none() {
+                    self.tell_in(100, of(leg, LegFact::Direction { direction, at }));
+                }
+                self.tell_in(100, of(leg, LegFact::Redirected { direction, refused, at }));
             }
             Command::SendDtmf { .. } | Command::ListenForTones { .. } => {}
             command => panic!("no command of the telephone: {command:?}"),

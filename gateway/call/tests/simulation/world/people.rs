@@ -255,6 +255,11 @@ impl World {
                 assert_eq!(Some(leg), self.people.attached, "keys to somebody else");
                 assert!((1..=32).contains(&digits.len()), "{digits}");
             }
+            Command::Redirect { leg, direction } => {
+                let (ms, refused) = (self.random.between(20, 900), self.random.percent(30).then_some(488));
+                let fact = LegFact::Redirected { direction, refused, at: self.now.plus_ms(ms) };
+                self.tell_in(ms, Input::Leg { leg, fact });
+            }
             Command::ListenForTones { .. } => {}
             command => panic!("no command of the telephone: {command:?}"),
         }
