@@ -13,6 +13,9 @@
 //! | `GET /v1/calls/{id}/pcap` | the SIP messages of a recent call as a pcap file, keys crossed out |
 //! | `GET /v1/usage?since_us=0&after=...&limit=1000` | usage records that are still here, and the sums of older ones |
 //! | `DELETE /v1/calls/{id}` | hangs up |
+//! | `POST /v1/calls/{id}/conference?room=...` | puts the caller into a conference; `DELETE` takes it out |
+//! | `POST /v1/calls/{id}/mute?on=true` | has the others in it hear the caller no more, or again |
+//! | `GET /v1/conferences` | conferences and who is in them |
 //! | `POST /v1/calls?to=...&agent=...` | places a call; `trunk`, `from` and `ring_s` may be said |
 //! | `GET /v1/trunks` | trunks that have a server: whether it answers, whether we are registered |
 //! | `GET /v1/route?called=...&calling=...&source=...` | which agent would get a call, and every step that leads there |
@@ -40,6 +43,7 @@ use trunkline_runtime::{RecordingOrder, RecordingRefused, Runtime};
 use crate::{history, metrics};
 
 mod captures;
+mod conference;
 mod dial;
 mod orders;
 mod routes;
@@ -96,6 +100,9 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/calls/{id}/resume", post(orders::resume))
         .route("/v1/calls/{id}/dtmf", post(orders::dtmf))
         .route("/v1/calls/{id}/transfer", post(orders::transfer))
+        .route("/v1/calls/{id}/conference", post(conference::join).delete(conference::leave))
+        .route("/v1/calls/{id}/mute", post(conference::mute))
+        .route("/v1/conferences", get(conference::list))
         .route("/v1/calls/{id}/recording/{order}", post(record))
         .route("/v1/calls/{id}/pcap", get(pcap))
         .route("/v1/route", get(routes::explain))

@@ -35,6 +35,7 @@ mod docs_kamailio_hands_calls_over_as_the_guide_says;
 mod docs_name_only_what_exists;
 mod documents;
 mod media_answers_audiosocket;
+mod media_callers_confer;
 mod media_calls_say_what_works_on_their_sound;
 mod media_churn_leaves_nothing_behind;
 mod media_hears_nobody_but_its_caller;

@@ -255,6 +255,8 @@ impl Call {
             LegFact::PlaybackStarted { .. } | LegFact::PlaybackFinished { .. } | LegFact::PlaybackCut { .. } => {}
             LegFact::Direction { direction, .. } => self.dialogue.direction(&mut self.fx, leg, direction),
             LegFact::Held { at } => self.fx.event_at(at, EventType::LegHeld, None, json!({ "leg": leg.0 })),
+            LegFact::NotJoined { .. } if first => self.dialogue.not_joined(&mut self.fx),
+            LegFact::NotJoined { .. } => {}
             LegFact::Redirected { direction, refused, at } => {
                 let mut data = json!({ "leg": leg.0, "direction": direction.name() });
                 if let Some(status) = refused {

@@ -376,6 +376,26 @@ pub enum Command {
         /// The other.
         b: LegId,
     },
+    /// Put a leg into a conference: it hears everybody else in it and is heard by them, and what is said to it waits where it
+    /// is. Without a place there the fact `NotJoined` follows, and the leg is as before.
+    Join {
+        /// Which.
+        leg: LegId,
+        /// Name of the conference among those of the call's tenant.
+        room: String,
+    },
+    /// Take a leg out of its conference.
+    Leave {
+        /// Which.
+        leg: LegId,
+    },
+    /// Whether the others in a conference do not hear a leg.
+    Mute {
+        /// Which.
+        leg: LegId,
+        /// They do not.
+        on: bool,
+    },
     /// Put a leg on hold: it hears `sound`, nobody hears it, and what is said to it waits where it is.
     Hold {
         /// Which.

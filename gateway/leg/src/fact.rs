@@ -331,6 +331,11 @@ pub enum LegFact {
         /// When.
         at: CallTime,
     },
+    /// There was no place for the leg in the conference that its call put it into.
+    NotJoined {
+        /// When.
+        at: CallTime,
+    },
     /// The far end was told which ways sound goes (RFC 3264 8.4), by order of the call, and took it or not.
     Redirected {
         /// The ways, as seen from the gateway.

@@ -130,6 +130,11 @@ impl LegHandle {
         self.sit(Some(conference))
     }
 
+    /// Whether the others in its conference do not hear the leg, from its next tick on; also of the next conference.
+    pub fn mute(&self, on: bool) {
+        self.shared.mute(on);
+    }
+
     /// Takes the leg out of its conference at its next tick.
     ///
     /// # Errors

@@ -332,7 +332,7 @@ impl Leg {
             if let Some(conference) = &mut self.conference {
                 // A visit without a frame, as after a move to a later phase, is no silence.
                 let cleaned = self.up.cleaned();
-                if !cleaned.is_empty() {
+                if !cleaned.is_empty() && !self.shared.is_muted() {
                     conference.say(cleaned);
                 }
             }

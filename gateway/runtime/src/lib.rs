@@ -12,6 +12,7 @@ mod beats;
 mod bell;
 mod capacity;
 mod captures;
+mod conferences;
 mod counters;
 mod demand;
 mod directory;
@@ -72,6 +73,7 @@ use trunkline_sip::{CallTrace, SipConfig, SipEndpoint, SipError, SipStats, Trunk
 pub use beats::{Beat, stuck};
 pub use capacity::{Amounts, MemoryLeft, Pool};
 pub use captures::{CaptureOrder, CaptureRefused, CaptureRule, CaptureState, CaptureStates};
+pub use conferences::{ConferenceInfo, ConferenceMember};
 pub use counters::Counters;
 pub use directory::CallInfo;
 pub use durations::{DURATION_BOUNDS_MS, DurationCounts};
@@ -156,6 +158,7 @@ impl Runtime {
             captures: captures::Captures::new(&config.state_dir),
             outbound: Outbound::new(Arc::clone(&secrets)),
             redirections: redirections::Redirections::default(),
+            conferences: Arc::default(),
             config,
             store: parts.store,
             plugins: parts.plugins,
@@ -312,6 +315,12 @@ impl Runtime {
     pub fn operate(&self, call: &Id, order: Operator) -> bool {
         let worker = self.shared.directory.worker(call).and_then(|index| self.workers.get(index));
         worker.is_some_and(|worker| worker.order(Order::Operator(call.clone(), order)))
+    }
+
+    /// Conferences of calls that are up.
+    #[must_use]
+    pub fn conferences(&self) -> Vec<ConferenceInfo> {
+        self.shared.conferences.all()
     }
 
     /// Carries out an operator's order about a call's recording. Waits for the call's worker, so that it is not for a

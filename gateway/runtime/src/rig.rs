@@ -441,5 +441,6 @@ pub(crate) fn shared_with(
         captures: crate::captures::Captures::new(&PathBuf::from("/nowhere")),
         outbound: crate::outbound::Outbound::new(Arc::default()),
         redirections: crate::redirections::Redirections::default(),
+        conferences: Arc::default(),
     })
 }

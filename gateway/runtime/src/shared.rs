@@ -16,6 +16,7 @@ use trunkline_recording::Recorder;
 use crate::ambience::Beds;
 use crate::capacity::{Admission, Amounts, Pool};
 use crate::captures::Captures;
+use crate::conferences::Conferences;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::health::Health;
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) captures: Captures,
     pub(crate) outbound: Arc<Outbound>,
     pub(crate) redirections: Redirections,
+    pub(crate) conferences: Arc<Conferences>,
 }
 
 impl Shared {

@@ -2,6 +2,7 @@
 //! worker.
 
 mod commands;
+mod conferring;
 mod dialling;
 mod engine;
 mod legs;
@@ -124,6 +125,8 @@ pub(crate) struct Active {
     sound_waits: bool,
     /// How often a call of its own may be passed on.
     hops: u8,
+    /// Its place in a conference.
+    conference: Option<crate::conferences::Place>,
     /// Its place among calls that leave, when it is one.
     _placed: Option<Placed>,
     /// Given back once the record is durable.
@@ -141,6 +144,7 @@ impl Active {
             setup: new.setup,
             ports: Legs::new(id.clone(), Ports::new(id.clone(), LegId::FIRST, new.leg, new.handle, new.line, echo)),
             hops: new.hops,
+            conference: None,
             _placed: new.placed,
             sessions: Sessions::new(place, redacting),
             engine: EngineSeat::default(),
@@ -442,6 +446,7 @@ impl Active {
             return false;
         }
         self.ports.let_go();
+        self.conference = None;
         self.recorded(now);
         self.carry_out(now);
         let patience = *self.last_recording_by.get_or_insert(CallTime(now.0 + LAST_RECORDING_US));

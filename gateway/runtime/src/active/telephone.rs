@@ -30,6 +30,9 @@ impl Active {
             }
             Command::Hold { leg, sound } => self.hold(now, leg, Some(sound)),
             Command::Resume { leg } => self.hold(now, leg, None),
+            Command::Join { leg, room } => self.join(now, leg, &room),
+            Command::Leave { leg } => self.leave(leg),
+            Command::Mute { leg, on } => self.mute(leg, on),
             Command::Redirect { leg, direction } => self.shared.redirections.want(&self.id, leg, direction),
             Command::SendDtmf { leg, digits } => {
                 let Some(ports) = self.ports.of(leg) else { return };
