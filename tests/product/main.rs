@@ -10,6 +10,7 @@ mod call_first_objects_are_written_by_commands;
 mod call_goes_on_when_a_provider_is_killed;
 mod call_history_of_a_standalone_gateway_stays_readable;
 mod call_keeps_personal_data_from_model_voice_and_transcript;
+mod call_knows_who_answers;
 mod call_operators_give_orders_in_a_call;
 mod call_readiness_and_life_are_told_to_systemd;
 mod call_remembers_the_words_its_caller_heard;

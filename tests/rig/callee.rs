@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use trunkline_caller::Message;
 
 use crate::capture::from_ulaw;
-use crate::line::{packet, shout};
+use crate::line::{packet, shout, silence};
 
 /// A frame of sound.
 const FRAME: Duration = Duration::from_millis(20);
+/// Frames behind the answer after which it is heard.
+const HELLO_AFTER: usize = 25;
 /// Samples beyond this are of a voice.
 const LOUD: u16 = 4000;
 
@@ -44,6 +46,15 @@ pub struct Callee {
 impl Callee {
     /// Waits for calls. Answers with `status`, after 180 where that is 200; who `shouts` is heard.
     pub fn new(status: u16, shouts: bool) -> anyhow::Result<Self> {
+        Self::sounding(status, if shouts { usize::MAX } else { 0 })
+    }
+
+    /// Answers every call, and is heard for so many times 20 ms of it, from half a second behind the answer on.
+    pub fn speaking(frames: usize) -> anyhow::Result<Self> {
+        Self::sounding(200, frames)
+    }
+
+    fn sounding(status: u16, frames: usize) -> anyhow::Result<Self> {
         let (sip, rtp) = (UdpSocket::bind(("127.0.0.1", 0))?, UdpSocket::bind(("127.0.0.1", 0))?);
         sip.set_nonblocking(true)?;
         rtp.set_nonblocking(true)?;
@@ -53,7 +64,8 @@ impl Callee {
             sip,
             rtp,
             status,
-            shouts,
+            frames,
+            said: 0,
             seen: Arc::clone(&seen),
             hang_up: Arc::clone(&hang_up),
             keys: Arc::clone(&keys),
@@ -110,7 +122,9 @@ struct Phone {
     sip: UdpSocket,
     rtp: UdpSocket,
     status: u16,
-    shouts: bool,
+    /// For how many frames it is heard, and how many of the call have passed.
+    frames: usize,
+    said: usize,
     seen: Arc<Mutex<Seen>>,
     hang_up: Arc<AtomicBool>,
     keys: Arc<Mutex<Vec<char>>>,
@@ -138,8 +152,10 @@ impl Phone {
             seen.sequences.push(u16::from_be_bytes([buffer[2], buffer[3]]));
         }
         let Some((invite, media, from)) = &self.up else { return };
-        if self.shouts {
-            let sound = packet(0xca11, self.sequence, &shout());
+        self.said += 1;
+        let speaks = self.said > HELLO_AFTER && self.said - HELLO_AFTER <= self.frames;
+        if self.frames > 0 {
+            let sound = packet(0xca11, self.sequence, &if speaks { shout() } else { silence() });
             self.sequence = self.sequence.wrapping_add(1);
             let _ = self.rtp.send_to(&sound, media);
         }
@@ -210,6 +226,7 @@ impl Phone {
                 );
                 respond(200, "OK", Some(sdp.into_bytes()));
                 self.up = Some((message.clone(), media, from));
+                self.said = 0;
             }
             "INVITE" => respond(self.status, "No", None),
             "ACK" => {}
