@@ -1,4 +1,4 @@
-//! The admin API on loopback: health and metrics for anybody on the machine, everything else with the token that
+//! The admin API on loopback, and on a socket in the state folder: health and metrics for anybody on the machine, everything else with the token that
 //! lies in the state folder.
 //!
 //! | Route | Answers |
@@ -47,6 +47,7 @@ mod conference;
 mod dial;
 mod orders;
 mod routes;
+pub(crate) mod socket;
 
 /// File in the state folder that holds the token.
 const TOKEN_FILE: &str = "admin.token";
