@@ -1,6 +1,7 @@
 //! Hold and resume in both directions (RFC 3264 8.4): by an offer of ours and by one of theirs, one behind the other and at once.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+use trunkline_leg::Codec;
 use trunkline_leg::Direction::{self, Inactive, RecvOnly, SendOnly, SendRecv};
 use trunkline_sdp::{LocalMedia, SdpError, Session};
 
@@ -49,13 +50,11 @@ fn our_hold_is_taken_in_each_way_it_may_be_answered_and_taken_back() {
         (RecvOnly, SendOnly, RecvOnly),
     ] {
         let mut session = session();
-        session.set_direction(offered);
-        let offer = session.offer();
+        let offer = session.offer_directions(offered);
         assert_eq!(stated(&offer), offered);
         let media = session.accept_answer(&theirs(2, &way(answered))).unwrap();
         assert_eq!(media.direction, expected, "{offered:?} answered {answered:?}");
-        session.set_direction(SendRecv);
-        let back = session.offer();
+        let back = session.offer_directions(SendRecv);
         assert_eq!((stated(&back), version(&back)), (SendRecv, version(&offer) + 1));
         assert_eq!(session.accept_answer(&theirs(3, "")).unwrap().direction, SendRecv);
     }
@@ -76,8 +75,7 @@ fn their_hold_is_answered_in_kind_also_while_we_hold() {
         (Inactive, SendRecv, Inactive),
     ] {
         let mut session = session();
-        session.set_direction(ours);
-        session.offer();
+        session.offer_directions(ours);
         session.accept_answer(&theirs(2, &way(if ours == SendOnly { RecvOnly } else { ours }))).unwrap();
         let answer = session.answer(&theirs(3, &way(offered))).unwrap();
         assert_eq!((answer.media.direction, stated(&answer.sdp)), (expected, expected), "{ours:?} and {offered:?}");
@@ -90,8 +88,7 @@ fn their_hold_is_answered_in_kind_also_while_we_hold() {
 #[test]
 fn a_hold_that_is_refused_leaves_sound_as_it_was_and_their_offer_is_answered() {
     let mut session = session();
-    session.set_direction(SendOnly);
-    let offer = session.offer();
+    let offer = session.offer_directions(SendOnly);
     assert_eq!(session.answer(&theirs(2, "")), Err(SdpError::OfferPending), "491");
     session.withdraw();
     assert_eq!(session.media().unwrap().direction, SendRecv);
@@ -99,4 +96,22 @@ fn a_hold_that_is_refused_leaves_sound_as_it_was_and_their_offer_is_answered() {
     let answer = session.answer(&theirs(2, &way(SendOnly))).unwrap();
     assert_eq!(answer.media.direction, RecvOnly);
     assert!(version(&answer.sdp) > version(&offer), "a version is used once");
+}
+
+#[test]
+fn nothing_but_the_directions_is_offered_anew_and_every_codec_where_the_far_end_asks_for_an_offer() {
+    let local = LocalMedia {
+        codecs: vec![Codec::G722, Codec::Pcmu, Codec::Pcma],
+        ..LocalMedia::new("198.51.100.1".parse().unwrap(), 16_384)
+    };
+    let mut session = Session::new(local);
+    session.answer(&theirs(1, "")).unwrap();
+    let audio = |sdp: &str| sdp.lines().find(|line| line.starts_with("m=audio")).unwrap().to_owned();
+    let hold = session.offer_directions(SendOnly);
+    assert_eq!(audio(&hold), "m=audio 16384 RTP/AVP 0");
+    assert!(!hold.contains("a=crypto"));
+    session.accept_answer(&theirs(2, &way(RecvOnly))).unwrap();
+    let whole = session.offer();
+    assert!(audio(&whole).starts_with("m=audio 16384 RTP/AVP 9 0 8"), "{whole}");
+    assert_eq!((stated(&whole), version(&whole)), (SendOnly, version(&hold) + 1));
 }

@@ -40,8 +40,7 @@ impl Intake {
             return self.busy(now, key, direction);
         }
         let mut changed = dialog.sdp.clone();
-        changed.set_direction(direction);
-        match dialog.line.reoffer(changed.offer()) {
+        match dialog.line.reoffer(changed.offer_directions(direction)) {
             Ok(()) => {
                 dialog.sdp = changed;
                 dialog.turning.offered();
