@@ -27,6 +27,11 @@ pub(crate) trait Line: Send + Sync {
         Err(CommandError::Over)
     }
 
+    /// Offers the far end another session. What comes of it is told by [`trunkline_sip::SipEvent::Reoffered`].
+    fn reoffer(&self, _offer: String) -> Result<(), CommandError> {
+        Err(CommandError::Over)
+    }
+
     /// What whoever takes this call over is to dial; `None` where there is no signalling.
     fn replacing(&self) -> Option<String> {
         None
@@ -88,6 +93,10 @@ impl Line for CallHandle {
 
     fn refer(&self, to: &str) -> Result<(), CommandError> {
         self.refer(to)
+    }
+
+    fn reoffer(&self, offer: String) -> Result<(), CommandError> {
+        self.reoffer(offer)
     }
 
     fn replacing(&self) -> Option<String> {

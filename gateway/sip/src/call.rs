@@ -19,7 +19,10 @@ use crate::session_timer::{Granted, SessionTimer};
 use crate::shared::{Shared, retry_after_s};
 use crate::transport::Hop;
 use crate::turns::{Turn, Turns};
-use crate::{outgoing, referral, refresh};
+use crate::{change, outgoing, referral, refresh};
+
+/// Most offers of ours in one call whose answers are still listened for: one that waits, and those of half a minute before.
+const MOST_CHANGES: usize = 16;
 
 /// Why a call is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,8 @@ pub(crate) struct Call {
     digest: Mutex<Option<DigestClient>>,
     /// The far end was asked to dial and tells us how far it is.
     referring: AtomicBool,
+    /// One reference for this and one for each offer of ours whose answer is still listened for.
+    changes: Arc<()>,
     /// Whether the INVITE had an offer.
     pub(crate) has_offer: bool,
     /// Its session timer, and what its 2xx grants.
@@ -141,6 +146,7 @@ impl Call {
             invite_cseq,
             digest: Mutex::new(None),
             referring: AtomicBool::new(false),
+            changes: Arc::default(),
             has_offer: asked.has_offer,
             timer: Mutex::new(asked.timer),
             granted: asked.granted,
@@ -168,6 +174,7 @@ impl Call {
             invite_cseq: 0,
             digest: Mutex::new(digest),
             referring: AtomicBool::new(false),
+            changes: Arc::default(),
             has_offer: true,
             timer: Mutex::new(timer),
             granted: Granted::default(),
@@ -188,6 +195,11 @@ impl Call {
 
     fn invite(&self) -> MutexGuard<'_, Option<InviteLeg>> {
         self.invite.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kept for as long as the answer to an offer of ours may come again.
+    pub(crate) fn lingers(&self) -> Arc<()> {
+        Arc::clone(&self.changes)
     }
 
     /// Whether the far end dials for us from now on; true when it did so before.
@@ -358,6 +370,20 @@ impl CallHandle {
             return Err(CommandError::Referring);
         }
         referral::refer(&self.shared, &self.call, to);
+        Ok(())
+    }
+
+    /// Offers the far end another session (re-INVITE, RFC 3261 14.1): what comes of it is told by
+    /// [`crate::SipEvent::Reoffered`], and until then what was agreed on before is in force.
+    ///
+    /// # Errors
+    /// When the call is not up, or the session is being changed by either side: then it may be tried again in a moment.
+    pub fn reoffer(&self, offer: String) -> Result<(), CommandError> {
+        if Arc::strong_count(&self.call.changes) > MOST_CHANGES {
+            return Err(CommandError::Changing);
+        }
+        self.call.dialog().change()?;
+        change::begin(&self.shared, &self.call, offer);
         Ok(())
     }
 

@@ -87,6 +87,10 @@ pub(crate) struct Dialog {
     unacked: Option<u32>,
     /// Whether that 2xx carries an offer of ours, whose answer comes with the ACK (RFC 3261 13.2.1).
     offering: bool,
+    /// Whether a re-INVITE of ours waits for its answer.
+    changing: bool,
+    /// Whether we have placed the call, and so made its Call-ID.
+    ours: bool,
     hang_up: Option<String>,
 }
 
@@ -122,6 +126,8 @@ impl Dialog {
             reoffer: None,
             unacked: None,
             offering: false,
+            changing: false,
+            ours: false,
             hang_up: None,
         }
     }
@@ -131,6 +137,7 @@ impl Dialog {
     pub(crate) const fn placed(&mut self, cseq: u32) {
         self.phase = Phase::Confirmed;
         self.proven = true;
+        self.ours = true;
         self.remote_cseq = None;
         self.local_cseq = cseq;
     }
@@ -235,11 +242,35 @@ impl Dialog {
         if self.phase == Phase::Ringing || self.reoffer.is_some() {
             return Err(Unable::Unanswered);
         }
-        if self.offering {
+        if self.offering || self.changing {
             return Err(Unable::Offering);
         }
         self.reoffer = Some(cseq);
         Ok(())
+    }
+
+    /// A re-INVITE of ours is about to be sent: not while another is under way, in either direction (RFC 3261 14.1).
+    pub(crate) fn change(&mut self) -> Result<(), CommandError> {
+        match self.phase {
+            Phase::Ringing | Phase::Answered => return Err(CommandError::NotAnswered),
+            Phase::Ended => return Err(CommandError::Over),
+            Phase::Confirmed => {}
+        }
+        if self.changing || self.reoffer.is_some() || self.unacked.is_some() {
+            return Err(CommandError::Changing);
+        }
+        self.changing = true;
+        Ok(())
+    }
+
+    /// It has its answer, or never gets one.
+    pub(crate) const fn change_done(&mut self) {
+        self.changing = false;
+    }
+
+    /// Whether we have placed the call.
+    pub(crate) const fn is_ours(&self) -> bool {
+        self.ours
     }
 
     /// A 2xx to the INVITE of that number is about to be sent, with our answer or with an offer of ours.
@@ -307,7 +338,36 @@ impl Dialog {
 
     /// Our next request within the dialog and where to send it; `headers` are whole lines.
     pub(crate) fn request(&mut self, method: &str, via: &str, user_agent: &str, headers: &str) -> (String, Hop) {
+        self.request_with(method, via, user_agent, headers, "")
+    }
+
+    /// The same with a body, of which `headers` say what it is.
+    pub(crate) fn request_with(
+        &mut self,
+        method: &str,
+        via: &str,
+        user_agent: &str,
+        headers: &str,
+        body: &str,
+    ) -> (String, Hop) {
         self.local_cseq += 1;
+        self.written(method, self.local_cseq, via, user_agent, headers, body)
+    }
+
+    /// The ACK of a 2xx to our request of that number (RFC 3261 13.2.2.4).
+    pub(crate) fn ack(&self, cseq: u32, via: &str, user_agent: &str, headers: &str) -> (String, Hop) {
+        self.written("ACK", cseq, via, user_agent, headers, "")
+    }
+
+    fn written(
+        &self,
+        method: &str,
+        cseq: u32,
+        via: &str,
+        user_agent: &str,
+        headers: &str,
+        body: &str,
+    ) -> (String, Hop) {
         let first = self.first_route();
         let destination = self.destination();
         let strict = first.as_deref().is_some_and(|uri| {
@@ -326,8 +386,11 @@ impl Dialog {
         let route_lines: String = routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
         let text = format!(
             "{method} {uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n{route_lines}From: {}\r\nTo: {}\r\n\
-             Call-ID: {}\r\nCSeq: {} {method}\r\nUser-Agent: {user_agent}\r\n{headers}Content-Length: 0\r\n\r\n",
-            self.local, self.remote, self.key.call_id, self.local_cseq
+             Call-ID: {}\r\nCSeq: {cseq} {method}\r\nUser-Agent: {user_agent}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            self.local,
+            self.remote,
+            self.key.call_id,
+            body.len()
         );
         (text, destination)
     }
@@ -424,6 +487,35 @@ mod tests {
         assert_eq!(dialog.reoffer(13), Err(Unable::Offering));
         assert_eq!(dialog.acked(), Acked::Confirmed);
         assert_eq!(dialog.reoffer(14), Ok(()));
+    }
+
+    #[test]
+    fn one_side_at_a_time_changes_the_session() {
+        let mut dialog = dialog(&[]);
+        assert_eq!(dialog.change(), Err(CommandError::NotAnswered));
+        dialog.answer(true).unwrap();
+        dialog.await_ack(10, false);
+        assert_eq!(dialog.change(), Err(CommandError::NotAnswered));
+        assert_eq!(dialog.acked(), Acked::Confirmed);
+        assert_eq!(dialog.change(), Ok(()));
+        assert_eq!(dialog.change(), Err(CommandError::Changing));
+        assert_eq!(dialog.reoffer(11), Err(Unable::Offering), "491: both have offered at once");
+        dialog.change_done();
+        assert_eq!(dialog.reoffer(12), Ok(()));
+        assert_eq!(dialog.change(), Err(CommandError::Changing));
+        assert!(dialog.reoffer_done(12));
+        dialog.await_ack(12, false);
+        assert_eq!(dialog.change(), Err(CommandError::Changing), "their INVITE is not over before its ACK");
+        assert_eq!(dialog.acked(), Acked::Confirmed);
+        assert_eq!(dialog.change(), Ok(()));
+        let (invite, _) = dialog.request_with("INVITE", "v", "ua", "Content-Type: application/sdp\r\n", "v=0\r\n");
+        assert!(invite.ends_with(
+            "CSeq: 1 INVITE\r\nUser-Agent: ua\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+        ));
+        dialog.request("INFO", "v", "ua", "");
+        assert!(dialog.ack(1, "v", "ua", "").0.contains("CSeq: 1 ACK\r\n"), "whatever was asked meanwhile");
+        dialog.end();
+        assert_eq!(dialog.change(), Err(CommandError::Over));
     }
 
     #[test]

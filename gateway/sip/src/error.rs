@@ -65,6 +65,9 @@ pub enum CommandError {
     /// The far end was asked to dial already.
     #[error("the far end was asked to dial already")]
     Referring,
+    /// The session is being changed already, by either side.
+    #[error("the session is being changed already; try again in a moment")]
+    Changing,
     /// What is to be dialled is no URI that can be sent.
     #[error("a `sip:`, `sips:` or `tel:` URI is expected, without spaces, quotes and angle brackets")]
     Uri,

@@ -43,7 +43,7 @@ pub(crate) async fn request(shared: &Shared, call: &Call, method: &str, headers:
 }
 
 /// The header that answers these challenges, or those of before; `None` without a password, or with one that was refused.
-fn proof(call: &Call, method: &str, challenges: &[(&str, &str)]) -> Option<String> {
+pub(crate) fn proof(call: &Call, method: &str, challenges: &[(&str, &str)]) -> Option<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).ok()?;
     let uri = call.dialog().remote_target.clone();

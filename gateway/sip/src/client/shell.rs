@@ -195,12 +195,7 @@ async fn send(
         shared.awaiting.expect(branch, inbox);
         branches.push(branch.clone());
     }
-    let mut sent = shared.wires.send(transmit.text.as_bytes(), transmit.to, names.of_hop(transmit.to)).await;
-    if let (Err(error), Some(detour)) = (&sent, transmit.detour) {
-        tracing::debug!(%error, to = %transmit.to, %detour, "nobody can be reached there");
-        let text = shared.locals().readdressed(&transmit.text, transmit.to, detour);
-        sent = shared.wires.send(text.as_bytes(), detour, names.of_hop(detour)).await;
-    }
+    let sent = shared.wires.transmit(&transmit, names).await;
     if let Err(error) = sent {
         tracing::debug!(%error, to = %transmit.to, "a request of a call of ours was not sent");
         if let Some(branch) = &transmit.branch {

@@ -143,7 +143,7 @@ async fn run(
                 }
             }
             let names = CertificateNames::of(machine.hosts().iter().flat_map(|host| &host.servers));
-            let sent = shared.wires.send(transmit.text.as_bytes(), transmit.to, names.of_hop(transmit.to)).await;
+            let sent = shared.wires.transmit(&transmit, &names).await;
             if let Err(error) = sent {
                 tracing::debug!(trunk = %trunk.0, %error, "a request to a trunk was not sent");
                 machine.handle_not_sent(now_ms(), transmit.branch.as_deref().unwrap_or(""));

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rsipstack::transport::SipConnection;
 
+use crate::client::Transmit;
 use crate::locals::Locals;
 use crate::locate::Server;
 use crate::transport::{Hop, Origin, Transport};
@@ -45,6 +46,20 @@ impl Wires {
         let flow = self.flows.to(to, name).await?;
         self.notes.note(bytes, to, flow.local);
         flow.push(Bytes::copy_from_slice(bytes))
+    }
+
+    /// The same of a request of ours, which may go another way when nobody can be reached where it is meant to go.
+    pub(crate) async fn transmit(&self, transmit: &Transmit, names: &CertificateNames) -> io::Result<()> {
+        let to = transmit.to;
+        let sent = self.send(transmit.text.as_bytes(), to, names.of_hop(to)).await;
+        match (sent, transmit.detour) {
+            (Err(error), Some(detour)) => {
+                tracing::debug!(%error, %to, %detour, "nobody can be reached there");
+                let text = self.locals.readdressed(&transmit.text, to, detour);
+                self.send(text.as_bytes(), detour, names.of_hop(detour)).await
+            }
+            (sent, _) => sent,
+        }
     }
 
     /// What the stack sends over to get somewhere.
