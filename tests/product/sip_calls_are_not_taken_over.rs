@@ -51,8 +51,8 @@ fn within(line: &Line, attacker: &Attacker, method: &str, cseq: u32, port: u16) 
 fn neither_by_a_neighbour_nor_by_a_stranger() {
     let scratch = tempfile::tempdir().unwrap();
     let mut gateway = gateway(scratch.path());
-    for ip in [NEIGHBOUR, STRANGER] {
-        let mut line = Line::open(gateway.sip(), "1000", 31).unwrap();
+    for (seed, ip) in (31..).zip([NEIGHBOUR, STRANGER]) {
+        let mut line = Line::open(gateway.sip(), "1000", seed).unwrap();
         let attacker = Attacker::at(ip, gateway.sip()).unwrap();
         let ear = UdpSocket::bind((ip, 0)).unwrap();
         ear.set_nonblocking(true).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use trunkline_tests::attacker::Attacker;
-use trunkline_tests::gateway::{Gateway, Options};
+use trunkline_tests::gateway::Gateway;
 use trunkline_tests::line::{Line, shout};
 use trunkline_tests::{echo, wait};
 

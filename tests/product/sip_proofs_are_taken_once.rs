@@ -59,7 +59,8 @@ impl Phone {
 
     /// Calls with a password; the INVITE that had the proof, and its answer.
     fn call(&mut self, password: &str) -> (String, String) {
-        let asked = self.status_of(&self.attacker.invite().unwrap());
+        let bare = self.attacker.invite().unwrap();
+        let asked = self.status_of(&bare);
         let challenge = asked.lines().find(|line| line.starts_with("WWW-Authenticate") && line.contains("SHA-256"));
         let nonce = challenge.unwrap_or_else(|| panic!("{asked}")).split("nonce=\"").nth(1).unwrap();
         let nonce = nonce.split('"').next().unwrap();

@@ -86,11 +86,11 @@ fn every_fault_is_reported_at_its_place() {
         folder.faults(),
         [
             "trunkline.toml:8:2: medai: unknown key; did you mean `media`? (expected one of `admin`, `admission`, `audiosocket`, `control_plane`, \
-             `gateway`, `history`, `limits`, `log`, `media`, `objects`, `plugins`, `profile`, `recording`, `rtp`, \
+             `gateway`, `hep`, `history`, `limits`, `log`, `media`, `objects`, `plugins`, `profile`, `recording`, `rtp`, \
              `secrets`, `sip`, `testing`)",
             "trunkline.toml:7:14: rtp.port_min: the text \"x\" does not fit (expected a whole number from 1024 to 65534)",
-            "trunkline.toml:2:1: sip.lisen: unknown key; did you mean `listen`? (expected one of `advertise`, `listen`, \
-             `listeners`, `source_burst`, `source_rate`, `tcp`, `tls`, `unknown_peer`)",
+            "trunkline.toml:2:1: sip.lisen: unknown key; did you mean `listen`? (expected one of `advertise`, `ban_after`, \
+             `ban_s`, `ban_scanners`, `listen`, `listeners`, `source_burst`, `source_rate`, `tcp`, `tls`, `unknown_peer`)",
             "trunkline.toml:3:15: sip.source_rate: `0` does not fit (expected a whole number from 1 to 100000)",
             "trunkline.toml:4:16: sip.unknown_peer: the text \"ignore\" does not fit (expected one of `reject`, `drop`)",
             "conf.d/a.toml:2:10: admin.listen: `7081` does not fit (expected an address and port such as \
@@ -112,6 +112,27 @@ fn unsafe_values_are_allowed_warned_about_or_refused_by_the_profile() {
     assert_eq!((dev.config.profile, dev.warnings.len()), (trunkline_configuration::Profile::Dev, 0));
     let unknown = folder.load(&[("TRUNKLINE_PROFILE", "production")], &[]).unwrap_err();
     assert!(unknown[0].starts_with("environment variable TRUNKLINE_PROFILE: profile: the text \"production\" does"));
+}
+
+#[test]
+fn what_would_be_found_in_names_of_people_is_no_scanner_and_a_capture_server_has_an_address_and_a_known_secret() {
+    let folder = Folder::with(
+        "[sip]\nban_scanners = [\"sipvicious\", \"ann\"]\n[hep]\ncollector = \"0.0.0.0:9060\"\nsecret = \"homer\"\n",
+    );
+    assert_eq!(
+        folder.faults(),
+        [
+            "trunkline.toml:2:16: sip.ban_scanners: \"ann\" would be found in names of people, or in nothing (expected 5 to 64 \
+             printable ASCII characters each)",
+            "trunkline.toml:5:10: hep.secret: \"homer\" is not among [secrets] (expected the name of a secret, or nothing)",
+            "trunkline.toml:4:13: hep.collector: nobody can be sent to there (expected an address and a port of a capture server)",
+        ]
+    );
+    let config = folder.load(&[("TRUNKLINE_SIP__BAN_SCANNERS", "sipcli,sipvicious")], &[]);
+    assert!(config.is_err());
+    let sound = Folder::with("[hep]\ncollector = \"192.0.2.9:9060\"\n");
+    let config = sound.load(&[("TRUNKLINE_SIP__BAN_SCANNERS", "sipcli,sipvicious")], &[]).unwrap().config;
+    assert_eq!((config.sip.ban_scanners.len(), config.hep.agent), (2, 2001));
 }
 
 #[test]
