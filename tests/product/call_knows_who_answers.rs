@@ -56,7 +56,7 @@ fn until(what: &str, met: impl FnMut() -> bool) {
 #[test]
 fn a_machine_is_hung_up_by_its_words_and_hears_no_greeting() {
     let scratch = tempfile::tempdir().unwrap();
-    let callee = Callee::speaking(50).unwrap();
+    let callee = Callee::saying("this is the voicemail").unwrap();
     let announcement = "this is the voicemail of Ann please leave a message after the tone";
     let mut gateway = gateway(scratch.path(), &callee, announcement);
     let call = placed(&gateway);
@@ -72,7 +72,7 @@ fn a_machine_is_hung_up_by_its_words_and_hears_no_greeting() {
 #[test]
 fn a_person_is_greeted_behind_their_first_words_with_nothing_clipped() {
     let scratch = tempfile::tempdir().unwrap();
-    let callee = Callee::speaking(25).unwrap();
+    let callee = Callee::saying("hello").unwrap();
     let mut gateway = gateway(scratch.path(), &callee, "Hello?");
     let call = placed(&gateway);
     until("the greeting to its end", || !events(&gateway, &call, "playback.finished").is_empty());

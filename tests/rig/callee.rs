@@ -6,17 +6,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use trunkline_caller::Message;
+use anyhow::bail;
+use serde_json::json;
+use trunkline_caller::{Message, Step};
 
-use crate::capture::from_ulaw;
+use crate::caller::script;
+use crate::capture::{from_ulaw, to_ulaw};
 use crate::line::{packet, shout, silence};
 
 /// A frame of sound.
 const FRAME: Duration = Duration::from_millis(20);
 /// Frames behind the answer after which it is heard.
 const HELLO_AFTER: usize = 25;
+/// Samples of a frame.
+const FRAME_SAMPLES: usize = 160;
 /// Samples beyond this are of a voice.
 const LOUD: u16 = 4000;
+
+/// What it is heard with.
+enum Sound {
+    Nothing,
+    Shout,
+    /// Frames of PCMU.
+    Words(Vec<Vec<u8>>),
+}
 
 /// What it saw and heard.
 #[derive(Debug, Default, Clone)]
@@ -46,15 +59,22 @@ pub struct Callee {
 impl Callee {
     /// Waits for calls. Answers with `status`, after 180 where that is 200; who `shouts` is heard.
     pub fn new(status: u16, shouts: bool) -> anyhow::Result<Self> {
-        Self::sounding(status, if shouts { usize::MAX } else { 0 })
+        Self::sounding(status, if shouts { Sound::Shout } else { Sound::Nothing })
     }
 
-    /// Answers every call, and is heard for so many times 20 ms of it, from half a second behind the answer on.
-    pub fn speaking(frames: usize) -> anyhow::Result<Self> {
-        Self::sounding(200, frames)
+    /// Answers every call, and says these words once, half a second behind the answer.
+    pub fn saying(words: &str) -> anyhow::Result<Self> {
+        let spoken = script(&json!({ "voice": "rms", "steps": [{ "say": { "text": words } }] }))?;
+        let Some(Step::Say(utterance)) = spoken.steps.into_iter().next() else { bail!("nothing is said") };
+        let frames = utterance.pcm.chunks(FRAME_SAMPLES);
+        let coded = frames.map(|frame| {
+            let padded = frame.iter().copied().chain(std::iter::repeat(0)).take(FRAME_SAMPLES);
+            padded.map(to_ulaw).collect()
+        });
+        Self::sounding(200, Sound::Words(coded.collect()))
     }
 
-    fn sounding(status: u16, frames: usize) -> anyhow::Result<Self> {
+    fn sounding(status: u16, sound: Sound) -> anyhow::Result<Self> {
         let (sip, rtp) = (UdpSocket::bind(("127.0.0.1", 0))?, UdpSocket::bind(("127.0.0.1", 0))?);
         sip.set_nonblocking(true)?;
         rtp.set_nonblocking(true)?;
@@ -64,7 +84,7 @@ impl Callee {
             sip,
             rtp,
             status,
-            frames,
+            sound,
             said: 0,
             seen: Arc::clone(&seen),
             hang_up: Arc::clone(&hang_up),
@@ -122,8 +142,8 @@ struct Phone {
     sip: UdpSocket,
     rtp: UdpSocket,
     status: u16,
-    /// For how many frames it is heard, and how many of the call have passed.
-    frames: usize,
+    sound: Sound,
+    /// Frames since the answer.
     said: usize,
     seen: Arc<Mutex<Seen>>,
     hang_up: Arc<AtomicBool>,
@@ -153,9 +173,15 @@ impl Phone {
         }
         let Some((invite, media, from)) = &self.up else { return };
         self.said += 1;
-        let speaks = self.said > HELLO_AFTER && self.said - HELLO_AFTER <= self.frames;
-        if self.frames > 0 {
-            let sound = packet(0xca11, self.sequence, &if speaks { shout() } else { silence() });
+        let frame = match &self.sound {
+            Sound::Nothing => None,
+            Sound::Shout => Some(shout()),
+            Sound::Words(words) => {
+                Some(self.said.checked_sub(HELLO_AFTER).and_then(|at| words.get(at)).cloned().unwrap_or_else(silence))
+            }
+        };
+        if let Some(frame) = frame {
+            let sound = packet(0xca11, self.sequence, &frame);
             self.sequence = self.sequence.wrapping_add(1);
             let _ = self.rtp.send_to(&sound, media);
         }
