@@ -162,12 +162,22 @@ impl Attempt {
                 let pause_ms = 2 * pause_ms;
                 self.state = State::Calling { again_ms: now_ms + pause_ms, pause_ms, until_ms };
                 let branch = Some(self.branch.clone());
-                self.transmits.push_back(Transmit { text: self.text.clone(), to: self.to, detour: self.detour, branch });
+                self.transmits.push_back(Transmit {
+                    text: self.text.clone(),
+                    to: self.to,
+                    detour: self.detour,
+                    branch,
+                });
                 None
             }
             State::Proceeding { until_ms } if until_ms <= now_ms => {
                 let text = derived(&self.text, "CANCEL", None);
-                self.transmits.push_back(Transmit { text: text.clone(), to: self.to, detour: self.detour, branch: None });
+                self.transmits.push_back(Transmit {
+                    text: text.clone(),
+                    to: self.to,
+                    detour: self.detour,
+                    branch: None,
+                });
                 self.cancel = Some(Asking::new(now_ms, self.t1_ms, self.branch.clone(), text, self.to));
                 self.state = State::TakenBack { until_ms: now_ms + LONG_T1S * self.t1_ms };
                 None
