@@ -33,6 +33,8 @@ impl Active {
         if let Err(error) = ports.handle().leave() {
             tracing::debug!(call = %self.id, %error, "a leg had left its conference");
         }
+        // Whoever the caller is connected with next hears them.
+        ports.handle().mute(false);
         ports.leg().playout.hold(false);
     }
 
