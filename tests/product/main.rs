@@ -69,5 +69,6 @@ mod sip_random_tags_cost_no_memory;
 mod sip_reaches_a_human_when_no_provider_is_left;
 mod sip_refused_calls_can_be_told_apart;
 mod sip_scanners_are_banned;
+mod sip_signals_many_calls;
 mod sip_survives_malformed_messages;
 mod sip_transfers_a_caller_by_refer;
