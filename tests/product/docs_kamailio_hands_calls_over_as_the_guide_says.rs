@@ -1,14 +1,13 @@
 //! Debian's Kamailio with the configuration of the guide, as it stands there but for the addresses: a caller's calls
 //! reach an agent through it, from the answer to the BYE, and past it they are refused.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use trunkline_tests::caller::{Caller, script};
 use trunkline_tests::gateway::{Gateway, Options};
-use trunkline_tests::process::Process;
-use trunkline_tests::{objects, ports, wait};
+use trunkline_tests::{kamailio, objects, ports, wait};
 
 use crate::documents::Document;
 
@@ -31,7 +30,7 @@ fn calls_reach_the_agent_through_kamailio_and_not_past_it() {
     let configuration = block.text.replace("192.0.2.20:5060", &proxy);
     let configuration = configuration.replace("192.0.2.10:5060", &gateway.sip().to_string());
     assert!(!configuration.contains("192.0.2."), "an address is left:\n{configuration}");
-    let mut kamailio = start(scratch.path(), &configuration);
+    let mut kamailio = kamailio::start(scratch.path(), &configuration).unwrap();
 
     let media_port = ports::free_range(64).unwrap();
     let output = Command::new("timeout")
@@ -54,46 +53,4 @@ fn calls_reach_the_agent_through_kamailio_and_not_past_it() {
     assert!(stranger.await_answer().is_err(), "a call that does not come from Kamailio is refused");
     assert!(gateway.metrics().unwrap().contains(&format!("trunkline_calls_answered_total {CALLS}\n")));
     kamailio.stop(Duration::from_secs(10)).unwrap();
-}
-
-/// Kamailio, unpacked and not installed: its package would start it as a service of this machine.
-fn start(scratch: &Path, configuration: &str) -> Process {
-    let folder = scratch.join("kamailio");
-    let run = folder.join("run");
-    std::fs::create_dir_all(&run).unwrap();
-    let fetched =
-        Command::new("apt-get").current_dir(&folder).args(["download", "kamailio", "libpcre3"]).output().unwrap();
-    assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
-    let packages: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .collect();
-    assert_eq!(packages.len(), 2, "{packages:?}");
-    for package in packages {
-        let unpacked = Command::new("dpkg").arg("-x").arg(package).arg(&folder).status().unwrap();
-        assert!(unpacked.success());
-    }
-    let file = folder.join("kamailio.cfg");
-    std::fs::write(&file, configuration).unwrap();
-    let libraries = folder.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH));
-    let mut process = Process::start(
-        "kamailio",
-        scratch,
-        Command::new(folder.join("usr/sbin/kamailio"))
-            .env("LD_LIBRARY_PATH", &libraries)
-            .args(["-DD", "-E", "-m", "32", "-M", "4", "-n", "2"])
-            .arg("-f")
-            .arg(&file)
-            .arg("-L")
-            .arg(libraries.join("kamailio/modules"))
-            .arg("-Y")
-            .arg(&run)
-            .arg("-P")
-            .arg(run.join("pid")),
-    )
-    .unwrap();
-    let up = |log: &str| log.contains("Listening on").then_some(());
-    process.await_sign("Kamailio to listen", Duration::from_secs(20), up).unwrap();
-    process
 }

@@ -14,6 +14,7 @@ pub mod echo;
 pub mod gateway;
 pub mod greeted;
 pub mod hosts;
+pub mod kamailio;
 pub mod line;
 pub mod live;
 pub mod machine;

@@ -39,8 +39,7 @@ pub struct TrunkServer {
     /// Hosts in the order they are tried, each a name or an address, with a port where it is not 5060 (5061 with `tls`):
     /// `sip.carrier.example`, `203.0.113.7:5080`, `[2001:db8::1]:5070`. 1 to 8.
     pub hosts: Vec<String>,
-    /// What it is spoken to over: `udp`, `tcp` or `tls`. With `tls` its certificate must be for `domain`, or for the host
-    /// that was written.
+    /// What it is spoken to over: `udp`, `tcp` or `tls`. With `tls` its certificate must be for the name in `hosts`.
     #[serde(default, skip_serializing_if = "SipTransport::is_udp")]
     pub transport: SipTransport,
     /// Host of the URIs we write, when it is not the first of `hosts`: the carrier's domain.

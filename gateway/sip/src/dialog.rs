@@ -316,7 +316,7 @@ impl Dialog {
         if first != source {
             return Some(source);
         }
-        let said = named(self.first_route().as_deref().unwrap_or(&self.remote_target), source.transport)?;
+        let said = named(self.first_route().as_deref().unwrap_or(&self.remote_target), source)?;
         let downgraded = source.transport.is_secure() && !said.transport.is_secure();
         (self.proven && said != source && !downgraded).then_some(said)
     }

@@ -14,6 +14,7 @@ struct Local {
     transport: Transport,
     advertised: SocketAddr,
     bound: SocketAddr,
+    socket: u8,
 }
 
 impl Locals {
@@ -21,13 +22,13 @@ impl Locals {
     #[must_use]
     pub fn udp(advertised: SocketAddr) -> Self {
         let mut locals = Self::default();
-        locals.add(Transport::Udp, advertised, advertised);
+        locals.add(Transport::Udp, advertised, advertised, 0);
         locals
     }
 
-    /// One more. Of two that serve alike the first is told of.
-    pub(crate) fn add(&mut self, transport: Transport, advertised: SocketAddr, bound: SocketAddr) {
-        self.0.push(Local { transport, advertised, bound });
+    /// One more: of a UDP socket its place among those. Of two that serve alike the first is told of.
+    pub(crate) fn add(&mut self, transport: Transport, advertised: SocketAddr, bound: SocketAddr, socket: u8) {
+        self.0.push(Local { transport, advertised, bound, socket });
     }
 
     /// The same with another address, where one is given: what peers of some trunk reach us at.
@@ -48,7 +49,8 @@ impl Locals {
     pub fn advertised(&self, to: Hop) -> SocketAddr {
         let closeness = |local: &&Local| {
             let family = local.advertised.is_ipv4() == to.address.is_ipv4();
-            (family, local.transport == to.transport, local.transport == Transport::Tcp)
+            let alike = local.transport == to.transport;
+            (family, alike, alike && local.socket == to.socket, local.transport == Transport::Tcp)
         };
         // Of those that are equally close the first: `max_by_key` takes the last.
         let best = self.0.iter().rev().max_by_key(closeness);
@@ -95,8 +97,9 @@ mod tests {
             (Transport::Tls, "192.0.2.1:5061"),
             (Transport::Udp, "192.0.2.1:5070"),
         ] {
-            let advertised = advertised.parse().unwrap();
-            locals.add(transport, advertised, advertised);
+            let advertised: SocketAddr = advertised.parse().unwrap();
+            let socket = u8::from(advertised.port() == 5070);
+            locals.add(transport, advertised, advertised, socket);
         }
         locals
     }
@@ -105,6 +108,7 @@ mod tests {
     fn a_peer_is_told_of_what_it_can_reach() {
         for (to, expected) in [
             (Hop::udp("203.0.113.9:5060".parse().unwrap()), "sip:192.0.2.1:5060"),
+            (Hop::udp("203.0.113.9:5060".parse().unwrap()).from_socket(1), "sip:192.0.2.1:5070"),
             (Hop::udp("[2001:db8::9]:5060".parse().unwrap()), "sip:[2001:db8::1]:5060"),
             (Hop::new(Transport::Tcp, "203.0.113.9:5060".parse().unwrap()), "sip:192.0.2.1:5060;transport=tcp"),
             (Hop::new(Transport::Tls, "203.0.113.9:5061".parse().unwrap()), "sip:192.0.2.1:5061;transport=tls"),

@@ -111,7 +111,7 @@ pub(crate) async fn datagrams(shared: Arc<Shared>, udp: Arc<Udp>) {
                 continue;
             }
         };
-        let way = Way { hop: Hop::udp(source), back: Back::Udp(Arc::clone(&udp)) };
+        let way = Way { hop: Hop::udp(source).from_socket(udp.sending.number), back: Back::Udp(Arc::clone(&udp)) };
         arrive(&shared, &way, buffer.get(..len).unwrap_or_default()).await;
     }
 }

@@ -72,14 +72,15 @@ impl Sockets {
         for (socket, advertised) in self.udp {
             let bound = socket.local_addr().map_err(SipError::Threads)?;
             let why = |why| SipError::Bind { address: bound, why };
-            let known = known_as(&mut locals, Transport::Udp, bound, advertised);
+            let number = u8::try_from(udp.len()).unwrap_or(u8::MAX);
+            let known = known_as(&mut locals, Transport::Udp, (bound, number), advertised);
             let socket = Arc::new(UdpSocket::from_std(socket).map_err(why)?);
-            udp.push(Arc::new(Udp::new(socket, bound, known, Arc::clone(notes)).map_err(why)?));
+            udp.push(Arc::new(Udp::new(socket, (bound, number), known, Arc::clone(notes)).map_err(why)?));
         }
         for (socket, transport, advertised) in self.streams {
             let bound = socket.local_addr().map_err(SipError::Threads)?;
             let why = |why| SipError::Bind { address: bound, why };
-            known_as(&mut locals, transport, bound, advertised);
+            known_as(&mut locals, transport, (bound, 0), advertised);
             streams.push((TcpListener::from_std(socket).map_err(why)?, transport));
         }
         Ok((udp, streams, locals))
@@ -100,14 +101,19 @@ fn tcp(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 
 /// What peers know a socket as. One that is bound to all addresses is known by those that the default routes leave by: one
 /// of each family, where it serves both.
-fn known_as(locals: &mut Locals, transport: Transport, bound: SocketAddr, advertised: Option<IpAddr>) -> SocketAddr {
+fn known_as(
+    locals: &mut Locals,
+    transport: Transport,
+    (bound, socket): (SocketAddr, u8),
+    advertised: Option<IpAddr>,
+) -> SocketAddr {
     let at = |ip| SocketAddr::new(ip, bound.port());
     if let Some(ip) = advertised {
-        locals.add(transport, at(ip), bound);
+        locals.add(transport, at(ip), bound, socket);
         return at(ip);
     }
     if !bound.ip().is_unspecified() {
-        locals.add(transport, bound, bound);
+        locals.add(transport, bound, bound, socket);
         return bound;
     }
     let mut known = Vec::new();
@@ -119,7 +125,7 @@ fn known_as(locals: &mut Locals, transport: Transport, bound: SocketAddr, advert
         known.push(if bound.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
     for ip in &known {
-        locals.add(transport, at(*ip), bound);
+        locals.add(transport, at(*ip), bound, socket);
     }
     at(known[0])
 }

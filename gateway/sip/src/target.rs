@@ -13,7 +13,7 @@ use crate::transport::{Hop, Transport};
 /// (RFC 3581 4); the far end of a connection takes them over that connection (RFC 5923).
 pub(crate) fn next_hop(nat: NatPolicy, route: Option<&str>, target: &str, source: Hop) -> Hop {
     // Names are not resolved: to wait for a name server is not for a call that is to end.
-    let Some(hop) = named(route.unwrap_or(target), source.transport).filter(|_| nat != NatPolicy::Source) else {
+    let Some(hop) = named(route.unwrap_or(target), source).filter(|_| nat != NatPolicy::Source) else {
         return source;
     };
     // What came so that nobody could read along is not answered so that anybody can.
@@ -33,13 +33,13 @@ pub(crate) fn next_hop(nat: NatPolicy, route: Option<&str>, target: &str, source
     if unreachable { source } else { hop }
 }
 
-/// Where a URI leads, when its host is an address and it is spoken there what we speak: over `unsaid` when it names no
-/// transport, as the call came.
-pub(crate) fn named(uri: &str, unsaid: Transport) -> Option<Hop> {
+/// Where a URI leads, when its host is an address and it is spoken there what we speak: over the transport that the call came
+/// over when it names none, and from the same socket.
+pub(crate) fn named(uri: &str, came: Hop) -> Option<Hop> {
     let scheme = uri.split_once(':')?.0;
     let transport = match parameter_of_uri(uri, "transport") {
         Some(name) => Transport::named(name)?,
-        None => unsaid,
+        None => came.transport,
     };
     // A WebSocket is opened by the client alone (RFC 7118 5).
     if !scheme.eq_ignore_ascii_case("sip") || matches!(transport, Transport::Ws | Transport::Wss) {
@@ -47,7 +47,8 @@ pub(crate) fn named(uri: &str, unsaid: Transport) -> Option<Hop> {
     }
     let address = socket_addr(uri, transport.default_port())?;
     let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-    (!address.ip().is_unspecified() && !address.ip().is_multicast()).then_some(Hop { transport, address })
+    let socket = if transport.is_reliable() { 0 } else { came.socket };
+    (!address.ip().is_unspecified() && !address.ip().is_multicast()).then_some(Hop { transport, address, socket })
 }
 
 /// Addresses that are not routed on the Internet: RFC 1918, 6598, 3927, 4193, 4291 and loopback.

@@ -111,19 +111,28 @@ pub struct Hop {
     pub transport: Transport,
     /// The far end: of a connection that it opened, the port that it opened it from.
     pub address: SocketAddr,
+    /// Which UDP socket of ours, in the order of configuration: a far end behind NAT hears nobody but the one that it spoke
+    /// to. 0 for connections.
+    pub socket: u8,
 }
 
 impl Hop {
     /// An address that is spoken to over UDP.
     #[must_use]
     pub const fn udp(address: SocketAddr) -> Self {
-        Self { transport: Transport::Udp, address }
+        Self { transport: Transport::Udp, address, socket: 0 }
+    }
+
+    /// The same, spoken to from another socket of ours.
+    #[must_use]
+    pub const fn from_socket(self, socket: u8) -> Self {
+        Self { socket, ..self }
     }
 
     /// A far end.
     #[must_use]
     pub const fn new(transport: Transport, address: SocketAddr) -> Self {
-        Self { transport, address }
+        Self { transport, address, socket: 0 }
     }
 }
 

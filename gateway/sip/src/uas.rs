@@ -79,7 +79,10 @@ async fn out_of_dialog(shared: &Arc<Shared>, mut transaction: Transaction, reque
             let header = retry_after();
             reply(shared, &mut transaction, 503, vec![header]).await;
         }
-        Method::Options => reply(shared, &mut transaction, 200, capabilities(shared, source(&request))).await,
+        Method::Options => {
+            let able = capabilities(shared, came_by(shared, &transaction));
+            reply(shared, &mut transaction, 200, able).await;
+        }
         Method::Bye | Method::Update | Method::Info | Method::PRack | Method::Notify => {
             reply(shared, &mut transaction, 481, Vec::new()).await;
         }
@@ -95,7 +98,7 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
     if transaction.send_trying().await.is_err() {
         return;
     }
-    let source = source(&request);
+    let source = came_by(shared, &transaction);
     let trunk = source.and_then(|source| shared.wires.with_origin(source, |origin| shared.policy.trunk_of(origin)));
     let (Some(source), Some(trunk)) = (source, trunk) else {
         // The trunk was removed between the socket and here.
@@ -260,7 +263,10 @@ async fn in_dialog(
             }
         }
         _ if phase == Phase::Ended => reply(shared, &mut transaction, 481, Vec::new()).await,
-        Method::Options => reply(shared, &mut transaction, 200, capabilities(shared, source(request))).await,
+        Method::Options => {
+            let able = capabilities(shared, came_by(shared, &transaction));
+            reply(shared, &mut transaction, 200, able).await;
+        }
         Method::PRack => {
             let rack = value(&request.headers, "RAck").unwrap_or("");
             let status = match provisional::prack(shared, &call, rack) {
@@ -319,7 +325,7 @@ async fn reoffer(
         Ok(target) => target,
         Err(status) => return reply(shared, &mut transaction, status, Vec::new()).await,
     };
-    let Some(source) = source(request) else {
+    let Some(source) = came_by(shared, &transaction) else {
         return reply(shared, &mut transaction, 400, Vec::new()).await;
     };
     let granted = match refresh::consider(&call, &request.headers) {
@@ -600,6 +606,12 @@ fn source(request: &Request) -> Option<Hop> {
     let transport = via.value().split(' ').next()?.rsplit('/').next().and_then(Transport::named)?;
     let address = SipConnection::parse_target_from_via(via).ok()?.1.try_into().ok()?;
     Some(Hop::new(transport, address))
+}
+
+/// The same with the socket of ours that it came to.
+fn came_by(shared: &Shared, transaction: &Transaction) -> Option<Hop> {
+    let socket = shared.wires.socket_of(transaction.connection.as_ref());
+    source(&transaction.original).map(|source| source.from_socket(socket))
 }
 
 /// Responds and lets the transaction go: the response is kept for retransmissions of the request, and not

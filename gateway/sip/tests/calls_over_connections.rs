@@ -206,6 +206,26 @@ fn an_invite_too_large_for_udp_goes_over_tcp_and_back_to_udp_where_nobody_listen
     answered(&mut events, &mut Connected::over(stream, endpoint.local_addr()));
 }
 
+#[test]
+fn of_several_udp_sockets_the_one_that_a_call_came_to_speaks_within_it() {
+    let second = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let (_endpoint, mut events) = start(|config| {
+        config.listeners.push(Listener { transport: Transport::Udp, address: second, advertised: None });
+    });
+    let peer = Peer::at(second);
+    peer.send(&peer.invite("c1", 1, ""));
+    let Some(SipEvent::Invite(incoming)) = events.blocking_recv() else { panic!() };
+    incoming.handle.accept("v=0\r\n".to_owned()).unwrap();
+    let ok = peer.expect("SIP/2.0 200");
+    assert_eq!(header(&ok, "Contact"), format!("<sip:{second}>"));
+    peer.send(&peer.ack("c1", 1, &to_tag(&ok)));
+    assert!(matches!(events.blocking_recv(), Some(SipEvent::Acked { .. })));
+    incoming.handle.bye(&ByeReason::normal()).unwrap();
+    let (bye, from) = peer.expect_from("BYE ");
+    assert_eq!(from, second);
+    assert!(header(&bye, "Via").starts_with(&format!("SIP/2.0/UDP {second};")), "{bye}");
+}
+
 /// A trunk that is known by its certificate, whatever address it comes from, and one by its address.
 struct ByCertificate;
 

@@ -28,6 +28,12 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener, transport
                 continue;
             }
         };
+        // Over TLS a certificate may yet say who it is.
+        let by_address = shared.policy.trunk(peer.ip()).is_some();
+        if !transport.is_secure() && shared.bans.keep_out(peer.ip(), by_address, b"") {
+            shared.counters.dropped(crate::stats::Dropped::Banned);
+            continue;
+        }
         if shared.wires.flows.count() >= shared.config.limits.max_connections {
             shared.counters.dropped(crate::stats::Dropped::Full);
             continue;

@@ -41,7 +41,7 @@ impl Wires {
     /// what the far end's certificate must be for.
     pub(crate) async fn send(&self, bytes: &[u8], to: Hop, name: Option<&str>) -> io::Result<()> {
         if to.transport == Transport::Udp {
-            return self.udp_to(to.address)?.send(bytes, to.address).await;
+            return self.udp_to(to)?.send(bytes, to.address).await;
         }
         let flow = self.flows.to(to, name).await?;
         self.notes.note(bytes, to, flow.local);
@@ -65,7 +65,7 @@ impl Wires {
     /// What the stack sends over to get somewhere.
     pub(crate) async fn stack(&self, to: Hop) -> io::Result<SipConnection> {
         if to.transport == Transport::Udp {
-            return Ok(self.udp_to(to.address)?.stack());
+            return Ok(self.udp_to(to)?.stack());
         }
         Ok(self.flows.to(to, None).await?.stack.clone())
     }
@@ -77,10 +77,19 @@ impl Wires {
         look(&Origin { address: hop.address.ip(), transport: hop.transport, names })
     }
 
-    /// The socket that reaches an address.
-    fn udp_to(&self, address: SocketAddr) -> io::Result<&Arc<Udp>> {
-        let reaches = |udp: &&Arc<Udp>| udp.reaches(address);
-        self.udp.iter().find(reaches).ok_or_else(|| {
+    /// The place of the UDP socket that a transaction came by; 0 for a connection.
+    pub(crate) fn socket_of(&self, connection: Option<&SipConnection>) -> u8 {
+        let Some(SipConnection::Udp(udp)) = connection else { return 0 };
+        let known = SocketAddr::try_from(udp.get_addr().addr.clone()).ok();
+        let found = self.udp.iter().find(|udp| Some(udp.sending.advertised) == known);
+        found.map_or(0, |udp| udp.sending.number)
+    }
+
+    /// The socket that a hop is meant for, or one that reaches its address.
+    fn udp_to(&self, to: Hop) -> io::Result<&Arc<Udp>> {
+        let reaches = |udp: &&Arc<Udp>| udp.reaches(to.address);
+        let meant = self.udp.get(usize::from(to.socket)).filter(reaches);
+        meant.or_else(|| self.udp.iter().find(reaches)).ok_or_else(|| {
             io::Error::new(io::ErrorKind::AddrNotAvailable, "no UDP socket of ours reaches addresses of that family")
         })
     }

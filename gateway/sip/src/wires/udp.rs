@@ -26,6 +26,8 @@ pub(crate) struct Udp {
 pub(crate) struct Sending {
     pub(crate) socket: Arc<UdpSocket>,
     pub(crate) bound: SocketAddr,
+    /// Its place among the UDP sockets.
+    pub(crate) number: u8,
     pub(crate) advertised: SocketAddr,
     notes: Arc<Notes>,
 }
@@ -34,11 +36,11 @@ impl Udp {
     /// A bound socket.
     pub(crate) fn new(
         socket: Arc<UdpSocket>,
-        bound: SocketAddr,
+        (bound, number): (SocketAddr, u8),
         advertised: SocketAddr,
         notes: Arc<Notes>,
     ) -> io::Result<Self> {
-        let sending = Arc::new(Sending { socket, bound, advertised, notes });
+        let sending = Arc::new(Sending { socket, bound, number, advertised, notes });
         // The call is async for other platforms' sake only; here it is complete when first polled.
         let socket: Arc<dyn StackSocket> = Arc::clone(&sending) as _;
         let mut connecting = pin!(UdpConnection::from_socket(socket, None, None));

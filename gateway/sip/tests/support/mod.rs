@@ -230,6 +230,19 @@ impl Peer {
         String::from_utf8_lossy(&buffer[..len]).into_owned()
     }
 
+    /// The next message whose start line begins so, and where it came from, skipping others.
+    pub(crate) fn expect_from(&self, start: &str) -> (String, SocketAddr) {
+        let mut buffer = [0; 65_536];
+        for _ in 0..50 {
+            let (len, from) = self.socket.recv_from(&mut buffer).expect("a message was expected");
+            let message = String::from_utf8_lossy(&buffer[..len]).into_owned();
+            if message.starts_with(start) {
+                return (message, from);
+            }
+        }
+        panic!("{start} never came");
+    }
+
     /// The next message whose start line begins so, skipping others.
     pub(crate) fn expect(&self, start: &str) -> String {
         for _ in 0..50 {
