@@ -179,6 +179,7 @@ impl SipEndpoint {
             transactions: self.shared.stack.transactions.len(),
             ended: self.shared.stack.finished_transactions.len(),
             bans: self.shared.bans.counts(),
+            busy_permille: self.shared.pressure.busy_permille(),
             hep: self.shared.wire.hep.as_ref().map(HepExport::counts),
             ..self.shared.counters.snapshot()
         }
@@ -329,6 +330,7 @@ async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
         }
         shared.counters.sweeps.fetch_add(1, Ordering::Relaxed);
         shared.bans.spare(&shared);
+        shared.pressure.sample(&shared.runtime.metrics());
         let limit = shared.config.timers.max_ringing;
         let late: Vec<Arc<Call>> =
             shared.calls().values().filter(|call| call.began.elapsed() > limit).cloned().collect();

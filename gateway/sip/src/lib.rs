@@ -30,6 +30,7 @@ pub mod keep;
 mod ladder;
 pub mod locate;
 mod outgoing;
+mod pressure;
 mod provisional;
 mod quiet;
 mod receive;

@@ -214,6 +214,7 @@ fn unwelcome(
         Some(_) => return None,
         None if method == "INVITE" && shared.is_draining() => Dropped::Draining,
         None if (method == "INVITE" && shared.is_full()) || crowded(most) => Dropped::Full,
+        None if method == "INVITE" && shared.pressure.refuses() => Dropped::Overloaded,
         None => return None,
     };
     let known = stack.transactions.contains_key(key) || stack.finished_transactions.contains_key(key);

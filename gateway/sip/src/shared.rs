@@ -23,6 +23,7 @@ use crate::extensions::SUPPORTED;
 use crate::guard::{ALLOW, Message, Name};
 use crate::keep::Keeping;
 use crate::ladder::Ladder;
+use crate::pressure::Pressure;
 use crate::stats::Counters;
 use crate::wire::Wire;
 
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) doorkeeper: Doorkeeper,
     /// Sources that are not listened to.
     pub(crate) bans: Bans,
+    /// How busy the endpoint's threads are.
+    pub(crate) pressure: Pressure,
     /// Trunks that are looked after.
     pub(crate) keeping: Keeping,
     pub(crate) policy: Arc<dyn Admission>,
@@ -74,6 +77,7 @@ impl Shared {
     ) -> Self {
         Self {
             bans: Bans::new(&config.bans, branch_prefix.clone()),
+            pressure: Pressure::new(config.limits.busy_permille),
             config,
             stack,
             connection,
