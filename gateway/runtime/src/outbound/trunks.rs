@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use trunkline_api::Id;
+use trunkline_api::cidr::Cidr;
 use trunkline_api::trunk::{TrunkCredentials, TrunkServer};
 use trunkline_route::{Table, Trunk};
 use trunkline_sip::auth::Credentials;
@@ -78,6 +79,10 @@ impl Admission for Door {
         // A trunk that is gone already leaves a call that is refused.
         by_name
             .map_or_else(CallTerms::default, |trunk| CallTerms { nat: trunk.nat, peers: trunk.dialog_ranges(source) })
+    }
+
+    fn peers(&self) -> Vec<Cidr> {
+        self.serving.load().table.trunks().flat_map(|trunk| trunk.peers.iter().copied()).collect()
     }
 
     fn account(&self, trunk: &TrunkToken) -> Option<Arc<Account>> {
