@@ -3,6 +3,8 @@
 //!
 //! A bed is made once for a rate and shared by every call of that rate; each call only keeps its place in it.
 
+mod music;
+
 use std::f32::consts::TAU;
 
 /// RMS level that every bed is made to have, in dBFS: loud enough for 16 bits, with room for its peaks.

@@ -1,4 +1,4 @@
-//! The admin API on loopback: health and metrics for anybody on the machine, everything else with the token that
+//! The admin API on loopback, and on a socket in the state folder: health and metrics for anybody on the machine, everything else with the token that
 //! lies in the state folder.
 //!
 //! | Route | Answers |
@@ -13,6 +13,9 @@
 //! | `GET /v1/calls/{id}/pcap` | the SIP messages of a recent call as a pcap file, keys crossed out |
 //! | `GET /v1/usage?since_us=0&after=...&limit=1000` | usage records that are still here, and the sums of older ones |
 //! | `DELETE /v1/calls/{id}` | hangs up |
+//! | `POST /v1/calls/{id}/conference?room=...` | puts the caller into a conference; `DELETE` takes it out |
+//! | `POST /v1/calls/{id}/mute?on=true` | has the others in it hear the caller no more, or again |
+//! | `GET /v1/conferences` | conferences and who is in them |
 //! | `POST /v1/calls?to=...&agent=...` | places a call; `trunk`, `from` and `ring_s` may be said |
 //! | `GET /v1/trunks` | trunks that have a server: whether it answers, whether we are registered |
 //! | `GET /v1/bans`, `DELETE /v1/bans/{address}` | sources that are not listened to; listens to one again |
@@ -42,9 +45,11 @@ use crate::{history, metrics};
 
 mod bans;
 mod captures;
+mod conference;
 mod dial;
 mod orders;
 mod routes;
+pub(crate) mod socket;
 
 /// File in the state folder that holds the token.
 const TOKEN_FILE: &str = "admin.token";
@@ -100,6 +105,9 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/calls/{id}/resume", post(orders::resume))
         .route("/v1/calls/{id}/dtmf", post(orders::dtmf))
         .route("/v1/calls/{id}/transfer", post(orders::transfer))
+        .route("/v1/calls/{id}/conference", post(conference::join).delete(conference::leave))
+        .route("/v1/calls/{id}/mute", post(conference::mute))
+        .route("/v1/conferences", get(conference::list))
         .route("/v1/calls/{id}/recording/{order}", post(record))
         .route("/v1/calls/{id}/pcap", get(pcap))
         .route("/v1/route", get(routes::explain))

@@ -124,6 +124,12 @@ enum Command {
     },
     /// Pass a caller on.
     Transfer(commands::calls::Transfer),
+    /// Have callers speak with one another while their agents wait.
+    Conference {
+        /// What to do.
+        #[command(subcommand)]
+        conference: commands::conference::Conference,
+    },
     /// Record calls: in a call, and what is on disk.
     Recording {
         /// What to do.
@@ -195,6 +201,7 @@ fn main() -> ExitCode {
         Command::Resume { call } => commands::calls::hold(&cli.configuration, &call, false),
         Command::Dtmf { call, digits } => commands::calls::dtmf(&cli.configuration, &call, &digits),
         Command::Transfer(transfer) => commands::calls::transfer(&cli.configuration, &transfer),
+        Command::Conference { conference } => commands::conference::run(&cli.configuration, &conference),
         Command::Recording { recording } => commands::recording::run(&cli.configuration, &recording),
         Command::Capture { capture } => commands::capture::run(&cli.configuration, &capture),
         Command::Replay(replay) => commands::replay::run(&replay),

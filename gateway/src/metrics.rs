@@ -147,6 +147,9 @@ impl Snapshot {
             for (reason, count) in &sip.dropped {
                 dropped.get_or_create(&vec![("reason", (*reason).to_owned())]).set(number(*count));
             }
+            let connections = Family::<Labels, Gauge>::default();
+            connections.get_or_create(&Vec::new()).set(i64::try_from(sip.connections).unwrap_or(i64::MAX));
+            families.push(("sip_connections".into(), "Connections that SIP travels over now", connections));
             let bans = Family::<Labels, Gauge>::default();
             for (reason, count) in BanReason::ALL.into_iter().zip(sip.bans.begun) {
                 bans.get_or_create(&vec![("reason", reason.name().to_owned())]).set(number(count));
@@ -164,7 +167,7 @@ impl Snapshot {
             families.push(("sip_bans".into(), "Bans of sources since the start", bans));
             families.push(("sip_requests".into(), "SIP requests admitted since the start", requests));
             families.push(("sip_responses".into(), "SIP responses sent since the start", responses));
-            families.push(("sip_dropped".into(), "Datagrams that went no further since the start", dropped));
+            families.push(("sip_dropped".into(), "SIP messages that went no further since the start", dropped));
         }
         families.push((
             "calls_by_mos".into(),

@@ -8,6 +8,6 @@ pub(crate) const FOLDER: StateFolder = StateFolder {
     user: "trunkline",
     path: "/var/lib/trunkline",
     // Configuration and state may lie in one folder.
-    names: &["store", "admin.token", "endpoints.json", "trunkline.toml"],
+    names: &["store", "admin.token", "admin.sock", "endpoints.json", "trunkline.toml"],
     closed: &[],
 };

@@ -10,16 +10,17 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use serde_json::json;
 use tokio::runtime::Handle;
+use trunkline_api::trunk::SipTransport;
 use trunkline_edge_store::{DurableStore, EdgeStore, StoreOptions};
 use trunkline_media::{MediaConfig, MediaPlane};
 use trunkline_plugin_host::{PluginHost, PluginRegistry};
 use trunkline_recording::{FolderDisk, Recorder, RecorderConfig};
 use trunkline_runtime::{AgentFault, Lacking, Library, PartLoad, Parts, Pool, Runtime, RuntimeConfig, Serving};
 use trunkline_sip::sight::HepConfig;
-use trunkline_sip::{Rate, SipConfig, UnknownPeer as SipUnknownPeer};
+use trunkline_sip::{Listener, Rate, SipConfig, TlsFiles, Transport, UnknownPeer as SipUnknownPeer};
 use trunkline_sync::{DesiredState, SyncClient, SyncConfig, SyncHandle};
 
-use crate::config::{Config, Hep, Loaded, UnknownPeer};
+use crate::config::{Config, Hep, Loaded, SipListener, SipTls, UnknownPeer};
 use crate::enrolment;
 use crate::plugins::{self, Refused};
 use crate::secrets::Secrets;
@@ -270,6 +271,10 @@ fn recordings(config: &Config) -> std::path::PathBuf {
 fn sip_config(config: &Config, secrets: &BTreeMap<String, String>) -> SipConfig {
     let mut sip = SipConfig::new(config.sip.listen);
     sip.advertised = config.sip.advertise;
+    sip.tcp = config.sip.tcp;
+    sip.listeners = config.sip.listeners.values().map(listener).collect();
+    let SipTls { cert, key, client_ca, server_ca } = config.sip.tls.clone();
+    sip.tls = TlsFiles { identity: cert.zip(key), client_ca, server_ca };
     sip.unknown_peer = match config.sip.unknown_peer {
         UnknownPeer::Reject => SipUnknownPeer::Reject,
         UnknownPeer::Drop => SipUnknownPeer::Drop,
@@ -283,6 +288,17 @@ fn sip_config(config: &Config, secrets: &BTreeMap<String, String>) -> SipConfig 
     scanners.clone_from(&config.sip.ban_scanners);
     sip.limits.trunk_rate = Some(Rate { per_second: config.sip.source_rate, burst: config.sip.source_burst });
     sip
+}
+
+fn listener(listener: &SipListener) -> Listener {
+    let transport = match listener.transport {
+        SipTransport::Udp => Transport::Udp,
+        SipTransport::Tcp => Transport::Tcp,
+        SipTransport::Tls => Transport::Tls,
+        SipTransport::Ws => Transport::Ws,
+        SipTransport::Wss => Transport::Wss,
+    };
+    Listener { transport, address: listener.listen, advertised: listener.advertise }
 }
 
 /// The capture server, when there is one and its password is to be had.

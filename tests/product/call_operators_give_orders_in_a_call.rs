@@ -37,7 +37,9 @@ fn keys_hold_and_a_transfer_are_ordered_and_the_timeline_tells_what_came_of_them
     let scratch = tempfile::tempdir().unwrap();
     let greeting =
         "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen. ".repeat(2);
-    let agents = objects::answering(&objects::offline_agent(&greeting)).unwrap();
+    let mut agent = objects::offline_agent(&greeting);
+    agent["transfer"] = json!({ "hold_sound": "silence" });
+    let agents = objects::answering(&agent).unwrap();
     let mut gateway = Gateway::standalone(scratch.path(), &agents, Options::default()).unwrap();
     gateway.await_agents(1).unwrap();
     let waiting = script(&json!({ "steps": [{ "wait_for_hang_up": { "timeout_ms": 120_000 } }] })).unwrap();
@@ -62,6 +64,10 @@ fn keys_hold_and_a_transfer_are_ordered_and_the_timeline_tells_what_came_of_them
 
     ok(&["hold", &call]);
     until("hold", &|| told(&gateway, &call, "leg.held").len() == 1);
+    // The caller's side takes no change of the session; it is held all the same.
+    until("the refusal", &|| {
+        told(&gateway, &call, "leg.redirected") == [json!({ "leg": 1, "direction": "inactive", "sip_status": 488 })]
+    });
     let held = at(&gateway, &call, "leg.held");
     until("the call to go on", &|| {
         let answered = gateway.calls().unwrap()[0]["answered_us"].as_u64().unwrap();
@@ -84,6 +90,11 @@ fn keys_hold_and_a_transfer_are_ordered_and_the_timeline_tells_what_came_of_them
 
     let (code, said) = typed(&gateway, &["hold", "call_00000000000000000000000001"]);
     assert!(code == Some(1) && said.contains("404"), "{said}");
+    // Commands need no port: the socket of the state folder leads to the gateway.
+    let endpoints = gateway.state().join("endpoints.json");
+    let mut told: Value = serde_json::from_slice(&std::fs::read(&endpoints).unwrap()).unwrap();
+    told["admin"] = "127.0.0.1:9".into();
+    std::fs::write(&endpoints, told.to_string()).unwrap();
     ok(&["hangup", &call]);
     let report = caller.finish().unwrap();
     let spoke: Vec<(f64, f64)> = report

@@ -6,15 +6,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use trunkline_caller::Message;
+use anyhow::bail;
+use serde_json::json;
+use trunkline_caller::{Message, Step};
 
-use crate::capture::from_ulaw;
-use crate::line::{packet, shout};
+use crate::caller::script;
+use crate::capture::{from_ulaw, to_ulaw};
+use crate::line::{packet, shout, silence};
 
 /// A frame of sound.
 const FRAME: Duration = Duration::from_millis(20);
+/// Frames behind the answer after which it is heard.
+const HELLO_AFTER: usize = 25;
+/// Samples of a frame.
+const FRAME_SAMPLES: usize = 160;
 /// Samples beyond this are of a voice.
 const LOUD: u16 = 4000;
+
+/// What it is heard with.
+enum Sound {
+    Nothing,
+    Shout,
+    /// Frames of PCMU.
+    Words(Vec<Vec<u8>>),
+}
 
 /// What it saw and heard.
 #[derive(Debug, Default, Clone)]
@@ -36,6 +51,7 @@ pub struct Callee {
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
     hang_up: Arc<AtomicBool>,
+    keys: Arc<Mutex<Vec<char>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,20 +59,39 @@ pub struct Callee {
 impl Callee {
     /// Waits for calls. Answers with `status`, after 180 where that is 200; who `shouts` is heard.
     pub fn new(status: u16, shouts: bool) -> anyhow::Result<Self> {
+        Self::sounding(status, if shouts { Sound::Shout } else { Sound::Nothing })
+    }
+
+    /// Answers every call, and says these words once, half a second behind the answer.
+    pub fn saying(words: &str) -> anyhow::Result<Self> {
+        let spoken = script(&json!({ "voice": "rms", "steps": [{ "say": { "text": words } }] }))?;
+        let Some(Step::Say(utterance)) = spoken.steps.into_iter().next() else { bail!("nothing is said") };
+        let frames = utterance.pcm.chunks(FRAME_SAMPLES);
+        let coded = frames.map(|frame| {
+            let padded = frame.iter().copied().chain(std::iter::repeat(0)).take(FRAME_SAMPLES);
+            padded.map(to_ulaw).collect()
+        });
+        Self::sounding(200, Sound::Words(coded.collect()))
+    }
+
+    fn sounding(status: u16, sound: Sound) -> anyhow::Result<Self> {
         let (sip, rtp) = (UdpSocket::bind(("127.0.0.1", 0))?, UdpSocket::bind(("127.0.0.1", 0))?);
         sip.set_nonblocking(true)?;
         rtp.set_nonblocking(true)?;
         let address = sip.local_addr()?;
-        let (seen, hang_up, stop) = (Arc::default(), Arc::default(), Arc::default());
+        let (seen, hang_up, keys, stop) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
         let mut phone = Phone {
             sip,
             rtp,
             status,
-            shouts,
+            sound,
+            said: 0,
             seen: Arc::clone(&seen),
             hang_up: Arc::clone(&hang_up),
+            keys: Arc::clone(&keys),
             up: None,
             sequence: 1,
+            cseq: 0,
         };
         let stops: Arc<AtomicBool> = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -68,7 +103,7 @@ impl Callee {
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));
             }
         });
-        Ok(Self { address, seen, hang_up, stop, thread: Some(thread) })
+        Ok(Self { address, seen, hang_up, keys, stop, thread: Some(thread) })
     }
 
     /// Where it is.
@@ -81,6 +116,11 @@ impl Callee {
     #[must_use]
     pub fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Presses a key on the call it has, and tells it by INFO.
+    pub fn press(&self, key: char) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
     }
 
     /// Hangs up the call it has.
@@ -102,12 +142,17 @@ struct Phone {
     sip: UdpSocket,
     rtp: UdpSocket,
     status: u16,
-    shouts: bool,
+    sound: Sound,
+    /// Frames since the answer.
+    said: usize,
     seen: Arc<Mutex<Seen>>,
     hang_up: Arc<AtomicBool>,
+    keys: Arc<Mutex<Vec<char>>>,
     /// The INVITE that was answered, where its sound goes, and where it came from.
     up: Option<(Message, SocketAddr, SocketAddr)>,
     sequence: u16,
+    /// Of its last request.
+    cseq: u32,
 }
 
 impl Phone {
@@ -127,24 +172,42 @@ impl Phone {
             seen.sequences.push(u16::from_be_bytes([buffer[2], buffer[3]]));
         }
         let Some((invite, media, from)) = &self.up else { return };
-        if self.shouts {
-            let sound = packet(0xca11, self.sequence, &shout());
+        self.said += 1;
+        let frame = match &self.sound {
+            Sound::Nothing => None,
+            Sound::Shout => Some(shout()),
+            Sound::Words(words) => {
+                Some(self.said.checked_sub(HELLO_AFTER).and_then(|at| words.get(at)).cloned().unwrap_or_else(silence))
+            }
+        };
+        if let Some(frame) = frame {
+            let sound = packet(0xca11, self.sequence, &frame);
             self.sequence = self.sequence.wrapping_add(1);
             let _ = self.rtp.send_to(&sound, media);
         }
-        if self.hang_up.swap(false, Ordering::AcqRel) {
+        let request = |method: &str, cseq: u32, kind: &str, body: &str| {
             let header = |name: &str| invite.header(name).unwrap_or_default();
             let contact = header("Contact").trim_matches(['<', '>']);
             let address = self.sip.local_addr().map(|address| address.to_string()).unwrap_or_default();
-            let bye = format!(
-                "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bKcallee{}\r\nMax-Forwards: 70\r\n\
-                 From: {};tag=callee\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
+            let text = format!(
+                "{method} {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bKcallee{}{cseq}\r\nMax-Forwards: 70\r\n\
+                 From: {};tag=callee\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n{kind}Content-Length: {}\r\n\r\n{body}",
                 self.sequence,
                 header("To"),
                 header("From"),
                 header("Call-ID"),
+                body.len(),
             );
-            let _ = self.sip.send_to(bye.as_bytes(), from);
+            let _ = self.sip.send_to(text.as_bytes(), from);
+        };
+        for key in std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner)) {
+            self.cseq += 1;
+            let body = format!("Signal={key}\r\nDuration=100\r\n");
+            request("INFO", self.cseq, "Content-Type: application/dtmf-relay\r\n", &body);
+        }
+        if self.hang_up.swap(false, Ordering::AcqRel) {
+            self.cseq += 1;
+            request("BYE", self.cseq, "", "");
             self.up = None;
         }
     }
@@ -189,6 +252,7 @@ impl Phone {
                 );
                 respond(200, "OK", Some(sdp.into_bytes()));
                 self.up = Some((message.clone(), media, from));
+                self.said = 0;
             }
             "INVITE" => respond(self.status, "No", None),
             "ACK" => {}

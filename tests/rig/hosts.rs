@@ -13,6 +13,8 @@ static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// The port of SIP on a host, which is a network of its own.
 pub const SIP_PORT: u16 = 5060;
+/// That of SIP over TLS.
+pub const SIPS_PORT: u16 = SIP_PORT + 1;
 
 /// One of the two.
 #[derive(Debug)]

@@ -13,6 +13,8 @@ use crate::wait;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Messages of SIP that are kept.
 const MOST_SAID: usize = 32;
+/// Payload type of telephone events in our offers.
+const EVENTS: u8 = 101;
 /// Silence in PCMU.
 const SILENCE: u8 = 0xff;
 
@@ -93,6 +95,23 @@ impl Line {
         let packet = packet(self.ssrc, self.sequence, sound);
         self.sequence = self.sequence.wrapping_add(1);
         packet
+    }
+
+    /// Presses a key for 100 ms as a telephone event (RFC 4733), with the type that our offers give it.
+    pub fn press(&mut self, key: char) -> anyhow::Result<()> {
+        let event = "0123456789*#ABCD".find(key).context("no such key")? as u8;
+        let timestamp = u32::from(self.sequence) * 160;
+        for n in 1..=8_u16 {
+            let end = n > 5;
+            let mut packet = packet(self.ssrc, self.sequence, &[]);
+            packet[1] = EVENTS | if n == 1 { 0x80 } else { 0 };
+            packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
+            packet.extend([event, if end { 0x8a } else { 0x0a }]);
+            packet.extend((n.min(5) * 160).to_be_bytes());
+            self.sequence = self.sequence.wrapping_add(1);
+            self.rtp.send_to(&packet, self.remote)?;
+        }
+        Ok(())
     }
 
     /// For `frames` times 20 ms: sends what `say` gives, lets `meanwhile` do what it likes, and keeps what comes back.

@@ -15,6 +15,7 @@ const INSIDE: &str = "10.11.12.13:5060";
 /// A call of such a phone.
 pub struct Phone {
     sip: UdpSocket,
+    rtp: UdpSocket,
     gateway: SocketAddr,
     call_id: String,
     /// To as the gateway has it, with its tag once there is one.
@@ -28,11 +29,10 @@ impl Phone {
         let sip = UdpSocket::bind(("127.0.0.1", 0))?;
         sip.set_read_timeout(Some(PATIENCE))?;
         let to = format!("<sip:{user}@{gateway}>");
-        let mut phone = Self { sip, gateway, call_id: format!("{name}@inside"), to, cseq: 0 };
-        let rtp = UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let offer = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {rtp} RTP/AVP 0\r\n"
-        );
+        let rtp = UdpSocket::bind(("127.0.0.1", 0))?;
+        rtp.set_nonblocking(true)?;
+        let mut phone = Self { sip, rtp, gateway, call_id: format!("{name}@inside"), to, cseq: 0 };
+        let offer = phone.description(1, "sendrecv")?;
         phone.request("INVITE", &format!("Content-Type: application/sdp\r\n\r\n{offer}"))?;
         let answer = phone.expect("SIP/2.0 200")?;
         phone.to = answer.header("To").context("the answer has To")?.to_owned();
@@ -67,6 +67,38 @@ impl Phone {
             }
         }
         bail!("{start} never came")
+    }
+
+    /// Its `version`th description, with sound going that way as it sees it.
+    pub fn description(&self, version: u32, way: &str) -> anyhow::Result<String> {
+        let port = self.rtp.local_addr()?.port();
+        Ok(format!(
+            "v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n\
+             a={way}\r\n"
+        ))
+    }
+
+    /// Accepts a re-INVITE of the gateway with a description, and waits for its ACK.
+    pub fn accept(&self, invite: &Message, description: String) -> anyhow::Result<()> {
+        let response = Message::response(invite, 200, "OK").with_body("application/sdp", description.into_bytes());
+        self.sip.send_to(&response.to_bytes(), self.gateway)?;
+        self.expect("ACK ").map(drop)
+    }
+
+    /// Refuses one, with a header more, and waits for its ACK.
+    pub fn refuse(&self, invite: &Message, status: u16, (name, value): (&str, &str)) -> anyhow::Result<()> {
+        let response = Message::response(invite, status, "No").with(name, value);
+        self.sip.send_to(&response.to_bytes(), self.gateway)?;
+        self.expect("ACK ").map(drop)
+    }
+
+    /// Sound that has come since it was looked at last, in PCMU.
+    pub fn heard(&self) -> Vec<u8> {
+        let (mut buffer, mut heard) = ([0; 2048], Vec::new());
+        while let Ok((length, _)) = self.rtp.recv_from(&mut buffer) {
+            heard.extend_from_slice(buffer.get(12..length).unwrap_or_default());
+        }
+        heard
     }
 
     /// Answers a request of the gateway.

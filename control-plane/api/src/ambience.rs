@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 /// Sounds that a gateway makes by itself.
-pub const BUILT_IN: [&str; 2] = ["room", "office"];
+pub const BUILT_IN: [&str; 3] = ["room", "office", "music"];
 
 /// Background sound under the agent, for as long as the call lasts and is not on hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ambience {
-    /// `room`, `office`, or the name of a WAV file in the folder `ambience` of the gateway's state folder: 1 to 60 s, mono
+    /// `room`, `office`, `music`, or the name of a WAV file in the folder `ambience` of the gateway's state folder: 1 to 60 s, mono
     /// or stereo, 8 to 48 kHz. It is played in a loop.
     pub source: String,
     /// RMS level it is played at, -70..=-26 dBFS.
@@ -47,7 +47,7 @@ impl Ambience {
             (
                 self.is_built_in() || file,
                 "/sound/ambience/source",
-                "expected `room`, `office` or the name of a WAV file: letters, digits, `-`, `_` and `.`",
+                "expected `room`, `office`, `music` or the name of a WAV file: letters, digits, `-`, `_` and `.`",
             ),
             ((-70..=-26).contains(&self.level_dbfs), "/sound/ambience/level_dbfs", "expected -70 to -26"),
             (self.duck_db <= 40, "/sound/ambience/duck_db", "expected 0 to 40"),

@@ -1,5 +1,7 @@
 //! Desired state: the objects a gateway serves by, whether synced and signed or read from `conf.d/objects/*.toml`.
 
+use std::net::IpAddr;
+
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,10 +9,10 @@ use serde_json::Value;
 use crate::agent::AgentSpec;
 use crate::e164::Numbering;
 use crate::id::{Id, Prefix};
-use crate::outbound::{OutboundLimits, OutboundRouteBody};
+use crate::outbound::{OutboundLimits, OutboundRouteBody, is_host};
 use crate::routing::RouteBody;
 use crate::sound::SoundPolicy;
-use crate::trunk::{TrunkCredentials, TrunkServer};
+use crate::trunk::{SipTransport, TrunkCredentials, TrunkServer};
 
 /// Format number of [`Revision`]; readers take this and the one before.
 pub const REVISION_FORMAT: u32 = 1;
@@ -139,6 +141,17 @@ pub struct TrunkBody {
     pub name: String,
     /// Source addresses that belong to it: `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`.
     pub peers: Vec<String>,
+    /// What its messages may come over; anything when empty. A trunk that says `tls` alone is unknown in clear.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transports: Vec<SipTransport>,
+    /// DNS names, one of which the certificate must be for that it shows over TLS (RFC 5922), at most 16. With them it is
+    /// known by its certificate alone, from whatever address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+    /// The address that it reaches us at, for Via and Contact, when it is another than others do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub advertise: Option<IpAddr>,
     /// Codecs in order of preference, by RTP encoding name: `PCMU`, `PCMA`, `G722`, `opus`, `L16/8000`, `L16/16000`.
     #[serde(default = "g711")]
     pub codecs: Vec<String>,
@@ -186,6 +199,11 @@ impl TrunkBody {
     #[must_use]
     pub fn server_problems(&self) -> Vec<(&'static str, &'static str)> {
         let server = self.server.iter().flat_map(TrunkServer::problems);
+        let names = self.certificates.len() <= 16 && self.certificates.iter().all(|name| is_host(name));
+        let names = (!names).then_some(("/certificates", "expected at most 16 DNS names"));
+        let reached = self.advertise.is_none_or(|ip| !ip.is_unspecified() && !ip.is_multicast());
+        let reached = (!reached).then_some(("/advertise", "expected an address that it can send to"));
+        let server = server.chain(names).chain(reached);
         server.chain(self.auth.iter().flat_map(TrunkCredentials::problems)).collect()
     }
 }

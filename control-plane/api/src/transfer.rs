@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ambience::Ambience;
+
+/// RMS level of music on hold, in dBFS: well below a voice.
+const MUSIC_DBFS: i8 = -32;
 /// Most targets of an agent.
 const MOST_TARGETS: usize = 64;
 /// Fewest and most digits of a number as E.164 has it.
@@ -124,6 +128,10 @@ pub struct TransferPolicy {
     pub hold_say: String,
     /// What the caller hears on hold.
     pub hold_sound: HoldSound,
+    /// Which music: that of the gateway when it is empty, else the name of a WAV file in the folder `ambience` of the gateway's
+    /// state folder, 1 to 60 s, played in a loop.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub hold_music: String,
     /// Said to the caller on hold now and then, one after the other.
     pub hold_lines: Vec<String>,
     /// How often, 5000..=300000 ms.
@@ -163,6 +171,7 @@ impl Default for TransferPolicy {
             ring_ms: 30_000,
             hold_say: "One moment, I will put you through.".to_owned(),
             hold_sound: HoldSound::default(),
+            hold_music: String::new(),
             hold_lines: vec!["Thank you for waiting. I am still trying to reach somebody.".to_owned()],
             hold_line_every_ms: 20_000,
             briefing: "Hello, I have a caller for you. {briefing}".to_owned(),
@@ -180,6 +189,13 @@ impl Default for TransferPolicy {
 }
 
 impl TransferPolicy {
+    /// The music of a caller on hold.
+    #[must_use]
+    pub fn music(&self) -> Ambience {
+        let source = if self.hold_music.is_empty() { "music" } else { &self.hold_music };
+        Ambience { source: source.to_owned(), level_dbfs: MUSIC_DBFS, duck_db: 0 }
+    }
+
     /// Whether nothing was chosen.
     #[must_use]
     pub fn is_default(&self) -> bool {
@@ -238,6 +254,8 @@ impl TransferPolicy {
         let key = self.accept_key.as_str();
         let is_key = key.len() <= 1 && key.chars().all(|key| key.is_ascii_digit() || matches!(key, '*' | '#'));
         expect(is_key, "accept_key", "expected one of the keys 0 to 9, * and #, or nothing");
+        let plays = self.hold_music.is_empty() || self.music().problems().is_empty();
+        expect(plays, "hold_music", "expected the name of a WAV file: letters, digits, `-`, `_` and `.`, or nothing");
         let lines = self.hold_lines.len() <= 20 && self.hold_lines.iter().all(|line| line.len() <= 1000);
         expect(lines, "hold_lines", "expected at most 20 of at most 1000 bytes");
         let fallback = match &self.on_failure {
@@ -340,11 +358,13 @@ mod tests {
             targets: vec![target("sales", "+4930123"), target("Sales", "200"), target("a b", "sip:x@y <z>")],
             allow_any: true,
             ring_ms: 10,
+            hold_music: "../x.wav".to_owned(),
             accept_key: "12".to_owned(),
             ..TransferPolicy::default()
         };
         let pointers: Vec<_> = policy.problems().into_iter().map(|(pointer, _)| pointer).collect();
-        let expected = ["targets/1/name", "targets/2/name", "targets/2/to", "prefixes", "ring_ms", "accept_key"];
+        let expected =
+            ["targets/1/name", "targets/2/name", "targets/2/to", "prefixes", "ring_ms", "accept_key", "hold_music"];
         assert_eq!(pointers, expected.map(|pointer| format!("/transfer/{pointer}")));
         assert!(TransferPolicy::default().problems().is_empty());
     }

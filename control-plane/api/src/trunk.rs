@@ -7,13 +7,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::outbound::{is_host, is_user};
 
+/// What SIP travels over.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum SipTransport {
+    /// UDP; what is larger than 1300 bytes goes over TCP, where somebody listens (RFC 3261 18.1.1).
+    #[default]
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// WebSocket (RFC 7118).
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+}
+
+impl SipTransport {
+    const fn is_udp(&self) -> bool {
+        matches!(self, Self::Udp)
+    }
+}
+
 /// The server of a trunk: where calls are placed to, and where it is registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrunkServer {
-    /// Hosts in the order they are tried, each a name or an address, with a port where it is not 5060:
+    /// Hosts in the order they are tried, each a name or an address, with a port where it is not 5060 (5061 with `tls`):
     /// `sip.carrier.example`, `203.0.113.7:5080`, `[2001:db8::1]:5070`. 1 to 8.
     pub hosts: Vec<String>,
+    /// What it is spoken to over: `udp`, `tcp` or `tls`. With `tls` its certificate must be for the name in `hosts`.
+    #[serde(default, skip_serializing_if = "SipTransport::is_udp")]
+    pub transport: SipTransport,
     /// Host of the URIs we write, when it is not the first of `hosts`: the carrier's domain.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub domain: String,
@@ -99,6 +127,8 @@ impl TrunkServer {
         };
         let hosts = (1..=8).contains(&self.hosts.len()) && self.hosts.iter().all(host_fits);
         expect(hosts, "/server/hosts", "expected 1 to 8 names or addresses, each with a port where it is not 5060");
+        let spoken = !matches!(self.transport, SipTransport::Ws | SipTransport::Wss);
+        expect(spoken, "/server/transport", "expected udp, tcp or tls: a WebSocket is opened by the client");
         let domain = self.domain.is_empty() || is_host(&self.domain);
         expect(domain, "/server/domain", "expected the name of a host");
         expect(self.caller.is_empty() || is_user(&self.caller), "/server/caller", "expected a number or a user");
@@ -157,6 +187,7 @@ mod tests {
     fn server(hosts: &[&str]) -> TrunkServer {
         TrunkServer {
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            transport: SipTransport::Udp,
             domain: String::new(),
             caller: String::new(),
             credentials: None,

@@ -82,7 +82,9 @@ impl Resource for TrunkBody {
     fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         expect(&mut faults, short(&self.name), "/name", "expected 1 to 100 characters");
-        expect(&mut faults, (1..=1000).contains(&self.peers.len()), "/peers", "expected 1 to 1000 addresses");
+        let least = usize::from(self.certificates.is_empty());
+        let message = "expected 1 to 1000 addresses, or `certificates`";
+        expect(&mut faults, (least..=1000).contains(&self.peers.len()), "/peers", message);
         let message = "expected an address or network, such as 203.0.113.7 or 203.0.113.0/24";
         for (index, peer) in self.peers.iter().enumerate().take(1000) {
             expect(&mut faults, peer.parse::<Cidr>().is_ok(), &format!("/peers/{index}"), message);

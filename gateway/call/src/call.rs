@@ -255,6 +255,15 @@ impl Call {
             LegFact::PlaybackStarted { .. } | LegFact::PlaybackFinished { .. } | LegFact::PlaybackCut { .. } => {}
             LegFact::Direction { direction, .. } => self.dialogue.direction(&mut self.fx, leg, direction),
             LegFact::Held { at } => self.fx.event_at(at, EventType::LegHeld, None, json!({ "leg": leg.0 })),
+            LegFact::NotJoined { .. } if first => self.dialogue.not_joined(&mut self.fx),
+            LegFact::NotJoined { .. } => {}
+            LegFact::Redirected { direction, refused, at } => {
+                let mut data = json!({ "leg": leg.0, "direction": direction.name() });
+                if let Some(status) = refused {
+                    data["sip_status"] = status.into();
+                }
+                self.fx.event_at(at, EventType::LegRedirected, None, data);
+            }
             LegFact::Resumed { at } => self.fx.event_at(at, EventType::LegResumed, None, json!({ "leg": leg.0 })),
             LegFact::Referral { progress, .. } if first && self.life.is_live() => {
                 self.dialogue.referral(&mut self.fx, progress);

@@ -7,7 +7,7 @@ use trunkline_api::agent::{ProviderRef, ToolPolicy};
 use trunkline_api::transfer::HoldSound;
 use trunkline_api::usage::EndReason;
 use trunkline_api::words::{Message, RedactionChannel, ToolDefinition};
-use trunkline_leg::{CallTime, LegId, Utterance};
+use trunkline_leg::{CallTime, Direction, LegId, Utterance};
 
 /// A command; the driver carries them out in order, without waiting, and reports what comes of them as inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -376,6 +376,26 @@ pub enum Command {
         /// The other.
         b: LegId,
     },
+    /// Put a leg into a conference: it hears everybody else in it and is heard by them, and what is said to it waits where it
+    /// is. Without a place there the fact `NotJoined` follows, and the leg is as before.
+    Join {
+        /// Which.
+        leg: LegId,
+        /// Name of the conference among those of the call's tenant.
+        room: String,
+    },
+    /// Take a leg out of its conference.
+    Leave {
+        /// Which.
+        leg: LegId,
+    },
+    /// Whether the others in a conference do not hear a leg.
+    Mute {
+        /// Which.
+        leg: LegId,
+        /// They do not.
+        on: bool,
+    },
     /// Put a leg on hold: it hears `sound`, nobody hears it, and what is said to it waits where it is.
     Hold {
         /// Which.
@@ -387,6 +407,14 @@ pub enum Command {
     Resume {
         /// Which.
         leg: LegId,
+    },
+    /// Have a leg's far end told which ways sound goes from now on (re-INVITE): on hold it need not send what nobody hears.
+    /// Answered by the fact `Redirected`, whatever becomes of it; a leg without signalling says nothing.
+    Redirect {
+        /// Which.
+        leg: LegId,
+        /// The ways, as seen from the gateway.
+        direction: Direction,
     },
     /// Send keys to a leg's far end, one after the other; playback waits meanwhile.
     SendDtmf {

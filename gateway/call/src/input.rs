@@ -344,11 +344,40 @@ pub enum Operator {
     Hold,
     /// Take the caller back from hold.
     Resume,
+    /// Put the caller into a conference of the tenant's, out of any other.
+    Join {
+        /// Its name: 1 to 64 letters, digits, `-`, `_` and `.`.
+        room: String,
+    },
+    /// Take the caller out of the conference: they are with the agent again.
+    Leave,
+    /// Whether the others in the conference do not hear the caller.
+    Mute {
+        /// They do not.
+        on: bool,
+    },
     /// Send keys to the far end, at most 32.
     SendDtmf {
         /// Which.
         digits: String,
     },
+}
+
+impl Operator {
+    /// Its name in logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::HangUp => "hang_up",
+            Self::Transfer { .. } => "transfer",
+            Self::Hold => "hold",
+            Self::Resume => "resume",
+            Self::Join { .. } => "join",
+            Self::Leave => "leave",
+            Self::Mute { .. } => "mute",
+            Self::SendDtmf { .. } => "send_dtmf",
+        }
+    }
 }
 
 /// What happens to a call's recording. Paths are relative to the gateway's state folder.

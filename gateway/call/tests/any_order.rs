@@ -473,6 +473,9 @@ impl World {
                 let orders = [
                     Operator::Hold,
                     Operator::Resume,
+                    Operator::Join { room: any.clone() },
+                    Operator::Leave,
+                    Operator::Mute { on: random.below(2) == 0 },
                     Operator::SendDtmf { digits: any.clone() },
                     Operator::Transfer { to: "sales".to_owned(), mode: None, briefing: any.clone() },
                     Operator::Transfer { to: any, mode: None, briefing: String::new() },

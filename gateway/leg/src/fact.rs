@@ -331,6 +331,21 @@ pub enum LegFact {
         /// When.
         at: CallTime,
     },
+    /// There was no place for the leg in the conference that its call put it into.
+    NotJoined {
+        /// When.
+        at: CallTime,
+    },
+    /// The far end was told which ways sound goes (RFC 3264 8.4), by order of the call, and took it or not.
+    Redirected {
+        /// The ways, as seen from the gateway.
+        direction: Direction,
+        /// The SIP status of a far end that would not, 300..=699: the session is as it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<u16>,
+        /// When.
+        at: CallTime,
+    },
     /// How a transfer by the far end, which was asked to dial somebody itself, comes along (RFC 3515).
     Referral {
         /// How far it has come.

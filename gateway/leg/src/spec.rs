@@ -22,6 +22,19 @@ pub enum Direction {
     Inactive,
 }
 
+impl Direction {
+    /// Its name in descriptions (RFC 8866 6.7) and events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SendRecv => "sendrecv",
+            Self::SendOnly => "sendonly",
+            Self::RecvOnly => "recvonly",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
 /// Where the far end wants RTCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RtcpPath {

@@ -151,6 +151,15 @@ pub struct LegAmbience {
     pub duck_db: u8,
 }
 
+/// What a far end on hold hears where nothing is said.
+#[derive(Debug, Clone)]
+pub enum HeldSound {
+    /// Music, in place of any background sound; at its own level, since nobody speaks.
+    Music(LegAmbience),
+    /// The tone of somebody who is being rung (ITU-T E.180).
+    Ringback,
+}
+
 /// How one leg begins.
 #[derive(Debug)]
 pub struct LegStart {

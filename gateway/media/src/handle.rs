@@ -10,10 +10,10 @@ use trunkline_dsp::tone::Plan;
 use trunkline_leg::{DtmfDigit, EndCause, MediaSpec, TapEnd};
 
 use crate::conference::Conference;
-use crate::config::LegSound;
+use crate::config::{HeldSound, LegSound};
 use crate::dtmf::{DtmfOrder, MAX_DIGIT_MS, MIN_DIGIT_MS};
 use crate::error::MediaError;
-use crate::leg::{LegOrder, LegShared};
+use crate::leg::{Held, LegOrder, LegShared};
 use crate::plane::check_packet_time;
 use crate::stats::LegStats;
 use crate::tones::Tones;
@@ -130,6 +130,11 @@ impl LegHandle {
         self.sit(Some(conference))
     }
 
+    /// Whether the others in its conference do not hear the leg, from its next tick on; also of the next conference.
+    pub fn mute(&self, on: bool) {
+        self.shared.mute(on);
+    }
+
     /// Takes the leg out of its conference at its next tick.
     ///
     /// # Errors
@@ -145,6 +150,27 @@ impl LegHandle {
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
         let seat = conference.map(|conference| conference.seat(owner.rate).map(Box::new)).transpose()?;
         owner.order(LegOrder::Conference(seat))
+    }
+
+    /// Has the far end hear that where nothing is said, from the next tick on, as on hold; with `None` no more. What it needs is
+    /// made here: not for a media thread.
+    ///
+    /// # Errors
+    /// [`MediaError::Config`] for music of another rate than the leg's, [`MediaError::Busy`] when four changes wait already,
+    /// [`MediaError::Ended`] when the leg is over.
+    pub fn hold_sound(&self, sound: Option<&HeldSound>) -> Result<(), MediaError> {
+        if self.ended() {
+            return Err(MediaError::Ended);
+        }
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = sound.map(|sound| Held::new(sound, owner.rate).map(Box::new).ok_or(UNKNOWN_RATE)).transpose()?;
+        owner.order(LegOrder::Held(held))
+    }
+
+    /// Rate of the leg's sound in Hz.
+    #[must_use]
+    pub fn rate(&self) -> u32 {
+        self.owner.lock().unwrap_or_else(PoisonError::into_inner).rate
     }
 
     /// What is done to the leg's sound, as it was asked for last.

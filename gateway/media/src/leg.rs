@@ -24,6 +24,7 @@ mod ambience;
 mod down;
 mod drift;
 mod duck;
+mod hold;
 mod order;
 mod ringback;
 mod rtcp;
@@ -32,6 +33,7 @@ mod thinking;
 mod up;
 
 pub(crate) use drift::Drift;
+pub(crate) use hold::Held;
 pub(crate) use order::LegOrder;
 pub use order::check_change;
 pub(crate) use shared::LegShared;
@@ -330,7 +332,7 @@ impl Leg {
             if let Some(conference) = &mut self.conference {
                 // A visit without a frame, as after a move to a later phase, is no silence.
                 let cleaned = self.up.cleaned();
-                if !cleaned.is_empty() {
+                if !cleaned.is_empty() && !self.shared.is_muted() {
                     conference.say(cleaned);
                 }
             }
@@ -453,6 +455,7 @@ impl Leg {
                     // Its memory is freed elsewhere and later; its place is free now.
                     seat.iter_mut().for_each(|seat| seat.leave());
                 }
+                LegOrder::Held(held) => self.down.swap_held(held),
                 LegOrder::Tones(tones) => std::mem::swap(&mut self.up.tones, tones),
                 LegOrder::Sound { sound, change } => {
                     if chain.apply(&mut self.dsp, change) {

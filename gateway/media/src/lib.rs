@@ -39,7 +39,7 @@ mod totals;
 mod worker;
 
 pub use conference::{Conference, MAX_CONFERENCE};
-pub use config::{AddressRange, Feed, Idle, LegAmbience, LegSound, LegStart, MediaConfig, SourcePolicy};
+pub use config::{AddressRange, Feed, HeldSound, Idle, LegAmbience, LegSound, LegStart, MediaConfig, SourcePolicy};
 pub use error::MediaError;
 pub use handle::LegHandle;
 pub use leg::{DETECTOR, check_change};

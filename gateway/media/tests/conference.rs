@@ -54,6 +54,15 @@ fn each_of_thirty_two_hears_the_others_and_who_leaves_is_missed() {
             .all(|n| near(newest(&ears[n], &mut known[n]), sum(0..MAX_CONFERENCE) - i32::from(level(n))))
             .then_some(())
     });
+    legs[31].1.mute(true);
+    until(&plane, "who is muted to be missed, and to hear the others", || {
+        let missed = (0..31).all(|n| near(newest(&ears[n], &mut known[n]), sum(0..31) - i32::from(level(n))));
+        (missed && near(newest(&ears[31], &mut known[31]), sum(0..31))).then_some(())
+    });
+    legs[31].1.mute(false);
+    until(&plane, "them to be heard again", || {
+        near(newest(&ears[0], &mut known[0]), sum(1..MAX_CONFERENCE)).then_some(())
+    });
     // Eight of the loudest leave one way or the other.
     for (_, handle) in &legs[28..MAX_CONFERENCE] {
         handle.leave().unwrap();

@@ -12,7 +12,7 @@ use trunkline_api::object::{
 };
 use trunkline_api::outbound::{Destinations, OutboundLimits, OutboundRouteBody, OutboundUse};
 use trunkline_api::routing::RouteBody;
-use trunkline_api::trunk::{TrunkCredentials, TrunkServer};
+use trunkline_api::trunk::{SipTransport, TrunkCredentials, TrunkServer};
 use trunkline_api::{Id, SoundPolicy};
 
 /// A tenant's limits.
@@ -37,6 +37,12 @@ pub struct Trunk {
     pub name: String,
     /// Address ranges.
     pub peers: Vec<Cidr>,
+    /// What its messages may come over; anything when empty.
+    pub transports: Vec<SipTransport>,
+    /// Names, one of which its certificate must be for.
+    pub certificates: Vec<String>,
+    /// The address that it reaches us at, when it is another than others do.
+    pub advertise: Option<IpAddr>,
     /// Codecs in order of preference, by RTP encoding name; at least one of them is known.
     pub codecs: Vec<String>,
     /// Encryption of the sound.
@@ -214,6 +220,18 @@ impl Table {
         self.trunk_and_range(source).map(|(trunk, _)| trunk)
     }
 
+    /// The trunk that a message is of: by a name of the certificate that the far end has proven, else by its address. What
+    /// came over a transport that the trunk does not use is of none.
+    #[must_use]
+    pub fn trunk_of(&self, source: IpAddr, transport: SipTransport, names: &[String]) -> Option<&Trunk> {
+        let proven = |trunk: &&Trunk| {
+            trunk.certificates.iter().any(|name| names.iter().any(|other| other.eq_ignore_ascii_case(name)))
+        };
+        let by_address = || self.trunk(source).filter(|trunk| trunk.certificates.is_empty());
+        let trunk = self.trunks.values().find(proven).or_else(by_address)?;
+        (trunk.transports.is_empty() || trunk.transports.contains(&transport)).then_some(trunk)
+    }
+
     /// A trunk by its identifier.
     #[must_use]
     pub fn trunk_by_id(&self, id: &Id) -> Option<&Trunk> {
@@ -389,6 +407,9 @@ fn trunk(id: Id, tenant: Id, body: TrunkBody) -> Result<Trunk, String> {
         auth: body.auth,
         nat: body.nat,
         dialog_peers: body.dialog_peers,
+        transports: body.transports,
+        certificates: body.certificates,
+        advertise: body.advertise,
     })
 }
 

@@ -109,6 +109,7 @@ fn bed(folder: &Path, source: &str, rate: u32) -> Option<Bed> {
     match source {
         "room" => Some(Bed::room(rate)),
         "office" => Some(Bed::office(rate)),
+        "music" => Some(Bed::music(rate)),
         name => {
             let path = folder.join(name);
             read(&path, rate)
@@ -196,7 +197,7 @@ mod tests {
             until("the bed", || !beds.is_making(wanted, rate));
             beds.of(wanted, rate)
         };
-        for source in ["room", "office", "stereo.wav", "mono.wav"] {
+        for source in ["room", "office", "music", "stereo.wav", "mono.wav"] {
             for rate in [8000, 16_000] {
                 let first = ready(&wanted(source), rate).unwrap();
                 assert_eq!((first.bed.rate(), first.level_dbfs, first.duck_db), (rate, -45, 6));

@@ -17,7 +17,7 @@ use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, EndRea
 use trunkline_api::{Failure, Id, Prefix};
 use trunkline_call::{CallSetup, Input, RecordingFact};
 use trunkline_edge_store::{Completion, Write};
-use trunkline_leg::{AgentEnd, Anchor, CallTime, Codec, EndCause, LegId, MediaSpec, RingSizes, TapEnd};
+use trunkline_leg::{AgentEnd, Anchor, CallTime, Codec, Direction, EndCause, LegId, MediaSpec, RingSizes, TapEnd};
 use trunkline_media::{
     AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy, check_change,
 };
@@ -61,9 +61,12 @@ const BED_LOOK: Duration = Duration::from_millis(5);
 /// How long the end of the process waits for records of calls that were never answered.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
 
+mod holding;
 mod leaving;
+mod turning;
 mod unanswered;
 
+use turning::Turning;
 use unanswered::Unanswered;
 
 struct Dialog {
@@ -75,9 +78,17 @@ struct Dialog {
     /// Rate of the leg's sound in Hz, whatever codec comes later.
     rate: u32,
     line: Arc<dyn Line>,
+    /// Which ways sound is to go by our own wish, and what was offered last.
+    turning: Turning,
+    offered: Direction,
 }
 
 impl Dialog {
+    fn new(call: Id, leg: LegId, worker: usize, sdp: Session, rate: u32, line: Arc<dyn Line>) -> Self {
+        let (turning, offered) = (Turning::new(Instant::now()), Direction::SendRecv);
+        Self { call, leg, worker, sdp, rate, line, turning, offered }
+    }
+
     fn media_changed(&self, media: MediaSpec) -> Order {
         let (call, media) = (self.call.clone(), Box::new(media));
         match self.leg {
@@ -177,6 +188,8 @@ pub(crate) struct Intake {
     late: Vec<(usize, Order)>,
     /// Looked up by key only.
     dialogs: HashMap<CallKey, Dialog>,
+    /// Those whose far ends are to be told which ways sound goes.
+    turning: Vec<CallKey>,
     /// The objects that calls that leave were told of last.
     told: Weak<Serving>,
 }
@@ -195,8 +208,8 @@ impl Intake {
     pub(crate) fn new(shared: Arc<Shared>, plane: MediaPlane, workers: Vec<Worker>, draining: Arc<AtomicBool>) -> Self {
         let (openings, ringing) = (Openings::default(), Ringing::default());
         let (doorway, unanswered, late, dialogs) = (Arc::default(), Vec::new(), Vec::new(), HashMap::new());
-        let told = Weak::new();
-        Self { shared, plane, workers, draining, doorway, openings, ringing, unanswered, late, dialogs, told }
+        let (told, turning) = (Weak::new(), Vec::new());
+        Self { shared, plane, workers, draining, doorway, openings, ringing, unanswered, late, dialogs, turning, told }
     }
 
     /// Where calls that come over streams are handed in.
@@ -208,6 +221,7 @@ impl Intake {
     pub(crate) fn run(mut self, mut events: SipEvents, pulse: &IntakePulse) {
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         self.doorway.serve();
+        self.shared.redirections.serve();
         loop {
             let next = pin!(events.recv()).poll(&mut Context::from_waker(&waker));
             let idle = next.is_pending();
@@ -221,6 +235,7 @@ impl Intake {
                 self.invite(invite);
             }
             let patience = self.settle(Instant::now(), &waker).min(self.shared.sample_load());
+            let patience = self.turn(Instant::now()).map_or(patience, |due| due.min(patience));
             self.look_after();
             pulse.end();
             if idle && !self.doorway.has_waiting() {
@@ -258,6 +273,7 @@ impl Intake {
                     self.order(worker, Order::Leg(call, leg, LegNews::Referral(status)));
                 }
             }
+            SipEvent::Reoffered { call, outcome } => self.reoffered(call, outcome),
             SipEvent::Outgoing { call, news } => self.leaving(call, *news),
             SipEvent::Trunk { trunk, news } => leaving::tell(&trunk, &news),
         }
@@ -349,9 +365,13 @@ impl Intake {
         let wall_us = wall_us();
         let shared = &self.shared;
         let serving = shared.serving.load_full();
-        let trunk = serving.table.trunk(invite.source).ok_or(Failure::UnknownPeer)?;
+        let trunk = match &invite.trunk {
+            Some(trunk) => serving.table.trunk_by_id(trunk),
+            None => serving.table.trunk(invite.source),
+        };
+        let trunk = trunk.ok_or(Failure::UnknownPeer)?;
         let (called, calling, headers) = (&invite.to_user, &invite.from_user, &invite.headers);
-        let request = Request { source: Source::Address(invite.source), called, calling, headers, wall_us };
+        let request = Request { source: Source::Trunk(&trunk.id), called, calling, headers, wall_us };
         let decision = routing::decide(shared, &serving, self.draining.load(Ordering::Acquire), &request);
         tracing::debug!("{decision}");
         let target = decision.outcome?;
@@ -609,7 +629,7 @@ impl Intake {
         tracing::info!(%call, agent_version = agent.version, codec = setup.codec, srtp = suite, "call answered");
         if let Some(sdp) = session {
             let (call, rate, line) = (call.clone(), codec.sample_rate(), Arc::clone(&line));
-            self.dialogs.insert(key, Dialog { call, leg: LegId::FIRST, worker, sdp, rate, line });
+            self.dialogs.insert(key, Dialog::new(call, LegId::FIRST, worker, sdp, rate, line));
         }
         let goodbye = Arc::clone(&line);
         let new = NewCall {

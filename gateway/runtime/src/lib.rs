@@ -12,6 +12,7 @@ mod beats;
 mod bell;
 mod capacity;
 mod captures;
+mod conferences;
 mod counters;
 mod demand;
 mod directory;
@@ -33,6 +34,7 @@ mod prompts;
 mod readiness;
 mod recording;
 mod redacting;
+mod redirections;
 mod refusal;
 #[cfg(test)]
 mod rig;
@@ -71,6 +73,7 @@ use trunkline_sip::{Ban, CallTrace, SipConfig, SipEndpoint, SipError, SipStats, 
 pub use beats::{Beat, stuck};
 pub use capacity::{Amounts, MemoryLeft, Pool};
 pub use captures::{CaptureOrder, CaptureRefused, CaptureRule, CaptureState, CaptureStates};
+pub use conferences::{ConferenceInfo, ConferenceMember};
 pub use counters::Counters;
 pub use directory::CallInfo;
 pub use durations::{DURATION_BOUNDS_MS, DurationCounts};
@@ -154,6 +157,8 @@ impl Runtime {
         let shared = Arc::new(Shared {
             captures: captures::Captures::new(&config.state_dir),
             outbound: Outbound::new(Arc::clone(&secrets)),
+            redirections: redirections::Redirections::default(),
+            conferences: Arc::default(),
             config,
             store: parts.store,
             plugins: parts.plugins,
@@ -321,6 +326,12 @@ impl Runtime {
     pub fn operate(&self, call: &Id, order: Operator) -> bool {
         let worker = self.shared.directory.worker(call).and_then(|index| self.workers.get(index));
         worker.is_some_and(|worker| worker.order(Order::Operator(call.clone(), order)))
+    }
+
+    /// Conferences of calls that are up.
+    #[must_use]
+    pub fn conferences(&self) -> Vec<ConferenceInfo> {
+        self.shared.conferences.all()
     }
 
     /// Carries out an operator's order about a call's recording. Waits for the call's worker, so that it is not for a

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use trunkline_api::Id;
 use trunkline_sip::{ByeReason, CallHandle, CallKey, CommandError, IncomingInvite, Refusal};
 
 use crate::offer::Offer;
@@ -23,6 +24,11 @@ pub(crate) trait Line: Send + Sync {
 
     /// Asks the far end to dial.
     fn refer(&self, _to: &str) -> Result<(), CommandError> {
+        Err(CommandError::Over)
+    }
+
+    /// Offers the far end another session. What comes of it is told by [`trunkline_sip::SipEvent::Reoffered`].
+    fn reoffer(&self, _offer: String) -> Result<(), CommandError> {
         Err(CommandError::Over)
     }
 
@@ -89,6 +95,10 @@ impl Line for CallHandle {
         self.refer(to)
     }
 
+    fn reoffer(&self, offer: String) -> Result<(), CommandError> {
+        self.reoffer(offer)
+    }
+
     fn replacing(&self) -> Option<String> {
         Some(self.replacing())
     }
@@ -111,6 +121,8 @@ pub(crate) struct Invite {
     pub(crate) line: Arc<dyn Line>,
     /// Where it comes from.
     pub(crate) source: IpAddr,
+    /// The trunk that its message was let in for; found by its address where nobody said.
+    pub(crate) trunk: Option<Id>,
     /// Its Call-ID header.
     pub(crate) call_id: String,
     /// From as it was written.
@@ -133,6 +145,7 @@ impl From<IncomingInvite> for Invite {
             key: invite.handle.key(),
             line: Arc::new(invite.handle),
             source: invite.source.ip(),
+            trunk: invite.trunk.0.parse().ok(),
             call_id: invite.call_id,
             from: invite.from,
             from_user: invite.from_user,

@@ -183,6 +183,8 @@ pub(crate) enum Told {
     Bye,
     /// REFER to that.
     Refer(String),
+    /// A re-INVITE with an offer of that direction.
+    Reoffer(String),
 }
 
 /// A caller's line.
@@ -191,11 +193,13 @@ pub(crate) struct FakeLine {
     store: Arc<SlowStore>,
     /// The caller is gone, as signalling knows before anybody else.
     pub(crate) gone: AtomicBool,
+    /// Its far end is changing the session.
+    pub(crate) changing: AtomicBool,
     /// What it was told, in order.
     pub(crate) told: Mutex<Vec<Told>>,
     /// After how many seconds it was told to come again.
     pub(crate) retry_after_s: Mutex<Option<u32>>,
-    /// The description it was answered with.
+    /// The description it was answered with, or offered last.
     pub(crate) answer: Mutex<Option<String>>,
     /// The code of the warning it was refused with.
     pub(crate) warning: Mutex<Option<u16>>,
@@ -210,6 +214,7 @@ impl FakeLine {
             from: from.to_owned(),
             store: Arc::clone(store),
             gone: AtomicBool::new(false),
+            changing: AtomicBool::new(false),
             told: Mutex::default(),
             retry_after_s: Mutex::default(),
             answer: Mutex::default(),
@@ -250,6 +255,16 @@ impl Line for FakeLine {
 
     fn refer(&self, to: &str) -> Result<(), CommandError> {
         self.tell(Told::Refer(to.to_owned()))
+    }
+
+    fn reoffer(&self, offer: String) -> Result<(), CommandError> {
+        if self.changing.load(Ordering::Relaxed) {
+            return Err(CommandError::Changing);
+        }
+        let ways = ["sendrecv", "sendonly", "recvonly", "inactive"];
+        let way = ways.into_iter().find(|way| offer.contains(&format!("a={way}\r\n"))).unwrap_or_default();
+        *self.answer.lock().unwrap() = Some(offer);
+        self.tell(Told::Reoffer(way.to_owned()))
     }
 
     fn replacing(&self) -> Option<String> {
@@ -333,6 +348,7 @@ pub(crate) fn invite(key: u64, line: &Arc<FakeLine>) -> Invite {
         key: CallKey(key),
         line: Arc::clone(line) as Arc<dyn Line>,
         source: "127.0.0.1".parse().unwrap(),
+        trunk: None,
         call_id: format!("call-{key}"),
         from: format!("<sip:{}@127.0.0.1>", line.from),
         from_user: line.from.clone(),
@@ -425,5 +441,7 @@ pub(crate) fn shared_with(
         librarian: crate::lookups::Librarian::start().unwrap(),
         captures: crate::captures::Captures::new(&PathBuf::from("/nowhere")),
         outbound: crate::outbound::Outbound::new(Arc::default()),
+        redirections: crate::redirections::Redirections::default(),
+        conferences: Arc::default(),
     })
 }

@@ -16,6 +16,7 @@ use trunkline_recording::Recorder;
 use crate::ambience::Beds;
 use crate::capacity::{Admission, Amounts, Pool};
 use crate::captures::Captures;
+use crate::conferences::Conferences;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::health::Health;
@@ -23,6 +24,7 @@ use crate::load::{Gauges, LoadPolicy};
 use crate::lookups::Librarian;
 use crate::outbound::Outbound;
 use crate::prompts::Prompts;
+use crate::redirections::Redirections;
 use crate::serving::{ServedAgent, Serving};
 
 /// How calls are taken.
@@ -67,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) librarian: Librarian,
     pub(crate) captures: Captures,
     pub(crate) outbound: Arc<Outbound>,
+    pub(crate) redirections: Redirections,
+    pub(crate) conferences: Arc<Conferences>,
 }
 
 impl Shared {

@@ -79,6 +79,7 @@ impl Doorway {
             key,
             line: Arc::new(NoSignalling),
             source,
+            trunk: None,
             call_id,
             from: String::new(),
             from_user: calling,

@@ -2,21 +2,11 @@
 
 use trunkline_leg::Direction;
 
-/// The attribute's name.
-pub(crate) const fn name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::SendRecv => "sendrecv",
-        Direction::SendOnly => "sendonly",
-        Direction::RecvOnly => "recvonly",
-        Direction::Inactive => "inactive",
-    }
-}
-
 /// The direction of an attribute's name.
 pub(crate) fn of_name(text: &str) -> Option<Direction> {
     [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive]
         .into_iter()
-        .find(|direction| name(*direction) == text)
+        .find(|direction| direction.name() == text)
 }
 
 /// The same as the other side sees it.

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use trunkline_leg::{Codec, Direction};
 
 use crate::crypto::{self, Crypto, LocalSrtp};
-use crate::direction;
 use crate::opus;
 
 /// Largest description read, in bytes.
@@ -106,12 +105,7 @@ impl LocalMedia {
             let _ = write!(text, "a=rtpmap:{number} telephone-event/{clock}\r\na=fmtp:{number} 0-15\r\n");
         }
         let most = audio.codecs.iter().map(|(codec, _)| codec.max_ptime_ms()).min().unwrap_or(60);
-        let _ = write!(
-            text,
-            "a=ptime:{}\r\na=maxptime:{most}\r\na={}\r\n",
-            audio.ptime_ms,
-            direction::name(audio.direction)
-        );
+        let _ = write!(text, "a=ptime:{}\r\na=maxptime:{most}\r\na={}\r\n", audio.ptime_ms, audio.direction.name());
         if audio.rtcp_mux {
             text.push_str("a=rtcp-mux\r\n");
         }

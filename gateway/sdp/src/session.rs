@@ -97,6 +97,26 @@ impl Session {
         self.pending.insert(made).sdp.clone()
     }
 
+    /// Our offer to go on as agreed in those directions, which are wanted from now on: the codec in force alone, and keys only
+    /// where there are some, so that nothing else changes. [`Direction::SendOnly`] or [`Direction::Inactive`] puts the far end on
+    /// hold.
+    pub fn offer_directions(&mut self, direction: Direction) -> String {
+        self.local.direction = direction;
+        let Some(media) = &self.media else { return self.offer() };
+        let as_agreed = LocalMedia {
+            codecs: vec![media.codec],
+            dtmf: self.local.dtmf && media.dtmf_payload_type.is_some(),
+            comfort_noise: self.local.comfort_noise && media.comfort_noise_payload_type.is_some(),
+            srtp: self.local.srtp.clone().filter(|_| media.srtp.is_some()),
+            ptime_ms: media.ptime_ms,
+            ..self.local.clone()
+        };
+        let usual = std::mem::replace(&mut self.local, as_agreed);
+        let offer = self.offer();
+        self.local = LocalMedia { version: self.local.version, ..usual };
+        offer
+    }
+
     /// Takes the far end's answer to [`Session::offer`]. One that does not fit leaves the session as it was, without an
     /// offer that waits; what was agreed on before is still in force.
     ///

@@ -134,17 +134,17 @@ pub(crate) fn parameter_of_uri<'a>(uri: &'a str, name: &str) -> Option<&'a str> 
     })
 }
 
-/// Where a SIP URI points, when its host is an address; port 5060 when it names none.
-pub(crate) fn socket_addr(uri: &str) -> Option<SocketAddr> {
+/// Where a SIP URI points, when its host is an address; with this port when it names none.
+pub(crate) fn socket_addr(uri: &str, default_port: u16) -> Option<SocketAddr> {
     let (_, rest) = uri.split_once(':')?;
     let rest = rest.rsplit('@').next()?;
     let host = rest.split([';', '?', '>']).next()?.trim();
     host.parse()
         .ok()
-        .or_else(|| host.parse().ok().map(|ip| SocketAddr::new(ip, 5060)))
+        .or_else(|| host.parse().ok().map(|ip| SocketAddr::new(ip, default_port)))
         .or_else(|| {
             let bare = host.strip_prefix('[')?.strip_suffix(']')?;
-            bare.parse().ok().map(|ip| SocketAddr::new(ip, 5060))
+            bare.parse().ok().map(|ip| SocketAddr::new(ip, default_port))
         })
         .filter(|address| address.port() != 0)
 }
@@ -210,7 +210,7 @@ mod tests {
             ("sip:a@192.0.2.1:0", None),
             ("192.0.2.1", None),
         ] {
-            assert_eq!(socket_addr(uri), expected.map(|address| address.parse().unwrap()), "{uri}");
+            assert_eq!(socket_addr(uri, 5060), expected.map(|address| address.parse().unwrap()), "{uri}");
         }
     }
 

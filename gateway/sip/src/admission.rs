@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::doorkeeper::Account;
+use crate::transport::Origin;
 use trunkline_api::cidr::Cidr;
 pub use trunkline_api::object::NatPolicy;
 
@@ -19,6 +20,8 @@ pub struct CallTerms {
     /// From where, beside the address that the call came from, requests within the call are taken while that address belongs
     /// to no other trunk. Nothing else can change or end the call, though it knows its tags.
     pub peers: Vec<Cidr>,
+    /// The address that the trunk is told to reach us at, where it is another than we listen on.
+    pub advertised: Option<IpAddr>,
 }
 
 /// Matches source addresses to trunks.
@@ -28,6 +31,11 @@ pub struct CallTerms {
 pub trait Admission: Send + Sync + 'static {
     /// The trunk an address belongs to, `None` when it belongs to none.
     fn trunk(&self, source: IpAddr) -> Option<TrunkToken>;
+
+    /// The trunk that an origin belongs to, where its address is not all that counts.
+    fn trunk_of(&self, origin: &Origin<'_>) -> Option<TrunkToken> {
+        self.trunk(origin.address)
+    }
 
     /// What holds for a call that comes in from `source`, an address of `trunk`; asked once per call.
     fn terms(&self, trunk: &TrunkToken, source: IpAddr) -> CallTerms {

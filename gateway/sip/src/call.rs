@@ -17,8 +17,12 @@ use crate::event::CallKey;
 use crate::provisional::{self, Provisional, Reliably};
 use crate::session_timer::{Granted, SessionTimer};
 use crate::shared::{Shared, retry_after_s};
+use crate::transport::Hop;
 use crate::turns::{Turn, Turns};
-use crate::{outgoing, referral, refresh};
+use crate::{change, outgoing, referral, refresh};
+
+/// Most offers of ours in one call whose answers are still listened for: one that waits, and those of half a minute before.
+const MOST_CHANGES: usize = 16;
 
 /// Why a call is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +59,7 @@ impl Refusal {
             headers.push(Header::Other("Retry-After".to_owned(), seconds.to_string()));
         }
         if let Some(Warning { code, text }) = self.warning {
-            headers.push(Header::Warning(format!("{code} {} \"{text}\"", shared.advertised).into()));
+            headers.push(Header::Warning(format!("{code} {} \"{text}\"", shared.local).into()));
         }
         headers
     }
@@ -89,6 +93,8 @@ pub(crate) struct Call {
     /// When our 2xx was given to the transaction.
     pub(crate) answered: OnceLock<Instant>,
     dialog: Mutex<Dialog>,
+    /// Our address for its far end.
+    pub(crate) contact: String,
     invite: Mutex<Option<InviteLeg>>,
     /// The CSeq and tag of the INVITE, to recognise it when it comes again by another way (RFC 3261 8.2.2.2).
     pub(crate) invite_cseq: u32,
@@ -96,6 +102,8 @@ pub(crate) struct Call {
     digest: Mutex<Option<DigestClient>>,
     /// The far end was asked to dial and tells us how far it is.
     referring: AtomicBool,
+    /// One reference for this and one for each offer of ours whose answer is still listened for.
+    changes: Arc<()>,
     /// Whether the INVITE had an offer.
     pub(crate) has_offer: bool,
     /// Its session timer, and what its 2xx grants.
@@ -126,17 +134,19 @@ pub(crate) struct Asked {
 }
 
 impl Call {
-    pub(crate) fn new(key: CallKey, dialog: Dialog, invite: InviteLeg, asked: Asked) -> Self {
+    pub(crate) fn new(key: CallKey, dialog: Dialog, contact: String, invite: InviteLeg, asked: Asked) -> Self {
         let invite_cseq = dialog.remote_cseq.unwrap_or_default();
         Self {
             key,
             began: Instant::now(),
             answered: OnceLock::new(),
             dialog: Mutex::new(dialog),
+            contact,
             invite: Mutex::new(Some(invite)),
             invite_cseq,
             digest: Mutex::new(None),
             referring: AtomicBool::new(false),
+            changes: Arc::default(),
             has_offer: asked.has_offer,
             timer: Mutex::new(asked.timer),
             granted: asked.granted,
@@ -147,16 +157,24 @@ impl Call {
     }
 
     /// A call of ours that was answered.
-    pub(crate) fn placed(key: CallKey, dialog: Dialog, timer: SessionTimer, digest: Option<DigestClient>) -> Self {
+    pub(crate) fn placed(
+        key: CallKey,
+        dialog: Dialog,
+        contact: String,
+        timer: SessionTimer,
+        digest: Option<DigestClient>,
+    ) -> Self {
         Self {
             key,
             began: Instant::now(),
             answered: OnceLock::new(),
             dialog: Mutex::new(dialog),
+            contact,
             invite: Mutex::new(None),
             invite_cseq: 0,
             digest: Mutex::new(digest),
             referring: AtomicBool::new(false),
+            changes: Arc::default(),
             has_offer: true,
             timer: Mutex::new(timer),
             granted: Granted::default(),
@@ -177,6 +195,11 @@ impl Call {
 
     fn invite(&self) -> MutexGuard<'_, Option<InviteLeg>> {
         self.invite.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kept for as long as the answer to an offer of ours may come again.
+    pub(crate) fn lingers(&self) -> Arc<()> {
+        Arc::clone(&self.changes)
     }
 
     /// Whether the far end dials for us from now on; true when it did so before.
@@ -223,7 +246,7 @@ impl Call {
         if let Some(leg) = self.invite().as_ref() {
             let mut headers = extra;
             if (101..300).contains(&status) {
-                headers.extend(shared.dialog_headers(&leg.request));
+                headers.extend(shared.dialog_headers(&leg.request, &self.contact));
             }
             let response = shared.response(&leg.request, status, headers, sdp);
             if leg.transaction.send(TransactionEvent::Respond(response)).is_err() {
@@ -350,6 +373,20 @@ impl CallHandle {
         Ok(())
     }
 
+    /// Offers the far end another session (re-INVITE, RFC 3261 14.1): what comes of it is told by
+    /// [`crate::SipEvent::Reoffered`], and until then what was agreed on before is in force.
+    ///
+    /// # Errors
+    /// When the call is not up, or the session is being changed by either side: then it may be tried again in a moment.
+    pub fn reoffer(&self, offer: String) -> Result<(), CommandError> {
+        if Arc::strong_count(&self.call.changes) > MOST_CHANGES {
+            return Err(CommandError::Changing);
+        }
+        self.call.dialog().change()?;
+        change::begin(&self.shared, &self.call, offer);
+        Ok(())
+    }
+
     /// A URI for [`CallHandle::refer`] of another call: whose far end dials it takes this call over (RFC 3891).
     #[must_use]
     pub fn replacing(&self) -> String {
@@ -359,7 +396,7 @@ impl CallHandle {
     /// Where the far end's last INVITE, or its answer to ours, came from.
     #[must_use]
     pub fn source(&self) -> SocketAddr {
-        self.call.dialog().source
+        self.call.dialog().source.address
     }
 
     /// The URI that the far end said it is reached by.
@@ -377,7 +414,7 @@ pub struct ReofferHandle {
     pub(crate) transaction: TransactionEventSender,
     /// The new remote target and where it was said, in force once we accept (RFC 3261 12.2.2).
     pub(crate) target: Option<String>,
-    pub(crate) source: SocketAddr,
+    pub(crate) source: Hop,
     pub(crate) has_offer: bool,
     /// The session timer that a 2xx grants.
     pub(crate) granted: Granted,
@@ -415,7 +452,7 @@ impl ReofferHandle {
             return Err(CommandError::Answered);
         }
         if status == 200 {
-            headers.extend(self.shared.dialog_headers(&self.request));
+            headers.extend(self.shared.dialog_headers(&self.request, &self.call.contact));
             headers.extend(refresh::grant(&self.call, &self.granted));
             dialog.refresh(self.target.take(), self.source);
             if self.request.method == Method::Invite {

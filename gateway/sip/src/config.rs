@@ -1,17 +1,25 @@
 //! What the endpoint is told at start: where it listens, how it presents itself, and every bound it keeps.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::bans::DEFAULT_SCANNERS;
 use crate::session_timer::{LEAST_S, Wanted};
 use crate::sight::HepConfig;
+use crate::transport::Transport;
 
 /// Configuration of a [`crate::SipEndpoint`].
 #[derive(Debug, Clone)]
 pub struct SipConfig {
-    /// UDP address to bind; port 0 takes a free one.
+    /// UDP address to bind, and TCP as well unless `tcp` says no; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Whether TCP is served at the same address (RFC 3261 18.2.1).
+    pub tcp: bool,
+    /// Further places to listen.
+    pub listeners: Vec<Listener>,
+    /// Certificates, for TLS and WebSocket over TLS.
+    pub tls: TlsFiles,
     /// Address that Contact and Via carry, when it differs from the bound one (NAT, `0.0.0.0`).
     pub advertised: Option<IpAddr>,
     /// Value of User-Agent and Server.
@@ -34,6 +42,9 @@ impl SipConfig {
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
+            tcp: true,
+            listeners: Vec::new(),
+            tls: TlsFiles::default(),
             advertised: None,
             user_agent: format!("Trunkline/{}", env!("CARGO_PKG_VERSION")),
             unknown_peer: UnknownPeer::default(),
@@ -43,6 +54,28 @@ impl SipConfig {
             hep: None,
         }
     }
+}
+
+/// A place to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// For what.
+    pub transport: Transport,
+    /// Address to bind; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Address that peers reach it at, when it differs from the bound one.
+    pub advertised: Option<IpAddr>,
+}
+
+/// Files of certificates, all in PEM; they are read anew when they change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Our chain and our private key: presented to clients, and to servers that ask for it.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Authorities whose clients' certificates are believed; without them no client is asked for one.
+    pub client_ca: Option<PathBuf>,
+    /// Authorities whose servers' certificates are believed; without them those of the Web.
+    pub server_ca: Option<PathBuf>,
 }
 
 /// What a request from an address of no trunk gets.
@@ -80,7 +113,9 @@ pub struct SipLimits {
     /// Transactions at once, and four times as many with those that ended within 64 T1; a request beyond gets a stateless
     /// 503. Requests within calls have a quarter of it on top.
     pub max_transactions: usize,
-    /// Largest datagram in bytes, at most 65 507.
+    /// Connections at once (TCP, TLS, WebSocket); further ones are closed at once.
+    pub max_connections: usize,
+    /// Largest message in bytes, at most 65 507.
     pub max_message: usize,
     /// Datagrams a second of one trunk, whichever of its addresses they come from; messages of its calls have as much
     /// again. `None` switches the limit off.
@@ -103,6 +138,7 @@ impl Default for SipLimits {
         Self {
             max_calls: 2000,
             max_transactions: 8000,
+            max_connections: 4000,
             max_message: 16 * 1024,
             trunk_rate: Some(Rate { per_second: 2000, burst: 4000 }),
             unknown_rate: Rate { per_second: 5, burst: 20 },

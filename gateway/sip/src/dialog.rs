@@ -1,11 +1,12 @@
 //! A dialog as the answering side keeps it (RFC 3261 12): pure state, no socket, no clock, no stack.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::address;
 use crate::admission::{CallTerms, TrunkToken};
 use crate::error::CommandError;
-use crate::target::next_hop;
+use crate::target::{named, next_hop};
+use crate::transport::{Hop, Origin};
 use trunkline_api::cidr::Cidr;
 
 /// How far a call is.
@@ -71,7 +72,7 @@ pub(crate) struct Dialog {
     /// Record-Route of the INVITE in its order (RFC 3261 12.1.1), each a name-addr.
     pub(crate) routes: Vec<String>,
     /// Where the INVITE came from, and after it the last target refresh.
-    pub(crate) source: SocketAddr,
+    pub(crate) source: Hop,
     /// Whose call it is.
     pub(crate) trunk: TrunkToken,
     terms: CallTerms,
@@ -86,6 +87,10 @@ pub(crate) struct Dialog {
     unacked: Option<u32>,
     /// Whether that 2xx carries an offer of ours, whose answer comes with the ACK (RFC 3261 13.2.1).
     offering: bool,
+    /// Whether a re-INVITE of ours waits for its answer.
+    changing: bool,
+    /// Whether we have placed the call, and so made its Call-ID.
+    ours: bool,
     hang_up: Option<String>,
 }
 
@@ -97,7 +102,7 @@ pub(crate) struct Invite {
     pub(crate) remote: String,
     pub(crate) remote_target: String,
     pub(crate) routes: Vec<String>,
-    pub(crate) source: SocketAddr,
+    pub(crate) source: Hop,
     pub(crate) trunk: TrunkToken,
     pub(crate) terms: CallTerms,
     pub(crate) cseq: u32,
@@ -121,6 +126,8 @@ impl Dialog {
             reoffer: None,
             unacked: None,
             offering: false,
+            changing: false,
+            ours: false,
             hang_up: None,
         }
     }
@@ -130,17 +137,24 @@ impl Dialog {
     pub(crate) const fn placed(&mut self, cseq: u32) {
         self.phase = Phase::Confirmed;
         self.proven = true;
+        self.ours = true;
         self.remote_cseq = None;
         self.local_cseq = cseq;
     }
 
-    /// Whether a request from an address, which belongs to `trunk` now, is one of this dialog's: it comes from where the call
-    /// came from, or from a peer of its trunk that may speak for it. The dialog outlives its trunk: of an address that
-    /// belongs to none any more the terms of the call decide.
-    pub(crate) fn admits(&self, source: IpAddr, trunk: Option<&TrunkToken>) -> bool {
-        source == self.source.ip()
-            || (trunk.is_none_or(|trunk| *trunk == self.trunk)
-                && self.terms.peers.iter().any(|range| range.contains(source)))
+    /// Whether a request, whose origin belongs to `trunk` now, is one of this dialog's: it comes from where the call came
+    /// from, or from a peer of its trunk that may speak for it. The dialog outlives its trunk: of an address that belongs to
+    /// none any more the terms of the call decide. Of a call that nobody can read along nothing is taken in clear.
+    pub(crate) fn admits(&self, origin: &Origin<'_>, trunk: Option<&TrunkToken>) -> bool {
+        let secret = origin.transport.is_secure() || !self.source.transport.is_secure();
+        let near = |source: IpAddr| {
+            source == self.source.address.ip()
+                || (trunk.is_none_or(|trunk| *trunk == self.trunk)
+                    && self.terms.peers.iter().any(|range| range.contains(source)))
+        };
+        // Who is known by a certificate may come from anywhere.
+        let proven = !origin.names.is_empty() && trunk == Some(&self.trunk);
+        secret && (proven || near(origin.address))
     }
 
     /// From where else requests of this dialog may come.
@@ -149,7 +163,7 @@ impl Dialog {
     }
 
     /// A target refresh took effect (RFC 3261 12.2.2): what the far end is to be reached by, and where it is now.
-    pub(crate) fn refresh(&mut self, target: Option<String>, source: SocketAddr) {
+    pub(crate) fn refresh(&mut self, target: Option<String>, source: Hop) {
         if let Some(target) = target {
             self.remote_target = target;
             self.source = source;
@@ -228,11 +242,35 @@ impl Dialog {
         if self.phase == Phase::Ringing || self.reoffer.is_some() {
             return Err(Unable::Unanswered);
         }
-        if self.offering {
+        if self.offering || self.changing {
             return Err(Unable::Offering);
         }
         self.reoffer = Some(cseq);
         Ok(())
+    }
+
+    /// A re-INVITE of ours is about to be sent: not while another is under way, in either direction (RFC 3261 14.1).
+    pub(crate) fn change(&mut self) -> Result<(), CommandError> {
+        match self.phase {
+            Phase::Ringing | Phase::Answered => return Err(CommandError::NotAnswered),
+            Phase::Ended => return Err(CommandError::Over),
+            Phase::Confirmed => {}
+        }
+        if self.changing || self.reoffer.is_some() || self.unacked.is_some() {
+            return Err(CommandError::Changing);
+        }
+        self.changing = true;
+        Ok(())
+    }
+
+    /// It has its answer, or never gets one.
+    pub(crate) const fn change_done(&mut self) {
+        self.changing = false;
+    }
+
+    /// Whether we have placed the call.
+    pub(crate) const fn is_ours(&self) -> bool {
+        self.ours
     }
 
     /// A 2xx to the INVITE of that number is about to be sent, with our answer or with an offer of ours.
@@ -262,12 +300,76 @@ impl Dialog {
         in_order
     }
 
+    /// Where our next request within the dialog goes.
+    pub(crate) fn destination(&self) -> Hop {
+        // Where nobody has acknowledged anything the call may be of somebody who forged its source: nothing goes to a third.
+        if !self.proven {
+            return self.source;
+        }
+        next_hop(self.terms.nat, self.first_route().as_deref(), &self.remote_target, self.source)
+    }
+
+    /// Where it goes when nobody can be reached there: the connection that the call came over is closed, or nobody listens
+    /// where the far end says of itself.
+    pub(crate) fn detour(&self) -> Option<Hop> {
+        let (first, source) = (self.destination(), self.source);
+        if first != source {
+            return Some(source);
+        }
+        let said = named(self.first_route().as_deref().unwrap_or(&self.remote_target), source)?;
+        let downgraded = source.transport.is_secure() && !said.transport.is_secure();
+        (self.proven && said != source && !downgraded).then_some(said)
+    }
+
+    /// Whether every hop is to be encrypted (RFC 3261 12.1.1).
+    pub(crate) fn is_secure(&self) -> bool {
+        self.remote_target.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
+    }
+
+    /// The address that our far end is to know us by, where its trunk says another than we listen on.
+    pub(crate) const fn advertised(&self) -> Option<IpAddr> {
+        self.terms.advertised
+    }
+
+    fn first_route(&self) -> Option<String> {
+        let route = self.routes.first()?;
+        Some(address::NameAddr::parse(route).map_or(route.clone(), |route| route.uri.to_owned()))
+    }
+
     /// Our next request within the dialog and where to send it; `headers` are whole lines.
-    pub(crate) fn request(&mut self, method: &str, via: &str, user_agent: &str, headers: &str) -> (String, SocketAddr) {
+    pub(crate) fn request(&mut self, method: &str, via: &str, user_agent: &str, headers: &str) -> (String, Hop) {
+        self.request_with(method, via, user_agent, headers, "")
+    }
+
+    /// The same with a body, of which `headers` say what it is.
+    pub(crate) fn request_with(
+        &mut self,
+        method: &str,
+        via: &str,
+        user_agent: &str,
+        headers: &str,
+        body: &str,
+    ) -> (String, Hop) {
         self.local_cseq += 1;
-        let uri_of =
-            |value: &str| address::NameAddr::parse(value).map_or(value.to_owned(), |route| route.uri.to_owned());
-        let first = self.routes.first().map(|route| uri_of(route));
+        self.written(method, self.local_cseq, via, user_agent, headers, body)
+    }
+
+    /// The ACK of a 2xx to our request of that number (RFC 3261 13.2.2.4).
+    pub(crate) fn ack(&self, cseq: u32, via: &str, user_agent: &str, headers: &str) -> (String, Hop) {
+        self.written("ACK", cseq, via, user_agent, headers, "")
+    }
+
+    fn written(
+        &self,
+        method: &str,
+        cseq: u32,
+        via: &str,
+        user_agent: &str,
+        headers: &str,
+        body: &str,
+    ) -> (String, Hop) {
+        let first = self.first_route();
+        let destination = self.destination();
         let strict = first.as_deref().is_some_and(|uri| {
             !uri.split(';')
                 .skip(1)
@@ -281,17 +383,14 @@ impl Dialog {
             }
             _ => (self.remote_target.clone(), self.routes.clone()),
         };
-        // Where nobody has acknowledged anything the call may be of somebody who forged its source: nothing goes to a third.
-        let destination = if self.proven {
-            next_hop(self.terms.nat, first.as_deref(), &self.remote_target, self.source)
-        } else {
-            self.source
-        };
         let route_lines: String = routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
         let text = format!(
             "{method} {uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n{route_lines}From: {}\r\nTo: {}\r\n\
-             Call-ID: {}\r\nCSeq: {} {method}\r\nUser-Agent: {user_agent}\r\n{headers}Content-Length: 0\r\n\r\n",
-            self.local, self.remote, self.key.call_id, self.local_cseq
+             Call-ID: {}\r\nCSeq: {cseq} {method}\r\nUser-Agent: {user_agent}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            self.local,
+            self.remote,
+            self.key.call_id,
+            body.len()
         );
         (text, destination)
     }
@@ -301,6 +400,10 @@ impl Dialog {
 mod tests {
     use super::*;
 
+    fn udp(address: &str) -> Hop {
+        Hop::udp(address.parse().unwrap())
+    }
+
     fn dialog(routes: &[&str]) -> Dialog {
         Dialog::new(Invite {
             key: DialogKey { call_id: "c".to_owned(), local_tag: "l".to_owned(), remote_tag: "r".to_owned() },
@@ -308,7 +411,7 @@ mod tests {
             remote: "<sip:a@b>;tag=r".to_owned(),
             remote_target: "sip:a@192.0.2.9:5070".to_owned(),
             routes: routes.iter().map(|route| (*route).to_owned()).collect(),
-            source: "192.0.2.1:5060".parse().unwrap(),
+            source: udp("192.0.2.1:5060"),
             trunk: TrunkToken("trk_a".into()),
             terms: CallTerms { peers: vec!["192.0.2.0/28".parse().unwrap()], ..CallTerms::default() },
             cseq: 10,
@@ -338,23 +441,23 @@ mod tests {
             ("198.51.100.1", Some(&other), false),
             ("198.51.100.1", None, false),
         ] {
-            assert_eq!(dialog.admits(source.parse().unwrap(), trunk), taken, "{source} {trunk:?}");
+            assert_eq!(dialog.admits(&Origin::udp(source.parse().unwrap()), trunk), taken, "{source} {trunk:?}");
         }
     }
 
     #[test]
     fn a_target_refresh_moves_where_requests_go_and_nothing_goes_elsewhere_before_an_ack() {
         let mut dialog = confirmed(&[]);
-        dialog.refresh(Some("sip:a@10.0.0.1".to_owned()), "192.0.2.2:7000".parse().unwrap());
+        dialog.refresh(Some("sip:a@10.0.0.1".to_owned()), udp("192.0.2.2:7000"));
         let (text, to) = dialog.request("BYE", "v", "ua", "");
         assert!(text.starts_with("BYE sip:a@10.0.0.1 SIP/2.0\r\n"), "{text}");
-        assert_eq!(to, "192.0.2.2:7000".parse().unwrap());
-        dialog.refresh(None, "192.0.2.3:7000".parse().unwrap());
-        assert_eq!(dialog.request("BYE", "v", "ua", "").1, "192.0.2.2:7000".parse().unwrap(), "no Contact, no refresh");
+        assert_eq!(to, udp("192.0.2.2:7000"));
+        dialog.refresh(None, udp("192.0.2.3:7000"));
+        assert_eq!(dialog.request("BYE", "v", "ua", "").1, udp("192.0.2.2:7000"), "no Contact, no refresh");
 
         let mut unproven = super::tests::dialog(&["<sip:198.51.100.9;lr>"]);
         unproven.answer(true).unwrap();
-        assert_eq!(unproven.request("BYE", "v", "ua", "").1, "192.0.2.1:5060".parse().unwrap());
+        assert_eq!(unproven.request("BYE", "v", "ua", "").1, udp("192.0.2.1:5060"));
     }
 
     #[test]
@@ -387,6 +490,35 @@ mod tests {
     }
 
     #[test]
+    fn one_side_at_a_time_changes_the_session() {
+        let mut dialog = dialog(&[]);
+        assert_eq!(dialog.change(), Err(CommandError::NotAnswered));
+        dialog.answer(true).unwrap();
+        dialog.await_ack(10, false);
+        assert_eq!(dialog.change(), Err(CommandError::NotAnswered));
+        assert_eq!(dialog.acked(), Acked::Confirmed);
+        assert_eq!(dialog.change(), Ok(()));
+        assert_eq!(dialog.change(), Err(CommandError::Changing));
+        assert_eq!(dialog.reoffer(11), Err(Unable::Offering), "491: both have offered at once");
+        dialog.change_done();
+        assert_eq!(dialog.reoffer(12), Ok(()));
+        assert_eq!(dialog.change(), Err(CommandError::Changing));
+        assert!(dialog.reoffer_done(12));
+        dialog.await_ack(12, false);
+        assert_eq!(dialog.change(), Err(CommandError::Changing), "their INVITE is not over before its ACK");
+        assert_eq!(dialog.acked(), Acked::Confirmed);
+        assert_eq!(dialog.change(), Ok(()));
+        let (invite, _) = dialog.request_with("INVITE", "v", "ua", "Content-Type: application/sdp\r\n", "v=0\r\n");
+        assert!(invite.ends_with(
+            "CSeq: 1 INVITE\r\nUser-Agent: ua\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+        ));
+        dialog.request("INFO", "v", "ua", "");
+        assert!(dialog.ack(1, "v", "ua", "").0.contains("CSeq: 1 ACK\r\n"), "whatever was asked meanwhile");
+        dialog.end();
+        assert_eq!(dialog.change(), Err(CommandError::Over));
+    }
+
+    #[test]
     fn a_bye_before_the_ack_waits_for_it() {
         let mut dialog = dialog(&[]);
         assert_eq!(dialog.hang_up("x".to_owned()), Err(CommandError::NotAnswered));
@@ -414,18 +546,18 @@ mod tests {
         let (text, to) = confirmed(&[]).request("BYE", "v", "ua", "");
         assert!(text.starts_with("BYE sip:a@192.0.2.9:5070 SIP/2.0\r\n") && text.contains("CSeq: 1 BYE\r\n"));
         assert!(text.contains("From: <sip:100@gw>;tag=l\r\nTo: <sip:a@b>;tag=r\r\n"));
-        assert_eq!(to, "192.0.2.9:5070".parse().unwrap());
+        assert_eq!(to, udp("192.0.2.9:5070"));
 
         let (text, to) = confirmed(&["<sip:192.0.2.2;lr>", "<sip:192.0.2.3;lr>"]).request("BYE", "v", "ua", "");
         assert!(text.contains("Route: <sip:192.0.2.2;lr>\r\nRoute: <sip:192.0.2.3;lr>\r\n"));
-        assert_eq!(to, "192.0.2.2:5060".parse().unwrap());
+        assert_eq!(to, udp("192.0.2.2:5060"));
 
         let (text, to) = confirmed(&["<sip:192.0.2.2>", "<sip:192.0.2.3;lr>"]).request("BYE", "v", "ua", "");
         assert!(text.starts_with("BYE sip:192.0.2.2 SIP/2.0\r\n"), "{text}");
         assert!(text.contains("Route: <sip:192.0.2.3;lr>\r\nRoute: <sip:a@192.0.2.9:5070>\r\n"));
-        assert_eq!(to, "192.0.2.2:5060".parse().unwrap());
+        assert_eq!(to, udp("192.0.2.2:5060"));
 
         let (_, to) = confirmed(&["<sip:proxy.example;lr>"]).request("BYE", "v", "ua", "");
-        assert_eq!(to, "192.0.2.1:5060".parse().unwrap(), "names are not resolved: back to where it came from");
+        assert_eq!(to, udp("192.0.2.1:5060"), "names are not resolved: back to where it came from");
     }
 }

@@ -1,21 +1,17 @@
-//! The endpoint: socket, stack and tasks on a small runtime of their own, so that nothing else in the process can
+//! The endpoint: sockets, stack and tasks on a small runtime of their own, so that nothing else in the process can
 //! delay a 100 Trying.
 
-use std::future::Future;
 use std::hash::RandomState;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rsipstack::EndpointBuilder;
 use rsipstack::transaction::Endpoint;
 use rsipstack::transaction::endpoint::EndpointOption;
-use rsipstack::transport::udp::UdpConnection;
-use rsipstack::transport::{SipConnection, TransportLayer};
-use tokio::net::UdpSocket;
+use rsipstack::transport::TransportLayer;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -32,12 +28,13 @@ use crate::error::SipError;
 use crate::event::SipEvent;
 use crate::guard::Guard;
 use crate::ladder::{CallTrace, Ladder};
-use crate::receive;
 use crate::shared::Shared;
 use crate::sight::HepExport;
+use crate::sockets::Sockets;
 use crate::stats::{Counters, SipStats};
-use crate::wire::Wire;
-use crate::{farewell, quiet, refresh, uas};
+use crate::transport::Transport;
+use crate::wires::{Flows, Notes, Tls, Udp, Wires};
+use crate::{farewell, quiet, receive, refresh, stream, uas};
 
 /// Threads of the runtime: one may parse while the other answers.
 const THREADS: usize = 2;
@@ -46,10 +43,14 @@ const THREADS: usize = 2;
 const ACK_T1S: u32 = 64;
 const ACK_GRACE: Duration = Duration::from_secs(2);
 
-/// A SIP endpoint on one UDP socket. Dropping it stops it: see [`SipEndpoint::stop`].
+/// So many sweeps lie between two looks at the files of certificates.
+const CERTIFICATES: u64 = 5;
+
+/// A SIP endpoint: its UDP sockets, and what listens for connections. Dropping it stops it: see [`SipEndpoint::stop`].
 pub struct SipEndpoint {
     shared: Arc<Shared>,
     local_addr: SocketAddr,
+    bound: Vec<(Transport, Option<SocketAddr>)>,
     stop: CancellationToken,
     /// Tasks without which nothing is received or answered.
     vital: Vec<JoinHandle<()>>,
@@ -85,11 +86,15 @@ impl SipEndpoint {
     /// When the address cannot be bound, a setting makes no sense, or threads or randomness cannot be had.
     pub fn start(config: SipConfig, policy: Arc<dyn Admission>) -> Result<(Self, SipEvents), SipError> {
         validate(&config)?;
-        let bind = |why| SipError::Bind { address: config.listen, why };
-        let socket = std::net::UdpSocket::bind(config.listen).map_err(bind)?;
-        socket.set_nonblocking(true).map_err(bind)?;
-        let local_addr = socket.local_addr().map_err(bind)?;
-        let advertised = advertised(&config, local_addr);
+        let tls = Arc::new(Tls::load(config.tls.clone())?);
+        let sockets = Sockets::bind(&config)?;
+        if sockets.are_secure() && !tls.can_serve() {
+            return Err(SipError::Setting {
+                setting: "sip.tls",
+                expected: "a certificate and a key are expected to listen for TLS",
+            });
+        }
+        let local_addr = sockets.first;
         let mut secret = [0; 4];
         getrandom::fill(&mut secret).map_err(|_| SipError::Random)?;
         let mut nonces = [0; 32];
@@ -105,34 +110,38 @@ impl SipEndpoint {
             .enable_all()
             .build()
             .map_err(SipError::Threads)?;
-        let (socket, hep) = {
-            let _context = runtime.enter();
-            let hep = config.hep.clone().map(HepExport::start).transpose().map_err(SipError::Threads)?;
-            (Arc::new(UdpSocket::from_std(socket).map_err(bind)?), hep)
-        };
-
         let stop = CancellationToken::new();
         let counters = Arc::new(Counters::default());
         let ladder = Arc::new(Ladder::new(config.limits.max_traces));
-        let wire = Arc::new(Wire { socket: Arc::clone(&socket), advertised, counters, ladder, hep });
-        let (endpoint, connection) = stack(&config, Arc::clone(&wire), stop.clone()).map_err(bind)?;
+        let (udp, streams, locals, notes) = {
+            let _context = runtime.enter();
+            let hep = config.hep.clone().map(HepExport::start).transpose().map_err(SipError::Threads)?;
+            let notes = Arc::new(Notes { counters, ladder, hep });
+            let (udp, streams, locals) = sockets.serve(&notes)?;
+            (udp, streams, locals, notes)
+        };
+        let endpoint = stack(&config, stop.clone());
         let (events, receiver) = mpsc::channel(config.limits.event_queue.max(1));
         let guard = Guard::new(RandomState::new(), branch_prefix.clone(), &config.limits, config.unknown_peer)
             .looking_for(&config.bans.scanners);
+        let flows = Flows::new(config.limits.max_connections, Some(tls));
         let shared = Arc::new(Shared::new(
             config,
             Arc::clone(&endpoint.inner),
-            connection,
+            Wires::new(udp.clone(), flows, locals, notes),
             local_addr,
-            Arc::clone(&wire),
+            guard,
             policy,
             events,
             runtime.handle().clone(),
+            stop.clone(),
             branch_prefix,
             Doorkeeper::new(nonces),
         ));
-        let vital = spawn(&runtime, &shared, endpoint, wire, socket, guard, &stop)?;
-        Ok((Self { shared, local_addr, stop, vital, runtime: Some(runtime) }, SipEvents(receiver)))
+        shared.wires.flows.served_by(&shared);
+        let bound = streams.iter().map(|(listener, transport)| (*transport, listener.local_addr().ok())).collect();
+        let vital = spawn(&runtime, &shared, endpoint, udp, streams)?;
+        Ok((Self { shared, local_addr, bound, stop, vital, runtime: Some(runtime) }, SipEvents(receiver)))
     }
 
     /// A count that grows at least once a second while signalling is served; `None` when a task it needs has ended.
@@ -153,10 +162,25 @@ impl SipEndpoint {
         self.shared.is_draining()
     }
 
-    /// The bound address.
+    /// The address that the first UDP socket is bound to.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The address that connections of a transport are taken at: of several the first.
+    #[must_use]
+    pub fn listens_at(&self, transport: Transport) -> Option<SocketAddr> {
+        match transport {
+            Transport::Udp => Some(self.local_addr),
+            _ => self.bound.iter().find(|(other, _)| *other == transport).and_then(|(_, address)| *address),
+        }
+    }
+
+    /// Connections now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.wires.flows.count()
     }
 
     /// What places calls and looks after trunks.
@@ -177,10 +201,11 @@ impl SipEndpoint {
         SipStats {
             calls: self.calls(),
             transactions: self.shared.stack.transactions.len(),
+            connections: self.connections(),
             ended: self.shared.stack.finished_transactions.len(),
             bans: self.shared.bans.counts(),
             busy_permille: self.shared.pressure.busy_permille(),
-            hep: self.shared.wire.hep.as_ref().map(HepExport::counts),
+            hep: self.shared.wires.notes.hep.as_ref().map(HepExport::counts),
             ..self.shared.counters.snapshot()
         }
     }
@@ -253,82 +278,58 @@ fn validate(config: &SipConfig) -> Result<(), SipError> {
     Ok(())
 }
 
-/// What Contact and Via say. An unspecified bind address advertises the address that the default route leaves by.
-fn advertised(config: &SipConfig, local: SocketAddr) -> SocketAddr {
-    let ip = config.advertised.unwrap_or_else(|| {
-        if !local.ip().is_unspecified() {
-            return local.ip();
-        }
-        let probe = || {
-            let socket = std::net::UdpSocket::bind(SocketAddr::new(local.ip(), 0)).ok()?;
-            // Connecting a UDP socket sends nothing; it only picks a route.
-            let far = if local.is_ipv4() { "192.0.2.1:9" } else { "[2001:db8::1]:9" };
-            socket.connect(far).ok()?;
-            socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
-        };
-        probe().unwrap_or(if local.is_ipv4() {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        })
-    });
-    SocketAddr::new(ip, local.port())
-}
-
-fn stack(config: &SipConfig, wire: Arc<Wire>, stop: CancellationToken) -> std::io::Result<(Endpoint, SipConnection)> {
+fn stack(config: &SipConfig, stop: CancellationToken) -> Endpoint {
     let t1 = config.timers.t1;
-    // The call is async for other platforms' sake only; here it is complete when first polled.
-    let mut connecting = pin!(UdpConnection::from_socket(wire, None, None));
-    let Poll::Ready(connection) = connecting.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-        return Err(std::io::Error::other("the socket was not ready"));
-    };
-    let connection = SipConnection::Udp(connection.map_err(|error| std::io::Error::other(error.to_string()))?);
     let option = EndpointOption { t1, t2: t1 * 8, t4: t1 * 10, t1x64: t1 * 64, ..EndpointOption::default() };
-    let endpoint = EndpointBuilder::new()
+    EndpointBuilder::new()
         .with_user_agent(&config.user_agent)
         .with_cancel_token(stop.clone())
         .with_transport_layer(TransportLayer::new(stop))
         .with_option(option)
-        .build();
-    Ok((endpoint, connection))
+        .build()
 }
 
 fn spawn(
     runtime: &Runtime,
     shared: &Arc<Shared>,
     endpoint: Endpoint,
-    wire: Arc<Wire>,
-    socket: Arc<UdpSocket>,
-    guard: Guard,
-    stop: &CancellationToken,
+    udp: Vec<Arc<Udp>>,
+    streams: Vec<(TcpListener, Transport)>,
 ) -> Result<Vec<JoinHandle<()>>, SipError> {
     let mut transactions = endpoint
         .incoming_transactions()
         .map_err(|error| SipError::Threads(std::io::Error::other(error.to_string())))?;
-    let stack = runtime.spawn(async move { endpoint.serve().await });
-    let receiver = runtime.spawn(receive::run(Arc::clone(shared), wire, socket, guard, stop.clone()));
+    let mut vital = vec![runtime.spawn(async move { endpoint.serve().await })];
+    vital.extend(udp.into_iter().map(|udp| runtime.spawn(receive::datagrams(Arc::clone(shared), udp))));
+    let taking = |(listener, transport)| runtime.spawn(stream::listen(Arc::clone(shared), listener, transport));
+    vital.extend(streams.into_iter().map(taking));
     let serving = Arc::clone(shared);
-    let server = runtime.spawn(async move {
+    vital.push(runtime.spawn(async move {
         while let Some(transaction) = transactions.recv().await {
             // The stack hands them up in the order of arrival; what is spawned runs in any.
             let within = uas::within(&serving, &transaction.original);
             tokio::spawn(uas::serve(Arc::clone(&serving), transaction, within));
         }
-    });
-    runtime.spawn(sweep(Arc::clone(shared), stop.clone()));
-    Ok(vec![stack, receiver, server])
+    }));
+    runtime.spawn(sweep(Arc::clone(shared)));
+    Ok(vital)
 }
 
 /// Once a second: calls that ring too long are refused with 480, sessions refreshed, and those that nobody refreshed or whose
 /// answer nobody acknowledged ended.
-async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
+async fn sweep(shared: Arc<Shared>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1).min(shared.config.timers.max_ringing));
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = shared.stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        shared.counters.sweeps.fetch_add(1, Ordering::Relaxed);
+        let sweeps = shared.counters.sweeps.fetch_add(1, Ordering::Relaxed);
+        if sweeps.is_multiple_of(CERTIFICATES) {
+            let shared = Arc::clone(&shared);
+            // Files are read: not on a thread that serves.
+            tokio::task::spawn_blocking(move || shared.wires.flows.tls.as_ref().map(|tls| tls.refresh()));
+        }
         shared.bans.spare(&shared);
         shared.pressure.sample(&shared.runtime.metrics());
         let limit = shared.config.timers.max_ringing;

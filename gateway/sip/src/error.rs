@@ -14,6 +14,14 @@ pub enum SipError {
         /// Why.
         why: std::io::Error,
     },
+    /// A certificate, a key or an authority cannot be used.
+    #[error("sip.tls: {path}: {why}; correct the file or the setting that names it", path = .path.display())]
+    Tls {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        why: String,
+    },
     /// Its threads could not be started.
     #[error("cannot start the SIP threads: {0}; raise the limit on threads")]
     Threads(std::io::Error),
@@ -57,6 +65,9 @@ pub enum CommandError {
     /// The far end was asked to dial already.
     #[error("the far end was asked to dial already")]
     Referring,
+    /// The session is being changed already, by either side.
+    #[error("the session is being changed already; try again in a moment")]
+    Changing,
     /// What is to be dialled is no URI that can be sent.
     #[error("a `sip:`, `sips:` or `tel:` URI is expected, without spaces, quotes and angle brackets")]
     Uri,

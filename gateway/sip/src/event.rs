@@ -8,8 +8,10 @@ use trunkline_sdp::redacted;
 
 use crate::admission::TrunkToken;
 use crate::call::{CallHandle, ReofferHandle};
+use crate::change::Reoffered;
 use crate::client::OutgoingEvent;
 use crate::keep::TrunkNews;
+use crate::transport::Transport;
 
 /// Names a call within one endpoint, for its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +56,13 @@ pub enum SipEvent {
     },
     /// The far end wants to change the session (re-INVITE, or UPDATE with an offer).
     ReInvite(Box<Reoffer>),
+    /// What came of an offer of ours, of [`CallHandle::reoffer`].
+    Reoffered {
+        /// Which call.
+        call: CallKey,
+        /// What.
+        outcome: Reoffered,
+    },
     /// How far the far end has come that was asked to dial: 100 when it will try, 101 to 199 when it rings, 2xx when it
     /// speaks with whom it dialled, 300 to 699 when it does not, and when it would not try.
     Referral {
@@ -76,8 +85,8 @@ pub enum SipEvent {
         /// What.
         news: Box<TrunkNews>,
     },
-    /// The call ended because of the endpoint: it rang too long (480), nobody acknowledged that it rings (504), or nobody
-    /// refreshed its session (408).
+    /// The call ended because of the endpoint: it rang too long (480), nobody acknowledged that it rings (504), nobody
+    /// refreshed its session (408), or an offer of ours found nobody (408) or nobody who knows the call (481).
     Failed {
         /// Which call.
         call: CallKey,
@@ -92,6 +101,8 @@ pub struct IncomingInvite {
     pub handle: CallHandle,
     /// Where it came from.
     pub source: SocketAddr,
+    /// What it came over.
+    pub transport: Transport,
     /// The trunk that address belongs to.
     pub trunk: TrunkToken,
     /// The Call-ID header.

@@ -43,7 +43,7 @@ pub(crate) async fn request(shared: &Shared, call: &Call, method: &str, headers:
 }
 
 /// The header that answers these challenges, or those of before; `None` without a password, or with one that was refused.
-fn proof(call: &Call, method: &str, challenges: &[(&str, &str)]) -> Option<String> {
+pub(crate) fn proof(call: &Call, method: &str, challenges: &[(&str, &str)]) -> Option<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).ok()?;
     let uri = call.dialog().remote_target.clone();
@@ -59,11 +59,24 @@ fn is_challenge((name, _): &(&str, &str)) -> bool {
     name.eq_ignore_ascii_case("WWW-Authenticate") || name.eq_ignore_ascii_case("Proxy-Authenticate")
 }
 
-/// Sends one request; its final answer, if there is one.
+/// Sends one request; its final answer, if there is one. When nobody can be reached where it goes, it goes the other way
+/// that is known.
 async fn send(shared: &Shared, call: &Call, method: &str, headers: &str) -> Option<Response> {
+    let (first, detour, advertised) = {
+        let dialog = call.dialog();
+        (dialog.destination(), dialog.detour(), dialog.advertised())
+    };
+    let (to, connection) = match shared.wires.stack(first).await {
+        Ok(connection) => (first, connection),
+        Err(error) => {
+            tracing::debug!(call = call.key.0, method, to = %first, %error, "nobody can be reached");
+            let detour = detour?;
+            (detour, shared.wires.stack(detour).await.ok()?)
+        }
+    };
     let branch = format!("{}{:08x}{:08x}", shared.branch_prefix, random_u32(), random_u32());
-    let via = format!("SIP/2.0/UDP {};branch={branch};rport", shared.advertised);
-    let (text, destination) = call.dialog().request(method, &via, &shared.config.user_agent, headers);
+    let via = shared.locals().seen_at(advertised).via(to, &branch);
+    let (text, _) = call.dialog().request(method, &via, &shared.config.user_agent, headers);
     let Ok(request) = Request::try_from(text.as_str()) else {
         tracing::warn!(call = call.key.0, method, "a request could not be built from the far end's addresses");
         return None;
@@ -72,9 +85,8 @@ async fn send(shared: &Shared, call: &Call, method: &str, headers: &str) -> Opti
         tracing::warn!(call = call.key.0, method, "a request could not be built from the far end's tags");
         return None;
     };
-    let mut transaction =
-        Transaction::new_client(key, request, Arc::clone(&shared.stack), Some(shared.connection.clone()));
-    transaction.destination = Some(SipAddr { r#type: Some(rsipstack::sip::Transport::Udp), addr: destination.into() });
+    let mut transaction = Transaction::new_client(key, request, Arc::clone(&shared.stack), Some(connection));
+    transaction.destination = Some(SipAddr { r#type: Some(rsipstack::sip::Transport::Udp), addr: to.address.into() });
     if let Err(error) = transaction.send().await {
         tracing::debug!(call = call.key.0, method, %error, "a request was not sent");
         return None;

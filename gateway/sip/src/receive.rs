@@ -1,25 +1,25 @@
-//! The receive loop: socket, guard, then the stack. Nothing else reads the socket.
+//! The way in, whatever a message came over: guard, then the stack. Nothing else reads the sockets.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rsipstack::sip::{HeadersExt, SipMessage, Transport};
+use bytes::Bytes;
+use rsipstack::sip::{HeadersExt, SipMessage, Transport as StackTransport};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transport::{SipAddr, SipConnection};
-use tokio::net::UdpSocket;
-use tokio_util::sync::CancellationToken;
 
 use crate::address::NameAddr;
 use crate::admission::TrunkToken;
 use crate::client::Answer;
 use crate::dialog::DialogKey;
-use crate::guard::{Admitted, Guard, Message, Name, Refused, Verdict};
+use crate::guard::{Admitted, Message, Name, Refused, Verdict};
 use crate::ladder::{Crossing, TraceDirection};
 use crate::shared::{Shared, retry_after_s};
 use crate::stats::Dropped;
-use crate::wire::{Wire, wall_us};
+use crate::transport::{Hop, Origin};
+use crate::wires::{Flow, Udp, canonical, wall_us};
 
 /// Transactions that ended are kept for retransmissions: with them there may be so many times as many as live.
 const ENDED: usize = 4;
@@ -28,20 +28,78 @@ const RESERVE: usize = 4;
 /// Larger than any UDP payload, so that a datagram beyond the limit is seen as such.
 const BUFFER: usize = 65_536;
 
-/// Runs until cancelled.
-pub(crate) async fn run(
-    shared: Arc<Shared>,
-    wire: Arc<Wire>,
-    socket: Arc<UdpSocket>,
-    mut guard: Guard,
-    stop: CancellationToken,
-) {
+/// What a message came by, and answers to it go.
+pub(crate) struct Way {
+    hop: Hop,
+    back: Back,
+}
+
+enum Back {
+    Udp(Arc<Udp>),
+    Flow(Arc<Flow>),
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    /// It is of a trunk, or answers us.
+    Served,
+    /// It is of a trunk and breaks a rule, or is beyond its budget.
+    Refused,
+    /// It is of nobody whom we know.
+    Stranger,
+}
+
+impl Way {
+    /// A connection.
+    pub(crate) fn flow(flow: &Arc<Flow>) -> Self {
+        Self { hop: flow.hop, back: Back::Flow(Arc::clone(flow)) }
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        let names = match &self.back {
+            Back::Udp(_) => &[][..],
+            Back::Flow(flow) => &flow.names,
+        };
+        Origin { address: self.hop.address.ip(), transport: self.hop.transport, names }
+    }
+
+    /// Our address as the far end knows it.
+    fn local(&self) -> SocketAddr {
+        match &self.back {
+            Back::Udp(udp) => udp.sending.advertised,
+            Back::Flow(flow) => flow.local,
+        }
+    }
+
+    fn stack(&self) -> SipConnection {
+        match &self.back {
+            Back::Udp(udp) => udp.stack(),
+            Back::Flow(flow) => flow.stack.clone(),
+        }
+    }
+
+    async fn send(&self, shared: &Shared, bytes: &[u8]) {
+        let sent = match &self.back {
+            Back::Udp(udp) => udp.send(bytes, self.hop.address).await,
+            Back::Flow(flow) => {
+                shared.wires.notes.note(bytes, self.hop, flow.local);
+                flow.push(Bytes::copy_from_slice(bytes))
+            }
+        };
+        if let Err(error) = sent {
+            tracing::debug!(peer = %self.hop, %error, "a refusal was not sent");
+        }
+    }
+}
+
+/// Receives datagrams until the endpoint stops.
+pub(crate) async fn datagrams(shared: Arc<Shared>, udp: Arc<Udp>) {
     let mut buffer = vec![0; BUFFER];
-    let began = Instant::now();
     loop {
         let received = tokio::select! {
-            () = stop.cancelled() => return,
-            received = socket.recv_from(&mut buffer) => received,
+            () = shared.stop.cancelled() => return,
+            received = udp.sending.socket.recv_from(&mut buffer) => received,
         };
         let (len, source) = match received {
             // An IPv4 peer of a socket for both families is known by its IPv4 address, in Via as in the trunks.
@@ -53,45 +111,61 @@ pub(crate) async fn run(
                 continue;
             }
         };
-        let now_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let trunk = shared.policy.trunk(source.ip());
-        if shared.bans.keep_out(source.ip(), trunk.is_some(), &buffer[..len]) {
-            shared.counters.dropped(Dropped::Banned);
-            continue;
+        let way = Way { hop: Hop::udp(source).from_socket(udp.sending.number), back: Back::Udp(Arc::clone(&udp)) };
+        arrive(&shared, &way, buffer.get(..len).unwrap_or_default()).await;
+    }
+}
+
+/// One message.
+pub(crate) async fn arrive(shared: &Arc<Shared>, way: &Way, bytes: &[u8]) -> Arrived {
+    let source = way.hop;
+    let now_us = u64::try_from(shared.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let trunk = shared.policy.trunk_of(&way.origin());
+    if shared.bans.keep_out(source.address.ip(), trunk.is_some(), bytes) {
+        shared.counters.dropped(Dropped::Banned);
+        return Arrived::Stranger;
+    }
+    let calls = |message: &Message<'_>| owner(shared, message, &way.origin(), trunk.as_ref());
+    let verdict = shared.guard().judge_beside(now_us, bytes, source, trunk.clone(), calls);
+    if !matches!(verdict, Verdict::Drop(Dropped::TooLarge | Dropped::Rate | Dropped::KeepAlive)) {
+        shared.counters.parsed.fetch_add(1, Ordering::Relaxed);
+    }
+    if trunk.is_none() {
+        shared.bans.heed(source.address, &verdict);
+    }
+    if !matches!(verdict, Verdict::Drop(_)) {
+        shared.wires.notes.show(TraceDirection::Received, source, way.local(), bytes);
+    }
+    let unknown = |reason: Dropped| match reason {
+        Dropped::UnknownPeer | Dropped::Scanner => Arrived::Stranger,
+        _ => Arrived::Refused,
+    };
+    match verdict {
+        Verdict::Pass(admitted) => {
+            pass(shared, way, admitted).await;
+            Arrived::Served
         }
-        let calls = |message: &Message<'_>| owner(&shared, message, source, trunk.as_ref());
-        let verdict = guard.judge_beside(now_us, &buffer[..len], source, trunk.clone(), calls);
-        if !matches!(verdict, Verdict::Drop(Dropped::TooLarge | Dropped::Rate | Dropped::KeepAlive)) {
-            shared.counters.parsed.fetch_add(1, Ordering::Relaxed);
+        Verdict::Answer { bytes, reason, status } => {
+            shared.counters.dropped(reason);
+            tracing::debug!(%source, status, reason = reason.name(), "refused a message");
+            way.send(shared, &bytes).await;
+            unknown(reason)
         }
-        if trunk.is_none() {
-            shared.bans.heed(source, &verdict);
-        }
-        if !matches!(verdict, Verdict::Drop(_)) {
-            wire.show(TraceDirection::Received, source, &buffer[..len]);
-        }
-        match verdict {
-            Verdict::Pass(admitted) => pass(&shared, &wire, &guard, admitted, source).await,
-            Verdict::Answer { bytes, reason, status } => {
-                shared.counters.dropped(reason);
-                tracing::debug!(%source, status, reason = reason.name(), "refused a datagram");
-                send(&wire, &bytes, source).await;
-            }
-            Verdict::Drop(reason) => {
-                shared.counters.dropped(reason);
-                tracing::trace!(%source, reason = reason.name(), "dropped a datagram");
-            }
+        Verdict::Drop(reason) => {
+            shared.counters.dropped(reason);
+            tracing::trace!(%source, reason = reason.name(), "dropped a message");
+            unknown(reason)
         }
     }
 }
 
-async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitted<'_>, source: SocketAddr) {
-    let message = &admitted.message;
+async fn pass(shared: &Arc<Shared>, way: &Way, admitted: Admitted<'_>) {
+    let (source, message) = (way.hop, &admitted.message);
     if message.method().is_none()
         && let Some(branch) = message.top_via_branch()
         && let Some(whose) = shared.awaiting.whose(&branch)
     {
-        trace(shared, wire, &admitted, source);
+        trace(shared, way, &admitted);
         if let Some(answer) = Answer::of(message, source)
             && whose.try_send(answer).is_err()
         {
@@ -99,16 +173,16 @@ async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitt
         }
         return;
     }
-    let refuse = |status, phrase, extra| guard.refuse(message, source, &Refused { status, phrase, extra });
-    let Some((stack_message, key)) = parse(&admitted.bytes, source) else {
+    let refuse =
+        |status, phrase, extra| shared.guard().refuse(message, source.address, &Refused { status, phrase, extra });
+    let Some((stack_message, key)) = parse(&admitted.bytes, source.address) else {
         shared.counters.dropped(Dropped::Stack);
         if let Some(bytes) = refuse(400, "Bad Request", "") {
-            send(wire, &bytes, source).await;
+            way.send(shared, &bytes).await;
         }
         return;
     };
-    let trunk = shared.policy.trunk(source.ip());
-    let unwelcome = unwelcome(shared, message, &key, (source, trunk.as_ref()));
+    let unwelcome = unwelcome(shared, message, &key, way);
     let call_id = message.value(Name::CallId).unwrap_or("");
     if let Some(method) = message.method().filter(|_| unwelcome.is_none()) {
         shared.counters.request(method);
@@ -118,17 +192,17 @@ async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitt
     }
     // What others say of a call is no part of it.
     if unwelcome != Some(Dropped::OtherPeer) {
-        trace(shared, wire, &admitted, source);
+        trace(shared, way, &admitted);
     }
     if let Some(reason) = unwelcome {
         shared.counters.dropped(reason);
-        let retry_after = format!("Retry-After: {}\r\n", retry_after_s(guard.jitter(message, 11)));
+        let retry_after = format!("Retry-After: {}\r\n", retry_after_s(shared.guard().jitter(message, 11)));
         let answer = match reason {
             Dropped::NoCall | Dropped::OtherPeer => refuse(481, "Call/Transaction Does Not Exist", ""),
             _ => refuse(503, "Service Unavailable", &retry_after),
         };
         if let Some(bytes) = answer {
-            send(wire, &bytes, source).await;
+            way.send(shared, &bytes).await;
         }
         return;
     }
@@ -139,29 +213,25 @@ async fn pass(shared: &Arc<Shared>, wire: &Wire, guard: &Guard, admitted: Admitt
     {
         call.ack_came(cseq);
     }
-    let from = SipAddr { r#type: Some(Transport::Udp), addr: source.into() };
-    if let Err(error) = shared.stack.on_received_message(stack_message, shared.connection.clone(), &from).await {
+    let from = SipAddr { r#type: Some(StackTransport::Udp), addr: source.address.into() };
+    if let Err(error) = shared.stack.on_received_message(stack_message, way.stack(), &from).await {
         tracing::debug!(%source, %error, "the stack refused a message");
     }
 }
 
 /// Keeps a message for whoever asks what was said in a call.
-fn trace(shared: &Shared, wire: &Wire, admitted: &Admitted<'_>, source: SocketAddr) {
+fn trace(shared: &Shared, way: &Way, admitted: &Admitted<'_>) {
     let message = &admitted.message;
     let crossing = Crossing {
         at_us: wall_us(),
         direction: TraceDirection::Received,
-        peer: source,
-        local: wire.advertised,
+        peer: way.hop.address,
+        local: way.local(),
         line: message.line,
         cseq: message.value(Name::CSeq).unwrap_or(""),
         bytes: &admitted.bytes,
     };
     shared.ladder.add(message.value(Name::CallId).unwrap_or(""), &crossing);
-}
-
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Parses for the stack and stamps the source into the topmost Via (RFC 3261 18.2.1, RFC 3581). The stack reads some headers
@@ -172,7 +242,8 @@ fn parse(bytes: &[u8], source: SocketAddr) -> Option<(SipMessage, TransactionKey
         SipMessage::Request(request) => request.to_header().ok()?.tag().ok()?,
         SipMessage::Response(response) => response.to_header().ok()?.tag().ok()?,
     };
-    let message = SipConnection::update_msg_received(message, source, Transport::Udp).ok()?;
+    // As of UDP, whatever it came over: the port that a connection was opened from is how it is found again.
+    let message = SipConnection::update_msg_received(message, source, StackTransport::Udp).ok()?;
     let key = match &message {
         SipMessage::Request(request) => TransactionKey::from_request(request, TransactionRole::Server),
         SipMessage::Response(response) => TransactionKey::from_response(response, TransactionRole::Client),
@@ -182,13 +253,10 @@ fn parse(bytes: &[u8], source: SocketAddr) -> Option<(SipMessage, TransactionKey
 
 /// Whether a request is refused before it costs anything. What belongs to a transaction is let in, and so are ACK and CANCEL,
 /// which make none; but nothing of a call from anybody whom the call does not concern.
-fn unwelcome(
-    shared: &Shared,
-    message: &Message<'_>,
-    key: &TransactionKey,
-    (source, trunk): (SocketAddr, Option<&TrunkToken>),
-) -> Option<Dropped> {
+fn unwelcome(shared: &Shared, message: &Message<'_>, key: &TransactionKey, way: &Way) -> Option<Dropped> {
     let method = message.method()?;
+    let origin = way.origin();
+    let trunk = shared.policy.trunk_of(&origin);
     let call = within(message);
     let found = match &call {
         Some(call) => shared.calls().get(call).cloned(),
@@ -196,7 +264,7 @@ fn unwelcome(
         None if matches!(method, "INVITE" | "CANCEL") => shared.begun_by(message),
         None => None,
     };
-    if found.is_some_and(|call| !call.dialog().admits(source.ip(), trunk)) {
+    if found.is_some_and(|call| !call.dialog().admits(&origin, trunk.as_ref())) {
         return Some(Dropped::OtherPeer);
     }
     if matches!(method, "ACK" | "CANCEL") {
@@ -222,10 +290,15 @@ fn unwelcome(
 }
 
 /// Whose call a request is within, when that takes requests from this source.
-fn owner(shared: &Shared, message: &Message<'_>, source: SocketAddr, trunk: Option<&TrunkToken>) -> Option<TrunkToken> {
+fn owner(
+    shared: &Shared,
+    message: &Message<'_>,
+    origin: &Origin<'_>,
+    trunk: Option<&TrunkToken>,
+) -> Option<TrunkToken> {
     let call = shared.calls().get(&within(message)?).cloned()?;
     let dialog = call.dialog();
-    dialog.admits(source.ip(), trunk).then(|| dialog.trunk.clone())
+    dialog.admits(origin, trunk).then(|| dialog.trunk.clone())
 }
 
 /// The call that a request says it is within: it has a tag of ours, or somebody's guess at one.
@@ -237,11 +310,4 @@ fn within(message: &Message<'_>) -> Option<DialogKey> {
         local_tag: to.parameter("tag")?.to_owned(),
         remote_tag: from.parameter("tag")?.to_owned(),
     })
-}
-
-async fn send(wire: &Wire, bytes: &[u8], peer: SocketAddr) {
-    wire.note(bytes, peer);
-    if let Err(error) = wire.socket.send_to(bytes, peer).await {
-        tracing::debug!(%peer, %error, "a refusal was not sent");
-    }
 }

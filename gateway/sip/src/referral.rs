@@ -17,7 +17,11 @@ const MOST_URI: usize = 1024;
 /// Asks the far end to dial. What comes of it is told by [`SipEvent::Referral`].
 pub(crate) fn refer(shared: &Arc<Shared>, call: &Arc<Call>, to: &str) {
     let (shared, call) = (Arc::clone(shared), Arc::clone(call));
-    let headers = format!("Refer-To: <{to}>\r\nReferred-By: <sip:{}>\r\n", shared.advertised);
+    let us = {
+        let dialog = call.dialog();
+        shared.contact_within(&dialog, dialog.destination())
+    };
+    let headers = format!("Refer-To: <{to}>\r\nReferred-By: {us}\r\n");
     let runtime = shared.runtime.clone();
     runtime.spawn(async move {
         let response = outgoing::request(&shared, &call, "REFER", &headers).await;

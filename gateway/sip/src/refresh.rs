@@ -62,8 +62,11 @@ pub(crate) async fn look(shared: &Arc<Shared>, call: &Arc<Call>) {
 
 async fn refresh(shared: &Arc<Shared>, call: &Arc<Call>) {
     let Some(session_expires) = timer(call).refreshing() else { return };
-    let headers =
-        format!("Contact: {}\r\nSupported: {TIMER}\r\nSession-Expires: {session_expires}\r\n", shared.contact());
+    let contact = {
+        let dialog = call.dialog();
+        shared.contact_within(&dialog, dialog.destination())
+    };
+    let headers = format!("Contact: {contact}\r\nSupported: {TIMER}\r\nSession-Expires: {session_expires}\r\n");
     let response = outgoing::request(shared, call, "UPDATE", &headers).await;
     let due = match response {
         Some(response) if response.status_code.code() / 100 == 2 => {

@@ -149,6 +149,20 @@ impl SessionTimer {
         }
     }
 
+    /// What a re-INVITE of ours says: the value of Session-Expires, under which whoever refreshes goes on to; a session
+    /// without a timer gets none by it (RFC 4028 7.4).
+    pub(crate) fn changing(&self) -> Option<String> {
+        let name = |ours| if ours { "uac" } else { "uas" };
+        self.running.map(|running| format!("{};refresher={}", running.interval_s, name(running.ours)))
+    }
+
+    /// The far end takes no interval below that, in seconds.
+    pub(crate) fn raise(&mut self, least_s: u32) {
+        if let Some(running) = &mut self.running {
+            running.interval_s = running.interval_s.max(least_s);
+        }
+    }
+
     /// What our UPDATE says: the value of Session-Expires.
     pub(crate) fn refreshing(&self) -> Option<String> {
         self.running.map(|running| format!("{};refresher=uac", running.interval_s))
@@ -314,6 +328,20 @@ mod tests {
         assert_eq!(timer.poll_timeout(), Some(47_000 + 88_000), "the far end has taken it over");
         timer.refreshed(None, 47_000);
         assert_eq!(timer.poll_timeout(), None, "no more timer");
+    }
+
+    #[test]
+    fn a_re_invite_leaves_the_refreshing_with_whom_it_is() {
+        assert_eq!(
+            running("90;refresher=uas").changing().as_deref(),
+            Some("90;refresher=uac"),
+            "of a call that came in"
+        );
+        let mut theirs = running("90;refresher=uac");
+        assert_eq!(theirs.changing().as_deref(), Some("90;refresher=uas"));
+        theirs.raise(600);
+        assert_eq!(theirs.changing().as_deref(), Some("600;refresher=uas"));
+        assert_eq!(SessionTimer::new(WANTED).changing(), None);
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use rsipstack::sip::{Header, Request, Response, StatusCode};
 use rsipstack::transaction::endpoint::EndpointInnerRef;
-use rsipstack::transport::SipConnection;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::address::NameAddr;
 use crate::admission::Admission;
@@ -16,28 +17,29 @@ use crate::bans::Bans;
 use crate::call::Call;
 use crate::client::Awaiting;
 use crate::config::SipConfig;
-use crate::dialog::DialogKey;
+use crate::dialog::{Dialog, DialogKey};
 use crate::doorkeeper::Doorkeeper;
 use crate::event::SipEvent;
 use crate::extensions::SUPPORTED;
-use crate::guard::{ALLOW, Message, Name};
+use crate::guard::{ALLOW, Guard, Message, Name};
 use crate::keep::Keeping;
 use crate::ladder::Ladder;
+use crate::locals::Locals;
 use crate::pressure::Pressure;
 use crate::stats::Counters;
-use crate::wire::Wire;
+use crate::transport::{Hop, Origin};
+use crate::wires::{Flow, Wires};
 
 pub(crate) struct Shared {
     pub(crate) config: SipConfig,
     pub(crate) stack: EndpointInnerRef,
-    /// The socket as the stack sends over it.
-    pub(crate) connection: SipConnection,
-    /// Host and port of Contact and Via.
-    pub(crate) advertised: SocketAddr,
-    /// The bound address.
+    /// What is sent over, and who we are there.
+    pub(crate) wires: Wires,
+    /// The first bound address.
     pub(crate) local: SocketAddr,
-    /// The socket, for what is sent without the stack.
-    pub(crate) wire: Arc<Wire>,
+    /// Judges everything that comes, whatever it comes over, so that a trunk has one budget.
+    guard: Mutex<Guard>,
+    pub(crate) began: Instant,
     /// Requests of ours that the stack knows nothing of.
     pub(crate) awaiting: Awaiting,
     /// Asks calls of some trunks for a password.
@@ -55,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     pub(crate) ladder: Arc<Ladder>,
     pub(crate) draining: AtomicBool,
+    /// Ends everything.
+    pub(crate) stop: CancellationToken,
     /// What the branches of our requests begin with.
     pub(crate) branch_prefix: String,
     pub(crate) next_key: AtomicU64,
@@ -66,12 +70,13 @@ impl Shared {
     pub(crate) fn new(
         config: SipConfig,
         stack: EndpointInnerRef,
-        connection: SipConnection,
+        wires: Wires,
         local: SocketAddr,
-        wire: Arc<Wire>,
+        guard: Guard,
         policy: Arc<dyn Admission>,
         events: mpsc::Sender<SipEvent>,
         runtime: tokio::runtime::Handle,
+        stop: CancellationToken,
         branch_prefix: String,
         doorkeeper: Doorkeeper,
     ) -> Self {
@@ -80,12 +85,12 @@ impl Shared {
             pressure: Pressure::new(config.limits.busy_permille),
             config,
             stack,
-            connection,
-            advertised: wire.advertised,
             local,
-            counters: Arc::clone(&wire.counters),
-            ladder: Arc::clone(&wire.ladder),
-            wire,
+            counters: Arc::clone(&wires.notes.counters),
+            ladder: Arc::clone(&wires.notes.ladder),
+            wires,
+            guard: Mutex::new(guard),
+            began: Instant::now(),
             awaiting: Awaiting::default(),
             doorkeeper,
             keeping: Keeping::default(),
@@ -93,10 +98,26 @@ impl Shared {
             events: Mutex::new(Some(events)),
             runtime,
             draining: AtomicBool::new(false),
+            stop,
             branch_prefix,
             next_key: AtomicU64::new(1),
             calls: Mutex::default(),
         }
+    }
+
+    /// Who we are, by what we are reached over.
+    pub(crate) const fn locals(&self) -> &Locals {
+        &self.wires.locals
+    }
+
+    pub(crate) fn guard(&self) -> MutexGuard<'_, Guard> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a connection is one of a trunk's.
+    pub(crate) fn is_known(&self, flow: &Flow) -> bool {
+        let origin = Origin { address: flow.hop.address.ip(), transport: flow.hop.transport, names: &flow.names };
+        self.policy.trunk_of(&origin).is_some()
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -163,9 +184,16 @@ impl Shared {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
-    /// Our address for the far end to send requests to.
-    pub(crate) fn contact(&self) -> String {
-        format!("<sip:{}>", self.advertised)
+    /// Our address for a far end to send requests to.
+    pub(crate) fn contact(&self, to: Hop) -> String {
+        format!("<{}>", self.locals().uri(to))
+    }
+
+    /// Our address for the far end of a call to send requests to, where its trunk knows us by another one: that. A call
+    /// that is to be encrypted on every hop is so with us as well (RFC 3261 12.1.1).
+    pub(crate) fn contact_within(&self, dialog: &Dialog, to: Hop) -> String {
+        let locals = self.locals().seen_at(dialog.advertised());
+        if dialog.is_secure() { format!("<sips:{}>", locals.advertised(to)) } else { format!("<{}>", locals.uri(to)) }
     }
 
     /// A response with what every response of ours says.
@@ -181,10 +209,10 @@ impl Shared {
 
     /// Contact, Allow, Supported and the request's Record-Route: what a response that makes or keeps a dialog carries
     /// (RFC 3261 12.1.1, 13.3.1).
-    pub(crate) fn dialog_headers(&self, request: &Request) -> Vec<Header> {
+    pub(crate) fn dialog_headers(&self, request: &Request, contact: &str) -> Vec<Header> {
         let mut headers: Vec<Header> =
             request.headers.iter().filter(|header| matches!(header, Header::RecordRoute(_))).cloned().collect();
-        headers.push(Header::Contact(self.contact().into()));
+        headers.push(Header::Contact(contact.to_owned().into()));
         headers.push(Header::Allow(ALLOW.into()));
         headers.push(Header::Supported(SUPPORTED.into()));
         headers

@@ -29,6 +29,7 @@ dropped! {
     KeepAlive "keep_alive" "White space only: a NAT keep-alive.",
     Rate "rate" "Beyond the source's rate.",
     Unparsable "unparsable" "Not a SIP message.",
+    Unframed "unframed" "A stream that cannot be divided into messages; its connection is closed.",
     UnknownPeer "unknown_peer" "From an address of no trunk.",
     Scanner "scanner" "From an address of no trunk, with the name of a scanner in it; never answered.",
     Banned "banned" "From a banned source; not even read.",
@@ -60,6 +61,8 @@ pub struct SipStats {
     pub calls: usize,
     /// Transactions now.
     pub transactions: usize,
+    /// Connections now.
+    pub connections: usize,
     /// Transactions that ended and are kept for what is sent again.
     pub ended: usize,
     /// Sources that are not listened to.
@@ -119,6 +122,7 @@ impl Counters {
                 .collect(),
             calls: 0,
             transactions: 0,
+            connections: 0,
             ended: 0,
             bans: BanCounts::default(),
             busy_permille: 0,

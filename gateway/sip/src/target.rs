@@ -6,35 +6,49 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use trunkline_api::object::NatPolicy;
 
 use crate::address::{parameter_of_uri, socket_addr};
+use crate::transport::{Hop, Transport};
 
-/// The address for the next request: that of the first Route, or of the remote target without one, or `source`, from where
-/// the dialog's last INVITE or target refresh came. A UDP peer takes requests where it sends from: it got our answers there
-/// (RFC 3581 4).
-pub(crate) fn next_hop(nat: NatPolicy, route: Option<&str>, target: &str, source: SocketAddr) -> SocketAddr {
-    let uri = route.unwrap_or(target);
-    if nat == NatPolicy::Source || !is_udp(uri) {
-        return source;
-    }
+/// Where the next request goes: to the first Route, or to the remote target without one, or to `source`, from where the
+/// dialog's last INVITE or target refresh came. A UDP peer takes requests where it sends from: it got our answers there
+/// (RFC 3581 4); the far end of a connection takes them over that connection (RFC 5923).
+pub(crate) fn next_hop(nat: NatPolicy, route: Option<&str>, target: &str, source: Hop) -> Hop {
     // Names are not resolved: to wait for a name server is not for a call that is to end.
-    let Some(hop) = socket_addr(uri).filter(|hop| !hop.ip().is_unspecified() && !hop.ip().is_multicast()) else {
+    let Some(hop) = named(route.unwrap_or(target), source).filter(|_| nat != NatPolicy::Source) else {
         return source;
     };
-    let hop = SocketAddr::new(hop.ip().to_canonical(), hop.port());
+    // What came so that nobody could read along is not answered so that anybody can.
+    if source.transport.is_secure() && !hop.transport.is_secure() {
+        return source;
+    }
     if nat == NatPolicy::Contact {
         return hop;
     }
+    let (near, far) = (source.address.ip(), hop.address.ip());
     let unreachable = match route {
         // A proxy of our own network may stand behind another one; from the Internet nobody is sent into a private network.
-        Some(_) => is_private(hop.ip()) && !is_private(source.ip()),
-        None => hop != source && (is_private(hop.ip()) || hop.ip() == source.ip()),
+        Some(_) => is_private(far) && !is_private(near),
+        // Another transport is asked for by those who mean it; another port is what a router makes.
+        None => hop != source && (is_private(far) && far != near || far == near && hop.transport == source.transport),
     };
     if unreachable { source } else { hop }
 }
 
-/// Whether a URI is served: over UDP, and not only where every hop is encrypted. What is not goes back the way the call came.
-fn is_udp(uri: &str) -> bool {
-    uri.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("sip"))
-        && parameter_of_uri(uri, "transport").is_none_or(|transport| transport.eq_ignore_ascii_case("udp"))
+/// Where a URI leads, when its host is an address and it is spoken there what we speak: over the transport that the call came
+/// over when it names none, and from the same socket.
+pub(crate) fn named(uri: &str, came: Hop) -> Option<Hop> {
+    let scheme = uri.split_once(':')?.0;
+    let transport = match parameter_of_uri(uri, "transport") {
+        Some(name) => Transport::named(name)?,
+        None => came.transport,
+    };
+    // A WebSocket is opened by the client alone (RFC 7118 5).
+    if !scheme.eq_ignore_ascii_case("sip") || matches!(transport, Transport::Ws | Transport::Wss) {
+        return None;
+    }
+    let address = socket_addr(uri, transport.default_port())?;
+    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+    let socket = if transport.is_reliable() { 0 } else { came.socket };
+    (!address.ip().is_unspecified() && !address.ip().is_multicast()).then_some(Hop { transport, address, socket })
 }
 
 /// Addresses that are not routed on the Internet: RFC 1918, 6598, 3927, 4193, 4291 and loopback.
@@ -51,7 +65,7 @@ mod tests {
     use super::*;
 
     fn hop(nat: NatPolicy, route: Option<&str>, target: &str, source: &str) -> String {
-        next_hop(nat, route, target, source.parse().unwrap()).to_string()
+        next_hop(nat, route, target, Hop::udp(source.parse().unwrap())).address.to_string()
     }
 
     #[test]
@@ -109,17 +123,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_spoken_over_udp_goes_back_the_way_the_call_came() {
+    fn what_is_not_spoken_goes_back_the_way_the_call_came() {
         let source = "203.0.113.7:5060";
-        for contact in [
-            "sip:a@198.51.100.1;transport=tcp",
-            "sip:a@198.51.100.1;user=phone;Transport=TLS",
-            "sips:a@198.51.100.1",
-            "tel:+4930",
-        ] {
+        for contact in
+            ["sip:a@198.51.100.1;transport=sctp", "sip:a@198.51.100.1;transport=ws", "sips:a@198.51.100.1", "tel:+4930"]
+        {
             for nat in [NatPolicy::Auto, NatPolicy::Contact] {
                 assert_eq!(hop(nat, None, contact, source), source, "{contact}");
             }
         }
+    }
+
+    #[test]
+    fn a_contact_may_ask_for_another_transport_but_not_for_less_secrecy() {
+        let at = |nat, contact: &str, source: Hop| next_hop(nat, None, contact, source).to_string();
+        let udp = Hop::udp("203.0.113.7:5060".parse().unwrap());
+        let tcp = Hop::new(Transport::Tcp, "203.0.113.7:40001".parse().unwrap());
+        let tls = Hop::new(Transport::Tls, "203.0.113.7:40001".parse().unwrap());
+        let ws = Hop::new(Transport::Wss, "203.0.113.7:40001".parse().unwrap());
+        for nat in [NatPolicy::Auto, NatPolicy::Contact] {
+            assert_eq!(at(nat, "sip:a@198.51.100.1;transport=TCP", udp), "tcp 198.51.100.1:5060");
+            assert_eq!(at(nat, "sip:a@203.0.113.7;transport=tcp", udp), "tcp 203.0.113.7:5060");
+            assert_eq!(at(nat, "sip:a@198.51.100.1;transport=tls", tls), "tls 198.51.100.1:5061");
+            assert_eq!(at(nat, "sip:a@198.51.100.1", tls), "tls 198.51.100.1:5061", "as the call came");
+            assert_eq!(at(nat, "sip:a@198.51.100.1;transport=udp", tls), "tls 203.0.113.7:40001");
+            assert_eq!(at(nat, "sip:a@df7jal23ls0d.invalid;transport=ws", ws), "wss 203.0.113.7:40001");
+        }
+        assert_eq!(at(NatPolicy::Auto, "sip:a@203.0.113.7:5060;transport=tcp", tcp), "tcp 203.0.113.7:40001", "reused");
+        assert_eq!(at(NatPolicy::Auto, "sip:a@10.0.0.9:5060;transport=tcp", tcp), "tcp 203.0.113.7:40001");
+        assert_eq!(at(NatPolicy::Auto, "sip:a@10.0.0.9:5060;transport=tcp", udp), "udp 203.0.113.7:5060");
+        assert_eq!(at(NatPolicy::Source, "sip:a@198.51.100.1;transport=tcp", tcp), "tcp 203.0.113.7:40001");
     }
 }

@@ -1,6 +1,5 @@
 //! Serves the requests that the stack hands up: the rules of RFC 3261 8.2 and 12.2.2 in one place.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use crate::provisional::{self, Pracked, Reliably};
 use crate::session_timer::SessionTimer;
 use crate::shared::{Shared, retry_after_s};
 use crate::stats::Dropped;
+use crate::transport::{Hop, Transport};
 use crate::turns::Turn;
 use crate::{outgoing, referral, refresh};
 
@@ -50,7 +50,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, mut transaction: Transaction, wit
     let Some(ids) = Ids::of(&request) else {
         return reply(&shared, &mut transaction, 400, Vec::new()).await;
     };
-    if request.uri.scheme == Some(Scheme::Sips) {
+    let is_secure = source(&request).is_some_and(|source| source.transport.is_secure());
+    if request.uri.scheme == Some(Scheme::Sips) && !is_secure {
         // Every hop would have to be encrypted (RFC 5630 5.3), and this one is not.
         return reply(&shared, &mut transaction, 416, Vec::new()).await;
     }
@@ -78,7 +79,10 @@ async fn out_of_dialog(shared: &Arc<Shared>, mut transaction: Transaction, reque
             let header = retry_after();
             reply(shared, &mut transaction, 503, vec![header]).await;
         }
-        Method::Options => reply(shared, &mut transaction, 200, capabilities(shared)).await,
+        Method::Options => {
+            let able = capabilities(shared, came_by(shared, &transaction));
+            reply(shared, &mut transaction, 200, able).await;
+        }
         Method::Bye | Method::Update | Method::Info | Method::PRack | Method::Notify => {
             reply(shared, &mut transaction, 481, Vec::new()).await;
         }
@@ -94,24 +98,24 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
     if transaction.send_trying().await.is_err() {
         return;
     }
-    let source = source(&request);
-    let trunk = source.and_then(|source| shared.policy.trunk(source.ip()));
+    let source = came_by(shared, &transaction);
+    let trunk = source.and_then(|source| shared.wires.with_origin(source, |origin| shared.policy.trunk_of(origin)));
     let (Some(source), Some(trunk)) = (source, trunk) else {
         // The trunk was removed between the socket and here.
         return reply(shared, &mut transaction, 403, Vec::new()).await;
     };
     if let Some(account) = shared.policy.account(&trunk) {
-        if let Err((why, headers)) = shared.doorkeeper.judge(&trunk, &account, source.ip(), &request) {
+        if let Err((why, headers)) = shared.doorkeeper.judge(&trunk, &account, source.address.ip(), &request) {
             if !matches!(why, NotAuthentic::Missing | NotAuthentic::Stale) {
                 shared.counters.dropped(Dropped::Unproven);
                 tracing::info!(trunk = %trunk.0, ?why, "a call without the right password is refused");
             }
             if why == NotAuthentic::Wrong {
-                shared.bans.wrong_password(source.ip());
+                shared.bans.wrong_password(source.address.ip());
             }
             return reply(shared, &mut transaction, 401, headers).await;
         }
-        shared.bans.right_password(source.ip());
+        shared.bans.right_password(source.address.ip());
     }
     if shared.awaiting.is_ours(&ids.call_id) {
         return reply(shared, &mut transaction, 482, Vec::new()).await;
@@ -124,7 +128,7 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         return reply(shared, &mut transaction, 406, vec![Header::Accept("application/sdp".into())]).await;
     }
     let local_tag = format!("{:08x}{:08x}", outgoing::random_u32(), outgoing::random_u32());
-    let terms = shared.policy.terms(&trunk, source.ip());
+    let terms = shared.policy.terms(&trunk, source.address.ip());
     let (tagged, parts) = match dialog_parts(&request, ids, local_tag, Admitted { source, trunk: trunk.clone(), terms })
     {
         Ok(parts) => parts,
@@ -147,7 +151,9 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         transaction_key: transaction.key.clone(),
     };
     let dialog_key = parts.key.clone();
-    let call = Arc::new(Call::new(key, Dialog::new(parts), leg, asked));
+    let dialog = Dialog::new(parts);
+    let contact = shared.contact_within(&dialog, source);
+    let call = Arc::new(Call::new(key, dialog, contact, leg, asked));
     if !shared.begin(&dialog_key, &call) {
         // The same INVITE by another way (RFC 3261 8.2.2.2).
         return reply(shared, &mut transaction, 482, Vec::new()).await;
@@ -257,7 +263,10 @@ async fn in_dialog(
             }
         }
         _ if phase == Phase::Ended => reply(shared, &mut transaction, 481, Vec::new()).await,
-        Method::Options => reply(shared, &mut transaction, 200, capabilities(shared)).await,
+        Method::Options => {
+            let able = capabilities(shared, came_by(shared, &transaction));
+            reply(shared, &mut transaction, 200, able).await;
+        }
         Method::PRack => {
             let rack = value(&request.headers, "RAck").unwrap_or("");
             let status = match provisional::prack(shared, &call, rack) {
@@ -316,7 +325,7 @@ async fn reoffer(
         Ok(target) => target,
         Err(status) => return reply(shared, &mut transaction, status, Vec::new()).await,
     };
-    let Some(source) = source(request) else {
+    let Some(source) = came_by(shared, &transaction) else {
         return reply(shared, &mut transaction, 400, Vec::new()).await;
     };
     let granted = match refresh::consider(&call, &request.headers) {
@@ -325,7 +334,7 @@ async fn reoffer(
     };
     if !is_invite && offer.is_none() {
         call.dialog().refresh(target, source);
-        let mut headers = shared.dialog_headers(request);
+        let mut headers = shared.dialog_headers(request, &call.contact);
         headers.extend(refresh::grant(&call, &granted));
         return reply(shared, &mut transaction, 200, headers).await;
     }
@@ -425,7 +434,7 @@ impl Ids {
 
 /// Where a call comes from, and on which terms it was let in.
 struct Admitted {
-    source: SocketAddr,
+    source: Hop,
     trunk: TrunkToken,
     terms: CallTerms,
 }
@@ -436,8 +445,11 @@ fn contact(request: &Request) -> Result<Option<String>, u16> {
     let contact = NameAddr::parse(header.value()).ok_or(400u16)?;
     match contact.uri.split(':').next() {
         Some(scheme) if scheme.eq_ignore_ascii_case("sip") => Ok(Some(contact.uri.to_owned())),
-        // It would have every request of ours encrypted on every hop (RFC 5630 5.3).
-        Some(scheme) if scheme.eq_ignore_ascii_case("sips") => Err(416),
+        // It has every request of ours encrypted on every hop (RFC 5630 5.3).
+        Some(scheme) if scheme.eq_ignore_ascii_case("sips") => {
+            let is_secure = source(request).is_some_and(|source| source.transport.is_secure());
+            if is_secure { Ok(Some(contact.uri.to_owned())) } else { Err(416) }
+        }
         _ => Err(400),
     }
 }
@@ -466,7 +478,7 @@ fn dialog_parts(request: &Request, ids: Ids, local_tag: String, admitted: Admitt
 
 /// An [`IncomingInvite`] that waits for its handle.
 struct IncomingParts {
-    source: SocketAddr,
+    source: Hop,
     trunk: TrunkToken,
     from: String,
     from_user: String,
@@ -478,7 +490,7 @@ struct IncomingParts {
 }
 
 impl IncomingParts {
-    fn of(request: &Request, source: SocketAddr, trunk: TrunkToken, offer: Option<String>) -> Self {
+    fn of(request: &Request, source: Hop, trunk: TrunkToken, offer: Option<String>) -> Self {
         let written = request.from_header().ok().map(|from| from.value().to_owned()).unwrap_or_default();
         let from = NameAddr::parse(&written);
         let interesting = |name: &str| {
@@ -519,7 +531,8 @@ impl IncomingParts {
     fn with(self, handle: CallHandle, call_id: String) -> IncomingInvite {
         IncomingInvite {
             handle,
-            source: self.source,
+            source: self.source.address,
+            transport: self.source.transport,
             trunk: self.trunk,
             call_id,
             from: self.from,
@@ -573,9 +586,10 @@ fn takes_sdp(request: &Request) -> bool {
 }
 
 /// What OPTIONS tells (RFC 3261 11.2).
-fn capabilities(shared: &Shared) -> Vec<Header> {
+fn capabilities(shared: &Shared, from: Option<Hop>) -> Vec<Header> {
+    let contact = shared.contact(from.unwrap_or(Hop::udp(shared.local)));
     vec![
-        Header::Contact(shared.contact().into()),
+        Header::Contact(contact.into()),
         Header::Allow(ALLOW.into()),
         Header::Accept("application/sdp".into()),
         Header::Other("Accept-Encoding".to_owned(), "identity".to_owned()),
@@ -594,8 +608,18 @@ fn retry_after() -> Header {
 }
 
 /// Where a request came from, as the receive loop stamped it into the topmost Via.
-fn source(request: &Request) -> Option<SocketAddr> {
-    SipConnection::parse_target_from_via(request.via_header().ok()?).ok()?.1.try_into().ok()
+fn source(request: &Request) -> Option<Hop> {
+    let via = request.via_header().ok()?;
+    // What it came over stands at its beginning: the guard has seen to that.
+    let transport = via.value().split(' ').next()?.rsplit('/').next().and_then(Transport::named)?;
+    let address = SipConnection::parse_target_from_via(via).ok()?.1.try_into().ok()?;
+    Some(Hop::new(transport, address))
+}
+
+/// The same with the socket of ours that it came to.
+fn came_by(shared: &Shared, transaction: &Transaction) -> Option<Hop> {
+    let socket = shared.wires.socket_of(transaction.connection.as_ref());
+    source(&transaction.original).map(|source| source.from_socket(socket))
 }
 
 /// Responds and lets the transaction go: the response is kept for retransmissions of the request, and not
@@ -621,7 +645,10 @@ async fn reply(shared: &Shared, transaction: &mut Transaction, status: u16, head
         again |= matches!(event, TransactionEvent::Received(..));
     }
     if again && transaction.is_terminated() {
-        let sent = shared.connection.send(response.into(), transaction.destination.as_ref()).await;
+        let sent = match &transaction.connection {
+            Some(connection) => connection.send(response.into(), transaction.destination.as_ref()).await,
+            None => Ok(()),
+        };
         if let Err(error) = sent {
             tracing::debug!(status, %error, "a response was not sent again");
         }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use trunkline_sip::auth::{Credentials, DigestServer, Ha1, Judged, ServerConfig};
 use trunkline_sip::client::{Answer, ClientCall, ClientEvent, Ourselves, Transmit};
 use trunkline_sip::locate::{Server, Transport};
-use trunkline_sip::{CallTerms, Draw, Outgoing, TrunkToken};
+use trunkline_sip::{CallTerms, Draw, Hop, Locals, Outgoing, TrunkToken};
 
 const T1_MS: u64 = 500;
 
@@ -66,7 +66,7 @@ impl Request {
             takes_update: false,
             reason: None,
             sdp: None,
-            source,
+            source: Hop::udp(source),
         }
     }
 }
@@ -162,7 +162,7 @@ impl World {
     /// A request has arrived.
     fn serve(&mut self, transmit: &Transmit) {
         let request = Request::read(&transmit.text);
-        let at = self.places.iter().position(|place| place.address == transmit.to).unwrap();
+        let at = self.places.iter().position(|place| place.address == transmit.to.address).unwrap();
         let (address, kind) = (self.places[at].address, self.places[at].kind);
         match request.method.as_str() {
             "INVITE" => self.serve_invite(at, &request),
@@ -337,7 +337,7 @@ fn whatever_comes_in_whatever_order_one_end_is_told_and_nobody_is_left_ringing_o
             ring_ms: world.draw.between(1000, 120_000),
         };
         let us = Ourselves {
-            advertised: "203.0.113.1:5060".parse().unwrap(),
+            locals: Locals::udp("203.0.113.1:5060".parse().unwrap()),
             user_agent: "t".to_owned(),
             branch_prefix: "z9hG4bKsim".to_owned(),
             t1_ms: T1_MS,

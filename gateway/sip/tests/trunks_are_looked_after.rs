@@ -11,7 +11,7 @@ use support::{eventually, header, start};
 use trunkline_sip::auth::Credentials;
 use trunkline_sip::health::HealthState;
 use trunkline_sip::registration::RegistrationEvent;
-use trunkline_sip::{Kept, KeptRegistration, SipEndpoint, SipEvent, SipEvents, TrunkNews, TrunkToken};
+use trunkline_sip::{Kept, KeptRegistration, SipEndpoint, SipEvent, SipEvents, Transport, TrunkNews, TrunkToken};
 
 fn kept(callee: &Callee) -> Kept {
     let address = callee.address();
@@ -19,6 +19,8 @@ fn kept(callee: &Callee) -> Kept {
         trunk: TrunkToken(Arc::from("trk_test")),
         hosts: vec![(address.ip().to_string(), Some(address.port()))],
         domain: "pbx.example".to_owned(),
+        transport: Transport::Udp,
+        advertised: None,
         ping_ms: None,
         registration: None,
     }

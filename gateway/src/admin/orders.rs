@@ -74,13 +74,17 @@ pub(super) async fn transfer(
     give(&admin, &id, Operator::Transfer { to, mode, briefing })
 }
 
-fn give(admin: &Admin, id: &str, order: Operator) -> Response {
+/// Gives a call an order; what is ordered and refused is on the audit log.
+pub(super) fn give(admin: &Admin, id: &str, order: Operator) -> Response {
     let Ok(id) = Id::parse_as(Prefix::Call, id) else {
         return problem(StatusCode::BAD_REQUEST, "not a call id");
     };
+    let name = order.name();
     if admin.runtime.operate(&id, order) {
+        tracing::info!(target: "audit", call = %id, order = name, "an operator gave an order");
         Json(json!({ "data": { "call": id } })).into_response()
     } else {
+        tracing::warn!(target: "audit", call = %id, order = name, "an operator's order found no call");
         problem(StatusCode::NOT_FOUND, "no call of that id is in progress")
     }
 }

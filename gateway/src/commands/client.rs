@@ -1,9 +1,14 @@
 //! The CLI's side of the admin API.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use trunkline_egress::{Egress, EgressConfig, Request};
 
@@ -12,6 +17,11 @@ use crate::endpoints::Endpoints;
 
 /// The largest file that is fetched: a capture is a little over 64 MiB at most.
 const MAX_FILE: usize = 96 << 20;
+
+/// The largest answer that is no file.
+const MAX_ANSWER: usize = 64 << 20;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a command got no answer.
 pub(crate) enum ClientError {
@@ -45,6 +55,38 @@ pub(crate) fn fetch(state: &Path, path: &str) -> Result<Vec<u8>, ClientError> {
     }
 }
 
+/// Asks over the socket of the state folder, where nobody else can listen.
+fn over(
+    socket: UnixStream,
+    method: http::Method,
+    path: &str,
+    token: &str,
+    max: Option<usize>,
+) -> anyhow::Result<(u16, Vec<u8>)> {
+    socket.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exchange = async {
+        let socket = TokioIo::new(tokio::net::UnixStream::from_std(socket)?);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(socket).await?;
+        let connection = tokio::spawn(connection);
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::HOST, "gateway")
+            .header(http::header::AUTHORIZATION, format!("Bearer {token}"))
+            .body(Empty::<Bytes>::new())?;
+        let response = sender.send_request(request).await?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), max.unwrap_or(MAX_ANSWER)).collect().await;
+        connection.abort();
+        let body = body.map_err(|error| anyhow::anyhow!("the gateway's answer: {error}"))?;
+        Ok((status, body.to_bytes().to_vec()))
+    };
+    runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, exchange).await.context("the gateway did not answer within a minute")?
+    })
+}
+
 fn send(state: &Path, method: http::Method, path: &str) -> anyhow::Result<(u16, Value)> {
     let (status, body) = raw(state, method, path, None)?;
     Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
@@ -53,6 +95,9 @@ fn send(state: &Path, method: http::Method, path: &str) -> anyhow::Result<(u16, 
 fn raw(state: &Path, method: http::Method, path: &str, max: Option<usize>) -> anyhow::Result<(u16, Vec<u8>)> {
     let endpoints = Endpoints::read(state)?;
     let token = admin::read_token(state).context("admin.token in the state folder cannot be read; run as its owner")?;
+    if let Ok(socket) = UnixStream::connect(state.join(admin::socket::FILE)) {
+        return over(socket, method, path, &token, max);
+    }
     if !endpoints.admin.ip().is_loopback() {
         bail!("the admin API is not on loopback");
     }

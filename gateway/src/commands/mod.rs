@@ -5,6 +5,7 @@ pub(crate) mod calls;
 pub(crate) mod capture;
 pub(crate) mod check;
 pub(crate) mod client;
+pub(crate) mod conference;
 pub(crate) mod dial;
 pub(crate) mod doctor;
 pub(crate) mod enrol;

@@ -1,5 +1,6 @@
 //! `trunkline run`: the gateway until it is asked to end.
 
+use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,12 @@ fn serve(loaded: &Loaded) -> anyhow::Result<()> {
         token,
         control_plane: config.control_plane.url.clone(),
     });
+    // A folder whose name is too long for a socket has the port alone.
+    let socket = {
+        let _inside = tokio.enter();
+        admin::socket::listen(state).inspect_err(|error| tracing::warn!("no admin socket: {error:#}")).ok()
+    };
+    let local = socket.map(|socket| tokio.spawn(axum::serve(socket, admin::router(Arc::clone(&api))).into_future()));
     let (stop_api, stopped) = oneshot::channel::<()>();
     let api = tokio.spawn(async move {
         let shutdown = async move {
@@ -89,6 +96,10 @@ fn serve(loaded: &Loaded) -> anyhow::Result<()> {
     let _ = stop_api.send(());
     // Open connections to the admin API do not keep the gateway alive.
     let _ = tokio.block_on(async { tokio::time::timeout(Duration::from_secs(2), api).await });
+    if let Some(local) = local {
+        local.abort();
+        admin::socket::remove(state);
+    }
     drop(gateway.sync.take());
     let left = gateway.runtime.active();
     drop(gateway);

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use trunkline_api::trunk::SipTransport;
 use trunkline_configuration::{Diagnostic, Origins, is_secret_reference};
 
 use super::schema::Config;
@@ -32,6 +33,24 @@ pub(crate) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
             }
             _ => {}
         }
+    }
+
+    for (name, listener) in &config.sip.listeners {
+        let key = format!("sip.listeners.{name}");
+        let bound = listener.listen.ip();
+        if listener.advertise.is_none() && bound.is_unspecified() {
+            let message = format!("{bound} is no address to tell peers");
+            fault(&key, message, "an address in `listen`, or `advertise` beside it");
+        }
+        let secure = matches!(listener.transport, SipTransport::Tls | SipTransport::Wss);
+        if secure && (config.sip.tls.cert.is_none() || config.sip.tls.key.is_none()) {
+            let message = "TLS is listened for without a certificate".to_owned();
+            fault(&key, message, "`sip.tls.cert` and `sip.tls.key`");
+        }
+    }
+    if config.sip.tls.cert.is_some() != config.sip.tls.key.is_some() {
+        let message = "one of certificate and key is missing".to_owned();
+        fault("sip.tls", message, "both `cert` and `key`");
     }
 
     let state = &config.gateway.state_dir;

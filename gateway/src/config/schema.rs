@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use trunkline_api::trunk::SipTransport;
 use trunkline_configuration::Profile;
 use trunkline_runtime::LoadPolicy;
 use trunkline_sip::DEFAULT_SCANNERS;
@@ -88,11 +89,17 @@ pub(crate) enum UnknownPeer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Sip {
-    /// UDP address to listen on; loopback until an operator says otherwise. Port 0 picks one.
+    /// Address to listen on, for UDP and TCP; loopback until an operator says otherwise. Port 0 picks one.
     #[schemars(extend("format" = "socket-address"))]
     pub(crate) listen: SocketAddr,
     /// Address peers reach us at, for Contact; default: the one listened on.
     pub(crate) advertise: Option<IpAddr>,
+    /// Whether TCP is served there, too.
+    pub(crate) tcp: bool,
+    /// Further places to listen, by names of your own, each with a transport of its own.
+    pub(crate) listeners: BTreeMap<String, SipListener>,
+    /// Certificates for TLS.
+    pub(crate) tls: SipTls,
     /// What an unknown source gets.
     pub(crate) unknown_peer: UnknownPeer,
     /// Messages a second and trunk before datagrams are dropped, 1..=100000; those of its calls have as much again.
@@ -120,6 +127,9 @@ impl Default for Sip {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)),
             advertise: None,
+            tcp: true,
+            listeners: BTreeMap::new(),
+            tls: SipTls::default(),
             unknown_peer: UnknownPeer::Reject,
             source_rate: 2000,
             source_burst: 4000,
@@ -128,6 +138,41 @@ impl Default for Sip {
             ban_scanners: DEFAULT_SCANNERS.map(str::to_owned).into(),
         }
     }
+}
+
+/// A further place to listen for SIP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SipListener {
+    /// What is served: udp, tcp, tls, ws or wss.
+    pub(crate) transport: SipTransport,
+    /// Address to listen on. Port 0 picks one.
+    #[schemars(extend("format" = "socket-address"))]
+    pub(crate) listen: SocketAddr,
+    /// Address peers reach it at; default: the one listened on.
+    pub(crate) advertise: Option<IpAddr>,
+}
+
+impl Default for SipListener {
+    fn default() -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 5061));
+        Self { transport: SipTransport::Tls, listen, advertise: None }
+    }
+}
+
+/// Certificates for SIP over TLS, files in PEM that are read anew when they change.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SipTls {
+    /// Our certificate and those between it and its authority; presented to clients, and to servers that ask for it.
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key.
+    pub(crate) key: Option<PathBuf>,
+    /// Authorities whose clients' certificates are believed, for trunks with `certificates`; without it no client is asked
+    /// for one.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Authorities whose servers' certificates are believed; default: those of the Web.
+    pub(crate) server_ca: Option<PathBuf>,
 }
 
 /// A capture server (Homer, heplify-server) that every SIP message in and out is shown to, as HEP version 3 over UDP.

@@ -6,6 +6,7 @@
 mod answering;
 pub(crate) mod backchannel;
 mod concealment;
+mod conference;
 mod ears;
 mod engine;
 mod engine_input;

@@ -4,12 +4,13 @@
 use serde_json::{Value, json};
 use trunkline_api::EventType;
 use trunkline_api::answering::{Answerer, IvrAction};
-use trunkline_api::transfer::{TransferMode, normal_number};
+use trunkline_api::transfer::{HoldSound, TransferMode, normal_number};
 use trunkline_api::usage::CallDirection;
 use trunkline_api::words::{RedactionChannel, ToolCall, ToolDefinition};
 use trunkline_leg::{Direction, DtmfDigit, LegId};
 
 use super::answering::Answering;
+use super::conference::Seat;
 use super::transfer::{Order, Origin, Transfer};
 use super::{Dialogue, Effects};
 use crate::command::Command;
@@ -41,12 +42,14 @@ pub(super) struct Telephone {
     far: Direction,
     /// An operator has put the caller on hold.
     own_hold: bool,
+    /// An operator has put the caller into a conference.
+    pub(super) seat: Option<Seat>,
 }
 
 impl Telephone {
     /// Whether what is said may make a turn.
     pub(super) fn hears(&self) -> bool {
-        !self.own_hold
+        !self.is_aside()
             && self.transfer.as_ref().is_none_or(Transfer::hears)
             && self.answering.as_ref().is_none_or(Answering::hears)
     }
@@ -56,9 +59,14 @@ impl Telephone {
         self.is_elsewhere() || self.asked.is_some() || self.answering.as_ref().is_some_and(Answering::is_busy)
     }
 
-    /// Whether the caller is on hold or being passed on.
+    /// Whether the caller is on hold, in a conference or being passed on.
     pub(super) const fn is_elsewhere(&self) -> bool {
-        self.own_hold || self.transfer.is_some()
+        self.is_aside() || self.transfer.is_some()
+    }
+
+    /// Whether an operator has the caller do without the agent.
+    const fn is_aside(&self) -> bool {
+        self.own_hold || self.seat.is_some()
     }
 }
 
@@ -89,6 +97,7 @@ impl Dialogue {
                     fx.raise(trunkline_api::Failure::TransferFailed, "", "what was ordered is no number", "record");
                 } else if self.tel.transfer.is_none() {
                     self.take_back(fx);
+                    self.leaves_room(fx);
                     if self.keypad.is_away() {
                         // What was being chosen or entered is not gone on with.
                         self.leave_keypad(fx);
@@ -98,16 +107,23 @@ impl Dialogue {
                     self.begin_transfer(fx, order, true);
                 }
             }
-            Operator::Hold if !self.tel.own_hold && self.tel.transfer.is_none() => {
+            Operator::Hold if !self.tel.is_aside() && self.tel.transfer.is_none() => {
                 // Nobody is heard from here on, so that it would never be known whether the caller interrupts.
                 self.ears.stop_listening(fx);
                 self.keep_floor(fx);
                 self.tel.own_hold = true;
-                fx.command(Command::Hold { leg: LegId::FIRST, sound: self.spec.transfer.hold_sound });
+                let sound = self.spec.transfer.hold_sound;
+                fx.command(Command::Hold { leg: LegId::FIRST, sound });
+                // A caller who hears nothing need not be sent it.
+                let direction = if sound == HoldSound::Silence { Direction::Inactive } else { Direction::SendOnly };
+                fx.command(Command::Redirect { leg: LegId::FIRST, direction });
                 self.follow_hold(fx);
             }
             Operator::Hold => {}
             Operator::Resume => self.take_back(fx),
+            Operator::Join { room } => self.joins(fx, room),
+            Operator::Leave => self.leaves_room(fx),
+            Operator::Mute { on } => self.mutes(fx, on),
             Operator::SendDtmf { digits } => {
                 // An operator is told by the timeline that nothing was sent.
                 let _ = self.send_keys(fx, &digits);
@@ -116,9 +132,10 @@ impl Dialogue {
     }
 
     /// An operator's hold is over.
-    fn take_back(&mut self, fx: &mut Effects) {
+    pub(super) fn take_back(&mut self, fx: &mut Effects) {
         if std::mem::take(&mut self.tel.own_hold) {
             fx.command(Command::Resume { leg: LegId::FIRST });
+            fx.command(Command::Redirect { leg: LegId::FIRST, direction: Direction::SendRecv });
             self.follow_hold(fx);
         }
     }
@@ -135,7 +152,7 @@ impl Dialogue {
 
     /// The caller's hold counts, or that of whoever was dialled.
     pub(super) fn follow_hold(&mut self, fx: &mut Effects) {
-        let direction = if self.tel.own_hold { Direction::Inactive } else { self.tel.far };
+        let direction = if self.tel.is_aside() { Direction::Inactive } else { self.tel.far };
         self.held(fx, direction);
     }
 

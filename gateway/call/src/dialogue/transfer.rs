@@ -257,7 +257,23 @@ impl Dialogue {
                 self.tell_outcome(fx, Outcome::Completed);
                 fx.close("", EndReason::Transferred, None, true);
             }
-            ReferralProgress::Refused { cause } => self.fails(fx, Outcome::Refused(cause, None)),
+            ReferralProgress::Refused { cause } => self.not_taken_over(fx, replaces, cause),
+        }
+    }
+
+    /// The caller's side does not dial, or takes no call over. Whoever has accepted that call is still there then, and the gateway
+    /// connects the two by itself.
+    fn not_taken_over(&mut self, fx: &mut Effects, replaces: Option<LegId>, cause: RefusalCause) {
+        match replaces.filter(|leg| fx.legs().is_answered(*leg)) {
+            Some(leg) => {
+                let detail = format!("the caller's side did not take the other call over: {}", cause.name());
+                fx.raise(Failure::TransferFailed, "", &detail, "bridge");
+                fx.clear(Reason::Transfer);
+                self.enter(Stage::Joining { leg });
+                self.mouth.stop(fx);
+                self.transfer_settles(fx);
+            }
+            None => self.fails(fx, Outcome::Refused(cause, None)),
         }
     }
 
@@ -265,9 +281,8 @@ impl Dialogue {
     pub(super) fn transfer_overdue(&mut self, fx: &mut Effects) {
         let Some(transfer) = &self.tel.transfer else { return };
         match transfer.stage {
-            Stage::Ringing { .. } | Stage::Referring { .. } => {
-                self.fails(fx, Outcome::Refused(RefusalCause::NoAnswer, None));
-            }
+            Stage::Ringing { .. } => self.fails(fx, Outcome::Refused(RefusalCause::NoAnswer, None)),
+            Stage::Referring { replaces, .. } => self.not_taken_over(fx, replaces, RefusalCause::NoAnswer),
             Stage::Briefing { leg, told, asked, until } => {
                 if fx.now() < until && told && asked + 1 < MOST_ASKED {
                     self.ask_again(fx, leg, asked + 1, until);

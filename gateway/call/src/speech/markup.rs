@@ -91,7 +91,9 @@ fn line_signs(line: &str) -> usize {
     let whole = line.find('\n').unwrap_or(line.len());
     let (this, indent) = (&line[..whole], line[..whole].len() - line[..whole].trim_start().len());
     let bare = this.trim();
-    if bare.starts_with("```") || bare.starts_with("~~~") {
+    // A fence and the name of a language; what else stands behind one are words.
+    let fenced = bare.strip_prefix("```").or_else(|| bare.strip_prefix("~~~"));
+    if fenced.is_some_and(|language| !language.contains(|c: char| c.is_whitespace() || c == '`')) {
         return whole;
     }
     let rule = |signs: &[char]| bare.chars().count() >= 3 && bare.chars().all(|c| signs.contains(&c) || c == ' ');
@@ -153,6 +155,8 @@ mod tests {
             ("3*4 is 12", "3*4 is 12"),
             ("| a | b |\n|---|---|\n| c | d |", " a  b \n\n c  d "),
             ("```rust\nlet x;\n```", "\nlet x;\n"),
+            ("``` A0", " A0"),
+            ("```open```", "open"),
             ("~~old~~ new ~5", "old new ~5"),
             ("[x] done and array[0]", "[x] done and array[0]"),
             ("C# and #5", "C# and #5"),

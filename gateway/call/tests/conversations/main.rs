@@ -36,6 +36,7 @@ mod longest_call;
 mod memory_fits_the_model;
 mod menus_by_keys;
 mod operator_holds_and_presses_keys;
+mod operator_holds_conferences;
 mod providers_come_and_go;
 mod recording_is_told;
 mod redaction;

@@ -16,7 +16,7 @@ fn nobody_is_asked_on_hold_and_what_was_being_said_goes_on() {
     rig.operator(1500, Operator::Hold);
     rig.operator(60_000, Operator::Resume);
     rig.run_until(59_000);
-    assert_eq!(rig.telephone(), ["hold 1"]);
+    assert_eq!(rig.telephone(), ["hold 1", "redirect 1 sendonly"]);
     assert!(rig.all(EventType::PlaybackFinished).is_empty() && rig.all(EventType::CallerSilent).is_empty());
     rig.run_until(63_000);
     assert_eq!(rig.only(EventType::PlaybackFinished)["text"], greeting);
@@ -24,6 +24,26 @@ fn nobody_is_asked_on_hold_and_what_was_being_said_goes_on() {
     rig.run_until(68_000);
     assert_eq!(*rig.said().last().unwrap(), "Yes.");
     assert_eq!(rig.failures(), []);
+}
+
+#[test]
+fn a_caller_who_is_to_hear_nothing_is_sent_nothing_and_one_whose_side_takes_no_hold_is_held_all_the_same() {
+    let silent = json!({ "transfer": { "hold_sound": "silence" } });
+    for (refuses, sip_status) in [(false, json!(null)), (true, json!(488))] {
+        let mut rig = Rig::new(agent(1, 1, 1, silent.clone()), &["Yes."]);
+        rig.second.refuses_holds = refuses;
+        rig.operator(2000, Operator::Hold);
+        rig.caller_says(5000, 400, "are you open");
+        rig.operator(20_000, Operator::Resume);
+        rig.run_until(25_000);
+        assert_eq!(rig.telephone(), ["hold 1", "redirect 1 inactive", "resume 1", "redirect 1 sendrecv"]);
+        let told = rig.all(EventType::LegRedirected);
+        assert_eq!((&told[0]["direction"], &told[0]["sip_status"]), (&json!("inactive"), &sip_status));
+        assert!(rig.all(EventType::TurnStarted).is_empty(), "nobody hears a caller on hold");
+        rig.caller_says(26_000, 400, "are you open");
+        rig.run_until(31_000);
+        assert_eq!(*rig.said().last().unwrap(), "Yes.");
+    }
 }
 
 #[test]
@@ -46,7 +66,7 @@ fn a_caller_on_hold_can_be_passed_on() {
     rig.operator(5000, Operator::Transfer { to, mode: Some(TransferMode::Bridge), briefing: String::new() });
     rig.run_until(15_000);
     assert_eq!(rig.outcomes(), ["completed"]);
-    assert_eq!(rig.telephone()[..3], ["hold 1", "resume 1", "dial 2 200"]);
+    assert_eq!(rig.telephone()[..3], ["hold 1", "redirect 1 sendonly", "resume 1"]);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! both speak with each other once the call was accepted.
 
 use serde_json::{Value, json};
-use trunkline_api::EventType;
-use trunkline_leg::LegId;
+use trunkline_api::{EventType, Failure};
+use trunkline_leg::{LegId, RefusalCause};
 
 use crate::rig::second_leg::{Person, Referral};
 use crate::rig::{Rig, agent, reply, tool_reply};
@@ -142,6 +142,40 @@ fn the_callers_side_may_take_the_call_over() {
     assert_eq!(rig.outcomes(), ["completed"]);
     assert_eq!(rig.only(EventType::CallEnded)["reason"], "transferred");
     assert!(rig.second.open.is_empty());
+}
+
+#[test]
+fn a_callers_side_that_takes_no_call_over_is_connected_by_the_gateway() {
+    for (referral, ms) in [
+        (Referral::Fails(RefusalCause::Unsupported), 30_000),
+        (Referral::Fails(RefusalCause::Busy), 30_000),
+        // It never says what becomes of it.
+        (Referral::Silent, 60_000),
+    ] {
+        let mut rig = rig(json!({ "join": "refer" }), &[Person::Answers(2000)], "");
+        rig.second.referral = referral;
+        rig.human_presses(11_000, '1');
+        rig.run_until(ms);
+        let telephone = rig.telephone();
+        let refer = telephone.iter().position(|order| order == "refer +4930555 replaces 2").unwrap();
+        assert_eq!(telephone[refer + 1..], ["attach nobody", "bridge 1 2"], "{referral:?}");
+        assert_eq!(rig.outcomes(), ["completed"]);
+        assert_eq!(rig.failures(), [(Failure::TransferFailed, "bridge")]);
+        rig.caller_hangs_up(ms + 1000);
+        rig.run_to_end();
+        assert!(rig.second.open.is_empty());
+    }
+}
+
+#[test]
+fn who_hangs_up_before_the_callers_side_has_dialled_leaves_the_caller_with_the_agent() {
+    let mut rig = rig(json!({ "join": "refer" }), &[Person::Answers(2000)], "Sorry.");
+    rig.second.referral = Referral::Fails(RefusalCause::Busy);
+    rig.human_presses(11_000, '1');
+    rig.human_hangs_up(12_000);
+    rig.run_until(30_000);
+    assert_eq!(rig.outcomes(), ["busy"]);
+    assert_eq!(*rig.said_to(LegId::FIRST).last().unwrap(), "Sorry.");
 }
 
 #[test]

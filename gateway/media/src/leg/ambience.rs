@@ -15,7 +15,7 @@ const HOLD_MS: u32 = 300;
 
 /// A bed on its way to a leg.
 #[derive(Debug)]
-pub(super) struct Ambience {
+pub(crate) struct Ambience {
     sound: LegAmbience,
     /// Where in the bed it is.
     at: usize,

@@ -7,6 +7,7 @@ use trunkline_leg::{CallTime, Direction, FAR_BUFFER_US};
 
 use super::ambience::Ambience;
 use super::duck::Duck;
+use super::hold::Held;
 use super::ringback::Ringback;
 use super::thinking::ThinkingSound;
 use super::{Ledger, MAX_PACKET, PENDING, Seed, TICK_MS, TICK_SAMPLES};
@@ -39,6 +40,7 @@ pub(super) struct Down {
     ringback: Ringback,
     thinking: ThinkingSound,
     ambience: Option<Ambience>,
+    held: Option<Box<Held>>,
     /// The frame of this tick, and whether it is to be sent.
     frame: [i16; TICK_SAMPLES],
     framed: Option<Played>,
@@ -92,6 +94,7 @@ impl Down {
             ringback,
             thinking,
             ambience,
+            held: None,
             frame: [0; TICK_SAMPLES],
             framed: None,
             beeps: false,
@@ -120,6 +123,11 @@ impl Down {
         // What waits is sent by the new codec, whose clock may count otherwise.
         self.pending_timestamp = self.timestamp.wrapping_sub(self.encoder.ticks(self.pending_len));
         self.marker = true;
+    }
+
+    /// Goes on with another sound of a hold, or none, and leaves this one in its place.
+    pub(super) const fn swap_held(&mut self, held: &mut Option<Box<Held>>) {
+        std::mem::swap(&mut self.held, held);
     }
 
     /// Whether something is said in this tick.
@@ -205,7 +213,8 @@ impl Down {
         } else {
             self.duck.rest();
         }
-        if self.ringback.fill(played, frame) {
+        let on_hold = self.held.is_some();
+        if self.held.as_mut().is_some_and(|held| held.fill(played, frame)) || self.ringback.fill(played, frame) {
             played = Played::Speech { starts: false };
         } else if let Some(ambience) = &mut self.ambience {
             ambience.mix(self.speaks, frame);
@@ -214,7 +223,9 @@ impl Down {
                 played = Played::Speech { starts: false };
             }
         }
-        if self.thinking.mix(self.playback.is_thinking() && !self.speaks, frame) && played == Played::Silence {
+        if self.thinking.mix(self.playback.is_thinking() && !self.speaks && !on_hold, frame)
+            && played == Played::Silence
+        {
             played = Played::Speech { starts: false };
         }
         if played == Played::Silence && self.comfort_noise && self.idle == Idle::Silence {

@@ -7,6 +7,7 @@ use crate::codec::LegCodec;
 use crate::conference::ConferenceSeat;
 use crate::config::LegSound;
 use crate::error::MediaError;
+use crate::leg::Held;
 use crate::plane::check_packet_time;
 use crate::srtp::Srtp;
 use crate::tones::Tones;
@@ -24,6 +25,8 @@ pub(crate) enum LegOrder {
     },
     /// A place in a conference, or none any more.
     Conference(Option<Box<ConferenceSeat>>),
+    /// Sound of a hold, or none any more.
+    Held(Option<Box<Held>>),
     /// Listens for tones, or no more.
     Tones(Option<Box<Tones>>),
     /// Another sound.

@@ -8,7 +8,7 @@ use crate::playback::Played;
 
 /// A tone that lasts a given time.
 #[derive(Debug)]
-pub(super) struct Ringback {
+pub(crate) struct Ringback {
     tone: Option<SupervisoryTone>,
     ticks: u32,
 }

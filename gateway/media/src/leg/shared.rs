@@ -21,6 +21,8 @@ pub(crate) struct LegShared {
     end: AtomicU8,
     /// 0, or 1 once the leg is over.
     over: AtomicU8,
+    /// 0, or 1 while the others in its conference do not hear it.
+    muted: AtomicU8,
     /// The media worker that serves the leg now.
     pub(crate) worker: AtomicUsize,
     pub(crate) stats: SharedLegStats,
@@ -43,6 +45,7 @@ impl LegShared {
             digits: Mutex::new(digits),
             end: AtomicU8::default(),
             over: AtomicU8::default(),
+            muted: AtomicU8::default(),
             worker: AtomicUsize::default(),
             stats: SharedLegStats::default(),
         };
@@ -64,6 +67,14 @@ impl LegShared {
     pub(super) fn asked_end(&self) -> Option<EndCause> {
         let code = usize::from(self.end.load(Ordering::Acquire));
         CAUSES.get(code.checked_sub(1)?).copied()
+    }
+
+    pub(crate) fn mute(&self, on: bool) {
+        self.muted.store(u8::from(on), Ordering::Release);
+    }
+
+    pub(super) fn is_muted(&self) -> bool {
+        self.muted.load(Ordering::Acquire) != 0
     }
 
     pub(super) fn set_over(&self) {

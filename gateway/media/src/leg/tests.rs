@@ -18,6 +18,7 @@ mod ambience;
 mod codecs;
 mod encryption;
 mod heard;
+mod hold;
 mod thinking;
 mod tones;
 mod voice;

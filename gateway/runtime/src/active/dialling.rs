@@ -183,6 +183,7 @@ impl Active {
                 };
                 Some(LegFact::Referral { progress, at: now })
             }
+            LegNews::Redirected { direction, refused } => Some(LegFact::Redirected { direction, refused, at: now }),
             LegNews::SpendReached => {
                 tracing::warn!(call = %self.id, leg = leg.0, "the tenant has spent what it may; the leg ends");
                 self.shared.counters.failed(Failure::OutboundLimit);

@@ -5,11 +5,14 @@ use std::time::Instant;
 
 use trunkline_api::{Failure, Id};
 use trunkline_call::Input;
-use trunkline_leg::{AgentEnd, CallTime, DtmfDigit, EndCause, LegFact, LegId, MediaSpec, RefusalCause, RingSizes};
+use trunkline_leg::{
+    AgentEnd, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, MediaSpec, RefusalCause, RingSizes,
+};
 use trunkline_media::{Conference, LegHandle, LegSocket, LegSound, LegStart, MediaPlane, SourcePolicy};
 use trunkline_sip::ByeReason;
 
-use super::ports::Ports;
+use super::ports::{Ports, Wanted};
+use crate::ambience::Beds;
 use crate::line::Answering;
 use crate::listening::Listening;
 use crate::outbound::Placed;
@@ -39,6 +42,13 @@ pub(crate) enum LegNews {
     MediaChanged(Box<MediaSpec>),
     /// Its far end pressed a key and told it by signalling.
     Pressed(DtmfDigit),
+    /// Its far end was told which ways sound goes, and took it, or refused with a status.
+    Redirected {
+        /// The ways.
+        direction: Direction,
+        /// The status.
+        refused: Option<u16>,
+    },
     /// How far it has come that was asked to dial, as a SIP status.
     Referral(u16),
     /// Its tenant has spent what it may: it ends.
@@ -271,14 +281,25 @@ impl Legs {
         self.of_mut(leg).map(|ports| ports.media_changed(spec, at))
     }
 
-    /// Has legs change that were busy with earlier changes.
-    pub(super) fn change_media(&mut self) {
+    /// Has legs change that were busy with earlier changes, or whose sound of a hold was not there yet. True when some still are.
+    pub(super) fn change_media(&mut self, beds: &Beds) -> bool {
         self.first.change_media();
+        let mut waits = self.first.entertain(beds);
         for other in &mut self.others {
             if let State::Up(ports) = &mut other.state {
                 ports.change_media();
+                waits |= ports.entertain(beds);
             }
         }
+        waits
+    }
+
+    /// Puts one on hold, where it hears `sound`, or takes it back.
+    pub(super) fn hold(&mut self, leg: LegId, on: bool, sound: Wanted, beds: &Beds) -> bool {
+        let Some(ports) = self.of_mut(leg) else { return false };
+        ports.leg().playout.hold(on);
+        ports.is_to_hear(sound, beds);
+        true
     }
 
     /// A far end told a key by signalling.

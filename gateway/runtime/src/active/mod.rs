@@ -2,6 +2,7 @@
 //! worker.
 
 mod commands;
+mod conferring;
 mod dialling;
 mod engine;
 mod legs;
@@ -120,8 +121,12 @@ pub(crate) struct Active {
     wreck: Option<Box<CallRecord>>,
     /// When to look again although nothing arrives.
     due: CallTime,
+    /// Somebody is to hear something that is not there yet.
+    sound_waits: bool,
     /// How often a call of its own may be passed on.
     hops: u8,
+    /// Its place in a conference.
+    conference: Option<crate::conferences::Place>,
     /// Its place among calls that leave, when it is one.
     _placed: Option<Placed>,
     /// Given back once the record is durable.
@@ -139,6 +144,7 @@ impl Active {
             setup: new.setup,
             ports: Legs::new(id.clone(), Ports::new(id.clone(), LegId::FIRST, new.leg, new.handle, new.line, echo)),
             hops: new.hops,
+            conference: None,
             _placed: new.placed,
             sessions: Sessions::new(place, redacting),
             engine: EngineSeat::default(),
@@ -154,6 +160,7 @@ impl Active {
             last_usage_by: None,
             wreck: None,
             due: CallTime::ZERO,
+            sound_waits: false,
             _ticket: new.ticket,
             id,
             shared,
@@ -255,7 +262,7 @@ impl Active {
         if let Some(record) = self.wreck.take() {
             return self.settle_wreck(now, record);
         }
-        self.ports.change_media();
+        self.sound_waits = self.ports.change_media(&self.shared.beds);
         if self.call.is_over() {
             self.due = CallTime(now.0 + GRID_US);
             return self.close(now);
@@ -295,7 +302,7 @@ impl Active {
         let disk = self.outbox.due().map(|due| due.max(soon));
         let call = self.call.poll_timeout().map(|(due, _)| due);
         let engine = self.engine.due().map(|due| due.max(soon));
-        let others = self.ports.has_others().then_some(soon);
+        let others = (self.ports.has_others() || self.sound_waits).then_some(soon);
         let all = [call, room, disk, engine, others, self.sessions.due(now, soon)].into_iter().flatten();
         all.fold(CallTime(now.0 + LOOKS_US), CallTime::min)
     }
@@ -439,6 +446,7 @@ impl Active {
             return false;
         }
         self.ports.let_go();
+        self.conference = None;
         self.recorded(now);
         self.carry_out(now);
         let patience = *self.last_recording_by.get_or_insert(CallTime(now.0 + LAST_RECORDING_US));

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use trunkline_api::ambience::Ambience;
 use trunkline_api::{Failure, Id};
 use trunkline_call::{Input, VoiceEdge};
 use trunkline_leg::{AgentEnd, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, MediaSpec, PlayoutPosition};
-use trunkline_media::{LegHandle, MediaError};
+use trunkline_media::{HeldSound, LegHandle, MediaError};
 use trunkline_sip::ByeReason;
 
+use crate::ambience::Beds;
 use crate::echo::Echo;
 use crate::line::Line;
 use crate::listening::Listening;
@@ -34,6 +36,19 @@ pub(super) struct Ports {
     keys: Option<Keys>,
     /// What the leg was too busy to change to.
     change: Option<MediaSpec>,
+    /// What its far end is to hear on hold, where it does not yet.
+    wanted: Option<Wanted>,
+}
+
+/// What a far end is to hear where nothing is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// What the conversation says.
+    Nothing,
+    /// Music on hold.
+    Music(Ambience),
+    /// The tone of somebody who is being rung.
+    Ringback,
 }
 
 /// How the far end tells its keys. Some tell each twice, as an event or a tone in the sound and by signalling; whichever came
@@ -68,6 +83,7 @@ impl Ports {
             leg_over: false,
             keys: None,
             change: None,
+            wanted: None,
         }
     }
 
@@ -185,6 +201,37 @@ impl Ports {
             Err(MediaError::Busy) => self.change = Some(spec),
             Err(error) => tracing::warn!(call = %self.call, %error, "media could not be changed"),
         }
+    }
+
+    /// From now on the far end hears that where nothing is said.
+    pub(super) fn is_to_hear(&mut self, wanted: Wanted, beds: &Beds) {
+        if let Wanted::Music(music) = &wanted {
+            beds.prepare(music, self.handle.rate());
+        }
+        self.wanted = Some(wanted);
+        self.entertain(beds);
+    }
+
+    /// Has it hear that as soon as it is there and the leg takes it; true while it is not. Music that cannot be had is none.
+    pub(super) fn entertain(&mut self, beds: &Beds) -> bool {
+        let Some(wanted) = self.wanted.take() else { return false };
+        let sound = match &wanted {
+            Wanted::Nothing => None,
+            Wanted::Ringback => Some(HeldSound::Ringback),
+            Wanted::Music(music) => match beds.of(music, self.handle.rate()) {
+                None if beds.is_making(music, self.handle.rate()) => {
+                    self.wanted = Some(wanted);
+                    return true;
+                }
+                bed => bed.map(HeldSound::Music),
+            },
+        };
+        match self.handle.hold_sound(sound.as_ref()) {
+            Err(MediaError::Busy) => self.wanted = Some(wanted),
+            Ok(()) | Err(MediaError::Ended) => {}
+            Err(error) => tracing::warn!(call = %self.call, %error, "there is no sound on hold"),
+        }
+        self.wanted.is_some()
     }
 
     /// The far end told a key by signalling.

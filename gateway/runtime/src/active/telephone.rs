@@ -1,10 +1,12 @@
 //! What a call asks of its legs beside talking: dial, join, pass on, keys, hold and tones.
 
+use trunkline_api::transfer::HoldSound;
 use trunkline_call::{Command, Input};
 use trunkline_dsp::tone::Plan;
 use trunkline_leg::{CallTime, DtmfDigit, LegFact, LegId, ReferralProgress};
 
 use super::Active;
+use super::ports::Wanted;
 
 /// How long a key sounds, and as long a pause follows (ITU-T Q.24 takes 40 ms).
 const KEY_MS: u16 = 100;
@@ -26,8 +28,12 @@ impl Active {
                     self.tell(now, Input::Leg { leg, fact: LegFact::Referral { progress, at: now } });
                 }
             }
-            Command::Hold { leg, .. } => self.hold(now, leg, true),
-            Command::Resume { leg } => self.hold(now, leg, false),
+            Command::Hold { leg, sound } => self.hold(now, leg, Some(sound)),
+            Command::Resume { leg } => self.hold(now, leg, None),
+            Command::Join { leg, room } => self.join(now, leg, &room),
+            Command::Leave { leg } => self.leave(leg),
+            Command::Mute { leg, on } => self.mute(leg, on),
+            Command::Redirect { leg, direction } => self.shared.redirections.want(&self.id, leg, direction),
             Command::SendDtmf { leg, digits } => {
                 let Some(ports) = self.ports.of(leg) else { return };
                 for digit in digits.chars().filter_map(DtmfDigit::from_char) {
@@ -47,10 +53,17 @@ impl Active {
         }
     }
 
-    fn hold(&mut self, now: CallTime, leg: LegId, on: bool) {
-        let Some(ports) = self.ports.of(leg) else { return };
-        ports.leg().playout.hold(on);
-        let fact = if on { LegFact::Held { at: now } } else { LegFact::Resumed { at: now } };
-        self.tell(now, Input::Leg { leg, fact });
+    /// Puts a leg on hold with that sound, or takes it back.
+    fn hold(&mut self, now: CallTime, leg: LegId, sound: Option<HoldSound>) {
+        let on = sound.is_some();
+        let wanted = match sound {
+            Some(HoldSound::Music) => Wanted::Music(self.setup.spec.transfer.music()),
+            Some(HoldSound::Ringback) => Wanted::Ringback,
+            Some(HoldSound::Silence) | None => Wanted::Nothing,
+        };
+        if self.ports.hold(leg, on, wanted, &self.shared.beds) {
+            let fact = if on { LegFact::Held { at: now } } else { LegFact::Resumed { at: now } };
+            self.tell(now, Input::Leg { leg, fact });
+        }
     }
 }

@@ -77,7 +77,7 @@ impl Intake {
             (None, Some(worker)) => {
                 let (call, leg) = (whose.call.clone(), whose.leg);
                 let rate = media.codec.sample_rate();
-                let known = Dialog { call, leg, worker, sdp: session, rate, line: Arc::clone(&line) };
+                let known = Dialog::new(call, leg, worker, session, rate, Arc::clone(&line));
                 self.dialogs.insert(key, known);
                 self.leg_news(&whose, LegNews::Answered { line: Answering::new(line), media: Box::new(media) });
             }

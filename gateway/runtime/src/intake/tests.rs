@@ -1,6 +1,8 @@
 //! Openings under every order of events: a caller who gives up before the disk has spoken, a disk that refuses, a
 //! gateway that is full.
 
+mod holds;
+
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 

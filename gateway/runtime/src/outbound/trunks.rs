@@ -7,10 +7,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use trunkline_api::Id;
 use trunkline_api::cidr::Cidr;
-use trunkline_api::trunk::{TrunkCredentials, TrunkServer};
+use trunkline_api::trunk::{SipTransport, TrunkCredentials, TrunkServer};
 use trunkline_route::{Table, Trunk};
 use trunkline_sip::auth::Credentials;
-use trunkline_sip::{Account, Admission, CallTerms, Kept, KeptRegistration, TrunkToken};
+use trunkline_sip::{Account, Admission, CallTerms, Kept, KeptRegistration, Origin, Transport, TrunkToken};
 
 use crate::serving::Serving;
 
@@ -38,6 +38,8 @@ pub(crate) fn kept(table: &Table, secrets: &Secrets) -> Vec<Kept> {
             trunk: token(&trunk.id),
             hosts: server.places().map(|(host, port)| (host.to_owned(), port)).collect(),
             domain: bracketed(server.uri_host()),
+            transport: transport(server.transport),
+            advertised: trunk.advertise,
             ping_ms: (server.options_ping_s > 0).then(|| u64::from(server.options_ping_s) * 1000),
             registration,
         })
@@ -56,6 +58,17 @@ pub(crate) fn credentials(trunk: &Trunk, server: &TrunkServer, secrets: &Secrets
     Some(Credentials { user: user.clone(), password: password.clone().into(), realm })
 }
 
+/// What a trunk's server is spoken to over.
+const fn transport(transport: SipTransport) -> Transport {
+    match transport {
+        SipTransport::Udp => Transport::Udp,
+        SipTransport::Tcp => Transport::Tcp,
+        SipTransport::Tls => Transport::Tls,
+        SipTransport::Ws => Transport::Ws,
+        SipTransport::Wss => Transport::Wss,
+    }
+}
+
 /// The host of a URI: IPv6 in brackets.
 pub(crate) fn bracketed(host: &str) -> String {
     if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
@@ -72,13 +85,28 @@ impl Admission for Door {
         self.serving.load().table.trunk(source).map(|trunk| token(&trunk.id))
     }
 
+    fn trunk_of(&self, origin: &Origin<'_>) -> Option<TrunkToken> {
+        let over = match origin.transport {
+            Transport::Udp => SipTransport::Udp,
+            Transport::Tcp => SipTransport::Tcp,
+            Transport::Tls => SipTransport::Tls,
+            Transport::Ws => SipTransport::Ws,
+            Transport::Wss => SipTransport::Wss,
+        };
+        let serving = self.serving.load();
+        serving.table.trunk_of(origin.address, over, origin.names).map(|trunk| token(&trunk.id))
+    }
+
     fn terms(&self, trunk: &TrunkToken, source: IpAddr) -> CallTerms {
         let serving = self.serving.load();
         // A call of ours goes to a server that may be none of the trunk's peers.
         let by_name = trunk.0.parse::<Id>().ok().and_then(|id| serving.table.trunk_by_id(&id));
         // A trunk that is gone already leaves a call that is refused.
-        by_name
-            .map_or_else(CallTerms::default, |trunk| CallTerms { nat: trunk.nat, peers: trunk.dialog_ranges(source) })
+        by_name.map_or_else(CallTerms::default, |trunk| CallTerms {
+            nat: trunk.nat,
+            peers: trunk.dialog_ranges(source),
+            advertised: trunk.advertise,
+        })
     }
 
     fn peers(&self) -> Vec<Cidr> {

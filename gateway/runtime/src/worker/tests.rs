@@ -12,7 +12,7 @@ use trunkline_api::words::ProviderKind;
 use trunkline_api::{AgentSpec, Prefix};
 use trunkline_call::tape::Taped;
 use trunkline_call::{CallSetup, Input};
-use trunkline_leg::{Anchor, CallTime, Codec};
+use trunkline_leg::{Anchor, CallTime, Codec, Direction, LegId};
 use trunkline_media::{LegStart, MediaPlane};
 use trunkline_recording::{Disk, Recorder, RecorderConfig, Track};
 
@@ -271,8 +271,16 @@ fn an_operators_keys_leave_as_events_and_hold_is_told() {
 
     operate(Operator::Hold);
     until("hold", || told("leg.held").len() == 1);
+    let told_to = |way| std::collections::BTreeMap::from([((id.clone(), LegId::FIRST), way)]);
+    assert_eq!(shared.redirections.take(), told_to(Direction::SendOnly), "its far end is to be told");
+    let mut music = 0;
+    while music < 20 {
+        let len = phone.recv(&mut packet).unwrap();
+        music += usize::from(packet[1] & 0x7f == 0 && packet[12..len].iter().any(|code| code & 0x7f < 0x60));
+    }
     operate(Operator::Resume);
     until("resume", || told("leg.resumed").len() == 1);
+    assert_eq!(shared.redirections.take(), told_to(Direction::SendRecv));
     operate(Operator::HangUp);
     until("the record to be closed", || store.durable.lock().unwrap()["caller-0"] == 1);
     assert!(worker.order(Order::Stop));

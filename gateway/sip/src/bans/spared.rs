@@ -39,7 +39,7 @@ impl Spared {
         let calls: Vec<_> = shared.calls().values().cloned().collect();
         for call in calls {
             let dialog = call.dialog();
-            spared.addresses.insert(dialog.source.ip().to_canonical());
+            spared.addresses.insert(dialog.source.address.ip().to_canonical());
             spared.ranges.extend(dialog.peers().iter().copied().filter(speaks_for_its_addresses));
         }
         let servers = shared.keeping.status().into_iter().flat_map(|trunk| trunk.servers());

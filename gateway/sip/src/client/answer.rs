@@ -1,9 +1,8 @@
 //! A response to a request of ours, in the parts that the asking side looks at.
 
-use std::net::SocketAddr;
-
 use crate::address::{NameAddr, list};
 use crate::guard::{Message, Name, StartLine};
+use crate::transport::Hop;
 
 /// Most values of a header that are kept.
 const MOST_VALUES: usize = 16;
@@ -52,12 +51,12 @@ pub struct Answer {
     /// The description it carries.
     pub sdp: Option<String>,
     /// Where it came from.
-    pub source: SocketAddr,
+    pub source: Hop,
 }
 
 impl Answer {
     /// Reads a response that the guard let in; `None` for a request, and for what answers nothing.
-    pub(crate) fn of(message: &Message<'_>, source: SocketAddr) -> Option<Self> {
+    pub(crate) fn of(message: &Message<'_>, source: Hop) -> Option<Self> {
         let StartLine::Response { status, .. } = message.start else { return None };
         let (cseq, method) = message.value(Name::CSeq)?.trim().split_once([' ', '\t'])?;
         let to = message.value(Name::To)?;

@@ -1,6 +1,6 @@
 //! A request other than INVITE on its way: sent again until something comes, given up on after 64 T1 (RFC 3261 17.1.2).
 
-use std::net::SocketAddr;
+use crate::transport::Hop;
 
 /// T2 in T1: the longest pause between two tries (RFC 3261 17.1.2.2; 4 s of 500 ms).
 const T2_T1S: u64 = 8;
@@ -12,7 +12,7 @@ const GIVE_UP_T1S: u64 = 64;
 pub(crate) struct Asking {
     pub(crate) branch: String,
     pub(crate) text: String,
-    pub(crate) to: SocketAddr,
+    pub(crate) to: Hop,
     t1_ms: u64,
     pause_ms: u64,
     again_ms: u64,
@@ -32,9 +32,11 @@ pub(crate) enum Asked {
 
 impl Asking {
     /// A request that is sent now.
-    pub(crate) fn new(now_ms: u64, t1_ms: u64, branch: String, text: String, to: SocketAddr) -> Self {
+    pub(crate) fn new(now_ms: u64, t1_ms: u64, branch: String, text: String, to: Hop) -> Self {
         let until_ms = now_ms + GIVE_UP_T1S * t1_ms;
-        Self { branch, text, to, t1_ms, pause_ms: t1_ms, again_ms: now_ms + t1_ms, until_ms }
+        // Over a connection nothing is sent again (RFC 3261 17.1.2.2).
+        let again_ms = if to.transport.is_reliable() { until_ms } else { now_ms + t1_ms };
+        Self { branch, text, to, t1_ms, pause_ms: t1_ms, again_ms, until_ms }
     }
 
     /// A provisional response: from now on it is sent again seldom.
@@ -67,7 +69,8 @@ mod tests {
 
     #[test]
     fn it_is_sent_again_at_growing_distances_and_given_up_on() {
-        let mut asking = Asking::new(0, 500, "b".to_owned(), String::new(), "192.0.2.1:5060".parse().unwrap());
+        let mut asking =
+            Asking::new(0, 500, "b".to_owned(), String::new(), Hop::udp("192.0.2.1:5060".parse().unwrap()));
         let mut at = Vec::new();
         let gone = loop {
             let now = asking.poll_timeout();

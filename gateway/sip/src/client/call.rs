@@ -4,7 +4,6 @@
 //! that a call is over is told once, at once; what is left to say to the network is said behind it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use super::answer::Answer;
 use super::asking::{Asked, Asking};
@@ -15,10 +14,14 @@ use crate::admission::CallTerms;
 use crate::auth::DigestClient;
 use crate::dialog::Dialog;
 use crate::draw::Draw;
+use crate::locals::Locals;
 use crate::session_timer::{LEAST_S, SessionTimer, Wanted};
+use crate::transport::{Hop, Transport};
 
 /// Most far ends of one INVITE that are told apart; further ones are acknowledged and hung up, if they answer.
 const MOST_FORKS: usize = 8;
+/// The largest request that is sent over UDP while there is TCP, in bytes (RFC 3261 18.1.1).
+const MOST_OVER_UDP: usize = 1300;
 /// Most far ends that are hung up because another was first.
 const MOST_HUNG_UP: usize = 16;
 /// Most times that one server's wish for a password is met.
@@ -33,8 +36,8 @@ const LONG_T1S: u64 = 64;
 /// What our requests say of ourselves.
 #[derive(Debug, Clone)]
 pub struct Ourselves {
-    /// Host and port of Contact and Via.
-    pub advertised: SocketAddr,
+    /// Hosts and ports of Contact and Via.
+    pub locals: Locals,
     /// Value of User-Agent.
     pub user_agent: String,
     /// What our branches begin with.
@@ -55,7 +58,9 @@ pub struct Transmit {
     /// The message.
     pub text: String,
     /// Where to.
-    pub to: SocketAddr,
+    pub to: Hop,
+    /// Where to when nobody can be reached there, of what is said within a dialog.
+    pub detour: Option<Hop>,
     /// The branch of a request that is answered; `None` for an ACK.
     pub branch: Option<String>,
 }
@@ -134,7 +139,7 @@ enum Taken {
 struct Attempt {
     branch: String,
     cseq: u32,
-    to: SocketAddr,
+    to: Hop,
     text: String,
     authorization: Option<(&'static str, String)>,
     sent: Sent,
@@ -167,6 +172,8 @@ pub struct ClientCall {
     forks: Vec<Fork>,
     asking: Vec<Asking>,
     hung_up: usize,
+    /// The server that is tried over UDP does not listen on TCP.
+    no_tcp: bool,
     news: u32,
     tried: bool,
     timer: SessionTimer,
@@ -203,6 +210,7 @@ impl ClientCall {
             forks: Vec::new(),
             asking: Vec::new(),
             hung_up: 0,
+            no_tcp: false,
             news: 0,
             tried: false,
             dialog: None,
@@ -218,8 +226,8 @@ impl ClientCall {
     /// # Errors
     /// When the call cannot be sent as it is.
     pub fn begin(now_ms: u64, us: Ourselves, call: Outgoing, draw: Draw) -> Result<Self, super::DialError> {
-        let ours = [us.advertised];
-        Ok(Self::new(now_ms, us, call.checked(&ours)?, draw))
+        let call = call.checked(&us.locals)?;
+        Ok(Self::new(now_ms, us, call, draw))
     }
 
     /// Its Call-ID.
@@ -312,6 +320,13 @@ impl ClientCall {
             && matches!(attempt.sent, Sent::Calling { .. })
         {
             attempt.sent = Sent::Gone;
+            let asked = self.call.servers.get(self.server).map(|server| server.transport);
+            let fell_over = attempt.to.transport == Transport::Tcp && asked == Some(Transport::Udp);
+            if fell_over && matches!(self.phase, Phase::Dialling { .. }) {
+                // Larger than is good for UDP, but that is where they listen.
+                self.no_tcp = true;
+                return self.invite(now_ms);
+            }
             self.next_server(now_ms, &silence());
         }
     }
@@ -336,7 +351,7 @@ impl ClientCall {
                     *pause_ms *= 2;
                     *again_ms = now_ms + *pause_ms;
                     let (text, branch) = (attempt.text.clone(), Some(attempt.branch.clone()));
-                    self.transmits.push_back(Transmit { text, to: attempt.to, branch });
+                    self.transmits.push_back(Transmit { text, to: attempt.to, detour: None, branch });
                 }
                 Sent::Accepted { until_ms } | Sent::Completed { until_ms } if *until_ms <= now_ms => {
                     attempt.sent = Sent::Done;
@@ -349,7 +364,7 @@ impl ClientCall {
             Asked::Waiting => true,
             Asked::Again => {
                 let (text, branch) = (asking.text.clone(), Some(asking.branch.clone()));
-                transmits.push_back(Transmit { text, to: asking.to, branch });
+                transmits.push_back(Transmit { text, to: asking.to, detour: None, branch });
                 true
             }
             Asked::GivenUp => false,
@@ -377,27 +392,39 @@ impl ClientCall {
         attempts.chain(self.asking.iter().map(Asking::poll_timeout)).chain(ringing).min()
     }
 
-    /// Sends an INVITE to the server that is tried.
+    /// Sends an INVITE to the server that is tried: over TCP, where it would be too large for UDP and nobody has said yet
+    /// that nobody listens there (RFC 3261 18.1.1).
     fn invite(&mut self, now_ms: u64) {
-        let Some(to) = self.call.servers.get(self.server).map(|server| server.address) else { return };
+        let Some(server) = self.call.servers.get(self.server) else { return };
+        let to = Hop::new(server.transport, server.address);
         self.cseq += 1;
-        let branch = self.branch();
-        let session = self.session();
-        let random = self.draw.bytes();
+        let (branch, session, random) = (self.branch(), self.session(), self.draw.bytes());
         let digest = self.digest.as_mut();
         let authorization = digest.and_then(|digest| digest.authorize("INVITE", &self.call.target, random));
-        let named = Invite {
-            branch: &branch,
-            call_id: &self.call_id,
-            from_tag: &self.from_tag,
-            cseq: self.cseq,
-            authorization: authorization.as_ref(),
-            session: &session,
+        let written = |to: Hop| {
+            let named = Invite {
+                to,
+                branch: &branch,
+                call_id: &self.call_id,
+                from_tag: &self.from_tag,
+                cseq: self.cseq,
+                authorization: authorization.as_ref(),
+                session: &session,
+            };
+            (request::invite(&self.us, &self.call, &named), to)
         };
-        let text = request::invite(&self.us, &self.call, &named);
-        self.transmits.push_back(Transmit { text: text.clone(), to, branch: Some(branch.clone()) });
+        let (text, to) = match written(to) {
+            (text, _) if to.transport == Transport::Udp && text.len() > MOST_OVER_UDP && !self.no_tcp => {
+                written(Hop::new(Transport::Tcp, to.address))
+            }
+            written => written,
+        };
+        self.transmits.push_back(Transmit { text: text.clone(), to, detour: None, branch: Some(branch.clone()) });
         let t1_ms = self.us.t1_ms;
-        let sent = Sent::Calling { again_ms: now_ms + t1_ms, pause_ms: t1_ms, until_ms: now_ms + LONG_T1S * t1_ms };
+        let until_ms = now_ms + LONG_T1S * t1_ms;
+        // Over a connection nothing is sent again (RFC 3261 17.1.1.2).
+        let again_ms = if to.transport.is_reliable() { until_ms } else { now_ms + t1_ms };
+        let sent = Sent::Calling { again_ms, pause_ms: t1_ms, until_ms };
         self.attempts.push(Attempt { branch, cseq: self.cseq, to, text, authorization, sent, taken: Taken::No });
     }
 
@@ -460,8 +487,9 @@ impl ClientCall {
         let proof = digest.and_then(|digest| digest.authorize("PRACK", &dialog.remote_target, random));
         let proof = proof.map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
         let headers = format!("RAck: {rseq} {} INVITE\r\n{proof}", answer.cseq);
-        let (text, to) = dialog.request("PRACK", &self.us.via(&branch), &self.us.user_agent, &headers);
-        self.ask(now_ms, branch, text, to);
+        let via = self.us.locals.via(dialog.destination(), &branch);
+        let (text, to) = dialog.request("PRACK", &via, &self.us.user_agent, &headers);
+        self.ask(now_ms, branch, text, (to, dialog.detour()));
         true
     }
 
@@ -493,8 +521,8 @@ impl ClientCall {
         }
         let proof = attempt.authorization.as_ref().map(|(name, value)| format!("{name}: {value}\r\n"));
         let known = self.forks.iter().find(|fork| fork.tag == tag);
-        if let Some((text, to)) = known.and_then(|fork| fork.acked.clone()) {
-            return self.transmits.push_back(Transmit { text, to, branch: None });
+        if let Some(ack) = known.and_then(|fork| fork.acked.clone()) {
+            return self.transmits.push_back(ack);
         }
         let Some(fork) = self.fork(answer).or_else(|| self.stray(answer)) else { return };
         let (branch, from) = (self.branch(), format!("{};tag={}", self.call.from, self.from_tag));
@@ -502,11 +530,12 @@ impl ClientCall {
         // An ACK has the number of its INVITE, whatever was asked since (RFC 3261 13.2.2.4).
         let last = std::mem::replace(&mut fork.cseq, answer.cseq - 1);
         let mut dialog = fork.dialog(answer, &from, &self.call, &self.us.terms);
-        let via = self.us.via(&branch);
+        let via = self.us.locals.via(dialog.destination(), &branch);
         let ack = dialog.request("ACK", &via, &self.us.user_agent, proof.as_deref().unwrap_or(""));
         (fork.cseq, dialog.local_cseq) = (last.max(answer.cseq), last.max(answer.cseq));
+        let ack = Transmit { text: ack.0, to: ack.1, detour: dialog.detour(), branch: None };
         fork.acked = Some(ack.clone());
-        self.transmits.push_back(Transmit { text: ack.0, to: ack.1, branch: None });
+        self.transmits.push_back(ack);
         let sdp = answer.sdp.clone().or_else(|| fork.sdp.clone());
         let number = fork.number;
         match (self.phase, sdp) {
@@ -549,14 +578,16 @@ impl ClientCall {
         let proof = digest.and_then(|digest| digest.authorize("BYE", &dialog.remote_target, random));
         let proof = proof.map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
         let headers = format!("Reason: {reason}\r\n{proof}");
-        let (text, to) = dialog.request("BYE", &self.us.via(&branch), &self.us.user_agent, &headers);
-        self.ask(now_ms, branch, text, to);
+        let via = self.us.locals.via(dialog.destination(), &branch);
+        let (text, to) = dialog.request("BYE", &via, &self.us.user_agent, &headers);
+        self.ask(now_ms, branch, text, (to, dialog.detour()));
     }
 
     fn refused(&mut self, now_ms: u64, at: usize, answer: &Answer) {
         let is_last = at + 1 == self.attempts.len();
         let Some(attempt) = self.attempts.get_mut(at) else { return };
         let named = Invite {
+            to: attempt.to,
             branch: &attempt.branch,
             call_id: &self.call_id,
             from_tag: &self.from_tag,
@@ -568,12 +599,12 @@ impl ClientCall {
         match attempt.sent {
             Sent::Accepted { .. } | Sent::Done => return,
             Sent::Completed { .. } => {
-                return self.transmits.push_back(Transmit { text, to: attempt.to, branch: None });
+                return self.transmits.push_back(Transmit { text, to: attempt.to, detour: None, branch: None });
             }
             Sent::Calling { .. } | Sent::Proceeding | Sent::Gone => {}
         }
         attempt.sent = Sent::Completed { until_ms: now_ms + LONG_T1S * self.us.t1_ms };
-        self.transmits.push_back(Transmit { text, to: attempt.to, branch: None });
+        self.transmits.push_back(Transmit { text, to: attempt.to, detour: None, branch: None });
         if !is_last || !matches!(self.phase, Phase::Dialling { .. }) {
             return;
         }
@@ -628,6 +659,7 @@ impl ClientCall {
             return self.over(why.clone());
         }
         self.challenges = 0;
+        self.no_tcp = false;
         if let Some(digest) = &mut self.digest {
             digest.handle_accepted();
         }
@@ -651,6 +683,7 @@ impl ClientCall {
         let Some(attempt) = self.attempts.get_mut(at) else { return };
         attempt.taken = Taken::Sent { until_ms: now_ms + LONG_T1S * self.us.t1_ms };
         let named = Invite {
+            to: attempt.to,
             branch: &attempt.branch,
             call_id: &self.call_id,
             from_tag: &self.from_tag,
@@ -660,11 +693,11 @@ impl ClientCall {
         };
         let text = request::cancel(&self.us, &self.call, &named);
         let (branch, to) = (attempt.branch.clone(), attempt.to);
-        self.ask(now_ms, branch, text, to);
+        self.ask(now_ms, branch, text, (to, None));
     }
 
-    fn ask(&mut self, now_ms: u64, branch: String, text: String, to: SocketAddr) {
-        self.transmits.push_back(Transmit { text: text.clone(), to, branch: Some(branch.clone()) });
+    fn ask(&mut self, now_ms: u64, branch: String, text: String, (to, detour): (Hop, Option<Hop>)) {
+        self.transmits.push_back(Transmit { text: text.clone(), to, detour, branch: Some(branch.clone()) });
         self.asking.push(Asking::new(now_ms, self.us.t1_ms, branch, text, to));
     }
 

@@ -1,8 +1,7 @@
 //! One of the far ends that an INVITE of ours may come to: a dialog, early or confirmed (RFC 3261 12.1.2, 13.2.2.4).
 
-use std::net::SocketAddr;
-
 use super::answer::Answer;
+use super::call::Transmit;
 use super::outgoing::Outgoing;
 use crate::admission::CallTerms;
 use crate::dialog::{Dialog, DialogKey, Invite};
@@ -21,8 +20,8 @@ pub(super) struct Fork {
     pub(super) sdp: Option<String>,
     /// Status and whether a description came with it: what the driver was told last.
     pub(super) told: Option<(u16, bool)>,
-    /// The ACK of its 2xx, and where to.
-    pub(super) acked: Option<(String, SocketAddr)>,
+    /// The ACK of its 2xx.
+    pub(super) acked: Option<Transmit>,
 }
 
 impl Fork {

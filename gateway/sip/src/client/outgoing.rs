@@ -4,6 +4,7 @@
 use crate::address::{NameAddr, socket_addr};
 use crate::admission::TrunkToken;
 use crate::auth::Credentials;
+use crate::locals::Locals;
 use crate::locate::{Server, Transport};
 
 /// Most servers that are tried.
@@ -49,7 +50,7 @@ pub struct Outgoing {
     /// Request-URI: `sip:+4930123456@carrier.example`.
     pub target: String,
     /// Servers in the order they are to be tried; the next one when one does not answer, or answers 503 (RFC 3263 4.3). At
-    /// least one over UDP, at most 8 are looked at.
+    /// least one over UDP, TCP or TLS, at most 8 are looked at.
     pub servers: Vec<Server>,
     /// Value of From without its tag: `"Reception" <sip:+49301@gw.example>`.
     pub from: String,
@@ -70,7 +71,9 @@ pub struct Outgoing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DialError {
     /// No server that can be reached from here.
-    #[error("the destination has no server that is reached over UDP; correct the trunk's host or transport")]
+    #[error(
+        "the destination has no server that is reached over UDP, TCP or TLS; correct the trunk's host or transport"
+    )]
     NoServer,
     /// A server is this gateway itself.
     #[error("the destination is this gateway itself; correct the trunk's host")]
@@ -91,7 +94,7 @@ pub enum DialError {
 
 impl Outgoing {
     /// The call as it can be sent.
-    pub(super) fn checked(mut self, ours: &[std::net::SocketAddr]) -> Result<Self, DialError> {
+    pub(super) fn checked(mut self, ours: &Locals) -> Result<Self, DialError> {
         if self.max_forwards == 0 {
             return Err(DialError::Hops);
         }
@@ -117,13 +120,14 @@ impl Outgoing {
         if bytes + self.offer.len() > MOST_BYTES {
             return Err(DialError::Unsendable("so much text"));
         }
-        self.servers.retain(|server| server.transport == Transport::Udp);
+        self.servers.retain(|server| !matches!(server.transport, Transport::Ws | Transport::Wss));
         self.servers.truncate(MOST_SERVERS);
         if self.servers.is_empty() {
             return Err(DialError::NoServer);
         }
-        let is_us = |server: &Server| ours.contains(&server.address);
-        if self.servers.iter().any(is_us) || socket_addr(&self.target).is_some_and(|target| ours.contains(&target)) {
+        let is_us = |server: &Server| ours.is_ours(server.address);
+        if self.servers.iter().any(is_us) || socket_addr(&self.target, 5060).is_some_and(|target| ours.is_ours(target))
+        {
             return Err(DialError::Loop);
         }
         self.ring_ms = self.ring_ms.clamp(1000, 300_000);
@@ -172,12 +176,12 @@ mod tests {
             (|call| call.headers = vec![("Route".into(), "<sip:x>".into())], DialError::Unsendable("a header")),
             (|call| call.offer = "a".repeat(9000), DialError::Unsendable("so much text")),
             (|call| call.servers.clear(), DialError::NoServer),
-            (|call| call.servers[0].transport = Transport::Tls, DialError::NoServer),
+            (|call| call.servers[0].transport = Transport::Wss, DialError::NoServer),
             (|call| call.servers.push(server("203.0.113.9:5060")), DialError::Loop),
             (|call| call.target = "sip:1@203.0.113.9".into(), DialError::Loop),
             (|call| call.max_forwards = 0, DialError::Hops),
         ];
-        let ours = ["203.0.113.9:5060".parse().unwrap()];
+        let ours = Locals::udp("203.0.113.9:5060".parse().unwrap());
         for (change, expected) in cases {
             let mut call = call();
             change(&mut call);

@@ -3,6 +3,7 @@
 use super::call::Ourselves;
 use super::outgoing::Outgoing;
 use crate::extensions::SUPPORTED;
+use crate::transport::Hop;
 
 /// What an INVITE of ours allows. UPDATE is served once the call is up, but not offered here: before the answer there is
 /// nothing to update.
@@ -11,6 +12,8 @@ const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY";
 /// What names one INVITE of a call: its branch, its number, and the header that it proves itself with.
 #[derive(Debug, Clone)]
 pub(super) struct Invite<'a> {
+    /// Where it goes.
+    pub(super) to: Hop,
     pub(super) branch: &'a str,
     pub(super) call_id: &'a str,
     pub(super) from_tag: &'a str,
@@ -20,20 +23,13 @@ pub(super) struct Invite<'a> {
     pub(super) session: &'a str,
 }
 
-impl Ourselves {
-    /// The value of Via for a branch.
-    pub(crate) fn via(&self, branch: &str) -> String {
-        format!("SIP/2.0/UDP {};branch={branch};rport", self.advertised)
-    }
-}
-
 /// The INVITE.
 pub(super) fn invite(us: &Ourselves, call: &Outgoing, named: &Invite<'_>) -> String {
     let headers: String = call.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let rest = format!(
-        "Contact: <sip:{}>\r\nAllow: {ALLOW}\r\nSupported: {SUPPORTED}\r\n{}Accept: application/sdp\r\nUser-Agent: {}\r\n\
+        "Contact: <{}>\r\nAllow: {ALLOW}\r\nSupported: {SUPPORTED}\r\n{}Accept: application/sdp\r\nUser-Agent: {}\r\n\
          {headers}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{}",
-        us.advertised,
+        us.locals.uri(named.to),
         named.session,
         us.user_agent,
         call.offer.len(),
@@ -61,7 +57,7 @@ fn head(us: &Ourselves, call: &Outgoing, named: &Invite<'_>, method: &str, to: &
         "{method} {} SIP/2.0\r\nVia: {}\r\nMax-Forwards: {}\r\nFrom: {};tag={}\r\nTo: {to}\r\nCall-ID: {}\r\n\
          CSeq: {} {method}\r\n{authorization}",
         call.target,
-        us.via(named.branch),
+        us.locals.via(named.to, named.branch),
         call.max_forwards,
         call.from,
         named.from_tag,

@@ -14,6 +14,7 @@ use crate::call::{Call, CallHandle};
 use crate::draw::Draw;
 use crate::event::{CallKey, SipEvent};
 use crate::shared::Shared;
+use crate::wires::CertificateNames;
 
 /// Responses of one call that wait to be looked at; further ones are sent again by whoever sent them.
 const INBOX: usize = 64;
@@ -78,7 +79,7 @@ impl Ourselves {
     /// The endpoint.
     pub(crate) fn of(shared: &Shared) -> Self {
         Self {
-            advertised: shared.advertised,
+            locals: shared.locals().clone(),
             user_agent: shared.config.user_agent.clone(),
             branch_prefix: shared.branch_prefix.clone(),
             t1_ms: u64::try_from(shared.config.timers.t1.as_millis()).unwrap_or(500).max(1),
@@ -99,9 +100,11 @@ pub(crate) fn dial(shared: &Arc<Shared>, call: Outgoing) -> Result<DialHandle, D
     let trunk = call.trunk.clone();
     // Whoever answers is held to the place that was called: a trunk may have several.
     let server = call.servers.first().map_or(shared.local.ip(), |server| server.address.ip());
-    let us = Ourselves { terms: shared.policy.terms(&trunk, server), ..Ourselves::of(shared) };
-    let ours = [shared.advertised, shared.local];
-    let machine = ClientCall::new(0, us, call.checked(&ours)?, Draw::new(&seed));
+    let terms = shared.policy.terms(&trunk, server);
+    let call = call.checked(shared.locals())?;
+    let names = CertificateNames::of(&call.servers);
+    let us = Ourselves { locals: shared.locals().seen_at(terms.advertised), terms, ..Ourselves::of(shared) };
+    let machine = ClientCall::new(0, us, call, Draw::new(&seed));
     let up = shared.calls().len();
     let (orders, given) = mpsc::channel(1);
     if !shared.awaiting.begin(machine.call_id(), &orders, shared.config.limits.max_calls.saturating_sub(up)) {
@@ -111,11 +114,17 @@ pub(crate) fn dial(shared: &Arc<Shared>, call: Outgoing) -> Result<DialHandle, D
     let key = CallKey(shared.next_key.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
     tracing::debug!(call = key.0, trunk = %trunk.0, "a call is being placed");
     let handle = DialHandle { key, call_id: machine.call_id().into(), orders };
-    shared.runtime.spawn(run(Arc::clone(shared), key, machine, given));
+    shared.runtime.spawn(run(Arc::clone(shared), key, machine, names, given));
     Ok(handle)
 }
 
-async fn run(shared: Arc<Shared>, key: CallKey, mut machine: ClientCall, mut orders: mpsc::Receiver<()>) {
+async fn run(
+    shared: Arc<Shared>,
+    key: CallKey,
+    mut machine: ClientCall,
+    names: CertificateNames,
+    mut orders: mpsc::Receiver<()>,
+) {
     let began = Instant::now();
     let now_ms = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (inbox, mut answers) = mpsc::channel(INBOX);
@@ -127,7 +136,7 @@ async fn run(shared: Arc<Shared>, key: CallKey, mut machine: ClientCall, mut ord
             tell(&shared, key, &mut machine, event).await;
         }
         while let Some(transmit) = machine.poll_transmit() {
-            send(&shared, &mut machine, transmit, &inbox, &mut branches, now_ms()).await;
+            send(&shared, &mut machine, (transmit, &names), &inbox, &mut branches, now_ms()).await;
         }
         if machine.is_settled() {
             // What is sent again is answered again; the call counts no more.
@@ -160,7 +169,8 @@ async fn tell(shared: &Arc<Shared>, key: CallKey, machine: &mut ClientCall, even
         ClientEvent::Answered { fork, sdp } => {
             let Some(dialog) = machine.take_dialog() else { return };
             let dialog_key = dialog.key.clone();
-            let call = Arc::new(Call::placed(key, dialog, machine.take_timer(), machine.take_digest()));
+            let contact = shared.contact_within(&dialog, dialog.source);
+            let call = Arc::new(Call::placed(key, dialog, contact, machine.take_timer(), machine.take_digest()));
             shared.calls().insert(dialog_key, Arc::clone(&call));
             // It is counted as a call that is up from now on.
             shared.awaiting.end(machine.call_id());
@@ -174,7 +184,7 @@ async fn tell(shared: &Arc<Shared>, key: CallKey, machine: &mut ClientCall, even
 async fn send(
     shared: &Shared,
     machine: &mut ClientCall,
-    transmit: Transmit,
+    (transmit, names): (Transmit, &CertificateNames),
     inbox: &mpsc::Sender<Answer>,
     branches: &mut Vec<String>,
     now_ms: u64,
@@ -185,8 +195,9 @@ async fn send(
         shared.awaiting.expect(branch, inbox);
         branches.push(branch.clone());
     }
-    if let Err(error) = shared.wire.send(transmit.text.as_bytes(), transmit.to).await {
-        tracing::debug!(%error, "a request of a call of ours was not sent");
+    let sent = shared.wires.transmit(&transmit, names).await;
+    if let Err(error) = sent {
+        tracing::debug!(%error, to = %transmit.to, "a request of a call of ours was not sent");
         if let Some(branch) = &transmit.branch {
             machine.handle_not_sent(now_ms, branch);
         }

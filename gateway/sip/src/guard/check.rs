@@ -3,6 +3,7 @@
 use super::scan::{Message, Name, StartLine, is_token, parameter};
 use crate::address::{NameAddr, split_outside};
 use crate::stats::Dropped;
+use crate::transport::Transport;
 
 /// Most header lines.
 const MAX_HEADERS: usize = 128;
@@ -48,8 +49,8 @@ const fn bad(phrase: &'static str) -> Fault {
 pub(super) const TOO_LARGE: Fault =
     Fault { status: 513, phrase: "Message Too Large", extra: "", reason: Dropped::TooLarge };
 
-/// Applies every rule.
-pub(crate) fn check(message: &Message<'_>) -> Result<(), Fault> {
+/// Applies every rule to a message that came over a transport.
+pub(crate) fn check(message: &Message<'_>, transport: Transport) -> Result<(), Fault> {
     let method = match message.start {
         StartLine::Request { method, uri, version } => {
             request_line(method, uri, version)?;
@@ -85,7 +86,7 @@ pub(crate) fn check(message: &Message<'_>) -> Result<(), Fault> {
             return Err(bad(phrase));
         }
     }
-    vias(message)?;
+    vias(message, transport)?;
     call_id(message)?;
     cseq(message, method)?;
     addresses(message)?;
@@ -127,7 +128,7 @@ fn request_line(method: &str, uri: &str, version: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-fn vias(message: &Message<'_>) -> Result<(), Fault> {
+fn vias(message: &Message<'_>, transport: Transport) -> Result<(), Fault> {
     let mut count = 0;
     for value in message.values(Name::Via) {
         let parts = split_outside(value, b',');
@@ -146,7 +147,11 @@ fn vias(message: &Message<'_>) -> Result<(), Fault> {
     let mut parts = top.splitn(2, ' ');
     let protocol = parts.next().unwrap_or("");
     let sent_by = parts.next().unwrap_or("").split(';').next().unwrap_or("");
-    if !protocol.eq_ignore_ascii_case("SIP/2.0/UDP") || sent_by.is_empty() || sent_by.contains([' ', '"']) {
+    // A response says what our request was sent over.
+    let said = protocol.get(..8).filter(|name| name.eq_ignore_ascii_case("SIP/2.0/")).and_then(|_| protocol.get(8..));
+    let said = said.and_then(Transport::named);
+    let fits = said.is_some_and(|said| said == transport || message.method().is_none());
+    if !fits || sent_by.is_empty() || sent_by.contains([' ', '"']) {
         return Err(bad("Bad Via"));
     }
     branch(parameter(&top, "branch"))

@@ -26,6 +26,7 @@ use crate::admission::TrunkToken;
 use crate::bans::Scanners;
 use crate::config::{SipLimits, UnknownPeer};
 use crate::stats::Dropped;
+use crate::transport::{Hop, Transport};
 use once::AnsweredOnce;
 
 /// Strangers remembered by their rate table.
@@ -35,7 +36,7 @@ const TRUNKS: usize = 8192;
 /// Requests of unknown sources remembered as answered.
 const ANSWERED: usize = 16_384;
 
-/// Judges datagrams. One per socket.
+/// Judges messages, whatever they came over.
 #[derive(Debug)]
 pub struct Guard {
     hasher: RandomState,
@@ -113,7 +114,7 @@ impl Guard {
         source: SocketAddr,
         trunk: Option<TrunkToken>,
     ) -> Verdict<'a> {
-        self.judge_beside(now_us, datagram, source, trunk, |_| None)
+        self.judge_beside(now_us, datagram, Hop::udp(source), trunk, |_| None)
     }
 
     /// The same beside calls that are up: `call` says whose call a request is within, when that takes requests from this
@@ -122,7 +123,7 @@ impl Guard {
         &mut self,
         now_us: u64,
         datagram: &'a [u8],
-        source: SocketAddr,
+        source: Hop,
         trunk: Option<TrunkToken>,
         call: impl Fn(&Message<'_>) -> Option<TrunkToken>,
     ) -> Verdict<'a> {
@@ -145,7 +146,7 @@ impl Guard {
             let verdict = if datagram.len() > self.max_message {
                 Verdict::Drop(Dropped::TooLarge)
             } else {
-                self.response(datagram, message)
+                self.response(datagram, message, source.transport)
             };
             // What answers a request of ours needs no budget: there are no more of it than we sent.
             return match verdict {
@@ -164,7 +165,7 @@ impl Guard {
                     self.request(datagram, message, source, trunk)
                 }
                 Some(_) => Verdict::Drop(Dropped::Rate),
-                None => self.stranger(now_us, (datagram, &message), source),
+                None => self.stranger(now_us, (datagram, &message), source.address),
             },
         }
     }
@@ -189,19 +190,17 @@ impl Guard {
         self.fingerprint(message) % n.max(1)
     }
 
-    fn request<'a>(
-        &self,
-        datagram: &'a [u8],
-        message: Message<'a>,
-        source: SocketAddr,
-        trunk: TrunkToken,
-    ) -> Verdict<'a> {
-        let checked = if datagram.len() > self.max_message { Err(check::TOO_LARGE) } else { check::check(&message) };
+    fn request<'a>(&self, datagram: &'a [u8], message: Message<'a>, source: Hop, trunk: TrunkToken) -> Verdict<'a> {
+        let checked = if datagram.len() > self.max_message {
+            Err(check::TOO_LARGE)
+        } else {
+            check::check(&message, source.transport)
+        };
         match checked {
             Ok(()) => Verdict::Pass(Admitted { bytes: plain::plain(datagram, &message), trunk: Some(trunk), message }),
             Err(fault) => {
                 let refused = Refused { status: fault.status, phrase: fault.phrase, extra: fault.extra };
-                match refusal(&message, source, &self.tag(&message), &refused) {
+                match refusal(&message, source.address, &self.tag(&message), &refused) {
                     Some(bytes) => Verdict::Answer { bytes, status: fault.status, reason: fault.reason },
                     None => Verdict::Drop(fault.reason),
                 }
@@ -243,9 +242,9 @@ impl Guard {
     }
 
     /// A response goes on only when it answers a request of ours: nobody else can know the branch.
-    fn response<'a>(&self, datagram: &'a [u8], message: Message<'a>) -> Verdict<'a> {
+    fn response<'a>(&self, datagram: &'a [u8], message: Message<'a>, transport: Transport) -> Verdict<'a> {
         let ours = message.top_via_branch().is_some_and(|branch| branch.starts_with(&self.branch_prefix));
-        if !ours || check::check(&message).is_err() {
+        if !ours || check::check(&message, transport).is_err() {
             return Verdict::Drop(Dropped::StrayResponse);
         }
         Verdict::Pass(Admitted { bytes: plain::plain(datagram, &message), trunk: None, message })

@@ -10,6 +10,7 @@ use super::{Guard, Verdict};
 use crate::admission::TrunkToken;
 use crate::config::{Rate, SipLimits, UnknownPeer};
 use crate::stats::Dropped;
+use crate::transport::Hop;
 
 const PREFIX: &str = "z9hG4bKtl0123abcd";
 
@@ -255,7 +256,7 @@ fn junk_from_a_trunks_address_leaves_room_for_the_requests_of_its_calls() {
     let mut guard = guard(&limits);
     let (junk, bye) = (options(), options().replace("OPTIONS", "BYE"));
     let calls = |message: &super::Message<'_>| (message.method() == Some("BYE")).then(|| trunk().unwrap());
-    let mut sent = |text: &str| match guard.judge_beside(0, text.as_bytes(), source(), trunk(), calls) {
+    let mut sent = |text: &str| match guard.judge_beside(0, text.as_bytes(), Hop::udp(source()), trunk(), calls) {
         Verdict::Pass(_) => true,
         Verdict::Drop(Dropped::Rate) => false,
         other => panic!("{other:?}"),
@@ -268,7 +269,7 @@ fn junk_from_a_trunks_address_leaves_room_for_the_requests_of_its_calls() {
 fn a_call_outlives_its_trunk_and_nothing_else_of_it_does() {
     let mut guard = guard(&SipLimits::default());
     let calls = |message: &super::Message<'_>| (message.method() == Some("BYE")).then(|| trunk().unwrap());
-    let mut judge = |text: &str| match guard.judge_beside(0, text.as_bytes(), source(), None, calls) {
+    let mut judge = |text: &str| match guard.judge_beside(0, text.as_bytes(), Hop::udp(source()), None, calls) {
         Verdict::Pass(admitted) => admitted.trunk.map(|trunk| trunk.0.to_string()),
         Verdict::Answer { status, .. } => Some(status.to_string()),
         Verdict::Drop(reason) => Some(reason.name().to_owned()),

@@ -1,7 +1,10 @@
 //! What of a trunk is looked after.
 
+use std::net::IpAddr;
+
 use crate::admission::TrunkToken;
 use crate::auth::Credentials;
+use crate::transport::Transport;
 
 /// Most hosts of a trunk.
 pub(super) const MOST_HOSTS: usize = 8;
@@ -15,6 +18,10 @@ pub struct Kept {
     pub hosts: Vec<(String, Option<u16>)>,
     /// Host of the URIs we write.
     pub domain: String,
+    /// Over what it is spoken to: UDP, TCP or TLS.
+    pub transport: Transport,
+    /// The address that it is told to reach us at, where it is another than we listen on.
+    pub advertised: Option<IpAddr>,
     /// Milliseconds between two OPTIONS to each host; `None` asks never.
     pub ping_ms: Option<u64>,
     /// The registration that is kept there.

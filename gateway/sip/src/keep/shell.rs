@@ -16,6 +16,7 @@ use crate::event::SipEvent;
 use crate::health::HealthState;
 use crate::locate::{Families, Server};
 use crate::shared::Shared;
+use crate::wires::CertificateNames;
 
 /// Responses that wait to be looked at.
 const INBOX: usize = 32;
@@ -72,7 +73,8 @@ impl Keeping {
                 tracing::error!("no randomness: a trunk is not looked after");
                 continue;
             }
-            let us = Ourselves::of(shared);
+            let locals = shared.locals().seen_at(kept.advertised);
+            let us = Ourselves { locals, ..Ourselves::of(shared) };
             let machine = KeptTrunk::new(0, us, kept.clone(), families(shared), Draw::new(&seed));
             let (hosts, registered, takes_calls) = (Vec::new(), None, false);
             let status = TrunkStatus { trunk: kept.trunk.clone(), hosts, registered, takes_calls };
@@ -117,6 +119,7 @@ async fn run(
     let (finds, mut found) = mpsc::channel(super::config::MOST_HOSTS);
     let mut branches: std::collections::VecDeque<String> = std::collections::VecDeque::new();
     let mut serving = true;
+    let mut ends = shared.wires.flows.ends();
     let trunk = status.lock().unwrap_or_else(PoisonError::into_inner).trunk.clone();
     loop {
         while let Some(name) = machine.poll_question(now_ms()) {
@@ -139,7 +142,9 @@ async fn run(
                     shared.awaiting.forget(&oldest);
                 }
             }
-            if let Err(error) = shared.wire.send(transmit.text.as_bytes(), transmit.to).await {
+            let names = CertificateNames::of(machine.hosts().iter().flat_map(|host| &host.servers));
+            let sent = shared.wires.transmit(&transmit, &names).await;
+            if let Err(error) = sent {
                 tracing::debug!(trunk = %trunk.0, %error, "a request to a trunk was not sent");
                 machine.handle_not_sent(now_ms(), transmit.branch.as_deref().unwrap_or(""));
             }
@@ -159,6 +164,8 @@ async fn run(
         let due = machine.poll_timeout().unwrap_or(u64::MAX).saturating_sub(now_ms()).min(60_000);
         tokio::select! {
             answer = answers.recv() => if let Some(answer) = answer { machine.handle_answer(now_ms(), &answer) },
+            // Of more ends than are kept the last ones are seen: a registration is refreshed in time all the same.
+            Ok(hop) = ends.recv() => machine.handle_flow_lost(now_ms(), hop),
             found = found.recv() => if let Some((name, addresses)) = found {
                 machine.handle_found(now_ms(), &name, addresses);
             },

@@ -1,7 +1,7 @@
 //! One trunk that is looked after, as a machine: which of its servers answer, whether it is registered, and what to send.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::config::{Kept, KeptRegistration, MOST_HOSTS};
 use super::names::Names;
@@ -9,10 +9,11 @@ use crate::address::NameAddr;
 use crate::client::{Answer, Asked, Asking, Ourselves, Transmit};
 use crate::draw::Draw;
 use crate::health::{Health, HealthConfig, HealthEvent, HealthReason, HealthState, Ping};
-use crate::locate::{Destination, Families, Policy, Server, Transport, servers};
+use crate::locate::{Destination, Families, Policy, Server, servers};
 use crate::registration::{
     Bindings, RegisterAnswer, RegisterRequest, RegistrationConfig, RegistrationEvent, RegistrationTimers,
 };
+use crate::transport::Hop;
 
 /// News of a trunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl KeptTrunk {
     #[must_use]
     pub fn new(now_ms: u64, us: Ourselves, mut kept: Kept, families: Families, mut draw: Draw) -> Self {
         kept.hosts.truncate(MOST_HOSTS);
-        let policy = Policy { transports: vec![Transport::Udp], families };
+        let policy = Policy { transports: vec![kept.transport], families };
         let hosts = kept.hosts.iter().map(|(host, port)| {
             let config = HealthConfig { interval_ms: kept.ping_ms.unwrap_or_default(), ..HealthConfig::default() };
             Host {
@@ -89,8 +90,8 @@ impl KeptTrunk {
                 // Without a port it is asked for as an address, since nobody here knows of SRV records.
                 destination: Destination {
                     host: host.clone(),
-                    port: Some(port.unwrap_or(5060)),
-                    transport: Some(Transport::Udp),
+                    port: Some(port.unwrap_or(kept.transport.default_port())),
+                    transport: Some(kept.transport),
                     secure: false,
                 },
                 health: kept.ping_ms.map(|_| Health::new(config, now_ms, Draw::new(&seed(&mut draw)))),
@@ -200,6 +201,20 @@ impl KeptTrunk {
         self.collect(now_ms);
     }
 
+    /// A connection that we had opened is closed: calls came by it, if it led to a registrar (RFC 5626 4.4).
+    pub fn handle_flow_lost(&mut self, now_ms: u64, hop: Hop) {
+        let led_to = |host: &HostStatus| {
+            host.servers.iter().any(|server| server.address == hop.address && server.transport == hop.transport)
+        };
+        if self.stopping || !self.hosts().iter().any(led_to) {
+            return;
+        }
+        if let Some(bindings) = &mut self.bindings {
+            bindings.each().for_each(|binding| binding.handle_flow_lost(now_ms));
+        }
+        self.collect(now_ms);
+    }
+
     /// A request could not be sent.
     pub fn handle_not_sent(&mut self, now_ms: u64, branch: &str) {
         if let Some(at) = self.asking.iter().position(|(_, asking)| asking.branch == branch) {
@@ -217,7 +232,7 @@ impl KeptTrunk {
             Asked::Waiting => true,
             Asked::Again => {
                 let (text, branch) = (asking.text.clone(), Some(asking.branch.clone()));
-                transmits.push_back(Transmit { text, to: asking.to, branch });
+                transmits.push_back(Transmit { text, to: asking.to, detour: None, branch });
                 true
             }
             Asked::GivenUp => {
@@ -312,27 +327,27 @@ impl KeptTrunk {
     fn ping(&mut self, now_ms: u64, at: usize, ping: Ping) {
         // The one before was given up on.
         self.asking.retain(|(what, _)| !matches!(what, For::Health(host, _) if *host == at));
-        let Some(server) = self.server(at) else { return self.no_answer(now_ms, For::Health(at, ping)) };
+        let Some(to) = self.server(at) else { return self.no_answer(now_ms, For::Health(at, ping)) };
         let branch = self.branch();
         let Some(host) = self.hosts.get(at) else { return };
         let domain = &self.kept.domain;
-        let head = self.head("OPTIONS", &format!("sip:{domain}"), &branch, &host.call_id, ping.0);
+        let head = self.head("OPTIONS", &format!("sip:{domain}"), (to, &branch), &host.call_id, ping.0);
         let text = format!(
-            "{head}From: <sip:{}>;tag={}\r\nTo: <sip:{domain}>\r\nContact: <sip:{}>\r\n\
+            "{head}From: <sip:{}>;tag={}\r\nTo: <sip:{domain}>\r\nContact: <{}>\r\n\
              Accept: application/sdp\r\nContent-Length: 0\r\n\r\n",
-            self.us.advertised,
+            self.us.locals.advertised(to),
             host.call_id.get(..16).unwrap_or_default(),
-            self.us.advertised
+            self.us.locals.uri(to)
         );
-        self.ask(now_ms, For::Health(at, ping), branch, text, &server);
+        self.ask(now_ms, For::Health(at, ping), branch, text, to);
     }
 
     fn register(&mut self, now_ms: u64, at: usize, request: &RegisterRequest) {
         self.asking.retain(|(what, _)| !matches!(what, For::Registration(binding, _) if *binding == at));
         let what = For::Registration(at, request.cseq);
-        let Some(server) = self.server(request.at) else { return self.no_answer(now_ms, what) };
+        let Some(to) = self.server(request.at) else { return self.no_answer(now_ms, what) };
         let branch = self.branch();
-        let head = self.head("REGISTER", &request.registrar, &branch, &request.call_id, request.cseq);
+        let head = self.head("REGISTER", &request.registrar, (to, &branch), &request.call_id, request.cseq);
         let proof = request.authorization.as_ref().map(|(name, value)| format!("{name}: {value}\r\n"));
         let tag = hex(self.draw.bytes());
         let text = format!(
@@ -344,26 +359,27 @@ impl KeptTrunk {
             proof.unwrap_or_default(),
             address = request.address,
         );
-        self.ask(now_ms, what, branch, text, &server);
+        self.ask(now_ms, what, branch, text, to);
     }
 
-    fn head(&self, method: &str, uri: &str, branch: &str, call_id: &str, cseq: u32) -> String {
+    fn head(&self, method: &str, uri: &str, (to, branch): (Hop, &str), call_id: &str, cseq: u32) -> String {
         format!(
             "{method} {uri} SIP/2.0\r\nVia: {}\r\nMax-Forwards: 70\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n\
              User-Agent: {}\r\n",
-            self.us.via(branch),
+            self.us.locals.via(to, branch),
             self.us.user_agent
         )
     }
 
-    fn ask(&mut self, now_ms: u64, what: For, branch: String, text: String, server: &Server) {
-        self.transmits.push_back(Transmit { text: text.clone(), to: server.address, branch: Some(branch.clone()) });
-        self.asking.push((what, Asking::new(now_ms, self.us.t1_ms, branch, text, server.address)));
+    fn ask(&mut self, now_ms: u64, what: For, branch: String, text: String, to: Hop) {
+        self.transmits.push_back(Transmit { text: text.clone(), to, detour: None, branch: Some(branch.clone()) });
+        self.asking.push((what, Asking::new(now_ms, self.us.t1_ms, branch, text, to)));
     }
 
     /// The first address of a host.
-    fn server(&mut self, at: usize) -> Option<Server> {
-        self.hosts().into_iter().nth(at)?.servers.into_iter().next()
+    fn server(&mut self, at: usize) -> Option<Hop> {
+        let server = self.hosts().into_iter().nth(at)?.servers.into_iter().next()?;
+        Some(Hop::new(server.transport, server.address))
     }
 
     fn branch(&mut self) -> String {
@@ -382,13 +398,19 @@ fn registration_config(
     RegistrationConfig {
         address: format!("sip:{user}@{}", kept.domain),
         registrars: kept.hosts.iter().map(|_| format!("sip:{}", kept.domain)).collect(),
-        contact: format!("sip:{user}@{}", us.advertised),
+        contact: us.locals.uri_of(user, Hop::new(kept.transport, somewhere(kept))),
         instance: None,
         expires_s: *expires_s,
         credentials: credentials.clone(),
         call_id,
         timers: RegistrationTimers::default(),
     }
+}
+
+/// An address of the family that the first host is of, as far as that is known before its name is looked up.
+fn somewhere(kept: &Kept) -> SocketAddr {
+    let first = kept.hosts.first().and_then(|(host, _)| host.trim_matches(['[', ']']).parse().ok());
+    SocketAddr::new(first.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), 0)
 }
 
 fn register_answer(answer: &Answer, cseq: u32) -> RegisterAnswer {

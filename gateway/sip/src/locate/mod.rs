@@ -8,6 +8,7 @@ mod records;
 mod resting;
 mod servers;
 
+pub use crate::transport::Transport;
 pub use records::{Found, Naptr, Question, Records, Srv};
 pub use resting::{Resting, RestingLimits};
-pub use servers::{Destination, Families, LocateError, Policy, Server, Transport, servers};
+pub use servers::{Destination, Families, LocateError, Policy, Server, servers};

@@ -6,64 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use super::order::by_priority_and_weight;
 use super::records::{Found, Naptr, Question, Records, Srv};
 use crate::draw::Draw;
+use crate::transport::Transport;
 
 /// Most NAPTR records, SRV records of a service, and addresses of a host that are looked at.
 const MOST_RECORDS: usize = 32;
 const MOST_ADDRESSES: usize = 8;
 /// Most servers that are tried.
 const MOST_SERVERS: usize = 64;
-
-/// A transport of SIP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transport {
-    /// UDP.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS over TCP.
-    Tls,
-    /// WebSocket (RFC 7118).
-    Ws,
-    /// WebSocket over TLS.
-    Wss,
-}
-
-impl Transport {
-    const fn is_secure(self) -> bool {
-        matches!(self, Self::Tls | Self::Wss)
-    }
-
-    const fn default_port(self) -> u16 {
-        match self {
-            Self::Udp | Self::Tcp => 5060,
-            Self::Tls => 5061,
-            Self::Ws => 80,
-            Self::Wss => 443,
-        }
-    }
-
-    /// The service that SRV records are kept under.
-    const fn service(self) -> &'static str {
-        match self {
-            Self::Udp => "_sip._udp",
-            Self::Tcp => "_sip._tcp",
-            Self::Tls => "_sips._tcp",
-            Self::Ws => "_sip._ws",
-            Self::Wss => "_sips._ws",
-        }
-    }
-
-    fn of_naptr(service: &str) -> Option<Self> {
-        let known = [
-            ("SIP+D2U", Self::Udp),
-            ("SIP+D2T", Self::Tcp),
-            ("SIPS+D2T", Self::Tls),
-            ("SIP+D2W", Self::Ws),
-            ("SIPS+D2W", Self::Wss),
-        ];
-        known.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(service)).map(|(_, transport)| transport)
-    }
-}
 
 /// Where a request is to go, by its URI.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod callee;
+pub(crate) mod connected;
 pub(crate) mod torture;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -78,6 +79,7 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                 SipEvent::Digit { .. } => &counting.digits,
                 SipEvent::Failed { .. }
                 | SipEvent::Referral { .. }
+                | SipEvent::Reoffered { .. }
                 | SipEvent::Outgoing { .. }
                 | SipEvent::Trunk { .. } => continue,
             };
@@ -226,6 +228,19 @@ impl Peer {
         let mut buffer = [0; 65_536];
         let (len, _) = self.socket.recv_from(&mut buffer).expect("a message was expected");
         String::from_utf8_lossy(&buffer[..len]).into_owned()
+    }
+
+    /// The next message whose start line begins so, and where it came from, skipping others.
+    pub(crate) fn expect_from(&self, start: &str) -> (String, SocketAddr) {
+        let mut buffer = [0; 65_536];
+        for _ in 0..50 {
+            let (len, from) = self.socket.recv_from(&mut buffer).expect("a message was expected");
+            let message = String::from_utf8_lossy(&buffer[..len]).into_owned();
+            if message.starts_with(start) {
+                return (message, from);
+            }
+        }
+        panic!("{start} never came");
     }
 
     /// The next message whose start line begins so, skipping others.

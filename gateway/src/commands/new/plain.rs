@@ -134,6 +134,21 @@ impl Trunk {
             "\"auto\"",
         );
         file.default(
+            "What its messages may come over: `udp`, `tcp`, `tls`, `ws`, `wss`; anything when absent.",
+            "transports",
+            "[\"tls\"]",
+        );
+        file.default(
+            "Names, one of which the certificate must be for that it shows over TLS; known by it alone, see docs/sip.md.",
+            "certificates",
+            "[\"sbc.example.com\"]",
+        );
+        file.default(
+            "The address that it reaches this gateway at, when it is another than others do.",
+            "advertise",
+            "\"203.0.113.10\"",
+        );
+        file.default(
             "Whose requests within a call are believed: `network`, `trunk` or `address`, see docs/sip.md.",
             "dialog_peers",
             "\"network\"",

@@ -24,6 +24,8 @@ fn transfer(file: &mut File, policy: &TransferPolicy) {
     file.default("How long it rings, 5000 to 180000 ms.", "ring_ms", &policy.ring_ms.to_string());
     file.default("Said to the caller before the hold.", "hold_say", &text(&policy.hold_say));
     file.default("What the caller hears on hold: music, ringback or silence.", "hold_sound", "\"music\"");
+    let about = "Which music: empty for the gateway's own, or a WAV file in the folder `ambience` of the state folder.";
+    file.default(about, "hold_music", "\"\"");
     file.default("Said to a caller on hold now and then.", "hold_lines", &json!(policy.hold_lines).to_string());
     let every = policy.hold_line_every_ms.to_string();
     file.default("How often, 5000 to 300000 ms.", "hold_line_every_ms", &every);

@@ -36,6 +36,10 @@ pub(crate) struct SecondLegs {
     pub(crate) attached: Option<LegId>,
     pub(crate) open: Vec<LegId>,
     answered: Vec<LegId>,
+    /// There is no place in any conference.
+    pub(crate) room_is_full: bool,
+    /// The caller's side takes no hold.
+    pub(crate) refuses_holds: bool,
     /// The call holds the caller.
     held: bool,
     /// Who does what when it is cancelled.
@@ -54,6 +58,8 @@ impl Default for SecondLegs {
             attached: Some(LegId::FIRST),
             open: Vec::new(),
             answered: Vec::new(),
+            room_is_full: false,
+            refuses_holds: false,
             held: false,
             late: Vec::new(),
             entertained: Vec::new(),
@@ -121,6 +127,10 @@ impl Rig {
             Command::Unbridge { a, b } => Some(format!("unbridge {} {}", a.0, b.0)),
             Command::Hold { leg, .. } => Some(format!("hold {}", leg.0)),
             Command::Resume { leg } => Some(format!("resume {}", leg.0)),
+            Command::Redirect { leg, direction } => Some(format!("redirect {} {}", leg.0, direction.name())),
+            Command::Join { leg, room } => Some(format!("join {} {room}", leg.0)),
+            Command::Leave { leg } => Some(format!("leave {}", leg.0)),
+            Command::Mute { leg, on } => Some(format!("mute {} {on}", leg.0)),
             Command::SendDtmf { leg, digits } => Some(format!("keys {} {digits}", leg.0)),
             Command::HangUp { leg, .. } => Some(format!("hang up {}", leg.0)),
             _ => None,
@@ -269,6 +279,34 @@ impl Rig {
                     }
                     Referral::Silent => {}
                 }
+            }
+            Command::Join { leg, .. } if self.second.room_is_full => {
+                let at = self.now.plus_ms(5);
+                self.tell_in(5, of(leg, LegFact::NotJoined { at }));
+            }
+            Command::Join { leg, .. } => {
+                assert_eq!((leg, self.second.held), (LegId::FIRST, false), "in a conference and on hold");
+                self.second.held = true;
+                self.leg.play(self.now);
+                self.leg.held = true;
+                self.entertains(true);
+            }
+            Command::Leave { .. } => {
+                assert!(self.second.held, "in no conference");
+                self.second.held = false;
+                self.leg.play(self.now);
+                self.leg.held = false;
+                self.entertains(false);
+                self.look();
+            }
+            Command::Mute { .. } => {}
+            Command::Redirect { leg, direction } => {
+                let at = self.now.plus_ms(100);
+                let refused = self.second.refuses_holds.then_some(488);
+                if refused.is_none() {
+                    self.tell_in(100, of(leg, LegFact::Direction { direction, at }));
+                }
+                self.tell_in(100, of(leg, LegFact::Redirected { direction, refused, at }));
             }
             Command::SendDtmf { .. } | Command::ListenForTones { .. } => {}
             command => panic!("no command of the telephone: {command:?}"),

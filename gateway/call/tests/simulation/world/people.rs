@@ -255,6 +255,28 @@ impl World {
                 assert_eq!(Some(leg), self.people.attached, "keys to somebody else");
                 assert!((1..=32).contains(&digits.len()), "{digits}");
             }
+            Command::Join { leg, .. } => {
+                assert!(!std::mem::replace(&mut self.people.held, true), "in a conference and on hold");
+                if self.random.percent(20) {
+                    self.people.held = false;
+                    let at = self.now.plus_ms(5);
+                    self.tell_in(5, Input::Leg { leg, fact: LegFact::NotJoined { at } });
+                }
+                self.holds_follow();
+            }
+            Command::Leave { .. } => {
+                // One that found no place there has not been told so yet.
+                self.people.held = false;
+                self.people.quiet_since = self.now;
+                self.holds_follow();
+                self.look();
+            }
+            Command::Mute { .. } => {}
+            Command::Redirect { leg, direction } => {
+                let (ms, refused) = (self.random.between(20, 900), self.random.percent(30).then_some(488));
+                let fact = LegFact::Redirected { direction, refused, at: self.now.plus_ms(ms) };
+                self.tell_in(ms, Input::Leg { leg, fact });
+            }
             Command::ListenForTones { .. } => {}
             command => panic!("no command of the telephone: {command:?}"),
         }

@@ -202,6 +202,27 @@ fn whoever_answers_hears_the_caller_and_the_end_of_one_is_the_others_goodbye() {
 }
 
 #[test]
+fn who_was_muted_in_a_conference_is_heard_by_whom_they_are_connected_with_next() {
+    let mut call = Call::new();
+    call.active.order(Operator::Join { room: "monday".to_owned() });
+    call.active.order(Operator::Mute { on: true });
+    let rooms = call.shared.conferences.all();
+    assert_eq!((rooms[0].room.as_str(), rooms[0].members[0].muted), ("monday", true));
+    call.active.order(Operator::Leave);
+    assert_eq!(call.shared.conferences.all(), []);
+    let callee = phone();
+    call.answered(callee.local_addr().unwrap());
+    let (mut sequence, mut sounding) = (1, 0);
+    let (from, to) = (call.phone.try_clone().unwrap(), call.to);
+    until("the callee to hear the caller", || {
+        from.send_to(&speech(&mut sequence), to).unwrap();
+        call.over |= call.active.step();
+        sounding += heard(&callee);
+        sounding > 10
+    });
+}
+
+#[test]
 fn sound_of_who_answers_from_behind_nat_is_taken_from_where_it_is_signalled() {
     let mut call = Call::new();
     let callee = phone();
