@@ -127,6 +127,11 @@ impl Snapshot {
                     "Those that ended and are kept for what is sent again",
                     number(sip.ended as u64),
                 ),
+                (
+                    "sip_busy_permille",
+                    "Share of the last second that the busiest thread of SIP worked",
+                    i64::from(sip.busy_permille),
+                ),
                 ("sip_banned", "Sources that are not listened to", number(sip.bans.now as u64)),
             ]);
             let requests = Family::<Labels, Gauge>::default();

@@ -30,6 +30,9 @@ use crate::{capacity, history, service, state as state_folder};
 /// How often the fleet client is told of calls.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
+/// Share of its time that the busiest thread of signalling may work, in thousandths.
+const SIGNALLING_BUSY_PERMILLE: u32 = 900;
+
 /// A running gateway.
 pub(crate) struct Gateway {
     pub(crate) runtime: Arc<Runtime>,
@@ -277,6 +280,8 @@ fn sip_config(config: &Config, secrets: &BTreeMap<String, String>) -> SipConfig 
         UnknownPeer::Drop => SipUnknownPeer::Drop,
     };
     sip.hep = hep_config(config, secrets);
+    // Where calls are not refused for load, they are not for that of signalling either.
+    sip.limits.busy_permille = (config.admission.busy_percent > 0).then_some(SIGNALLING_BUSY_PERMILLE);
     sip.limits.max_calls = usize::try_from(config.limits.max_calls).unwrap_or(usize::MAX);
     let trunkline_sip::Bans { for_s, after, scanners } = &mut sip.bans;
     (*for_s, *after) = (config.sip.ban_s, config.sip.ban_after);

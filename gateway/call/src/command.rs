@@ -338,8 +338,8 @@ pub enum Command {
         from: Option<String>,
         /// Milliseconds after which the driver gives up by itself (`Refused` with `NoAnswer`).
         timeout_ms: u32,
-        /// What is handed over to whoever answers: variables `x_...` and `sip_user_to_user`, by name and value, of which
-        /// the driver makes headers for trunks that are trusted.
+        /// What is handed over to whoever answers: variables `x_...`, `sip_user_to_user` and `sip_identity`, by name and value, of
+        /// which the driver makes headers for trunks that are trusted.
         variables: Vec<(String, String)>,
     },
     /// Give up on a leg that has not answered; answered by `Refused`, or by `Answered` when it was too late.

@@ -43,6 +43,11 @@ pub trait Admission: Send + Sync + 'static {
         CallTerms::default()
     }
 
+    /// The ranges of all trunks: whoever is in one is banned for nothing but wrong passwords. Asked once a second.
+    fn peers(&self) -> Vec<Cidr> {
+        Vec::new()
+    }
+
     /// What calls of a trunk must prove beside their address; `None` when that is enough.
     fn account(&self, _trunk: &TrunkToken) -> Option<Arc<Account>> {
         None

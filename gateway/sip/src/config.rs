@@ -128,6 +128,9 @@ pub struct SipLimits {
     pub max_traces: usize,
     /// Events the driver may be behind; an INVITE beyond gets 503.
     pub event_queue: usize,
+    /// Share of its time that the busiest of the endpoint's threads may work, in thousandths; beyond it for two seconds, an
+    /// INVITE of a new call gets 503. `None` switches the limit off.
+    pub busy_permille: Option<u32>,
 }
 
 impl Default for SipLimits {
@@ -142,6 +145,7 @@ impl Default for SipLimits {
             unknown_total_rate: Rate { per_second: 200, burst: 400 },
             max_traces: 256,
             event_queue: 4096,
+            busy_permille: None,
         }
     }
 }

@@ -204,6 +204,7 @@ impl SipEndpoint {
             connections: self.connections(),
             ended: self.shared.stack.finished_transactions.len(),
             bans: self.shared.bans.counts(),
+            busy_permille: self.shared.pressure.busy_permille(),
             hep: self.shared.wires.notes.hep.as_ref().map(HepExport::counts),
             ..self.shared.counters.snapshot()
         }
@@ -330,6 +331,7 @@ async fn sweep(shared: Arc<Shared>) {
             tokio::task::spawn_blocking(move || shared.wires.flows.tls.as_ref().map(|tls| tls.refresh()));
         }
         shared.bans.spare(&shared);
+        shared.pressure.sample(&shared.runtime.metrics());
         let limit = shared.config.timers.max_ringing;
         let late: Vec<Arc<Call>> =
             shared.calls().values().filter(|call| call.began.elapsed() > limit).cloned().collect();

@@ -32,6 +32,7 @@ mod ladder;
 mod locals;
 pub mod locate;
 mod outgoing;
+mod pressure;
 mod provisional;
 mod quiet;
 mod receive;

@@ -282,6 +282,7 @@ fn unwelcome(shared: &Shared, message: &Message<'_>, key: &TransactionKey, way: 
         Some(_) => return None,
         None if method == "INVITE" && shared.is_draining() => Dropped::Draining,
         None if (method == "INVITE" && shared.is_full()) || crowded(most) => Dropped::Full,
+        None if method == "INVITE" && shared.pressure.refuses() => Dropped::Overloaded,
         None => return None,
     };
     let known = stack.transactions.contains_key(key) || stack.finished_transactions.contains_key(key);

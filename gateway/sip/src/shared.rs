@@ -25,6 +25,7 @@ use crate::guard::{ALLOW, Guard, Message, Name};
 use crate::keep::Keeping;
 use crate::ladder::Ladder;
 use crate::locals::Locals;
+use crate::pressure::Pressure;
 use crate::stats::Counters;
 use crate::transport::{Hop, Origin};
 use crate::wires::{Flow, Wires};
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) doorkeeper: Doorkeeper,
     /// Sources that are not listened to.
     pub(crate) bans: Bans,
+    /// How busy the endpoint's threads are.
+    pub(crate) pressure: Pressure,
     /// Trunks that are looked after.
     pub(crate) keeping: Keeping,
     pub(crate) policy: Arc<dyn Admission>,
@@ -79,6 +82,7 @@ impl Shared {
     ) -> Self {
         Self {
             bans: Bans::new(&config.bans, branch_prefix.clone()),
+            pressure: Pressure::new(config.limits.busy_permille),
             config,
             stack,
             local,

@@ -39,6 +39,7 @@ dropped! {
     NoCall "no_call" "Within a call that is not up; answered 481.",
     OtherPeer "other_peer" "Within a call of somebody else; answered 481.",
     Full "full" "Calls or transactions at their limit; answered 503.",
+    Overloaded "overloaded" "A new call while signalling is too busy; answered 503.",
     Draining "draining" "A new call while draining; answered 503.",
     Unproven "unproven" "An INVITE whose password is wrong or came before, of a trunk that asks for one; answered 401.",
     Stack "stack" "Refused by the SIP parser after our own rules; answered 400.",
@@ -66,6 +67,8 @@ pub struct SipStats {
     pub ended: usize,
     /// Sources that are not listened to.
     pub bans: BanCounts,
+    /// Share of its time that the busiest of the endpoint's threads worked in the last second, in thousandths.
+    pub busy_permille: u32,
     /// What became of messages for the capture server, when there is one.
     pub hep: Option<HepCounts>,
 }
@@ -122,6 +125,7 @@ impl Counters {
             connections: 0,
             ended: 0,
             bans: BanCounts::default(),
+            busy_permille: 0,
             hep: None,
         }
     }

@@ -494,8 +494,16 @@ impl IncomingParts {
         let written = request.from_header().ok().map(|from| from.value().to_owned()).unwrap_or_default();
         let from = NameAddr::parse(&written);
         let interesting = |name: &str| {
-            const NAMES: &[&str] =
-                &["p-asserted-identity", "remote-party-id", "privacy", "diversion", "user-to-user", "user-agent"];
+            const NAMES: &[&str] = &[
+                "p-asserted-identity",
+                "remote-party-id",
+                "privacy",
+                "diversion",
+                "user-to-user",
+                "user-agent",
+                "identity",
+                "y",
+            ];
             let name = name.to_ascii_lowercase();
             name.starts_with("x-") || NAMES.contains(&name.as_str())
         };

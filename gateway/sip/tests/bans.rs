@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use support::callee::{Callee, news};
 use support::{OFFER, Peer, eventually, header, start_for, to_tag};
+use trunkline_api::cidr::Cidr;
 use trunkline_sip::auth::{Credentials, DigestClient};
 use trunkline_sip::{Account, Admission, BanReason, OutgoingEvent, SipEndpoint, SipEvent, TrunkToken};
 
@@ -41,6 +42,11 @@ impl Admission for Trunks {
             _ => return None,
         };
         Some(TrunkToken(name.into()))
+    }
+
+    fn peers(&self) -> Vec<Cidr> {
+        let carrier = (!self.removed.load(SeqCst)).then(|| "127.0.0.0/24".parse().unwrap());
+        carrier.into_iter().chain(["127.0.2.0/24".parse().unwrap()]).collect()
     }
 
     fn account(&self, trunk: &TrunkToken) -> Option<Arc<Account>> {
@@ -131,6 +137,21 @@ fn no_ban_silences_a_trunk_or_the_end_of_a_call_whatever_comes_with_their_addres
         forger.send(&ping(&forger, &format!("late{}", endpoint.stats().dropped["scanner"]), "sipvicious"));
         !banned(&endpoint).is_empty()
     });
+}
+
+#[test]
+fn whoever_becomes_a_trunk_is_on_the_list_no_longer() {
+    let trunks = Trunks::new();
+    trunks.removed.store(true, SeqCst);
+    let (endpoint, _events) = start_for(Arc::clone(&trunks) as Arc<dyn Admission>, |_| ());
+    let carrier = Peer::from(CARRIER, &endpoint);
+    carrier.send(&ping(&carrier, "early", "sipcli"));
+    eventually("it is banned", || !banned(&endpoint).is_empty());
+    trunks.removed.store(false, SeqCst);
+    carrier.send(&ping(&carrier, "known", "sipcli"));
+    carrier.expect("SIP/2.0 200");
+    // A firewall that is filled from the list must not keep it out either.
+    eventually("the list forgets it", || banned(&endpoint).is_empty());
 }
 
 #[test]

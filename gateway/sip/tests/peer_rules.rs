@@ -412,3 +412,36 @@ fn strays_within_no_call_cost_no_transaction_and_calls_can_end_when_there_is_roo
     peer.expect("SIP/2.0 200");
     eventually("the call is over", || seen.byes.load(SeqCst) == 1);
 }
+
+#[test]
+fn an_endpoint_that_is_too_busy_refuses_new_calls_and_serves_those_that_are_up() {
+    // So little is too much that any traffic is.
+    let (endpoint, events) = start(|config| config.limits.busy_permille = Some(0));
+    let seen = answer_all(events, false);
+    let peer = Peer::new(&endpoint);
+    let to = peer.call("busy");
+    eventually("the call is up", || seen.acked.load(SeqCst) == 1);
+    let mut tries = 0;
+    let refused = loop {
+        tries += 1;
+        // Every request works the threads, also those that keep the call.
+        peer.send(&peer.request("OPTIONS", "busy", 10 + tries, &to, ""));
+        peer.expect_to(&format!("{} OPTIONS", 10 + tries), "SIP/2.0 200");
+        let caller = Peer::new(&endpoint);
+        caller.send(&caller.invite(&format!("busy{tries}"), 1, ""));
+        let answer = caller.expect_final();
+        if answer.starts_with("SIP/2.0 503") {
+            break answer;
+        }
+        let to = to_tag(&answer);
+        caller.send(&caller.ack(&format!("busy{tries}"), 1, &to));
+        caller.send(&caller.request("BYE", &format!("busy{tries}"), 2, &to, ""));
+        caller.expect_to("2 BYE", "SIP/2.0 200");
+        assert!(tries < 100_000, "it never was too busy");
+    };
+    let retry_after: u32 = header(&refused, "Retry-After").parse().unwrap();
+    assert!((5..=15).contains(&retry_after), "{refused}");
+    assert_eq!(endpoint.stats().dropped["overloaded"], 1);
+    peer.send(&peer.request("BYE", "busy", 200_000, &to, ""));
+    peer.expect_to("200000 BYE", "SIP/2.0 200");
+}

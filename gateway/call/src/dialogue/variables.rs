@@ -11,6 +11,8 @@ use super::{Dialogue, Effects};
 use crate::setup::CallSetup;
 use crate::template::{fill, names};
 
+/// Who calls, signed by whoever answers for the number.
+const SIGNED: &str = "sip_identity";
 /// Names that come from whoever calls.
 const FROM_OUTSIDE: [&str; 2] = ["call.from", "call.to"];
 
@@ -97,12 +99,16 @@ impl Dialogue {
         fill(text, |name| self.variable(now, name))
     }
 
-    /// What is handed over to whoever is dialled: `x_` variables, and what one application tells the other.
+    /// What is handed over to whoever is dialled: `x_` variables, what one application tells the other, and who calls, signed.
     pub(super) fn handed_over(&self) -> Vec<(String, String)> {
         let names = self.facts.outside.keys().chain(self.variables.keys()).collect::<std::collections::BTreeSet<_>>();
         let goes = |name: &&&String| is_handed_over(name);
         let value = |name: &String| self.variables.get(name).or_else(|| self.facts.outside.get(name)).cloned();
-        names.iter().filter(goes).filter_map(|name| Some(((*name).clone(), value(name)?))).collect()
+        let mut handed: Vec<_> =
+            names.iter().filter(goes).filter_map(|name| Some(((*name).clone(), value(name)?))).collect();
+        // As it came, not as a redactor has left it, nor as anybody has set it: it is signed.
+        handed.extend(self.facts.given.get_key_value(SIGNED).map(|(name, value)| (name.clone(), value.clone())));
+        handed
     }
 
     /// Sets a variable, by way of the redactor when what goes to the model is redacted.

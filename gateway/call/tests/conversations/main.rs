@@ -60,4 +60,5 @@ mod transfer_rules;
 mod transfer_that_nobody_takes;
 mod transfer_with_a_briefing;
 mod tts_fails_over;
+mod what_is_handed_over;
 mod what_is_spoken;

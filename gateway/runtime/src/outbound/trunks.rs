@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use trunkline_api::Id;
+use trunkline_api::cidr::Cidr;
 use trunkline_api::trunk::{SipTransport, TrunkCredentials, TrunkServer};
 use trunkline_route::{Table, Trunk};
 use trunkline_sip::auth::Credentials;
@@ -106,6 +107,10 @@ impl Admission for Door {
             peers: trunk.dialog_ranges(source),
             advertised: trunk.advertise,
         })
+    }
+
+    fn peers(&self) -> Vec<Cidr> {
+        self.serving.load().table.trunks().flat_map(|trunk| trunk.peers.iter().copied()).collect()
     }
 
     fn account(&self, trunk: &TrunkToken) -> Option<Arc<Account>> {

@@ -124,7 +124,7 @@ impl BanList {
     /// Notes that a source did what it should not; the ban, if that makes one.
     pub(super) fn strike(&mut self, now_us: u64, source: IpAddr, reason: BanReason) -> Option<Ban> {
         let source = sender(source);
-        if self.length_us == 0 || self.is_banned(now_us, source).is_some() || self.spared.holds(source) {
+        if self.length_us == 0 || self.is_banned(now_us, source).is_some() || self.spared.holds(source, reason) {
             return None;
         }
         let proven = self.proven.get(&source).is_some_and(|until_us| *until_us > now_us);
@@ -176,7 +176,8 @@ impl BanList {
             self.by_end.remove(&(end_us, source));
             self.entries.remove(&source);
         }
-        let lifted: Vec<IpAddr> = self.entries.keys().copied().filter(|source| spared.holds(*source)).collect();
+        let held = |(source, entry): &(&IpAddr, &Entry)| spared.holds(**source, entry.reason);
+        let lifted: Vec<IpAddr> = self.entries.iter().filter(held).map(|(source, _)| *source).collect();
         for source in &lifted {
             self.remove(*source);
         }
@@ -384,7 +385,7 @@ mod tests {
                 prop_assert_eq!(list.entries.len(), list.by_end.len());
                 for (source, entry) in &list.entries {
                     prop_assert!(list.by_end.contains(&(entry.remembered_us, *source)));
-                    prop_assert!(!list.spared.holds(*source));
+                    prop_assert!(!list.spared.holds(*source, entry.reason));
                 }
                 prop_assert_eq!(list.counts(now_us).now, list.list(now_us).len());
             }

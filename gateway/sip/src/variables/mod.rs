@@ -1,5 +1,6 @@
 //! What headers say, as variables of a call, and back: `X-` headers, who calls (RFC 3325, RFC 3323), for whom it was meant
-//! before it was diverted (RFC 5806), and what the far end's application hands over (RFC 7433).
+//! before it was diverted (RFC 5806), what the far end's application hands over (RFC 7433), and who calls, signed
+//! (RFC 8224).
 //!
 //! Both directions are pure. Nothing that comes from a variable can begin a line or another header: what cannot stand in
 //! a header's value is left out, and what is not ours to say is not said.
@@ -7,6 +8,7 @@
 mod diversion;
 mod extension;
 mod identity;
+mod passport;
 mod user_to_user;
 
 use std::collections::BTreeMap;
@@ -31,6 +33,9 @@ pub struct Inbound {
     pub user_to_user: Vec<UserToUser>,
     /// `X-` headers, by variable: `X-Campaign-Id` is `x_campaign_id`. Of two of a name the first.
     pub extensions: BTreeMap<String, String>,
+    /// Identity headers as they came, at most 4 of 4096 bytes together, a comma and a space between them; nobody has looked
+    /// whether they are genuine.
+    pub identity: Option<String>,
 }
 
 impl Inbound {
@@ -42,6 +47,7 @@ impl Inbound {
             diversions: diversion::read(headers),
             user_to_user: user_to_user::read(headers),
             extensions: extension::read(headers),
+            identity: passport::read(headers),
         }
     }
 
@@ -67,18 +73,21 @@ impl Inbound {
         if let Some(text) = self.user_to_user.first().and_then(UserToUser::text) {
             set("sip_user_to_user", &text);
         }
+        variables.extend(self.identity.clone().map(|identity| ("sip_identity".to_owned(), identity)));
         variables
     }
 }
 
-/// Headers for what an INVITE of ours says with these variables: `x_` variables, and `sip_user_to_user`. At most 64; a
+/// Headers for what an INVITE of ours says with these variables: `x_` variables, `sip_user_to_user` and `sip_identity`. At most 64; a
 /// variable whose name or value cannot stand in a header is left out.
 #[must_use]
 pub fn outbound(variables: &BTreeMap<String, String>) -> Vec<(String, String)> {
     let mut headers = extension::write(variables);
     let handed_over = variables.get("sip_user_to_user").map(|text| UserToUser::of_text(text));
     headers.extend(handed_over.and_then(|data| data.header()).map(|value| ("User-to-User".to_owned(), value)));
-    headers.truncate(MOST_VARIABLES);
+    let identity = variables.get("sip_identity").map(|text| passport::write(text)).unwrap_or_default();
+    headers.truncate(MOST_VARIABLES - identity.len());
+    headers.extend(identity.into_iter().map(|value| ("Identity".to_owned(), value)));
     headers
 }
 

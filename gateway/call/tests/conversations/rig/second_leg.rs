@@ -138,6 +138,15 @@ impl Rig {
         self.commands.iter().filter_map(|(_, command)| told(command)).collect()
     }
 
+    /// What those who were dialled are handed, one after the other.
+    pub(crate) fn handed_over(&self) -> Vec<(String, String)> {
+        let handed = |command: &Command| match command {
+            Command::Dial { variables, .. } => variables.clone(),
+            _ => Vec::new(),
+        };
+        self.commands.iter().flat_map(|(_, command)| handed(command)).collect()
+    }
+
     /// The longest time between two moments in which the caller hears neither the agent, nor music, nor anybody.
     pub(crate) fn longest_silence_of_caller(&self, from_ms: u64, to_ms: u64) -> u64 {
         let mut heard: Vec<(u64, u64)> =
