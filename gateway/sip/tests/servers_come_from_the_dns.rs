@@ -111,7 +111,7 @@ fn a_registrar_that_does_not_answer_gives_way_to_the_next_of_its_service() {
         .a("a.carrier.example", HERE);
     let (endpoint, mut events) = start(|config| {
         config.name_servers = vec![names.address()];
-        config.timers.t1 = Duration::from_millis(5);
+        config.timers.t1 = Duration::from_millis(10);
     });
     let registration = Some(KeptRegistration { user: "1000".to_owned(), expires_s: 60, credentials: None });
     endpoint.dialler().keep(vec![Kept { registration, transport: Some(Transport::Udp), ..carrier() }]);
@@ -119,7 +119,6 @@ fn a_registrar_that_does_not_answer_gives_way_to_the_next_of_its_service() {
         Some(SipEvent::Trunk { news, .. }) => *news,
         other => panic!("news of a trunk were expected, not {other:?}"),
     };
-    assert!(matches!(told(), TrunkNews::Registration(RegistrationEvent::Failed { .. })));
     let register = callee.expect("REGISTER ");
     callee.answer(&register, "200 OK", "x", &format!("Contact: {}", header(&register, "Contact")));
     assert!(matches!(told(), TrunkNews::Registration(RegistrationEvent::Registered { .. })));

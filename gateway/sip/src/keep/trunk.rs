@@ -1,6 +1,6 @@
 //! One trunk that is looked after, as a machine: which of its servers answer, whether it is registered, and what to send.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::config::{Kept, KeptRegistration, MOST_HOSTS};
@@ -58,6 +58,8 @@ pub struct KeptTrunk {
     hosts: Vec<Host>,
     bindings: Option<Bindings>,
     asking: Vec<(For, Asking)>,
+    /// The last REGISTER of each binding.
+    registering: BTreeMap<usize, RegisterRequest>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<TrunkNews>,
     stopping: bool,
@@ -73,6 +75,8 @@ struct Host {
     servers: Vec<Server>,
     /// The same as the next call is to try them.
     drawn: Vec<Server>,
+    /// How many of them were silent to the same REGISTER.
+    silent: usize,
     health: Option<Health>,
     /// Call-ID and From tag of its OPTIONS.
     call_id: String,
@@ -103,6 +107,7 @@ impl KeptTrunk {
                 },
                 servers: Vec::new(),
                 drawn: Vec::new(),
+                silent: 0,
                 health: kept.ping_ms.map(|_| Health::new(config, now_ms, Draw::new(&seed(&mut draw)))),
                 call_id: hex(draw.bytes()),
             }
@@ -121,6 +126,7 @@ impl KeptTrunk {
             hosts,
             bindings,
             asking: Vec::new(),
+            registering: BTreeMap::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             stopping: false,
@@ -206,7 +212,10 @@ impl KeptTrunk {
                     health.handle_answer(now_ms, ping, answer.status, answer.retry_after_s);
                 }
             }
-            For::Registration { binding, cseq, .. } => {
+            For::Registration { binding, host, cseq } => {
+                if let Some(host) = self.hosts.get_mut(host) {
+                    host.silent = 0;
+                }
                 if let Some(binding) = self.binding(binding) {
                     binding.handle_answer(now_ms, &register_answer(answer, cseq));
                 }
@@ -331,6 +340,17 @@ impl KeptTrunk {
         }
     }
 
+    /// Whether a registrar's host has a server that was not asked yet.
+    fn another_server(&mut self, host: usize) -> bool {
+        let Some(host) = self.hosts.get_mut(host) else { return false };
+        host.silent += 1;
+        if host.silent < host.servers.len() {
+            return true;
+        }
+        host.silent = 0;
+        false
+    }
+
     fn no_answer(&mut self, now_ms: u64, what: For) {
         match what {
             For::Health(host, ping) => {
@@ -341,6 +361,11 @@ impl KeptTrunk {
             }
             For::Registration { binding, host, cseq } => {
                 self.next_server(host);
+                if self.another_server(host)
+                    && let Some(request) = self.registering.get(&binding).cloned()
+                {
+                    return self.register(now_ms, binding, &request);
+                }
                 if let Some(binding) = self.binding(binding) {
                     binding.handle_no_answer(now_ms, cseq);
                 }
@@ -393,6 +418,7 @@ impl KeptTrunk {
         self.asking.retain(|(what, _)| !matches!(what, For::Registration { binding, .. } if *binding == at));
         let what = For::Registration { binding: at, host: request.at, cseq: request.cseq };
         let Some(to) = self.server(request.at) else { return self.no_answer(now_ms, what) };
+        self.registering.insert(at, request.clone());
         let branch = self.branch();
         let head = self.head("REGISTER", &request.registrar, (to, &branch), &request.call_id, request.cseq);
         let proof = request.authorization.as_ref().map(|(name, value)| format!("{name}: {value}\r\n"));
