@@ -279,6 +279,7 @@ fn sip_config(config: &Config, secrets: &BTreeMap<String, String>) -> SipConfig 
         UnknownPeer::Reject => SipUnknownPeer::Reject,
         UnknownPeer::Drop => SipUnknownPeer::Drop,
     };
+    sip.name_servers.clone_from(&config.sip.name_servers);
     sip.hep = hep_config(config, secrets);
     // Where calls are not refused for load, they are not for that of signalling either.
     sip.limits.busy_permille = (config.admission.busy_percent > 0).then_some(SIGNALLING_BUSY_PERMILLE);

@@ -100,6 +100,10 @@ pub(crate) struct Sip {
     pub(crate) listeners: BTreeMap<String, SipListener>,
     /// Certificates for TLS.
     pub(crate) tls: SipTls,
+    /// Name servers that are asked for the servers of trunks, each an address and a port; default: those of the machine.
+    /// At most 4.
+    #[schemars(length(max = 4))]
+    pub(crate) name_servers: Vec<SocketAddr>,
     /// What an unknown source gets.
     pub(crate) unknown_peer: UnknownPeer,
     /// Messages a second and trunk before datagrams are dropped, 1..=100000; those of its calls have as much again.
@@ -130,6 +134,7 @@ impl Default for Sip {
             tcp: true,
             listeners: BTreeMap::new(),
             tls: SipTls::default(),
+            name_servers: Vec::new(),
             unknown_peer: UnknownPeer::Reject,
             source_rate: 2000,
             source_burst: 4000,

@@ -132,7 +132,13 @@ async fn run(
     let mut ordered = true;
     loop {
         // Events first: whoever answers may speak within the call as soon as they have our ACK.
+        while let Some((server, retry_after_s)) = machine.poll_failure() {
+            shared.keeping.failed(&server, retry_after_s);
+        }
         while let Some(event) = machine.poll_event() {
+            if let (ClientEvent::Trying, Some(server)) = (&event, machine.server()) {
+                shared.keeping.answered(server);
+            }
             tell(&shared, key, &mut machine, event).await;
         }
         while let Some(transmit) = machine.poll_transmit() {
