@@ -90,7 +90,8 @@ fn every_fault_is_reported_at_its_place() {
              `secrets`, `sip`, `testing`)",
             "trunkline.toml:7:14: rtp.port_min: the text \"x\" does not fit (expected a whole number from 1024 to 65534)",
             "trunkline.toml:2:1: sip.lisen: unknown key; did you mean `listen`? (expected one of `advertise`, `ban_after`, \
-             `ban_s`, `ban_scanners`, `listen`, `listeners`, `source_burst`, `source_rate`, `tcp`, `tls`, `unknown_peer`)",
+             `ban_s`, `ban_scanners`, `listen`, `listeners`, `name_servers`, `source_burst`, `source_rate`, `tcp`, \
+             `tls`, `unknown_peer`)",
             "trunkline.toml:3:15: sip.source_rate: `0` does not fit (expected a whole number from 1 to 100000)",
             "trunkline.toml:4:16: sip.unknown_peer: the text \"ignore\" does not fit (expected one of `reject`, `drop`)",
             "conf.d/a.toml:2:10: admin.listen: `7081` does not fit (expected an address and port such as \

@@ -94,17 +94,13 @@ impl KeptTrunk {
     #[must_use]
     pub fn new(now_ms: u64, us: Ourselves, mut kept: Kept, families: Families, mut draw: Draw) -> Self {
         kept.hosts.truncate(MOST_HOSTS);
-        let policy = Policy { transports: kept.transport.map_or(UNSAID.to_vec(), |transport| vec![transport]), families };
+        let policy =
+            Policy { transports: kept.transport.map_or(UNSAID.to_vec(), |transport| vec![transport]), families };
         let hosts = kept.hosts.iter().map(|(host, port)| {
             let config = HealthConfig { interval_ms: kept.ping_ms.unwrap_or_default(), ..HealthConfig::default() };
             Host {
                 name: port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")),
-                destination: Destination {
-                    host: host.clone(),
-                    port: *port,
-                    transport: kept.transport,
-                    secure: false,
-                },
+                destination: Destination { host: host.clone(), port: *port, transport: kept.transport, secure: false },
                 servers: Vec::new(),
                 drawn: Vec::new(),
                 silent: 0,
