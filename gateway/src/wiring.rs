@@ -25,7 +25,7 @@ use crate::enrolment;
 use crate::plugins::{self, Refused};
 use crate::secrets::Secrets;
 use crate::spool::StoreSpool;
-use crate::{capacity, history, service, state as state_folder};
+use crate::{capacity, history, service, state as state_folder, stir};
 
 /// How often the fleet client is told of calls.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -114,6 +114,7 @@ pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow
         serving: Arc::clone(&serving),
         memory_left: Arc::new(capacity::memory_left_kib),
         secrets: passwords,
+        callers: stir::start(&config.sip.stir, tokio)?,
     };
     let runtime = Arc::new(Runtime::start(runtime_config(config, gateway), sip, parts)?);
     match &sync {

@@ -60,6 +60,7 @@ mod plugins_that_misbehave_end_only_their_session;
 mod sip_a_proxy_brings_calls_over_tls;
 mod sip_attended_transfers_are_taken_over_or_bridged;
 mod sip_bye_reaches_a_caller_behind_nat;
+mod sip_callers_are_verified;
 mod sip_calls_are_not_taken_over;
 mod sip_calls_leave_by_outbound_routes;
 mod sip_completes_a_hundred_calls;
