@@ -164,7 +164,7 @@ fn requests_within_a_call_follow_the_rules() {
     peer.send(&peer.request("MESSAGE", "c6", 11, &to, ""));
     assert_eq!(
         header(&peer.expect("SIP/2.0 405"), "Allow"),
-        "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, NOTIFY"
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, NOTIFY, REFER"
     );
     peer.send(&peer.request("DANCE", "c6", 12, &to, ""));
     peer.expect("SIP/2.0 501");

@@ -53,6 +53,8 @@ impl Active {
             only: None,
             from,
             variables: variables.into_iter().collect(),
+            referred_by: None,
+            headers: Vec::new(),
             ring_ms,
             hops: self.hops.saturating_sub(1),
         };
@@ -184,6 +186,15 @@ impl Active {
                 Some(LegFact::Referral { progress, at: now })
             }
             LegNews::Redirected { direction, refused } => Some(LegFact::Redirected { direction, refused, at: now }),
+            LegNews::Followed(Ok(follower)) => match self.ports.followed(leg, *follower, now) {
+                Some(input) => {
+                    self.told(Input::Leg { leg, fact: LegFact::PassedOn { refused: None, at: now } });
+                    self.told(input);
+                    None
+                }
+                None => None,
+            },
+            LegNews::Followed(Err(status)) => Some(LegFact::PassedOn { refused: Some(status), at: now }),
             LegNews::SpendReached => {
                 tracing::warn!(call = %self.id, leg = leg.0, "the tenant has spent what it may; the leg ends");
                 self.shared.counters.failed(Failure::OutboundLimit);

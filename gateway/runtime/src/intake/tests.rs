@@ -3,6 +3,7 @@
 
 mod holds;
 mod proofs;
+mod referrals;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;

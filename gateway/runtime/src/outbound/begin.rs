@@ -167,6 +167,8 @@ fn want<'a>(order: &'a DialOrder, tenant: &'a Id, agent: &'a Id, only: Option<&'
         only,
         from: order.from.as_deref(),
         variables: Default::default(),
+        referred_by: None,
+        headers: Vec::new(),
         ring_ms: order.ring_ms,
         hops: HOPS,
     }

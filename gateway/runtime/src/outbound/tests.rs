@@ -45,6 +45,8 @@ impl Rig {
             only: None,
             from: None,
             variables: BTreeMap::from([("x_plan".to_owned(), "gold".to_owned())]),
+            referred_by: None,
+            headers: Vec::new(),
             ring_ms: 20_000,
             hops: 69,
         };
