@@ -69,10 +69,10 @@ impl SourceGate {
         }
     }
 
-    /// It judges from `now` on.
+    /// It judges from `now` on, in the place of another.
     pub(crate) fn begin(&mut self, now: u64) {
         self.addresses.begin(now);
-        self.streams = StreamGate::new(now);
+        self.streams = StreamGate::behind(now);
     }
 
     /// A new description of the far end: if its address is another, forget what was locked and learn again.

@@ -11,7 +11,7 @@ use trunkline_route::outbound::Destination;
 use super::Active;
 use super::legs::{LegNews, Terms};
 use crate::intake::sources;
-use crate::outbound::{Wanted, Whose, request};
+use crate::outbound::{MediaOf, Wanted, Whose, request};
 use crate::sound::leg_sound;
 
 #[cfg(test)]
@@ -55,6 +55,7 @@ impl Active {
             variables: variables.into_iter().collect(),
             referred_by: None,
             headers: Vec::new(),
+            media: MediaOf::Own,
             ring_ms,
             hops: self.hops.saturating_sub(1),
         };

@@ -57,12 +57,12 @@ impl Intake {
             variables: Default::default(),
             referred_by: by,
             headers,
+            media: MediaOf::Leg(dialog.sdp.rtp_port()),
             ring_ms: RING_MS,
             hops: dialog.hops.saturating_sub(1),
         };
         let whose = Whose { call: dialog.call.clone(), leg: dialog.leg, worker: Some(dialog.worker) };
-        let media = MediaOf::Leg(dialog.sdp.rtp_port());
-        match self.shared.outbound.place_on(&self.shared, &serving, wanted, whose, media) {
+        match self.shared.outbound.place_on(&self.shared, &serving, wanted, whose) {
             Ok(placed) => {
                 tracing::info!(call = %dialog.call, leg = dialog.leg.0, "the far end has somebody dialled who takes its place");
                 let progress = handle.accept();

@@ -92,6 +92,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) referred_by: Option<String>,
     /// Headers of its own.
     pub(crate) headers: Vec<(String, String)>,
+    /// What its sound comes by.
+    pub(crate) media: MediaOf,
     pub(crate) ring_ms: u32,
     /// Value of Max-Forwards.
     pub(crate) hops: u8,
@@ -187,7 +189,7 @@ impl Outbound {
         wanted: Wanted<'_>,
         whose: Whose,
     ) -> Result<(Placed, LegSocket), NotPlaced> {
-        let (placed, socket) = self.place_for(shared, serving, wanted, whose, MediaOf::Own, None)?;
+        let (placed, socket) = self.place_for(shared, serving, wanted, whose, None)?;
         placed.zip(socket).ok_or_else(|| not_placed(Failure::Internal, "a leg has no place"))
     }
 
@@ -198,9 +200,8 @@ impl Outbound {
         serving: &Serving,
         wanted: Wanted<'_>,
         whose: Whose,
-        media: MediaOf,
     ) -> Result<Placed, NotPlaced> {
-        let (placed, _) = self.place_for(shared, serving, wanted, whose, media, None)?;
+        let (placed, _) = self.place_for(shared, serving, wanted, whose, None)?;
         placed.ok_or_else(|| not_placed(Failure::Internal, "a leg has no place"))
     }
 
@@ -213,7 +214,7 @@ impl Outbound {
         whose: Whose,
         dialled: Dialled,
     ) -> Result<(), NotPlaced> {
-        self.place_for(shared, serving, wanted, whose, MediaOf::Own, Some(dialled)).map(drop)
+        self.place_for(shared, serving, wanted, whose, Some(dialled)).map(drop)
     }
 
     fn place_for(
@@ -222,7 +223,6 @@ impl Outbound {
         serving: &Serving,
         wanted: Wanted<'_>,
         whose: Whose,
-        media: MediaOf,
         dialled: Option<Dialled>,
     ) -> Result<(Option<Placed>, Option<LegSocket>), NotPlaced> {
         let (exchange, plane) = self.ends.get().ok_or_else(|| not_placed(Failure::Internal, "there is no SIP"))?;
@@ -244,7 +244,7 @@ impl Outbound {
             }
             (Ok(_), None) => return Err(not_placed(Failure::Internal, "the ledger has no place for it")),
         };
-        let dialled_now = self.dial(shared, serving, exchange, plane, &way, wanted, media);
+        let dialled_now = self.dial(shared, serving, exchange, plane, &way, wanted);
         match dialled_now {
             Ok((dialling, session, socket, caller)) => {
                 // The book has been held since it was sent: whoever has news of it waits for that.
@@ -301,7 +301,6 @@ impl Outbound {
         plane: &MediaPlane,
         way: &Way,
         wanted: Wanted<'_>,
-        media: MediaOf,
     ) -> Result<(Arc<dyn Dialling>, Session, Option<LegSocket>, String), NotPlaced> {
         let trunk = serving.table.trunk_by_id(&way.trunk);
         let (trunk, server) = trunk
@@ -338,11 +337,11 @@ impl Outbound {
         headers.extend(identity.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let by = wanted.referred_by.filter(|_| trunk.trusted).map(|by| ("Referred-By".to_owned(), by));
         headers.extend(wanted.headers.into_iter().chain(by));
-        let allocated = match media {
+        let allocated = match wanted.media {
             MediaOf::Own => Some(plane.allocate().map_err(|error| not_placed(media_failure(&error), "no media"))?),
             MediaOf::Leg(_) => None,
         };
-        let port = match (&allocated, media) {
+        let port = match (&allocated, wanted.media) {
             (None, MediaOf::Leg(port)) => port,
             (Some(socket), _) => socket.rtp_port(),
             (None, MediaOf::Own) => return Err(not_placed(Failure::Internal, "there is no port")),
