@@ -351,7 +351,23 @@ pub(crate) async fn serve(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever a far end writes, nothing of it can begin a line of ours or carry a second header.
+        #[test]
+        fn what_is_read_fits_a_line(
+            value in "(\"[^\"]{0,8}\" )?<?(sip|sips|tel|SIP):[!-~]{0,30}(\\?(Replaces|X|method)=[!-~]{0,30}(%0d%0a|%3B|%)?[!-~]{0,30})?>?|\\PC{0,60}",
+        ) {
+            if let Ok((to, replaces)) = target_of(&value) {
+                prop_assert!(to.bytes().all(|byte| byte.is_ascii_graphic()) && !to.contains('?'), "{}", to);
+                let replaces = replaces.unwrap_or_else(|| "a;to-tag=1;from-tag=2".to_owned());
+                prop_assert!(is_dialog(&replaces) && replaces.bytes().all(|byte| byte.is_ascii_graphic()), "{}", replaces);
+            }
+        }
+    }
 
     #[test]
     fn whom_to_dial_and_in_whose_place_is_read_from_refer_to() {
