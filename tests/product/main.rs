@@ -59,6 +59,7 @@ mod plugins_are_refused_unless_signed;
 mod plugins_that_misbehave_end_only_their_session;
 mod sip_a_far_end_passes_itself_on;
 mod sip_a_proxy_brings_calls_over_tls;
+mod sip_an_agent_listens_on;
 mod sip_attended_transfers_are_taken_over_or_bridged;
 mod sip_bye_reaches_a_caller_behind_nat;
 mod sip_callers_are_verified;

@@ -108,6 +108,20 @@ pub enum AfterTransfer {
     Return,
 }
 
+/// What the agent does while the caller speaks with whoever took the call.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum WhileJoined {
+    /// It hears nothing.
+    #[default]
+    Leave,
+    /// It hears both of them and says nothing: their words are in the transcript, and it knows them should the caller be
+    /// with it again. Only with a recogniser.
+    Listen,
+}
+
 /// To whom an agent may pass a caller on, and how. The tool `transfer` offers it to the model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -152,6 +166,8 @@ pub struct TransferPolicy {
     pub caller_gone_say: String,
     /// How the two are connected after a briefing.
     pub join: TransferJoin,
+    /// What the agent does while they speak with each other.
+    pub while_joined: WhileJoined,
     /// What becomes of the call when nobody takes it.
     pub on_failure: TransferFallback,
     /// What becomes of the caller when whoever took the call hangs up.
@@ -181,6 +197,7 @@ impl Default for TransferPolicy {
             briefing_ms: 60_000,
             caller_gone_say: "The caller has just hung up. Thank you, goodbye.".to_owned(),
             join: TransferJoin::default(),
+            while_joined: WhileJoined::default(),
             on_failure: TransferFallback::default(),
             after: AfterTransfer::default(),
             leg_max_s: 7200,

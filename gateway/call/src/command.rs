@@ -362,6 +362,12 @@ pub enum Command {
         /// Which; the first at the beginning of a call.
         leg: Option<LegId>,
     },
+    /// What the voice of the one whom the conversation is with says is heard together with what that leg's says, as one sound, by
+    /// recognisers and as voice; with `None` no more.
+    Overhear {
+        /// Which.
+        leg: Option<LegId>,
+    },
     /// Two legs hear each other.
     Bridge {
         /// The one.

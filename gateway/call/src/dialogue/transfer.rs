@@ -8,8 +8,9 @@ mod ordering;
 
 use serde_json::json;
 use trunkline_api::agent::FailureAction;
-use trunkline_api::transfer::{AfterTransfer, TransferFallback, TransferJoin, TransferMode};
+use trunkline_api::transfer::{AfterTransfer, TransferFallback, TransferJoin, TransferMode, WhileJoined};
 use trunkline_api::usage::EndReason;
+use trunkline_api::words::{Message, Role};
 use trunkline_api::{EventType, Failure};
 use trunkline_leg::{CallTime, EndCause, LegId, ReferralProgress, RefusalCause};
 
@@ -123,7 +124,7 @@ enum Stage {
     /// It was accepted; what is being said comes to an end.
     Joining { leg: LegId },
     /// The two speak with each other.
-    Bridged { leg: LegId },
+    Bridged { leg: LegId, listens: bool },
     /// Nobody takes it; what is being said comes to an end.
     Returning { leg: Option<LegId>, outcome: Outcome },
 }
@@ -144,7 +145,7 @@ pub(super) struct Transfer {
 impl Transfer {
     /// Whether what is said may make a turn.
     pub(super) const fn hears(&self) -> bool {
-        matches!(self.stage, Stage::Announcing | Stage::Briefing { .. })
+        matches!(self.stage, Stage::Announcing | Stage::Briefing { .. } | Stage::Bridged { listens: true, .. })
     }
 
     const fn leg(&self) -> Option<LegId> {
@@ -155,7 +156,7 @@ impl Transfer {
             | Stage::Reaching { leg }
             | Stage::Briefing { leg, .. }
             | Stage::Joining { leg }
-            | Stage::Bridged { leg } => Some(leg),
+            | Stage::Bridged { leg, .. } => Some(leg),
             Stage::Returning { leg, .. } => leg,
         }
     }
@@ -349,11 +350,15 @@ impl Dialogue {
                 }
                 true
             }
+            Stage::Bridged { listens: true, .. } => {
+                self.overhears(text);
+                true
+            }
             Stage::Referring { .. }
             | Stage::Ringing { .. }
             | Stage::Reaching { .. }
             | Stage::Joining { .. }
-            | Stage::Bridged { .. }
+            | Stage::Bridged { listens: false, .. }
             | Stage::Returning { .. } => true,
         }
     }
@@ -468,8 +473,26 @@ impl Dialogue {
         self.turn_away(fx);
         self.resume_caller(fx);
         fx.command(Command::Bridge { a: LegId::FIRST, b: leg });
-        self.enter(Stage::Bridged { leg });
+        // An engine answers whatever it hears.
+        let listens = self.spec.transfer.while_joined == WhileJoined::Listen
+            && !self.engine.serves()
+            && !self.ears.is_deaf_by_choice()
+            && !self.ears.pushes_to_talk();
+        self.enter(Stage::Bridged { leg, listens });
+        if listens {
+            fx.attach(Some(LegId::FIRST));
+            fx.command(Command::Overhear { leg: Some(leg) });
+            self.ears.open(fx, None);
+        }
         self.tell_outcome(fx, Outcome::Completed);
+    }
+
+    /// One of the two has said something, which is for the other.
+    fn overhears(&mut self, text: &str) {
+        if self.spec.transfer.after == AfterTransfer::Return {
+            let message = format!("[Said while the caller spoke with somebody else: {text}]");
+            self.memory.push(Message::text(Role::User, message));
+        }
     }
 
     /// Whoever took the call has hung up.
@@ -480,7 +503,12 @@ impl Dialogue {
             return;
         }
         fx.command(Command::Unbridge { a: LegId::FIRST, b: leg });
-        fx.attach(Some(LegId::FIRST));
+        if fx.legs().attached() == Some(LegId::FIRST) {
+            fx.command(Command::Overhear { leg: None });
+            self.forget_the_moment(fx);
+        } else {
+            fx.attach(Some(LegId::FIRST));
+        }
         self.follow_hold(fx);
         self.is_back(fx, "[The one whom the caller spoke with has hung up, and the caller is with you again.]");
     }

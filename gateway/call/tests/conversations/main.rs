@@ -54,6 +54,7 @@ mod tool_never_answers;
 mod tool_policies;
 mod tool_round_trip;
 mod transfer_after_a_failure;
+mod transfer_agent_listens;
 mod transfer_and_what_follows;
 mod transfer_by_the_callers_side;
 mod transfer_rules;

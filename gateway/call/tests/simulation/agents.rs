@@ -60,6 +60,7 @@ fn spec(seed: u64) -> AgentSpec {
             "targets": [{ "name": "sales", "to": "+4930555" }],
             "mode": random.pick(&["attended", "attended", "bridge", "blind"]),
             "join": random.pick(&["bridge", "bridge", "refer"]), "after": random.pick(&["hang_up", "return"]),
+            "while_joined": if seed.is_multiple_of(3) { "listen" } else { "leave" },
             "accept_key": random.pick(&["1", ""]), "ring_ms": random.between(5000, 9000), "accept_ms": 4000,
             "hold_say": random.pick(&["One moment.", ""]), "hold_line_every_ms": 5000, "leg_max_s": 30,
             "caller_gone_say": random.pick(&["The caller is gone.", ""]),

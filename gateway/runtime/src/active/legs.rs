@@ -11,7 +11,8 @@ use trunkline_leg::{
 use trunkline_media::{Conference, LegHandle, LegSocket, LegSound, LegStart, MediaPlane, SourcePolicy};
 use trunkline_sip::ByeReason;
 
-use super::ports::{Ports, Wanted};
+use super::overhearing::Overhearing;
+use super::ports::{Ear, Ports, Wanted};
 use crate::ambience::Beds;
 use crate::line::Answering;
 use crate::listening::Listening;
@@ -87,6 +88,8 @@ pub(super) struct Legs {
     first_placed: Option<Placed>,
     others: Vec<Other>,
     attached: Option<LegId>,
+    /// Whose sound is heard with that of the one whom the conversation is with.
+    overhearing: Option<Overhearing>,
     /// Where two of them hear each other.
     bridge: Option<Conference>,
 }
@@ -109,7 +112,15 @@ enum State {
 impl Legs {
     /// A call with the end it began with.
     pub(super) const fn new(call: Id, first: Ports, first_placed: Option<Placed>) -> Self {
-        Self { call, first, first_placed, others: Vec::new(), attached: Some(LegId::FIRST), bridge: None }
+        Self {
+            call,
+            first,
+            first_placed,
+            others: Vec::new(),
+            attached: Some(LegId::FIRST),
+            overhearing: None,
+            bridge: None,
+        }
     }
 
     /// The one whom the conversation is with; the first while it is with nobody, when nothing is said.
@@ -152,12 +163,13 @@ impl Legs {
     pub(super) fn hear(&mut self, ears: &mut Listening) -> Option<Input> {
         self.others.retain(|other| !matches!(other.state, State::Over));
         let attached = self.attached;
-        if let Some(input) = self.first.hear((attached == Some(LegId::FIRST)).then_some(&mut *ears)) {
+        let ear = Self::ear(attached, LegId::FIRST, ears, &mut self.overhearing);
+        if let Some(input) = self.first.hear(ear) {
             return Some(input);
         }
         for other in &mut self.others {
             let State::Up(ports) = &mut other.state else { continue };
-            let heard = ports.hear((attached == Some(other.id)).then_some(&mut *ears));
+            let heard = ports.hear(Self::ear(attached, other.id, ears, &mut self.overhearing));
             if let Some(Input::Leg { fact: LegFact::Ended { .. }, .. }) = &heard {
                 other.state = State::Over;
             }
@@ -166,6 +178,26 @@ impl Legs {
             }
         }
         None
+    }
+
+    /// Where a leg's sound goes.
+    fn ear<'a>(
+        attached: Option<LegId>,
+        leg: LegId,
+        ears: &'a mut Listening,
+        overhearing: &'a mut Option<Overhearing>,
+    ) -> Ear<'a> {
+        match overhearing {
+            overhearing if attached == Some(leg) => Ear::Agent(ears, overhearing.as_mut()),
+            Some(overhearing) if overhearing.leg() == leg => Ear::Beside(overhearing),
+            _ => Ear::Nobody,
+        }
+    }
+
+    /// Has the sound of one heard with that of whom the conversation is with.
+    pub(super) fn overhear(&mut self, leg: Option<LegId>) {
+        let rate = self.with().handle().rate();
+        self.overhearing = leg.map(|leg| Overhearing::new(leg, rate));
     }
 
     /// A leg is being dialled.

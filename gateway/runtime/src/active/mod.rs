@@ -6,6 +6,7 @@ mod conferring;
 mod dialling;
 mod engine;
 mod legs;
+mod overhearing;
 mod ports;
 mod sessions;
 mod telephone;

@@ -11,6 +11,7 @@ use trunkline_leg::{AgentEnd, CallTime, Direction, DtmfDigit, EndCause, LegFact,
 use trunkline_media::{HeldSound, LegHandle, MediaError, SourcePolicy};
 use trunkline_sip::ByeReason;
 
+use super::overhearing::Overhearing;
 use crate::ambience::Beds;
 use crate::echo::Echo;
 use crate::line::Line;
@@ -39,6 +40,16 @@ pub(super) struct Ports {
     change: Option<Change>,
     /// What its far end is to hear on hold, where it does not yet.
     wanted: Option<Wanted>,
+}
+
+/// Where the sound of a leg goes.
+pub(super) enum Ear<'a> {
+    /// To the agent, with that of another where both are heard.
+    Agent(&'a mut Listening, Option<&'a mut Overhearing>),
+    /// It is heard with another's.
+    Beside(&'a mut Overhearing),
+    /// Nobody listens.
+    Nobody,
 }
 
 /// What was agreed on, and where somebody else is at the far end whose packets are believed, and where they signal from.
@@ -95,10 +106,10 @@ impl Ports {
     }
 
     /// The next thing the leg has to say: facts first, then what its sound says, then how far playback is. The sound itself
-    /// goes to `ears`; nobody listens without them. `None` once there is nothing more.
-    pub(super) fn hear(&mut self, ears: Option<&mut Listening>) -> Option<Input> {
+    /// goes to `ear`. `None` once there is nothing more.
+    pub(super) fn hear(&mut self, ear: Ear<'_>) -> Option<Input> {
         let also = self.also.take();
-        if let Some(input) = also.filter(|_| ears.is_some()) {
+        if let Some(input) = also.filter(|_| matches!(ear, Ear::Agent(..))) {
             return Some(input);
         }
         while let Ok(fact) = self.leg.facts.pop() {
@@ -115,12 +126,25 @@ impl Ports {
                 return Some(self.told(fact));
             }
         }
-        let Some(ears) = ears else {
-            while self.leg.up.pop().is_ok() {}
-            while self.leg.levels.pop().is_ok() {}
-            return None;
+        let (ears, mut beside) = match ear {
+            Ear::Agent(ears, beside) => (ears, beside),
+            Ear::Beside(overhearing) => {
+                while let Ok(frame) = self.leg.up.pop() {
+                    overhearing.take(&frame);
+                }
+                while self.leg.levels.pop().is_ok() {}
+                return None;
+            }
+            Ear::Nobody => {
+                while self.leg.up.pop().is_ok() {}
+                while self.leg.levels.pop().is_ok() {}
+                return None;
+            }
         };
-        while let Ok(frame) = self.leg.up.pop() {
+        while let Ok(mut frame) = self.leg.up.pop() {
+            if let Some(beside) = &mut beside {
+                beside.add_to(&mut frame);
+            }
             if let Some(echo) = &mut self.echo {
                 echo.hear(&frame, &mut self.leg);
             }
@@ -366,7 +390,7 @@ mod tests {
         ports.bye_sent = false;
         let mut ears = Listening::default();
         rig::until("the leg to end", || {
-            std::iter::from_fn(|| ports.hear(Some(&mut ears)))
+            std::iter::from_fn(|| ports.hear(Ear::Agent(&mut ears, None)))
                 .any(|input| matches!(input, Input::Leg { fact: LegFact::Ended { .. }, .. }))
         });
         ports.let_go();

@@ -20,6 +20,7 @@ impl Active {
             }
             Command::CancelDial { leg } => self.ports.cancel(leg),
             Command::Attach { leg } => self.ports.attach(leg),
+            Command::Overhear { leg } => self.ports.overhear(leg),
             Command::Bridge { a, b } => self.ports.bridge(a, b),
             Command::Unbridge { a, b } => self.ports.unbridge(a, b),
             Command::Refer { leg, to, replaces } => {

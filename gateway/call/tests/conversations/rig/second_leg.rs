@@ -124,6 +124,9 @@ impl Rig {
             }),
             Command::Attach { leg } => Some(leg.map_or("attach nobody".to_owned(), |leg| format!("attach {}", leg.0))),
             Command::Bridge { a, b } => Some(format!("bridge {} {}", a.0, b.0)),
+            Command::Overhear { leg } => {
+                Some(leg.map_or("overhear nobody".to_owned(), |leg| format!("overhear {}", leg.0)))
+            }
             Command::Unbridge { a, b } => Some(format!("unbridge {} {}", a.0, b.0)),
             Command::Hold { leg, .. } => Some(format!("hold {}", leg.0)),
             Command::Resume { leg } => Some(format!("resume {}", leg.0)),
@@ -246,6 +249,10 @@ impl Rig {
                 self.entertains(true);
             }
             Command::Unbridge { .. } => self.entertains(false),
+            Command::Overhear { leg } => {
+                assert!(self.second.attached == Some(LegId::FIRST), "nobody hears");
+                assert!(leg.is_none_or(|leg| self.second.answered.contains(&leg)), "nobody there");
+            }
             Command::Hold { leg, .. } => {
                 assert_eq!((leg, self.second.held), (LegId::FIRST, false), "held twice");
                 self.second.held = true;

@@ -241,6 +241,12 @@ impl World {
                 self.people.passing_on = false;
             }
             Command::Unbridge { .. } => self.people.bridged = false,
+            Command::Overhear { leg } => {
+                assert!(self.people.with_caller(), "both are heard by nobody");
+                assert!(
+                    leg.is_none() || self.people.bridged || leg.is_some_and(|leg| !self.people.open.contains(&leg))
+                );
+            }
             Command::Hold { .. } => {
                 assert!(!std::mem::replace(&mut self.people.held, true), "held twice");
                 self.holds_follow();
