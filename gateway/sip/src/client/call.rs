@@ -27,6 +27,8 @@ const MOST_OVER_UDP: usize = 1300;
 const MOST_HUNG_UP: usize = 16;
 /// Most times that one server's wish for a password is met.
 const MOST_CHALLENGES: u32 = 3;
+/// Most provisional responses of one call that are acknowledged; a sound far end has a few.
+const MOST_PRACKS: u32 = 64;
 /// Most news of ringing that the driver is told of one call.
 const MOST_NEWS: u32 = 64;
 /// Most times that an interval between refreshes is raised because it was too short (RFC 4028 7.3).
@@ -176,6 +178,7 @@ pub struct ClientCall {
     /// The server that is tried over UDP does not listen on TCP.
     no_tcp: bool,
     news: u32,
+    pracks: u32,
     tried: bool,
     timer: SessionTimer,
     /// The longest Min-SE that a 422 said, in seconds, and how many there were.
@@ -214,6 +217,7 @@ impl ClientCall {
             hung_up: 0,
             no_tcp: false,
             news: 0,
+            pracks: 0,
             tried: false,
             dialog: None,
             transmits: VecDeque::new(),
@@ -483,16 +487,17 @@ impl ClientCall {
         }
     }
 
-    /// PRACK of a provisional response that asks for it (RFC 3262 4); false when it is to be ignored: it came before, or
-    /// one in front of it is missing.
+    /// PRACK of a provisional response that asks for it (RFC 3262 4); false when it is to be ignored: it came before, one in
+    /// front of it is missing, or there have been too many.
     fn acknowledge(&mut self, now_ms: u64, fork: usize, rseq: u32, answer: &Answer) -> bool {
         let branch = self.branch();
         let from = format!("{};tag={}", self.call.from, self.from_tag);
         let random = self.draw.bytes();
         let Some(fork) = self.forks.get_mut(fork) else { return false };
-        if fork.rseq.is_some_and(|last| rseq != last.wrapping_add(1)) {
+        if self.pracks >= MOST_PRACKS || fork.rseq.is_some_and(|last| rseq != last.wrapping_add(1)) {
             return false;
         }
+        self.pracks += 1;
         fork.rseq = Some(rseq);
         let mut dialog = fork.dialog(answer, &from, &self.call, &self.us.terms);
         fork.cseq += 1;
