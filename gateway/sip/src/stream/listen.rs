@@ -39,11 +39,11 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener, transport
             continue;
         }
         keep_alive(&tcp);
-        tokio::spawn(serve(Arc::clone(&shared), tcp, peer, transport));
+        tokio::spawn(serve(Arc::clone(&shared), tcp, peer, transport, by_address));
     }
 }
 
-async fn serve(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, transport: Transport) {
+async fn serve(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, transport: Transport, by_address: bool) {
     let hop = Hop::new(transport, peer);
     let mut names = Vec::new();
     if !transport.is_secure() {
@@ -53,9 +53,9 @@ async fn serve(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, transport:
         };
     }
     let Some(tls) = shared.wires.flows.tls.clone() else { return };
-    // The handshake costs: until it is over everybody is a stranger.
+    // The handshake costs: until it is over nobody has shown who it is.
     let tls = {
-        let Some(_stranger) = shared.wires.flows.stranger(peer.ip()) else {
+        let Some(_stranger) = shared.wires.flows.stranger(peer.ip(), by_address) else {
             return shared.counters.dropped(crate::stats::Dropped::Rate);
         };
         match tokio::time::timeout(STRANGER, tls.accept(tcp)).await {
