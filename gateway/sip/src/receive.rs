@@ -144,13 +144,26 @@ pub(crate) async fn arrive(shared: &Arc<Shared>, way: &Way, bytes: &[u8]) -> Arr
     };
     match verdict {
         Verdict::Pass(admitted) => {
-            pass(shared, way, admitted, bytes.len()).await;
-            Arrived::Served
+            let doubtful = || is_doubtful(shared, way, trunk.as_ref(), &admitted.message);
+            if matches!(way.back, Back::Udp(_))
+                && !matches!(admitted.message.method(), Some("INVITE" | "ACK"))
+                && doubtful()
+                && !shared.guard().answers_stranger(now_us, source.address.ip())
+            {
+                shared.counters.dropped(Dropped::Rate);
+                return Arrived::Refused;
+            }
+            pass(shared, way, &admitted, bytes.len()).await;
+            if doubtful() { Arrived::Refused } else { Arrived::Served }
         }
-        Verdict::Answer { bytes, reason, status } => {
+        Verdict::Answer { bytes: answer, reason, status } => {
             shared.counters.dropped(reason);
             tracing::debug!(%source, status, reason = reason.name(), "refused a message");
-            way.send(shared, &bytes).await;
+            let fits = answer.len() <= bytes.len() || source.transport.is_reliable();
+            let unproven = || trunk.as_ref().is_some_and(|trunk| shared.is_unproven(&way.origin(), trunk));
+            if fits || !unproven() || shared.guard().answers_stranger(now_us, source.address.ip()) {
+                way.send(shared, &answer).await;
+            }
             unknown(reason)
         }
         Verdict::Drop(reason) => {
@@ -162,13 +175,13 @@ pub(crate) async fn arrive(shared: &Arc<Shared>, way: &Way, bytes: &[u8]) -> Arr
 }
 
 /// What the guard let in; `length` is how long it was when it came.
-async fn pass(shared: &Arc<Shared>, way: &Way, admitted: Admitted<'_>, length: usize) {
+async fn pass(shared: &Arc<Shared>, way: &Way, admitted: &Admitted<'_>, length: usize) {
     let (source, message) = (way.hop, &admitted.message);
     if message.method().is_none()
         && let Some(branch) = message.top_via_branch()
         && let Some(whose) = shared.awaiting.whose(&branch)
     {
-        trace(shared, way, &admitted);
+        trace(shared, way, admitted);
         if let Some(answer) = Answer::of(message, source)
             && whose.try_send(answer).is_err()
         {
@@ -195,7 +208,7 @@ async fn pass(shared: &Arc<Shared>, way: &Way, admitted: Admitted<'_>, length: u
     }
     // What others say of a call is no part of it.
     if unwelcome != Some(Dropped::OtherPeer) {
-        trace(shared, way, &admitted);
+        trace(shared, way, admitted);
     }
     if let Some(reason) = unwelcome {
         shared.counters.dropped(reason);
@@ -230,6 +243,15 @@ async fn pass(shared: &Arc<Shared>, way: &Way, admitted: Admitted<'_>, length: u
     if let Err(error) = shared.stack.on_received_message(stack_message, way.stack(), &from).await {
         tracing::debug!(%source, %error, "the stack refused a message");
     }
+}
+
+/// Whether nothing shows yet that a request comes from where it seems to: from an address of a trunk that may be anywhere, for
+/// which it asks for a password, and not within a call.
+fn is_doubtful(shared: &Shared, way: &Way, trunk: Option<&TrunkToken>, message: &Message<'_>) -> bool {
+    let origin = way.origin();
+    message.method().is_some()
+        && trunk.is_some_and(|trunk| shared.is_unproven(&origin, trunk))
+        && owner(shared, message, &origin, trunk).is_none()
 }
 
 /// Whole lines that ask for a password, where the request begins a call of a trunk whose calls must prove one and does not.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::NameAddr;
-use crate::admission::Admission;
+use crate::admission::{Admission, TrunkToken};
 use crate::bans::Bans;
 use crate::call::Call;
 use crate::client::Awaiting;
@@ -123,7 +123,13 @@ impl Shared {
     /// Whether a connection is one of a trunk's.
     pub(crate) fn is_known(&self, flow: &Flow) -> bool {
         let origin = Origin { address: flow.hop.address.ip(), transport: flow.hop.transport, names: &flow.names };
-        self.policy.trunk_of(&origin).is_some()
+        self.policy.trunk_of(&origin).is_some_and(|trunk| !self.is_unproven(&origin, &trunk))
+    }
+
+    /// Whether an origin that belongs to a trunk is yet to prove it: the trunk asks for a password, may be anywhere for that, and
+    /// none has come from there within a day.
+    pub(crate) fn is_unproven(&self, origin: &Origin<'_>, trunk: &TrunkToken) -> bool {
+        origin.names.is_empty() && self.policy.account(trunk).is_some() && !self.bans.is_proven(origin.address)
     }
 
     pub(crate) fn is_draining(&self) -> bool {

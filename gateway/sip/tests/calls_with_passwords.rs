@@ -169,3 +169,30 @@ fn who_has_not_given_a_password_hears_little_more_than_it_said() {
     other.send(&invite(&other, "long", 1, &format!("X-Long: {}\r\n", "x".repeat(600))));
     other.expect("SIP/2.0 401");
 }
+
+#[test]
+fn an_address_that_has_not_given_a_password_gets_few_answers_to_anything() {
+    let (endpoint, mut events) = unproven(|config| {
+        support::unhurried(config);
+        config.limits.unknown_rate = Rate { per_second: 1, burst: 5 };
+    });
+    let asks = |peer: &Peer, number: u32| peer.send(&peer.request("OPTIONS", &format!("o{number}"), 1, "", ""));
+    let peer = Peer::new(&endpoint);
+    for number in 0..100 {
+        asks(&peer, number);
+    }
+    peer.recv();
+    let answers = std::iter::from_fn(|| peer.comes()).count();
+    assert!((0..20).contains(&answers), "{answers} answers to whom the address may not belong");
+    let uri = format!("sip:100@{}", endpoint.local_addr());
+    let padding = format!("X-Long: {}\r\n", "x".repeat(600));
+    peer.send(&invite(&peer, "proof", 1, &padding));
+    let refused = peer.expect("SIP/2.0 401");
+    acknowledge(&peer, "proof", 1, &refused);
+    peer.send(&invite(&peer, "proof", 2, &proof("secret", &refused, &uri)));
+    assert!(matches!(events.blocking_recv(), Some(SipEvent::Invite(_))));
+    for number in 200..300 {
+        asks(&peer, number);
+        peer.expect_to("1 OPTIONS", "SIP/2.0 200");
+    }
+}

@@ -197,8 +197,13 @@ impl Guard {
         let refused = Refused { status: 401, phrase: "Unauthorized", extra: lines };
         let bytes = self.refuse(message, source.address, &refused)?;
         let fits = source.transport.is_reliable() || bytes.len() <= length;
-        let owner = self.hasher.hash_one(network(source.address.ip()));
-        (fits || self.unknown_rate.take(owner, now_us) && self.unknown_total.take(now_us)).then_some(bytes)
+        (fits || self.answers_stranger(now_us, source.address.ip())).then_some(bytes)
+    }
+
+    /// Whether one more answer goes to somebody whose address proves nothing.
+    pub(crate) fn answers_stranger(&mut self, now_us: u64, source: IpAddr) -> bool {
+        let owner = self.hasher.hash_one(network(source));
+        self.unknown_rate.take(owner, now_us) && self.unknown_total.take(now_us)
     }
 
     /// A number in `0..n` that is the same for the same request: jitter without state.
@@ -247,7 +252,7 @@ impl Guard {
         if bytes.len() > datagram.len() {
             return dropped;
         }
-        if !self.unknown_rate.take(owner, now_us) || !self.unknown_total.take(now_us) {
+        if !self.answers_stranger(now_us, source.ip()) {
             return Verdict::Drop(Dropped::Rate);
         }
         let fingerprint = self.hasher.hash_one((owner, self.fingerprint(message)));

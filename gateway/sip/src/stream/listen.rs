@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::serve::{STRANGER, serve_theirs};
 use super::websocket;
 use crate::shared::Shared;
-use crate::transport::{Hop, Transport};
+use crate::transport::{Hop, Origin, Transport};
 use crate::wires::{canonical, keep_alive};
 
 /// Takes connections until the endpoint stops.
@@ -29,8 +29,10 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener, transport
             }
         };
         // Over TLS a certificate may yet say who it is.
-        let by_address = shared.policy.trunk(peer.ip()).is_some();
-        if !transport.is_secure() && shared.bans.keep_out(peer.ip(), by_address, b"") {
+        let trunk = shared.policy.trunk(peer.ip());
+        let origin = Origin { address: peer.ip(), transport, names: &[] };
+        let by_address = trunk.as_ref().is_some_and(|trunk| !shared.is_unproven(&origin, trunk));
+        if !transport.is_secure() && shared.bans.keep_out(peer.ip(), trunk.is_some(), b"") {
             shared.counters.dropped(crate::stats::Dropped::Banned);
             continue;
         }
