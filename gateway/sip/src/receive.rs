@@ -226,6 +226,7 @@ async fn pass(shared: &Arc<Shared>, way: &Way, admitted: &Admitted<'_>, length: 
         && let Some(challenge) = challenge(shared, way, message, &key, request)
     {
         let now_us = shared.now_us();
+        let length = if is_doubtful(shared, way, admitted.trunk.as_ref(), message) { length } else { usize::MAX };
         let answer = shared.guard().challenge(now_us, message, (length, source), &challenge);
         match answer {
             Some(bytes) => way.send(shared, &bytes).await,

@@ -194,5 +194,7 @@ fn an_address_that_has_not_given_a_password_gets_few_answers_to_anything() {
     for number in 200..300 {
         asks(&peer, number);
         peer.expect_to("1 OPTIONS", "SIP/2.0 200");
+        peer.send(&invite(&peer, &format!("short{number}"), 1, ""));
+        peer.expect_to("1 INVITE", "SIP/2.0 401");
     }
 }
