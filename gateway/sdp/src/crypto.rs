@@ -13,6 +13,8 @@ use crate::payload::printable;
 
 /// Most `a=crypto` lines read.
 const MAX_LINES: usize = 16;
+/// How a key stands in a line, in upper or lower case.
+const INLINE: &str = "inline:";
 /// Most digits of a tag.
 const MAX_TAG: usize = 9;
 
@@ -67,8 +69,10 @@ pub(crate) fn write(text: &mut String, crypto: &Crypto) {
 pub fn redacted(sdp: &str) -> String {
     let mut text = String::with_capacity(sdp.len());
     for line in sdp.split_inclusive('\n') {
-        match line.split_once("inline:") {
-            Some((head, _)) => text.push_str(&format!("{head}inline:..\r\n")),
+        let method = |window: &[u8]| window.eq_ignore_ascii_case(INLINE.as_bytes());
+        // It is ASCII, so that it begins where a character does.
+        match line.as_bytes().windows(INLINE.len()).position(method).and_then(|at| line.get(..at)) {
+            Some(head) => text.push_str(&format!("{head}{INLINE}..\r\n")),
             None => text.push_str(line),
         }
     }
@@ -176,5 +180,7 @@ mod tests {
         let sdp = format!("v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^20\r\na=sendrecv\r\n");
         let printed = redacted(&sdp);
         assert_eq!(printed, "v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:..\r\na=sendrecv\r\n");
+        let shouted = redacted(&sdp.replace("inline:", "InLine:"));
+        assert!(!shouted.contains(KEY) && shouted.ends_with("a=sendrecv\r\n"), "{shouted}");
     }
 }

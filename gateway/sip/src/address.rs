@@ -43,7 +43,12 @@ impl<'a> NameAddr<'a> {
 
     /// A header parameter's value.
     pub(crate) fn parameter(&self, name: &str) -> Option<&'a str> {
-        split_outside(self.parameters, b';').into_iter().skip(1).find_map(|part| {
+        self.parameters(name).next()
+    }
+
+    /// All values of a header parameter, of which there should be one.
+    pub(crate) fn parameters(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        split_outside(self.parameters, b';').into_iter().skip(1).filter_map(move |part| {
             let (key, value) = part.split_once('=')?;
             key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
         })

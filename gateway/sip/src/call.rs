@@ -97,6 +97,8 @@ pub(crate) struct Call {
     /// Our address for its far end.
     pub(crate) contact: String,
     invite: Mutex<Option<InviteLeg>>,
+    /// The transaction of the INVITE, in a call that came in.
+    pub(crate) transaction: Option<TransactionKey>,
     /// The CSeq and tag of the INVITE, to recognise it when it comes again by another way (RFC 3261 8.2.2.2).
     pub(crate) invite_cseq: u32,
     /// What the far end's wishes for a password are answered with, in a call of ours.
@@ -145,6 +147,7 @@ impl Call {
             answered: OnceLock::new(),
             dialog: Mutex::new(dialog),
             contact,
+            transaction: Some(invite.transaction_key.clone()),
             invite: Mutex::new(Some(invite)),
             invite_cseq,
             digest: Mutex::new(None),
@@ -174,6 +177,7 @@ impl Call {
             answered: OnceLock::new(),
             dialog: Mutex::new(dialog),
             contact,
+            transaction: None,
             invite: Mutex::new(None),
             invite_cseq: 0,
             digest: Mutex::new(digest),

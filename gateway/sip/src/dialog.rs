@@ -316,9 +316,14 @@ impl Dialog {
         waits
     }
 
+    /// Whether the number of a request of the far end is higher than the last one's.
+    pub(crate) fn is_next(&self, cseq: u32) -> bool {
+        self.remote_cseq.is_none_or(|last| cseq > last)
+    }
+
     /// A request of the far end: its number must be higher than the last one's, gaps are legal (RFC 3261 12.2.2).
     pub(crate) fn in_order(&mut self, cseq: u32) -> bool {
-        let in_order = self.remote_cseq.is_none_or(|last| cseq > last);
+        let in_order = self.is_next(cseq);
         self.remote_cseq = self.remote_cseq.max(Some(cseq));
         in_order
     }

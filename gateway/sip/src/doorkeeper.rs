@@ -54,14 +54,14 @@ impl Doorkeeper {
         Self { secret, began: Instant::now(), servers: Mutex::default() }
     }
 
-    /// Judges a request; otherwise why not, and the headers of a 401.
+    /// Judges a request; otherwise why not, and the headers of a 401 as whole lines.
     pub(crate) fn judge(
         &self,
         trunk: &TrunkToken,
         account: &Account,
         source: IpAddr,
         request: &Request,
-    ) -> Result<(), (NotAuthentic, Vec<Header>)> {
+    ) -> Result<(), (NotAuthentic, String)> {
         let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let named = |name: &str| name.eq_ignore_ascii_case("Authorization");
         let proofs: Vec<&str> =
@@ -85,8 +85,8 @@ impl Doorkeeper {
         match server.judge(now_ms, peer.as_bytes(), &method, &uri, &proofs, known) {
             Judged::Authentic { .. } => Ok(()),
             Judged::Challenge(challenge) => {
-                let headers = challenge.headers.into_iter().map(|value| Header::WwwAuthenticate(value.into()));
-                Err((challenge.why, headers.collect()))
+                let lines = challenge.headers.iter().map(|value| format!("WWW-Authenticate: {value}\r\n"));
+                Err((challenge.why, lines.collect()))
             }
         }
     }

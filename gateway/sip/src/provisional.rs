@@ -7,6 +7,7 @@ use std::time::Duration;
 use rsipstack::sip::Header;
 
 use crate::call::Call;
+use crate::dialog::Phase;
 use crate::event::SipEvent;
 use crate::extensions::RELIABLE;
 use crate::reliable::{Due, Reliable};
@@ -95,6 +96,8 @@ pub(crate) fn end(call: &Call) {
 /// A PRACK came, with this RAck.
 pub(crate) fn prack(shared: &Arc<Shared>, call: &Arc<Call>, rack: &str) -> Pracked {
     let Some(reliably) = &call.reliably else { return Pracked::Nothing };
+    // Held until the answer is sent: a CANCEL that comes at the same moment finds it waiting and takes it back, or finds it sent.
+    let dialog = call.dialog();
     let (next, accepted) = {
         let mut reliably = lock(reliably);
         let Some(next) = reliably.machine.prack(rack, call.age_ms()) else { return Pracked::Nothing };
@@ -105,9 +108,10 @@ pub(crate) fn prack(shared: &Arc<Shared>, call: &Arc<Call>, rack: &str) -> Prack
     if let Some((rseq, response)) = next {
         transmit(shared, call, rseq, response);
     }
-    if let Some(sdp) = accepted {
+    if let Some(sdp) = accepted.filter(|_| dialog.phase != Phase::Ended) {
         call.answer(shared, sdp);
     }
+    drop(dialog);
     Pracked::Taken
 }
 

@@ -1,17 +1,19 @@
 //! The way in, whatever a message came over: guard, then the stack. Nothing else reads the sockets.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rsipstack::sip::{HeadersExt, SipMessage, Transport as StackTransport};
+use rsipstack::sip::{HeadersExt, Request as StackRequest, SipMessage, Transport as StackTransport};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transport::{SipAddr, SipConnection};
 
 use crate::address::NameAddr;
 use crate::admission::TrunkToken;
+use crate::auth::NotAuthentic;
+use crate::call::Call;
 use crate::client::Answer;
 use crate::dialog::DialogKey;
 use crate::guard::{Admitted, Message, Name, Refused, Verdict};
@@ -119,7 +121,7 @@ pub(crate) async fn datagrams(shared: Arc<Shared>, udp: Arc<Udp>) {
 /// One message.
 pub(crate) async fn arrive(shared: &Arc<Shared>, way: &Way, bytes: &[u8]) -> Arrived {
     let source = way.hop;
-    let now_us = u64::try_from(shared.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let now_us = shared.now_us();
     let trunk = shared.policy.trunk_of(&way.origin());
     if shared.bans.keep_out(source.address.ip(), trunk.is_some(), bytes) {
         shared.counters.dropped(Dropped::Banned);
@@ -142,13 +144,26 @@ pub(crate) async fn arrive(shared: &Arc<Shared>, way: &Way, bytes: &[u8]) -> Arr
     };
     match verdict {
         Verdict::Pass(admitted) => {
-            pass(shared, way, admitted).await;
-            Arrived::Served
+            let doubtful = || is_doubtful(shared, way, trunk.as_ref(), &admitted.message);
+            if matches!(way.back, Back::Udp(_))
+                && !matches!(admitted.message.method(), Some("INVITE" | "ACK"))
+                && doubtful()
+                && !shared.guard().answers_stranger(now_us, source.address.ip())
+            {
+                shared.counters.dropped(Dropped::Rate);
+                return Arrived::Refused;
+            }
+            pass(shared, way, &admitted, bytes.len()).await;
+            if doubtful() { Arrived::Refused } else { Arrived::Served }
         }
-        Verdict::Answer { bytes, reason, status } => {
+        Verdict::Answer { bytes: answer, reason, status } => {
             shared.counters.dropped(reason);
             tracing::debug!(%source, status, reason = reason.name(), "refused a message");
-            way.send(shared, &bytes).await;
+            let fits = answer.len() <= bytes.len() || source.transport.is_reliable();
+            let unproven = || trunk.as_ref().is_some_and(|trunk| shared.is_unproven(&way.origin(), trunk));
+            if fits || !unproven() || shared.guard().answers_stranger(now_us, source.address.ip()) {
+                way.send(shared, &answer).await;
+            }
             unknown(reason)
         }
         Verdict::Drop(reason) => {
@@ -159,13 +174,14 @@ pub(crate) async fn arrive(shared: &Arc<Shared>, way: &Way, bytes: &[u8]) -> Arr
     }
 }
 
-async fn pass(shared: &Arc<Shared>, way: &Way, admitted: Admitted<'_>) {
+/// What the guard let in; `length` is how long it was when it came.
+async fn pass(shared: &Arc<Shared>, way: &Way, admitted: &Admitted<'_>, length: usize) {
     let (source, message) = (way.hop, &admitted.message);
     if message.method().is_none()
         && let Some(branch) = message.top_via_branch()
         && let Some(whose) = shared.awaiting.whose(&branch)
     {
-        trace(shared, way, &admitted);
+        trace(shared, way, admitted);
         if let Some(answer) = Answer::of(message, source)
             && whose.try_send(answer).is_err()
         {
@@ -192,7 +208,7 @@ async fn pass(shared: &Arc<Shared>, way: &Way, admitted: Admitted<'_>) {
     }
     // What others say of a call is no part of it.
     if unwelcome != Some(Dropped::OtherPeer) {
-        trace(shared, way, &admitted);
+        trace(shared, way, admitted);
     }
     if let Some(reason) = unwelcome {
         shared.counters.dropped(reason);
@@ -206,10 +222,21 @@ async fn pass(shared: &Arc<Shared>, way: &Way, admitted: Admitted<'_>) {
         }
         return;
     }
+    if let SipMessage::Request(request) = &stack_message
+        && let Some(challenge) = challenge(shared, way, message, &key, request)
+    {
+        let now_us = shared.now_us();
+        let length = if is_doubtful(shared, way, admitted.trunk.as_ref(), message) { length } else { usize::MAX };
+        let answer = shared.guard().challenge(now_us, message, (length, source), &challenge);
+        match answer {
+            Some(bytes) => way.send(shared, &bytes).await,
+            None => shared.counters.dropped(Dropped::Rate),
+        }
+        return;
+    }
     if message.method() == Some("ACK")
         && let Some(call) = within(message).and_then(|call| shared.calls().get(&call).cloned())
-        && let Some(cseq) =
-            message.value(Name::CSeq).unwrap_or("").split(' ').next().and_then(|number| number.parse().ok())
+        && let Some(cseq) = cseq(message)
     {
         call.ack_came(cseq);
     }
@@ -217,6 +244,49 @@ async fn pass(shared: &Arc<Shared>, way: &Way, admitted: Admitted<'_>) {
     if let Err(error) = shared.stack.on_received_message(stack_message, way.stack(), &from).await {
         tracing::debug!(%source, %error, "the stack refused a message");
     }
+}
+
+/// Whether nothing shows yet that a request comes from where it seems to: from an address of a trunk that may be anywhere, for
+/// which it asks for a password, and not within a call.
+fn is_doubtful(shared: &Shared, way: &Way, trunk: Option<&TrunkToken>, message: &Message<'_>) -> bool {
+    let origin = way.origin();
+    message.method().is_some()
+        && trunk.is_some_and(|trunk| shared.is_unproven(&origin, trunk))
+        && owner(shared, message, &origin, trunk).is_none()
+}
+
+/// Whole lines that ask for a password, where the request begins a call of a trunk whose calls must prove one and does not.
+/// Whoever has not proven it may be anybody, so that nothing is kept of the asking (RFC 3261 26.3.2.4).
+fn challenge(
+    shared: &Shared,
+    way: &Way,
+    message: &Message<'_>,
+    key: &TransactionKey,
+    request: &StackRequest,
+) -> Option<String> {
+    if message.method() != Some("INVITE") || within(message).is_some() || is_known(shared, key) {
+        return None;
+    }
+    let origin = way.origin();
+    let trunk = shared.policy.trunk_of(&origin)?;
+    let account = shared.policy.account(&trunk)?;
+    let Err((why, challenge)) = shared.doorkeeper.judge(&trunk, &account, origin.address, request) else {
+        shared.bans.right_password(origin.address);
+        return None;
+    };
+    if !matches!(why, NotAuthentic::Missing | NotAuthentic::Stale) {
+        shared.counters.dropped(Dropped::Unproven);
+        tracing::debug!(trunk = %trunk.0, ?why, "a call without the right password is refused");
+    }
+    if why == NotAuthentic::Wrong {
+        shared.bans.wrong_password(origin.address);
+    }
+    Some(challenge)
+}
+
+/// Whether the stack has a transaction of that name, or had one a moment ago.
+fn is_known(shared: &Shared, key: &TransactionKey) -> bool {
+    shared.stack.transactions.contains_key(key) || shared.stack.finished_transactions.contains_key(key)
 }
 
 /// Keeps a message for whoever asks what was said in a call.
@@ -239,9 +309,13 @@ fn trace(shared: &Shared, way: &Way, admitted: &Admitted<'_>) {
 fn parse(bytes: &[u8], source: SocketAddr) -> Option<(SipMessage, TransactionKey)> {
     let message = SipMessage::try_from(bytes).ok()?;
     match &message {
-        SipMessage::Request(request) => request.to_header().ok()?.tag().ok()?,
-        SipMessage::Response(response) => response.to_header().ok()?.tag().ok()?,
-    };
+        SipMessage::Request(request) => {
+            let (from, to) = (request.from_header().ok()?, request.to_header().ok()?);
+            let read = [(from.value(), from.tag().ok()?), (to.value(), to.tag().ok()?)];
+            read.iter().all(|(value, tag)| is_tagged(value, tag.as_ref().map(|tag| tag.value()))).then_some(())?;
+        }
+        SipMessage::Response(response) => drop(response.to_header().ok()?.tag().ok()?),
+    }
     // As of UDP, whatever it came over: the port that a connection was opened from is how it is found again.
     let message = SipConnection::update_msg_received(message, source, StackTransport::Udp).ok()?;
     let key = match &message {
@@ -251,6 +325,11 @@ fn parse(bytes: &[u8], source: SocketAddr) -> Option<(SipMessage, TransactionKey
     Some((message, key.ok()?))
 }
 
+/// Whether a header has one tag, or none, and the stack reads the same: who differs in that could make a request another's.
+fn is_tagged(value: &str, tag: Option<&str>) -> bool {
+    NameAddr::parse(value).is_some_and(|address| address.parameters("tag").eq(tag))
+}
+
 /// Whether a request is refused before it costs anything. What belongs to a transaction is let in, and so are ACK and CANCEL,
 /// which make none; but nothing of a call from anybody whom the call does not concern.
 fn unwelcome(shared: &Shared, message: &Message<'_>, key: &TransactionKey, way: &Way) -> Option<Dropped> {
@@ -258,18 +337,24 @@ fn unwelcome(shared: &Shared, message: &Message<'_>, key: &TransactionKey, way: 
     let origin = way.origin();
     let trunk = shared.policy.trunk_of(&origin);
     let call = within(message);
-    let found = match &call {
-        Some(call) => shared.calls().get(call).cloned(),
-        // The requests without a tag of ours that can reach a call: its CANCEL, and its INVITE once more.
-        None if matches!(method, "INVITE" | "CANCEL") => shared.begun_by(message),
-        None => None,
-    };
-    if found.is_some_and(|call| !call.dialog().admits(&origin, trunk.as_ref())) {
+    let mut found = call.as_ref().and_then(|call| shared.calls().get(call).cloned());
+    if found.is_none() && matches!(method, "INVITE" | "ACK" | "CANCEL") {
+        // By its transaction each of these reaches a call whatever tag of ours it names, or without any.
+        found = shared.begun_by(message, key);
+    }
+    if let Some(call) = &found
+        && !call.dialog().admits(&origin, trunk.as_ref())
+    {
         return Some(Dropped::OtherPeer);
     }
     if matches!(method, "ACK" | "CANCEL") {
         return None;
     }
+    if answered_elsewhere(shared, key, way.hop.address.ip()) {
+        return Some(Dropped::OtherPeer);
+    }
+    // Of these each call has one, so that they need no bound of their own.
+    let ends = |call: &Arc<Call>| method == "BYE" && cseq(message).is_some_and(|cseq| call.dialog().is_next(cseq));
     let stack = &shared.stack;
     let crowded = |most: usize| {
         let live = stack.transactions.len();
@@ -278,6 +363,7 @@ fn unwelcome(shared: &Shared, message: &Message<'_>, key: &TransactionKey, way: 
     let most = shared.config.limits.max_transactions;
     let reason = match call {
         Some(call) if !shared.calls().contains_key(&call) => Dropped::NoCall,
+        Some(_) if found.as_ref().is_some_and(ends) => return None,
         Some(_) if crowded(most + most / RESERVE) => Dropped::Full,
         Some(_) => return None,
         None if method == "INVITE" && shared.is_draining() => Dropped::Draining,
@@ -285,8 +371,22 @@ fn unwelcome(shared: &Shared, message: &Message<'_>, key: &TransactionKey, way: 
         None if method == "INVITE" && shared.pressure.refuses() => Dropped::Overloaded,
         None => return None,
     };
-    let known = stack.transactions.contains_key(key) || stack.finished_transactions.contains_key(key);
-    (!known).then_some(reason)
+    (!is_known(shared, key)).then_some(reason)
+}
+
+/// Whether the same request was answered that came from another address: what was said to that is for nobody else.
+fn answered_elsewhere(shared: &Shared, key: &TransactionKey, source: IpAddr) -> bool {
+    let asked_from = shared.stack.finished_transactions.with(|finished| {
+        let Some(Some(SipMessage::Response(response))) = finished.get(key) else { return None };
+        let via = response.via_header().ok()?;
+        SocketAddr::try_from(SipConnection::parse_target_from_via(via).ok()?.1).ok()
+    });
+    asked_from.is_some_and(|asked_from| asked_from.ip().to_canonical() != source)
+}
+
+/// The number of a request.
+fn cseq(message: &Message<'_>) -> Option<u32> {
+    message.value(Name::CSeq)?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Whose call a request is within, when that takes requests from this source.

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use rsipstack::sip::{Header, Request, Response, StatusCode};
 use rsipstack::transaction::endpoint::EndpointInnerRef;
+use rsipstack::transaction::key::TransactionKey;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::NameAddr;
-use crate::admission::Admission;
+use crate::admission::{Admission, TrunkToken};
 use crate::bans::Bans;
 use crate::call::Call;
 use crate::client::Awaiting;
@@ -110,6 +111,11 @@ impl Shared {
         &self.wires.locals
     }
 
+    /// Microseconds since the start.
+    pub(crate) fn now_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
     pub(crate) fn guard(&self) -> MutexGuard<'_, Guard> {
         self.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,7 +123,13 @@ impl Shared {
     /// Whether a connection is one of a trunk's.
     pub(crate) fn is_known(&self, flow: &Flow) -> bool {
         let origin = Origin { address: flow.hop.address.ip(), transport: flow.hop.transport, names: &flow.names };
-        self.policy.trunk_of(&origin).is_some()
+        self.policy.trunk_of(&origin).is_some_and(|trunk| !self.is_unproven(&origin, &trunk))
+    }
+
+    /// Whether an origin that belongs to a trunk is yet to prove it: the trunk asks for a password, may be anywhere for that, and
+    /// none has come from there within a day.
+    pub(crate) fn is_unproven(&self, origin: &Origin<'_>, trunk: &TrunkToken) -> bool {
+        origin.names.is_empty() && self.policy.account(trunk).is_some() && !self.bans.is_proven(origin.address)
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -132,11 +144,15 @@ impl Shared {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The call that an INVITE began which says what this message says of itself without a tag of ours.
-    pub(crate) fn begun_by(&self, message: &Message<'_>) -> Option<Arc<Call>> {
+    /// The call that an INVITE began whose transaction a message is of, or which says what this message says of itself without
+    /// a tag of ours. In the name of a transaction Call-ID and tag stand side by side, so that those of others may make the same.
+    pub(crate) fn begun_by(&self, message: &Message<'_>, key: &TransactionKey) -> Option<Arc<Call>> {
         let call_id = message.value(Name::CallId)?;
         let remote_tag = NameAddr::parse(message.value(Name::From)?)?.parameter("tag")?;
         let calls = self.calls();
+        if let Some(call) = calls.values().find(|call| call.transaction.as_ref() == Some(key)) {
+            return Some(Arc::clone(call));
+        }
         let mut named = calls.iter().filter(|(key, _)| key.call_id == call_id && key.remote_tag == remote_tag);
         named.next().map(|(_, call)| Arc::clone(call))
     }

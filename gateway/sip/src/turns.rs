@@ -10,6 +10,8 @@ use tokio::sync::oneshot;
 
 /// Most requests of one dialog that wait or are being served; a sound peer has one or two under way.
 const MOST: usize = 16;
+/// Those that end it have so many places beside.
+const LAST: usize = 4;
 
 /// The turns of a dialog.
 #[derive(Debug, Default)]
@@ -34,8 +36,17 @@ struct Before(oneshot::Receiver<Option<Box<Self>>>);
 impl Turns {
     /// The place behind all that were taken before; `None` when too many are taken. To be called in the order of arrival.
     pub(crate) fn take(&self) -> Option<Turn> {
+        self.take_of(MOST)
+    }
+
+    /// The same for a request that ends the dialog, for which there is a place when there is none for others.
+    pub(crate) fn take_last(&self) -> Option<Turn> {
+        self.take_of(MOST + LAST)
+    }
+
+    fn take_of(&self, most: usize) -> Option<Turn> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if Arc::strong_count(&self.taken) > MOST {
+        if Arc::strong_count(&self.taken) > most {
             return None;
         }
         let (over, next) = oneshot::channel();
@@ -60,8 +71,17 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(over) = self.over.take() {
+            // Only those are waited for that are not over: else each that was dropped would hold the one before for good.
+            let mut before = self.before.take();
+            while let Some(ended) = before.as_mut().and_then(|Before(over)| match over.try_recv() {
+                Ok(earlier) => Some(earlier),
+                Err(oneshot::error::TryRecvError::Closed) => Some(None),
+                Err(oneshot::error::TryRecvError::Empty) => None,
+            }) {
+                before = ended.map(|earlier| *earlier);
+            }
             // Nobody may have come behind.
-            let _ = over.send(self.before.take().map(Box::new));
+            let _ = over.send(before.map(Box::new));
         }
     }
 }
@@ -129,10 +149,25 @@ mod tests {
     }
 
     #[test]
+    fn turns_that_nobody_used_leave_nothing_behind() {
+        let turns = Turns::default();
+        let first = turns.take();
+        // As of a far end whose every request is refused at once: what is dropped with the call must not be a chain of them.
+        for _ in 0..1_000_000 {
+            drop(turns.take());
+        }
+        drop(first);
+        drop(turns);
+    }
+
+    #[test]
     fn there_is_room_for_so_many_and_again_when_they_are_served() {
         let turns = Turns::default();
         let mut taken: Vec<Turn> = std::iter::from_fn(|| turns.take()).take(2 * MOST).collect();
         assert_eq!(taken.len(), MOST);
+        let last: Vec<Turn> = std::iter::from_fn(|| turns.take_last()).take(2 * MOST).collect();
+        assert_eq!(last.len(), LAST);
+        drop(last);
         taken.pop();
         assert!(turns.take().is_some());
     }

@@ -10,7 +10,6 @@ use rsipstack::transport::SipConnection;
 
 use crate::address::{NameAddr, list, user};
 use crate::admission::{CallTerms, TrunkToken};
-use crate::auth::NotAuthentic;
 use crate::call::{Asked, Call, CallHandle, InviteLeg, ReofferHandle};
 use crate::dialog::{Acked, Dialog, DialogKey, Invite, Phase, Unable};
 use crate::digits::{self, NotADigit};
@@ -20,7 +19,6 @@ use crate::guard::ALLOW;
 use crate::provisional::{self, Pracked, Reliably};
 use crate::session_timer::SessionTimer;
 use crate::shared::{Shared, retry_after_s};
-use crate::stats::Dropped;
 use crate::transport::{Hop, Transport};
 use crate::turns::Turn;
 use crate::{outgoing, referral, referred, refresh};
@@ -40,7 +38,7 @@ pub(crate) struct Within {
 /// Which call a request is within; to be asked in the order of arrival.
 pub(crate) fn within(shared: &Shared, request: &Request) -> Option<Within> {
     let call = shared.calls().get(&Ids::of(request)?.dialog()?).cloned()?;
-    let turn = call.turns.take();
+    let turn = if request.method == Method::Bye { call.turns.take_last() } else { call.turns.take() };
     Some(Within { call, turn })
 }
 
@@ -104,19 +102,6 @@ async fn invite(shared: &Arc<Shared>, mut transaction: Transaction, request: Req
         // The trunk was removed between the socket and here.
         return reply(shared, &mut transaction, 403, Vec::new()).await;
     };
-    if let Some(account) = shared.policy.account(&trunk) {
-        if let Err((why, headers)) = shared.doorkeeper.judge(&trunk, &account, source.address.ip(), &request) {
-            if !matches!(why, NotAuthentic::Missing | NotAuthentic::Stale) {
-                shared.counters.dropped(Dropped::Unproven);
-                tracing::info!(trunk = %trunk.0, ?why, "a call without the right password is refused");
-            }
-            if why == NotAuthentic::Wrong {
-                shared.bans.wrong_password(source.address.ip());
-            }
-            return reply(shared, &mut transaction, 401, headers).await;
-        }
-        shared.bans.right_password(source.address.ip());
-    }
     if shared.awaiting.is_ours(&ids.call_id) {
         return reply(shared, &mut transaction, 482, Vec::new()).await;
     }

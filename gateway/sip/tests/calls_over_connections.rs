@@ -118,6 +118,55 @@ fn strangers_and_streams_that_cannot_be_divided_are_closed() {
 }
 
 #[test]
+fn a_websocket_is_served_however_short_the_longest_message_is() {
+    let (endpoint, _events) = start(|config| {
+        config.limits.max_message = 1300;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        config.listeners.push(Listener { transport: Transport::Ws, address, advertised: None });
+    });
+    let mut peer = Connected::websocket(endpoint.listens_at(Transport::Ws).unwrap(), None);
+    peer.send(&peer.request("OPTIONS", "o1", 1, "", ""));
+    peer.expect("SIP/2.0 200");
+}
+
+#[test]
+fn strangers_hold_no_place_of_a_trunk_that_is_known_by_its_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Certificates::make(folder.path(), "pbx.example");
+    let (trunk, known) = (TrunkToken("trk_test".into()), Ipv4Addr::new(127, 0, 0, 2));
+    let (endpoint, _events) = start_for(Arc::new(move |ip: IpAddr| (ip == known).then(|| trunk.clone())), |config| {
+        everywhere(config, &files);
+    });
+    let at = endpoint.listens_at(Transport::Tls).unwrap();
+    // They open connections and say nothing, from as many addresses as it takes.
+    let mut held = Vec::new();
+    while endpoint.stats().dropped["rate"] == 0 {
+        let from = Ipv4Addr::new(127, 0, 1, u8::try_from(held.len() / 8 + 1).unwrap());
+        held.push(Connected::tcp_from(from, at));
+        assert!(held.len() < 2000, "there is no end of places for strangers");
+    }
+    let mut peer = Connected::tls(known, at, &files, false);
+    peer.send(&peer.request("OPTIONS", "o1", 1, "", ""));
+    peer.expect("SIP/2.0 200");
+}
+
+#[test]
+#[ignore = "slow: strangers have ten seconds"]
+fn a_stranger_does_not_stay_by_saying_nothing_of_consequence() {
+    let (endpoint, _events) = start_for(Arc::new(|_: IpAddr| None), |config| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        config.listeners.push(Listener { transport: Transport::Ws, address, advertised: None });
+    });
+    let mut stranger = Connected::websocket(endpoint.listens_at(Transport::Ws).unwrap(), None);
+    let began = Instant::now();
+    while endpoint.connections() > 0 || began.elapsed() < Duration::from_secs(1) {
+        assert!(began.elapsed() < Duration::from_secs(30), "it is served as long as it likes");
+        stranger.line.try_send("\r\n\r\n");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
 fn one_address_holds_few_connections_until_it_is_known() {
     let (endpoint, _events) = support::start_unknown();
     let held: Vec<_> = (0..40).map(|_| Connected::tcp(endpoint.local_addr())).collect();

@@ -5,10 +5,11 @@ mod support;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use support::{OFFER, Peer, header, to_tag};
 use trunkline_sip::auth::{Credentials, DigestClient};
-use trunkline_sip::{Account, Admission, SipConfig, SipEndpoint, SipEvent, SipEvents, TrunkToken};
+use trunkline_sip::{Account, Admission, Rate, SipConfig, SipEndpoint, SipEvent, SipEvents, TrunkToken};
 
 /// 127.0.0.2 is a trunk by its address alone, the rest of loopback one with an account.
 struct Policy(Arc<Account>);
@@ -111,4 +112,89 @@ fn a_trunk_without_an_account_is_known_by_its_address_as_ever() {
     let peer = Peer::from(Ipv4Addr::new(127, 0, 0, 2), &endpoint);
     peer.send(&invite(&peer, "o1", 1, ""));
     assert!(matches!(events.blocking_recv(), Some(SipEvent::Invite(_))));
+}
+
+fn unproven(change: impl FnOnce(&mut SipConfig)) -> (SipEndpoint, SipEvents) {
+    support::start_for(Arc::new(Policy(Arc::new(Account::new("carrier", "gw.example", "secret")))), change)
+}
+
+#[test]
+fn who_has_not_given_a_password_hears_one_answer_and_leaves_nothing_behind() {
+    let (endpoint, mut events) = unproven(|config| config.timers.t1 = Duration::from_millis(10));
+    let peer = Peer::new(&endpoint);
+    peer.send(&invite(&peer, "once", 1, ""));
+    let mut came = vec![peer.recv()];
+    while let Some(answer) = peer.comes() {
+        came.push(answer);
+    }
+    assert_eq!(came.len(), 1, "its address may be forged: {came:#?}");
+    assert!(came[0].starts_with("SIP/2.0 401 "));
+    let stats = endpoint.stats();
+    assert_eq!((stats.transactions, stats.ended), (0, 0), "{stats:?}");
+    // Whoever did not get it asks again, and the answer to that is as good.
+    let uri = format!("sip:100@{}", endpoint.local_addr());
+    peer.send(&invite(&peer, "once", 1, ""));
+    let again = peer.expect("SIP/2.0 401");
+    assert_eq!(to_tag(&again), to_tag(&came[0]), "the same request, the same answer");
+    acknowledge(&peer, "once", 1, &again);
+    peer.send(&invite(&peer, "once", 2, &proof("secret", &again, &uri)));
+    assert!(matches!(events.blocking_recv(), Some(SipEvent::Invite(_))));
+}
+
+#[test]
+fn who_has_not_given_a_password_hears_little_more_than_it_said() {
+    let (endpoint, _events) = unproven(|config| {
+        support::unhurried(config);
+        config.limits.unknown_rate = Rate { per_second: 1, burst: 5 };
+    });
+    let peer = Peer::new(&endpoint);
+    let mut said = 0;
+    for number in 0..100 {
+        let short = format!(
+            "INVITE sip:1@a SIP/2.0\r\nv: SIP/2.0/UDP a;branch=z9hG4bK{number}\r\nf: sip:a@a;tag=1\r\nt: sip:b@b\r\n\
+             i: {number}\r\nCSeq: 1 INVITE\r\nm: sip:a@a\r\n\r\n"
+        );
+        said += short.len();
+        peer.send(&short.replace("UDP a;", &format!("UDP 127.0.0.1:{};", peer.port())));
+    }
+    let (mut heard, mut answers) = (peer.recv().len(), 1);
+    while let Some(answer) = peer.comes() {
+        heard += answer.len();
+        answers += 1;
+    }
+    assert!((1..20).contains(&answers) && heard < said, "{heard} bytes in {answers} answers to {said}");
+    assert!(endpoint.stats().dropped["rate"] > 80);
+    // What is no longer than the INVITE is nobody's loss.
+    let other = Peer::new(&endpoint);
+    other.send(&invite(&other, "long", 1, &format!("X-Long: {}\r\n", "x".repeat(600))));
+    other.expect("SIP/2.0 401");
+}
+
+#[test]
+fn an_address_that_has_not_given_a_password_gets_few_answers_to_anything() {
+    let (endpoint, mut events) = unproven(|config| {
+        support::unhurried(config);
+        config.limits.unknown_rate = Rate { per_second: 1, burst: 5 };
+    });
+    let asks = |peer: &Peer, number: u32| peer.send(&peer.request("OPTIONS", &format!("o{number}"), 1, "", ""));
+    let peer = Peer::new(&endpoint);
+    for number in 0..100 {
+        asks(&peer, number);
+    }
+    peer.recv();
+    let answers = std::iter::from_fn(|| peer.comes()).count();
+    assert!((0..20).contains(&answers), "{answers} answers to whom the address may not belong");
+    let uri = format!("sip:100@{}", endpoint.local_addr());
+    let padding = format!("X-Long: {}\r\n", "x".repeat(600));
+    peer.send(&invite(&peer, "proof", 1, &padding));
+    let refused = peer.expect("SIP/2.0 401");
+    acknowledge(&peer, "proof", 1, &refused);
+    peer.send(&invite(&peer, "proof", 2, &proof("secret", &refused, &uri)));
+    assert!(matches!(events.blocking_recv(), Some(SipEvent::Invite(_))));
+    for number in 200..300 {
+        asks(&peer, number);
+        peer.expect_to("1 OPTIONS", "SIP/2.0 200");
+        peer.send(&invite(&peer, &format!("short{number}"), 1, ""));
+        peer.expect_to("1 INVITE", "SIP/2.0 401");
+    }
 }

@@ -105,3 +105,30 @@ fn a_change_is_served_although_the_ack_before_it_was_lost() {
     peer.expect_to("3 BYE", "SIP/2.0 200");
     assert_eq!(seen.reoffers.load(SeqCst), 1);
 }
+
+#[test]
+fn a_call_can_end_though_what_came_before_waits_for_a_driver_that_is_behind() {
+    let (endpoint, mut events) = start(|config| {
+        unhurried(config);
+        config.limits.event_queue = 1;
+    });
+    let peer = Peer::new(&endpoint);
+    let (_handle, to) = peer.called(&mut events, &peer.invite("behind", 1, ""));
+    let info = |cseq| peer.request("INFO", "behind", cseq, &to, "Content-Type: application/dtmf\r\n\r\n5");
+    let mut cseq = 2;
+    loop {
+        peer.send(&info(cseq));
+        // What waits has no answer yet; what is one too many has its own at once.
+        if let Some(answer) = peer.comes()
+            && answer.starts_with("SIP/2.0 500")
+        {
+            break;
+        }
+        cseq += 1;
+        assert!(cseq < 100, "there was always room for one more");
+    }
+    peer.send(&peer.request("BYE", "behind", 200, &to, ""));
+    let answer = peer.expect_to("200 BYE", "SIP/2.0 ");
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    while !matches!(events.blocking_recv().unwrap(), SipEvent::Bye { .. }) {}
+}

@@ -315,6 +315,60 @@ impl World {
     }
 }
 
+/// A call of a server at an address.
+fn outgoing(servers: Vec<Server>, ring_ms: u64) -> (Ourselves, Outgoing) {
+    let call = Outgoing {
+        trunk: TrunkToken("trk_sim".into()),
+        target: "sip:1@pbx".to_owned(),
+        servers,
+        from: "<sip:100@gw>".to_owned(),
+        headers: Vec::new(),
+        offer: "v=0\r\n".to_owned(),
+        credentials: Some(Credentials { user: "gw".to_owned(), password: "secret".to_owned().into(), realm: None }),
+        max_forwards: 70,
+        ring_ms,
+    };
+    let us = Ourselves {
+        locals: Locals::udp("203.0.113.1:5060".parse().unwrap()),
+        user_agent: "t".to_owned(),
+        branch_prefix: "z9hG4bKsim".to_owned(),
+        t1_ms: T1_MS,
+        session_expires_s: 1800,
+        min_se_s: 90,
+        terms: CallTerms::default(),
+    };
+    (us, call)
+}
+
+#[test]
+fn a_far_end_that_rings_without_end_is_acknowledged_so_often_and_no_more() {
+    let address: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+    let server = Server { address, transport: Transport::Udp, certificate_name: String::new() };
+    let (us, call) = outgoing(vec![server], 120_000);
+    let mut machine = ClientCall::begin(0, us, call, Draw::from_seed(1)).unwrap();
+    let invite = Request::read(&machine.poll_transmit().unwrap().text);
+    let mut branches = BTreeSet::new();
+    for rseq in 1..5000 {
+        let mut answer = invite.answer(183, "b", address);
+        answer.rseq = Some(rseq);
+        machine.handle_answer(u64::from(rseq), &answer);
+        while let Some(transmit) = machine.poll_transmit() {
+            branches.extend(transmit.branch);
+        }
+    }
+    assert!((8..=64).contains(&branches.len()), "{} requests wait for their answers", branches.len());
+    let mut sent = 0;
+    while let Some(due) = machine.poll_timeout().filter(|due| *due < 100_000) {
+        machine.handle_timeout(due);
+        sent += std::iter::from_fn(|| machine.poll_transmit()).count();
+    }
+    assert!(sent <= 64 * 10, "{sent} sent again");
+    let mut answer = invite.answer(200, "b", address);
+    answer.sdp = Some("v=0\r\n".to_owned());
+    machine.handle_answer(100_000, &answer);
+    assert!(std::iter::from_fn(|| machine.poll_event()).any(|event| matches!(event, ClientEvent::Answered { .. })));
+}
+
 #[test]
 fn whatever_comes_in_whatever_order_one_end_is_told_and_nobody_is_left_ringing_or_up() {
     let (mut answers, mut refusals, mut elsewhere, mut crossed) = (0, 0, 0, 0);
@@ -325,26 +379,7 @@ fn whatever_comes_in_whatever_order_one_end_is_told_and_nobody_is_left_ringing_o
             transport: Transport::Udp,
             certificate_name: String::new(),
         });
-        let call = Outgoing {
-            trunk: TrunkToken("trk_sim".into()),
-            target: "sip:1@pbx".to_owned(),
-            servers: servers.collect(),
-            from: "<sip:100@gw>".to_owned(),
-            headers: Vec::new(),
-            offer: "v=0\r\n".to_owned(),
-            credentials: Some(Credentials { user: "gw".to_owned(), password: "secret".to_owned().into(), realm: None }),
-            max_forwards: 70,
-            ring_ms: world.draw.between(1000, 120_000),
-        };
-        let us = Ourselves {
-            locals: Locals::udp("203.0.113.1:5060".parse().unwrap()),
-            user_agent: "t".to_owned(),
-            branch_prefix: "z9hG4bKsim".to_owned(),
-            t1_ms: T1_MS,
-            session_expires_s: 1800,
-            min_se_s: 90,
-            terms: CallTerms::default(),
-        };
+        let (us, call) = outgoing(servers.collect(), world.draw.between(1000, 120_000));
         let ring_ms = call.ring_ms;
         let mut machine = ClientCall::begin(0, us, call, Draw::from_seed(seed + 10_000)).unwrap();
         let gives_up = (world.draw.up_to(2) == 0).then(|| world.draw.up_to(30_000));

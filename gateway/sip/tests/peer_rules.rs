@@ -26,8 +26,8 @@ fn a_call_is_answered_acknowledged_and_hung_up_by_the_peer() {
     assert_eq!((invite.from_user.as_str(), invite.to_user.as_str()), ("alice", "100"));
     assert_eq!(invite.from_display.as_deref(), Some("A"));
     assert_eq!(invite.offer.as_deref(), Some(OFFER));
-    let to = ("To".to_owned(), "<sip:100@example.org>".to_owned());
-    assert_eq!(invite.headers, [to, ("X-Account".to_owned(), "7".to_owned())]);
+    let told = [("To", "<sip:100@example.org>"), ("X-Account", "7")];
+    assert_eq!(invite.headers, told.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert_eq!(&*invite.trunk.0, "trk_test");
     invite.handle.ring(None).unwrap();
     let ringing = peer.expect("SIP/2.0 180");
@@ -411,6 +411,34 @@ fn strays_within_no_call_cost_no_transaction_and_calls_can_end_when_there_is_roo
     assert!((8..=4 * 8).contains(&served), "{served}");
     peer.send(&peer.request("BYE", "c13", 2, &to, ""));
     peer.expect("SIP/2.0 200");
+    eventually("the call is over", || seen.byes.load(SeqCst) == 1);
+}
+
+#[test]
+fn a_call_can_end_though_another_has_filled_what_there_is_for_calls() {
+    let (endpoint, events) = start(|config| {
+        unhurried(config);
+        config.limits.max_transactions = 8;
+        config.limits.trunk_rate = None;
+    });
+    let seen = answer_all(events, false);
+    let (greedy, other) = (Peer::new(&endpoint), Peer::new(&endpoint));
+    let [to_greedy, to_other] = [(&greedy, "greedy"), (&other, "other")].map(|(peer, call)| peer.call(call));
+    eventually("both calls are up", || seen.acked.load(SeqCst) == 2);
+    let mut cseq = 2;
+    loop {
+        greedy.send(&greedy.request("OPTIONS", "greedy", cseq, &to_greedy, ""));
+        if greedy.expect_final().starts_with("SIP/2.0 503") {
+            break;
+        }
+        cseq += 1;
+        assert!(cseq < 200, "it was never full");
+    }
+    // An old number ends nothing, so that it may not have a place either.
+    other.send(&other.request("BYE", "other", 1, &to_other, ""));
+    other.expect_to("1 BYE", "SIP/2.0 503");
+    other.send(&other.request("BYE", "other", 2, &to_other, ""));
+    other.expect_to("2 BYE", "SIP/2.0 200");
     eventually("the call is over", || seen.byes.load(SeqCst) == 1);
 }
 

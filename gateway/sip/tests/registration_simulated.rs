@@ -66,6 +66,29 @@ fn a_binding_is_refreshed_well_before_it_expires() {
 }
 
 #[test]
+fn a_registrar_that_closes_every_connection_is_not_asked_without_end() {
+    let (mut registration, mut request) = begun(&[A], None);
+    let (mut now, mut asked) = (0, 0);
+    while now < 600_000 && asked < 1000 {
+        registration.handle_answer(now, &granted(&request, 300));
+        now += 5;
+        registration.handle_flow_lost(now);
+        request = loop {
+            if let Some(next) = registration.poll_transmit() {
+                break next;
+            }
+            now = registration.poll_timeout().unwrap();
+            registration.handle_timeout(now);
+        };
+        asked += 1;
+    }
+    assert!((50..=61).contains(&asked), "{asked} times in ten minutes");
+    registration.handle_answer(now, &granted(&request, 300));
+    registration.handle_flow_lost(now + 60_000);
+    assert!(registration.poll_transmit().is_some(), "one that has lasted is made anew at once");
+}
+
+#[test]
 fn a_longer_time_is_asked_for_when_the_registrar_insists_and_only_then() {
     let (mut registration, first) = begun(&[A], None);
     let brief =

@@ -182,3 +182,68 @@ fn an_endpoint_stops_although_a_far_end_says_nothing() {
     endpoint.stop();
     silent.expect("BYE ");
 }
+
+/// The same request of somebody who writes the tags of another's call so that two readers may differ, or names a tag of ours
+/// that nobody has.
+fn disguised(text: &str, call: &str) -> Vec<(&'static str, String)> {
+    let from = format!("From: \"A\" <sip:alice@example.org>;tag=from{call}\r\n");
+    assert!(text.contains(&from));
+    let with_from = |value: String| text.replace(&from, &format!("From: {value}\r\n"));
+    let quoted = format!("<sip:alice@example.org>;x=\";tag=from{call};y=\";tag=junk");
+    let named = format!("\"a <sip:x@y>;tag=from{call};z\" <sip:alice@example.org>;tag=junk");
+    // Call-ID and tag of From stand side by side in the name of a transaction.
+    let (head, tail) = call.split_once('_').unwrap();
+    let shifted = with_from(format!("<sip:alice@example.org>;tag={tail}_from{call}"));
+    vec![
+        (
+            "a tag of ours that nobody has",
+            text.replace("To: <sip:100@example.org>", "To: <sip:100@example.org>;tag=junk"),
+        ),
+        ("a tag within quotes", with_from(quoted)),
+        ("a tag within a name", with_from(named)),
+        ("two tags", with_from(format!("<sip:alice@example.org>;tag=from{call};tag=junk"))),
+        (
+            "a Call-ID that ends elsewhere",
+            shifted.replace(&format!("Call-ID: {call}\r\n"), &format!("Call-ID: {head}\r\n")),
+        ),
+    ]
+}
+
+#[test]
+fn whoever_disguises_a_request_ends_no_call_that_rings_and_hears_none_that_is_up() {
+    let (endpoint, mut events) = start_for(Arc::new(Trunks::default()), |_| ());
+    let (caller, thief) = (Peer::from(CALLER, &endpoint), Peer::from(STRANGER, &endpoint));
+    let invite = caller.invite("rings_here", 1, "");
+    caller.send(&invite);
+    let Some(SipEvent::Invite(incoming)) = events.blocking_recv() else { panic!() };
+    let cancel = caller.request("CANCEL", "rings_here", 1, "", "").replace("rings_here1CANCEL", "rings_here1INVITE");
+    for (how, cancel) in disguised(&cancel, "rings_here") {
+        thief.send(&cancel);
+        let refused = thief.expect_to("1 CANCEL", "SIP/2.0 4");
+        assert!(refused.starts_with("SIP/2.0 481") || refused.starts_with("SIP/2.0 400"), "{how}: {refused}");
+        thief.silent();
+        assert!(events.try_recv().is_none() && endpoint.calls() == 1, "{how}");
+    }
+    incoming.handle.accept("v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:ours\r\n".to_owned()).unwrap();
+    let to = to_tag(&caller.expect("SIP/2.0 200"));
+    let acknowledge = sdp(&caller, "ACK", "rings_here", 1, &to).replace("rings_here1ACK", "rings_here1INVITE");
+    for (how, ack) in disguised(&acknowledge, "rings_here") {
+        thief.send(&ack);
+        thief.silent();
+        assert!(events.try_recv().is_none(), "{how}");
+    }
+    caller.send(&caller.ack("rings_here", 1, &to));
+    assert!(matches!(events.blocking_recv(), Some(SipEvent::Acked { answer: None, .. })));
+    for (how, invite) in disguised(&invite, "rings_here") {
+        thief.send(&invite);
+        let refused = thief.expect_to("1 INVITE", "SIP/2.0 ");
+        assert!(refused.starts_with("SIP/2.0 4"), "{how}: {refused}");
+    }
+    caller.send(&caller.request("BYE", "rings_here", 2, &to, ""));
+    caller.expect_to("2 BYE", "SIP/2.0 200");
+    assert!(matches!(events.blocking_recv(), Some(SipEvent::Bye { .. })));
+    // Its key would still open what was recorded of it.
+    thief.send(&invite);
+    let refused = thief.expect_to("1 INVITE", "SIP/2.0 ");
+    assert!(refused.starts_with("SIP/2.0 481"), "{refused}");
+}

@@ -127,7 +127,7 @@ impl BanList {
         if self.length_us == 0 || self.is_banned(now_us, source).is_some() || self.spared.holds(source, reason) {
             return None;
         }
-        let proven = self.proven.get(&source).is_some_and(|until_us| *until_us > now_us);
+        let proven = self.is_proven(now_us, source);
         let weight = match reason {
             BanReason::Scanner => 0,
             BanReason::Persistence => 1,
@@ -168,6 +168,11 @@ impl BanList {
             first.and_then(|first| self.proven.remove(&first));
         }
         self.proven.insert(source, now_us.saturating_add(PROVEN_US));
+    }
+
+    /// Whether it did so within a day.
+    pub(super) fn is_proven(&self, now_us: u64, source: IpAddr) -> bool {
+        self.proven.get(&sender(source)).is_some_and(|until_us| *until_us > now_us)
     }
 
     /// From now on these are spared; the bans that end by it.

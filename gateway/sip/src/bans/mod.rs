@@ -100,6 +100,12 @@ impl Bans {
         self.state().list.prove(now_us, source);
     }
 
+    /// Whether it did so within a day.
+    pub(crate) fn is_proven(&self, source: IpAddr) -> bool {
+        let now_us = self.now_us();
+        self.state().list.is_proven(now_us, source)
+    }
+
     /// Who is banned now, those first whose ban ends last.
     pub(crate) fn list(&self) -> Vec<Ban> {
         let now_us = self.now_us();

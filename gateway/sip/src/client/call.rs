@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use super::answer::Answer;
 use super::asking::{Asked, Asking};
+use super::attempt::{Attempt, Due, Sent, Taken};
 use super::fork::Fork;
 use super::outgoing::Outgoing;
 use super::request::{self, Invite};
@@ -27,12 +28,14 @@ const MOST_OVER_UDP: usize = 1300;
 const MOST_HUNG_UP: usize = 16;
 /// Most times that one server's wish for a password is met.
 const MOST_CHALLENGES: u32 = 3;
+/// Most provisional responses of one call that are acknowledged; a sound far end has a few.
+const MOST_PRACKS: u32 = 64;
 /// Most news of ringing that the driver is told of one call.
 const MOST_NEWS: u32 = 64;
 /// Most times that an interval between refreshes is raised because it was too short (RFC 4028 7.3).
 const MOST_RAISES: u32 = 2;
 /// Timers B, D, M and the wait behind a CANCEL, in T1 (RFC 3261 17.1.1.2, RFC 6026 7.2).
-const LONG_T1S: u64 = 64;
+pub(super) const LONG_T1S: u64 = 64;
 
 /// What our requests say of ourselves.
 #[derive(Debug, Clone)]
@@ -106,47 +109,6 @@ pub struct Refused {
     pub contacts: Vec<String>,
 }
 
-/// How one INVITE is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    /// Nothing came yet.
-    Calling { again_ms: u64, pause_ms: u64, until_ms: u64 },
-    /// Something provisional came.
-    Proceeding,
-    /// A 2xx came; others may until then.
-    Accepted { until_ms: u64 },
-    /// It was refused; the refusal may come again until then.
-    Completed { until_ms: u64 },
-    /// Nobody answered; somebody may yet.
-    Gone,
-    /// Nothing more is heard of it.
-    Done,
-}
-
-/// Whether an INVITE is to be taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Taken {
-    No,
-    /// As soon as something comes: before that there may be nobody to take it back from (RFC 3261 9.1).
-    Wanted,
-    /// CANCEL was sent; the INVITE is given up on then.
-    Sent {
-        until_ms: u64,
-    },
-}
-
-/// One INVITE: each server and each password makes a new one.
-#[derive(Debug)]
-struct Attempt {
-    branch: String,
-    cseq: u32,
-    to: Hop,
-    text: String,
-    authorization: Option<(&'static str, String)>,
-    sent: Sent,
-    taken: Taken,
-}
-
 /// How the call is, for the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -176,6 +138,7 @@ pub struct ClientCall {
     /// The server that is tried over UDP does not listen on TCP.
     no_tcp: bool,
     news: u32,
+    pracks: u32,
     tried: bool,
     timer: SessionTimer,
     /// The longest Min-SE that a 422 said, in seconds, and how many there were.
@@ -214,6 +177,7 @@ impl ClientCall {
             hung_up: 0,
             no_tcp: false,
             news: 0,
+            pracks: 0,
             tried: false,
             dialog: None,
             transmits: VecDeque::new(),
@@ -278,11 +242,10 @@ impl ClientCall {
     /// Whether it is answered or over, and nobody waits for anything of it: what is still heard is what came already.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let waits = |attempt: &Attempt| matches!(attempt.sent, Sent::Calling { .. } | Sent::Proceeding);
         !matches!(self.phase, Phase::Dialling { .. })
             && self.asking.is_empty()
             && self.transmits.is_empty()
-            && !self.attempts.iter().any(waits)
+            && !self.attempts.iter().any(Attempt::waits)
     }
 
     /// Whether nothing is left to say to the network, or to hear from it.
@@ -291,7 +254,7 @@ impl ClientCall {
         !matches!(self.phase, Phase::Dialling { .. })
             && self.asking.is_empty()
             && self.transmits.is_empty()
-            && self.attempts.iter().all(|attempt| matches!(attempt.sent, Sent::Gone | Sent::Done))
+            && self.attempts.iter().all(Attempt::is_over)
     }
 
     /// Gives up: takes the INVITE back, and hangs up whoever answers all the same (RFC 3261 9.1).
@@ -349,27 +312,10 @@ impl ClientCall {
         let mut given_up = false;
         let last = self.attempts.len().saturating_sub(1);
         for (at, attempt) in self.attempts.iter_mut().enumerate() {
-            if matches!(attempt.taken, Taken::Sent { until_ms } if until_ms <= now_ms)
-                && matches!(attempt.sent, Sent::Proceeding)
-            {
-                attempt.sent = Sent::Done;
-            }
-            match &mut attempt.sent {
-                Sent::Calling { until_ms, .. } if *until_ms <= now_ms => {
-                    attempt.sent = Sent::Gone;
-                    given_up |= at == last;
-                }
-                Sent::Calling { again_ms, pause_ms, .. } if *again_ms <= now_ms => {
-                    // Timer A doubles without a bound but timer B's (RFC 3261 17.1.1.2).
-                    *pause_ms *= 2;
-                    *again_ms = now_ms + *pause_ms;
-                    let (text, branch) = (attempt.text.clone(), Some(attempt.branch.clone()));
-                    self.transmits.push_back(Transmit { text, to: attempt.to, detour: None, branch });
-                }
-                Sent::Accepted { until_ms } | Sent::Completed { until_ms } if *until_ms <= now_ms => {
-                    attempt.sent = Sent::Done;
-                }
-                _ => {}
+            match attempt.handle_timeout(now_ms) {
+                Due::Nothing => {}
+                Due::Again => self.transmits.push_back(attempt.transmit()),
+                Due::GivenUp => given_up |= at == last,
             }
         }
         let transmits = &mut self.transmits;
@@ -392,12 +338,7 @@ impl ClientCall {
     /// When [`ClientCall::handle_timeout`] is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        let attempts = self.attempts.iter().filter_map(|attempt| match (attempt.sent, attempt.taken) {
-            (Sent::Calling { again_ms, until_ms, .. }, _) => Some(again_ms.min(until_ms)),
-            (Sent::Accepted { until_ms } | Sent::Completed { until_ms }, _)
-            | (Sent::Proceeding, Taken::Sent { until_ms }) => Some(until_ms),
-            (Sent::Proceeding | Sent::Gone | Sent::Done, _) => None,
-        });
+        let attempts = self.attempts.iter().filter_map(Attempt::poll_timeout);
         let ringing = match self.phase {
             Phase::Dialling { until_ms } => Some(until_ms),
             Phase::Answered | Phase::Over => None,
@@ -432,13 +373,9 @@ impl ClientCall {
             }
             written => written,
         };
-        self.transmits.push_back(Transmit { text: text.clone(), to, detour: None, branch: Some(branch.clone()) });
-        let t1_ms = self.us.t1_ms;
-        let until_ms = now_ms + LONG_T1S * t1_ms;
-        // Over a connection nothing is sent again (RFC 3261 17.1.1.2).
-        let again_ms = if to.transport.is_reliable() { until_ms } else { now_ms + t1_ms };
-        let sent = Sent::Calling { again_ms, pause_ms: t1_ms, until_ms };
-        self.attempts.push(Attempt { branch, cseq: self.cseq, to, text, authorization, sent, taken: Taken::No });
+        let attempt = Attempt::new((now_ms, self.us.t1_ms), (branch, self.cseq), (text, to), authorization);
+        self.transmits.push_back(attempt.transmit());
+        self.attempts.push(attempt);
     }
 
     fn provisional(&mut self, now_ms: u64, at: usize, answer: &Answer) {
@@ -483,16 +420,17 @@ impl ClientCall {
         }
     }
 
-    /// PRACK of a provisional response that asks for it (RFC 3262 4); false when it is to be ignored: it came before, or
-    /// one in front of it is missing.
+    /// PRACK of a provisional response that asks for it (RFC 3262 4); false when it is to be ignored: it came before, one in
+    /// front of it is missing, or there have been too many.
     fn acknowledge(&mut self, now_ms: u64, fork: usize, rseq: u32, answer: &Answer) -> bool {
         let branch = self.branch();
         let from = format!("{};tag={}", self.call.from, self.from_tag);
         let random = self.draw.bytes();
         let Some(fork) = self.forks.get_mut(fork) else { return false };
-        if fork.rseq.is_some_and(|last| rseq != last.wrapping_add(1)) {
+        if self.pracks >= MOST_PRACKS || fork.rseq.is_some_and(|last| rseq != last.wrapping_add(1)) {
             return false;
         }
+        self.pracks += 1;
         fork.rseq = Some(rseq);
         let mut dialog = fork.dialog(answer, &from, &self.call, &self.us.terms);
         fork.cseq += 1;
@@ -599,15 +537,7 @@ impl ClientCall {
     fn refused(&mut self, now_ms: u64, at: usize, answer: &Answer) {
         let is_last = at + 1 == self.attempts.len();
         let Some(attempt) = self.attempts.get_mut(at) else { return };
-        let named = Invite {
-            to: attempt.to,
-            branch: &attempt.branch,
-            call_id: &self.call_id,
-            from_tag: &self.from_tag,
-            cseq: attempt.cseq,
-            authorization: attempt.authorization.as_ref(),
-            session: "",
-        };
+        let named = attempt.named(&self.call_id, &self.from_tag);
         let text = request::ack(&self.us, &self.call, &named, &answer.to);
         match attempt.sent {
             Sent::Accepted { .. } | Sent::Done => return,
@@ -698,15 +628,7 @@ impl ClientCall {
     fn take_back(&mut self, now_ms: u64, at: usize) {
         let Some(attempt) = self.attempts.get_mut(at) else { return };
         attempt.taken = Taken::Sent { until_ms: now_ms + LONG_T1S * self.us.t1_ms };
-        let named = Invite {
-            to: attempt.to,
-            branch: &attempt.branch,
-            call_id: &self.call_id,
-            from_tag: &self.from_tag,
-            cseq: attempt.cseq,
-            authorization: None,
-            session: "",
-        };
+        let named = attempt.named(&self.call_id, &self.from_tag);
         let text = request::cancel(&self.us, &self.call, &named);
         let (branch, to) = (attempt.branch.clone(), attempt.to);
         self.ask(now_ms, branch, text, (to, None));

@@ -7,6 +7,7 @@
 
 mod answer;
 mod asking;
+mod attempt;
 mod awaiting;
 mod call;
 mod fork;

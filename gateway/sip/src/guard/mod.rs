@@ -185,6 +185,27 @@ impl Guard {
         refusal(message, source, &self.tag(message), refused)
     }
 
+    /// Asks for a password: a request that was so long when it came is answered 401 with these lines. Until it is given the
+    /// source may be somebody else, so that what is longer than the request is within the strangers' budget or not said.
+    pub(crate) fn challenge(
+        &mut self,
+        now_us: u64,
+        message: &Message<'_>,
+        (length, source): (usize, Hop),
+        lines: &str,
+    ) -> Option<Vec<u8>> {
+        let refused = Refused { status: 401, phrase: "Unauthorized", extra: lines };
+        let bytes = self.refuse(message, source.address, &refused)?;
+        let fits = source.transport.is_reliable() || bytes.len() <= length;
+        (fits || self.answers_stranger(now_us, source.address.ip())).then_some(bytes)
+    }
+
+    /// Whether one more answer goes to somebody whose address proves nothing.
+    pub(crate) fn answers_stranger(&mut self, now_us: u64, source: IpAddr) -> bool {
+        let owner = self.hasher.hash_one(network(source));
+        self.unknown_rate.take(owner, now_us) && self.unknown_total.take(now_us)
+    }
+
     /// A number in `0..n` that is the same for the same request: jitter without state.
     pub(crate) fn jitter(&self, message: &Message<'_>, n: u64) -> u64 {
         self.fingerprint(message) % n.max(1)
@@ -231,7 +252,7 @@ impl Guard {
         if bytes.len() > datagram.len() {
             return dropped;
         }
-        if !self.unknown_rate.take(owner, now_us) || !self.unknown_total.take(now_us) {
+        if !self.answers_stranger(now_us, source.ip()) {
             return Verdict::Drop(Dropped::Rate);
         }
         let fingerprint = self.hasher.hash_one((owner, self.fingerprint(message)));
@@ -267,7 +288,7 @@ impl Guard {
 }
 
 /// The part of an address that one sender cannot easily leave: all of IPv4, the first 64 bits of IPv6.
-const fn network(ip: IpAddr) -> u128 {
+pub(crate) const fn network(ip: IpAddr) -> u128 {
     // `::ffff:192.0.2.1` is an IPv4 sender on a socket for both families.
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.to_bits() as u128,

@@ -14,6 +14,8 @@ const LEAST_EXPIRES_S: u32 = 10;
 const MOST_CHANGES: u32 = 4;
 /// Longest Retry-After that is believed, in seconds.
 const MOST_RETRY_AFTER_S: u32 = 3600;
+/// How long a binding is let be though its connection is gone: some registrars close each at once.
+const FLOW_REST_MS: u64 = 10_000;
 
 /// A REGISTER to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +133,8 @@ pub struct Registration {
     /// Times the request in flight was changed and sent again.
     changes: u32,
     phase: Phase,
+    /// When the binding was made or refreshed.
+    bound_ms: u64,
     /// When the binding is gone.
     bound_until_ms: Option<u64>,
     /// Earliest time at which each registrar is tried again.
@@ -178,6 +182,7 @@ impl Registration {
             rounds: 0,
             changes: 0,
             phase: Phase::Idle,
+            bound_ms: 0,
             bound_until_ms: None,
             not_before_ms: vec![0; registrars],
             transmits: VecDeque::new(),
@@ -237,12 +242,16 @@ impl Registration {
         }
     }
 
-    /// The connection that calls come by is gone (RFC 5626 4.4): registers anew.
+    /// The connection that calls come by is gone (RFC 5626 4.4): registers anew, at once if the connection has lasted.
     pub fn handle_flow_lost(&mut self, now_ms: u64) {
-        if let Phase::Bound { .. } = self.phase {
-            self.changes = 0;
-            self.ask(now_ms);
+        let Phase::Bound { refresh_ms } = self.phase else { return };
+        let soonest_ms = self.bound_ms + FLOW_REST_MS;
+        if now_ms < soonest_ms {
+            self.phase = Phase::Bound { refresh_ms: refresh_ms.min(soonest_ms) };
+            return;
         }
+        self.changes = 0;
+        self.ask(now_ms);
     }
 
     /// Carries out what is due.
@@ -357,6 +366,7 @@ impl Registration {
         // Between half of it and nine tenths, so that neither all gateways nor all bindings come at once, and so that
         // there is time for another registrar.
         let refresh_ms = now_ms + self.draw.between(ms / 2, ms / 10 * 9);
+        self.bound_ms = now_ms;
         self.bound_until_ms = Some(now_ms + u64::from(granted_s.min(MOST_EXPIRES_S)) * 1000);
         self.phase = Phase::Bound { refresh_ms };
         let registrar = self.registrar().to_owned();

@@ -8,21 +8,40 @@ use trunkline_api::e164::masked;
 pub fn redact(message: &[u8]) -> Vec<u8> {
     let mut out = message.to_vec();
     let mut at = 0;
-    for line in message.split_inclusive(|byte| *byte == b'\n') {
+    for line in lines(message) {
         let begins = |name: &[u8]| line.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
         if begins(b"a=crypto:") || begins(b"a=key-mgmt:") || begins(b"k=") {
             let from = position(line, b"inline:").map_or(usize::from(begins(b"k=")) * 2, |found| found + 7);
             cross_out(&mut out, at + from.max(2), at + line.len());
         } else if begins(b"Authorization") || begins(b"Proxy-Authorization") {
             let value_at = position(line, b":").map_or(0, |found| found + 1);
-            let from = position(line, b"response").map_or(value_at, |found| found + 8);
-            let value = line.get(from..).unwrap_or_default();
-            let rest = value.iter().position(|byte| *byte == b',').unwrap_or(value.len());
-            cross_out(&mut out, at + from, at + from + rest);
+            let mut from = value_at;
+            // A user may be called so as well.
+            while let Some(found) = line.get(from..).and_then(|rest| position(rest, b"response")) {
+                from += found + 8;
+                let value = line.get(from..).unwrap_or_default();
+                let rest = value.iter().position(|byte| *byte == b',').unwrap_or(value.len());
+                cross_out(&mut out, at + from, at + from + rest);
+            }
+            if from == value_at {
+                cross_out(&mut out, at + from, at + line.len());
+            }
         }
         at += line.len();
     }
     out
+}
+
+/// The lines of a message, each with what is folded onto it (RFC 3261 7.3.1).
+fn lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = message;
+    std::iter::from_fn(move || {
+        let ends = rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        let end = ends.into_iter().find(|end| !matches!(rest.get(*end), Some(b' ' | b'\t')));
+        let (line, others) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = others;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 /// Crosses out everything that a key or a hash can be made of.
@@ -91,6 +110,20 @@ mod tests {
         }
         for kept in ["username=\"a\"", "uri=\"sip:x\"", "AES_CM_128_HMAC_SHA1_80 inline:xxx", "a=sendrecv\r\n"] {
             assert!(shown.contains(kept), "{kept} expected in {shown}");
+        }
+    }
+
+    #[test]
+    fn an_answer_to_a_password_is_crossed_out_wherever_it_stands() {
+        for proof in [
+            "Authorization: Digest username=\"a\",\r\n response=\"6629fae4\",\r\n\turi=\"sip:x\"\r\n",
+            "proxy-authorization:\r\n Digest username=\"response\", uri=\"sip:x\", response = \"6629fae4\"\r\n",
+            "Authorization: Basic 6629fae4\r\n",
+        ] {
+            let message = format!("INVITE sip:1@x SIP/2.0\r\n{proof}Subject: response=plain\r\n folded\r\n\r\n");
+            let shown = String::from_utf8(redact(message.as_bytes())).unwrap();
+            assert!(!shown.contains("6629fae4") && shown.len() == message.len(), "{shown}");
+            assert!(shown.contains("Subject: response=plain\r\n folded\r\n"), "{shown}");
         }
     }
 

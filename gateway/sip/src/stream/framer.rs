@@ -35,8 +35,12 @@ pub enum Unframed {
 #[derive(Debug)]
 pub struct Framer {
     buffer: Vec<u8>,
-    /// What was looked at already of a header section that is not complete.
+    /// Where in it the next piece begins.
+    at: usize,
+    /// How far a header section that is not complete was looked at already.
     scanned: usize,
+    /// How long the next message is, once its header section is here.
+    whole: Option<usize>,
     most: usize,
     failed: Option<Unframed>,
 }
@@ -45,12 +49,14 @@ impl Framer {
     /// For messages of at most `most` bytes.
     #[must_use]
     pub const fn new(most: usize) -> Self {
-        Self { buffer: Vec::new(), scanned: 0, most, failed: None }
+        Self { buffer: Vec::new(), at: 0, scanned: 0, whole: None, most, failed: None }
     }
 
     /// More of the stream came. To be followed by [`Framer::poll_piece`] until there is none, so that it stays bounded.
     pub fn handle_bytes(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
+            // What was taken goes once for all of it, not with each piece.
+            self.buffer.drain(..std::mem::take(&mut self.at));
             self.buffer.extend_from_slice(bytes);
         }
     }
@@ -58,7 +64,7 @@ impl Framer {
     /// Whether the stream stands in the middle of a message, whose rest is owed.
     #[must_use]
     pub const fn is_within(&self) -> bool {
-        !self.buffer.is_empty()
+        self.at < self.buffer.len()
     }
 
     /// The next whole piece, in order.
@@ -71,48 +77,58 @@ impl Framer {
         }
         self.next().inspect_err(|why| {
             self.failed = Some(*why);
-            self.buffer = Vec::new();
+            (self.buffer, self.at) = (Vec::new(), 0);
         })
     }
 
     fn next(&mut self) -> Result<Option<Piece>, Unframed> {
-        match *self.buffer.as_slice() {
+        match self.rest() {
             [b'\r', b'\n', b'\r', b'\n', ..] => {
-                self.buffer.drain(..4);
+                self.take(4);
                 return Ok(Some(Piece::Ping));
             }
             // What follows may make it a question.
             [b'\r'] | [b'\r', b'\n'] | [b'\r', b'\n', b'\r'] => return Ok(None),
             [b'\r', b'\n', ..] => {
-                self.buffer.drain(..2);
+                self.take(2);
                 return Ok(Some(Piece::Pong));
             }
             _ => {}
         }
-        let Some(head) = self.head() else {
-            return if self.buffer.len() > self.most { Err(Unframed::TooLong) } else { Ok(None) };
+        let Some(whole) = self.whole()? else {
+            return if self.rest().len() > self.most { Err(Unframed::TooLong) } else { Ok(None) };
         };
-        let length = content_length(&self.buffer[..head])?;
-        let whole = head.checked_add(length).filter(|whole| *whole <= self.most).ok_or(Unframed::TooLong)?;
-        if self.buffer.len() < whole {
-            return Ok(None);
-        }
-        self.scanned = 0;
-        let rest = self.buffer.split_off(whole);
-        Ok(Some(Piece::Message(std::mem::replace(&mut self.buffer, rest))))
+        Ok((self.rest().len() >= whole).then(|| Piece::Message(self.take(whole))))
     }
 
-    /// Where the body begins.
-    fn head(&mut self) -> Option<usize> {
-        let from = self.scanned.saturating_sub(BLANK.len());
-        let found = self.buffer[from..].windows(BLANK.len()).position(|window| window == BLANK);
-        self.scanned = self.buffer.len();
-        let head = found.map(|at| from + at + BLANK.len());
-        if let Some(head) = head {
-            // It is looked for again from here while the body is on its way.
-            self.scanned = head;
+    /// What was not taken yet.
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.at..).unwrap_or_default()
+    }
+
+    fn take(&mut self, length: usize) -> Vec<u8> {
+        let taken = self.rest().get(..length).unwrap_or_default().to_vec();
+        self.at += taken.len();
+        (self.scanned, self.whole) = (0, None);
+        if !self.is_within() {
+            (self.buffer, self.at) = (Vec::new(), 0);
         }
-        head
+        taken
+    }
+
+    /// How long the next message is; `None` while its header section is on its way.
+    fn whole(&mut self) -> Result<Option<usize>, Unframed> {
+        if self.whole.is_none() {
+            let from = self.scanned.saturating_sub(BLANK.len());
+            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            let found = rest.get(from..).and_then(|rest| rest.windows(BLANK.len()).position(|window| window == BLANK));
+            self.scanned = rest.len();
+            let Some(head) = found.map(|found| from + found + BLANK.len()) else { return Ok(None) };
+            let length = content_length(&rest[..head])?;
+            let whole = head.checked_add(length).filter(|whole| *whole <= self.most);
+            self.whole = Some(whole.ok_or(Unframed::TooLong)?);
+        }
+        Ok(self.whole)
     }
 }
 
@@ -254,6 +270,15 @@ mod tests {
         let (pieces, why) = divided(stream.as_bytes());
         assert_eq!(pieces, [Piece::Ping, whole(&text), Piece::Ping, Piece::Pong, whole(&text)]);
         assert_eq!(why, None, "whether the last is half a question is not known yet");
+    }
+
+    #[test]
+    fn signs_of_life_cost_what_they_are_long_however_many_come_at_once() {
+        let mut framer = Framer::new(MOST);
+        framer.handle_bytes(&b"\r\n".repeat(2_000_000));
+        framer.handle_bytes(message("").as_bytes());
+        let (pieces, why) = rest_of(&mut framer);
+        assert_eq!((pieces.len(), why), (1_000_001, None));
     }
 
     proptest! {

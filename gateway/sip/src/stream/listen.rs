@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::serve::{STRANGER, serve_theirs};
 use super::websocket;
 use crate::shared::Shared;
-use crate::transport::{Hop, Transport};
+use crate::transport::{Hop, Origin, Transport};
 use crate::wires::{canonical, keep_alive};
 
 /// Takes connections until the endpoint stops.
@@ -29,8 +29,10 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener, transport
             }
         };
         // Over TLS a certificate may yet say who it is.
-        let by_address = shared.policy.trunk(peer.ip()).is_some();
-        if !transport.is_secure() && shared.bans.keep_out(peer.ip(), by_address, b"") {
+        let trunk = shared.policy.trunk(peer.ip());
+        let origin = Origin { address: peer.ip(), transport, names: &[] };
+        let by_address = trunk.as_ref().is_some_and(|trunk| !shared.is_unproven(&origin, trunk));
+        if !transport.is_secure() && shared.bans.keep_out(peer.ip(), trunk.is_some(), b"") {
             shared.counters.dropped(crate::stats::Dropped::Banned);
             continue;
         }
@@ -39,11 +41,11 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener, transport
             continue;
         }
         keep_alive(&tcp);
-        tokio::spawn(serve(Arc::clone(&shared), tcp, peer, transport));
+        tokio::spawn(serve(Arc::clone(&shared), tcp, peer, transport, by_address));
     }
 }
 
-async fn serve(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, transport: Transport) {
+async fn serve(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, transport: Transport, by_address: bool) {
     let hop = Hop::new(transport, peer);
     let mut names = Vec::new();
     if !transport.is_secure() {
@@ -53,9 +55,9 @@ async fn serve(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, transport:
         };
     }
     let Some(tls) = shared.wires.flows.tls.clone() else { return };
-    // The handshake costs: until it is over everybody is a stranger.
+    // The handshake costs: until it is over nobody has shown who it is.
     let tls = {
-        let Some(_stranger) = shared.wires.flows.stranger(peer.ip()) else {
+        let Some(_stranger) = shared.wires.flows.stranger(peer.ip(), by_address) else {
             return shared.counters.dropped(crate::stats::Dropped::Rate);
         };
         match tokio::time::timeout(STRANGER, tls.accept(tcp)).await {

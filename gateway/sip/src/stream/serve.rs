@@ -60,7 +60,7 @@ where
         return;
     }
     let known = shared.is_known(&flow);
-    let stranger = if known { None } else { shared.wires.flows.stranger(hop.address.ip()) };
+    let stranger = if known { None } else { shared.wires.flows.stranger(hop.address.ip(), false) };
     if known || stranger.is_some() {
         let (reading, writing) = tokio::io::split(stream);
         let notes = Arc::clone(&shared.wires.notes);
@@ -74,7 +74,7 @@ async fn read(shared: &Arc<Shared>, flow: &Arc<Flow>, mut stream: impl AsyncRead
     let way = Way::flow(flow);
     let mut framer = Framer::new(shared.config.limits.max_message);
     let mut buffer = vec![0; READ];
-    let mut life = Life::new(known);
+    let mut life = Life::new();
     loop {
         let read = tokio::select! {
             () = flow.closed.cancelled() => break,
@@ -91,8 +91,11 @@ async fn read(shared: &Arc<Shared>, flow: &Arc<Flow>, mut stream: impl AsyncRead
         let Some(bytes) = read.ok().filter(|read| *read > 0).and_then(|read| buffer.get(..read)) else { break };
         framer.handle_bytes(bytes);
         life.heard();
+        let mut divided = false;
         let going_on = loop {
-            match framer.poll_piece() {
+            let piece = framer.poll_piece();
+            divided |= matches!(piece, Ok(Some(_)));
+            match piece {
                 Ok(Some(Piece::Message(message))) => match arrive(shared, &way, &message).await {
                     Arrived::Served => known = true,
                     // Nobody whom we know: what else comes is not read.
@@ -116,7 +119,7 @@ async fn read(shared: &Arc<Shared>, flow: &Arc<Flow>, mut stream: impl AsyncRead
             tokio::time::sleep(Duration::from_millis(50)).await;
             break;
         }
-        life.within(framer.is_within());
+        life.within(framer.is_within(), divided);
     }
     flow.closed.cancel();
 }
@@ -133,7 +136,7 @@ struct Life {
 }
 
 impl Life {
-    fn new(_known: bool) -> Self {
+    fn new() -> Self {
         let now = Instant::now();
         Self { began: now, heard: now, message: None, asked: None, answered: false }
     }
@@ -143,8 +146,12 @@ impl Life {
         self.asked = None;
     }
 
-    fn within(&mut self, within: bool) {
-        self.message = if within { self.message.or_else(|| Some(Instant::now())) } else { None };
+    /// Whether the stream stands within a message now, and whether one ended meanwhile: what it stands within began behind that.
+    fn within(&mut self, within: bool, ended: bool) {
+        self.message = match self.message.filter(|_| !ended) {
+            _ if !within => None,
+            began => began.or_else(|| Some(Instant::now())),
+        };
     }
 
     /// When something is due: the end, or a sign of life.
@@ -176,5 +183,24 @@ impl Life {
             self.asked = Some(now);
         }
         due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_may_take_so_long_and_a_stream_of_messages_as_long_as_it_likes() {
+        let mut life = Life::new();
+        life.within(true, false);
+        let earlier = Instant::now().checked_sub(MESSAGE / 2).unwrap();
+        life.message = Some(earlier);
+        life.within(true, false);
+        assert_eq!(life.message, Some(earlier), "it is still on its way");
+        life.within(true, true);
+        assert!(life.message.is_some_and(|began| began > earlier), "that one came, and another began");
+        life.within(false, true);
+        assert_eq!(life.message, None);
     }
 }

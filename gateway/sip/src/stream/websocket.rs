@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -27,7 +28,7 @@ where
     let local = shared.locals().advertised(hop);
     let Ok((flow, outgoing)) = Flow::new(hop, local, names, false, &shared.stop).await else { return };
     let known = shared.is_known(&flow);
-    let stranger = if known { None } else { shared.wires.flows.stranger(hop.address.ip()) };
+    let stranger = if known { None } else { shared.wires.flows.stranger(hop.address.ip(), false) };
     if !known && stranger.is_none() {
         return;
     }
@@ -35,6 +36,7 @@ where
     let config = WebSocketConfig::default()
         .max_message_size(Some(most))
         .max_frame_size(Some(most))
+        .write_buffer_size(most)
         .max_write_buffer_size(16 * most);
     let handshake = tokio_tungstenite::accept_hdr_async_with_config(stream, speaks_sip, Some(config));
     let socket = match tokio::time::timeout(STRANGER, handshake).await {
@@ -75,6 +77,8 @@ async fn exchange<S>(
 {
     let way = Way::flow(flow);
     let (mut sink, mut stream) = socket.split();
+    // Whatever it says until then that says nothing.
+    let shown_by = Instant::now() + STRANGER;
     let notes = Arc::clone(&shared.wires.notes);
     let writing = async {
         while let Some(bytes) = outgoing.next(flow, &notes).await {
@@ -93,10 +97,10 @@ async fn exchange<S>(
     };
     let reading = async {
         loop {
-            let patience = if known { SILENT } else { STRANGER };
+            let until = if known { Instant::now() + SILENT } else { shown_by };
             let next = tokio::select! {
                 () = flow.closed.cancelled() => break,
-                next = tokio::time::timeout(patience, stream.next()) => next,
+                next = tokio::time::timeout_at(until, stream.next()) => next,
             };
             let Ok(Some(Ok(message))) = next else { break };
             let bytes = match message {

@@ -12,15 +12,20 @@ use tokio::sync::broadcast;
 
 use super::flow::Flow;
 use super::tls::Tls;
+use crate::guard::network;
 use crate::shared::Shared;
 use crate::stream;
 use crate::transport::{Hop, Transport};
 
 /// How long a connection may take to be opened, TLS included.
 const OPENING: Duration = Duration::from_secs(4);
-/// Connections whose far end has not shown yet that it belongs to a trunk: all of them, and those of one address.
+/// Connections whose far end has not shown yet that it belongs to a trunk: all of them, and those of one address, or of one
+/// network of 64 bits.
 const STRANGERS: usize = 256;
 const STRANGERS_OF_ONE: usize = 8;
+/// The same of far ends that are known by their addresses and are still about to prove more: strangers hold none of them.
+const KNOWN: usize = 256;
+const KNOWN_OF_ONE: usize = 64;
 /// Certificate names that are remembered.
 const NAMES: usize = 256;
 /// Ends of connections that are told of and not looked at yet.
@@ -39,7 +44,8 @@ pub(crate) struct Flows {
 #[derive(Default)]
 struct Table {
     open: HashMap<Hop, Arc<Flow>>,
-    strangers: HashMap<IpAddr, usize>,
+    /// Whether they are known by their address, and the part of it that they cannot easily leave.
+    strangers: HashMap<(bool, u128), usize>,
     /// By whom a connection to the same place is being opened already.
     opening: HashMap<Hop, Arc<tokio::sync::Mutex<()>>>,
     /// What the certificate of an address was for, so that a connection within a call can be opened anew.
@@ -49,16 +55,16 @@ struct Table {
 /// A far end that has not shown yet that it belongs to a trunk; counted as long as this lives.
 pub(crate) struct Stranger<'a> {
     flows: &'a Flows,
-    address: IpAddr,
+    owner: (bool, u128),
 }
 
 impl Drop for Stranger<'_> {
     fn drop(&mut self) {
         let mut table = self.flows.table();
-        if let Some(count) = table.strangers.get_mut(&self.address) {
+        if let Some(count) = table.strangers.get_mut(&self.owner) {
             *count -= 1;
             if *count == 0 {
-                table.strangers.remove(&self.address);
+                table.strangers.remove(&self.owner);
             }
         }
     }
@@ -143,14 +149,17 @@ impl Flows {
         table.names.insert(address, name);
     }
 
-    /// Counts a far end that is not known yet; `None` when there are too many of them.
-    pub(crate) fn stranger(&self, address: IpAddr) -> Option<Stranger<'_>> {
+    /// Counts a far end that has not shown yet who it is, apart from that by its address; `None` when there are too many.
+    pub(crate) fn stranger(&self, address: IpAddr, by_address: bool) -> Option<Stranger<'_>> {
+        let owner = (by_address, network(address));
+        let (most, most_of_one) = if by_address { (KNOWN, KNOWN_OF_ONE) } else { (STRANGERS, STRANGERS_OF_ONE) };
         let mut table = self.table();
-        let all: usize = table.strangers.values().sum();
-        let of_one = table.strangers.get(&address).copied().unwrap_or(0);
-        (all < STRANGERS && of_one < STRANGERS_OF_ONE).then(|| {
-            table.strangers.insert(address, of_one + 1);
-            Stranger { flows: self, address }
+        let alike = table.strangers.iter().filter(|((known, _), _)| *known == by_address);
+        let all: usize = alike.map(|(_, count)| count).sum();
+        let of_one = table.strangers.get(&owner).copied().unwrap_or(0);
+        (all < most && of_one < most_of_one).then(|| {
+            table.strangers.insert(owner, of_one + 1);
+            Stranger { flows: self, owner }
         })
     }
 
@@ -194,4 +203,26 @@ pub(crate) fn keep_alive(tcp: &TcpStream) {
 /// The far end's address, an IPv4 one as such.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_ipv6_is_one_stranger_and_those_who_are_known_are_counted_apart() {
+        let flows = Flows::new(10, None);
+        let from = |network: u64, host: u64, known: bool| {
+            let bits = (0x2001_0db8_u128 << 96) | (u128::from(network) << 64) | u128::from(host);
+            flows.stranger(IpAddr::V6(std::net::Ipv6Addr::from_bits(bits)), known)
+        };
+        let taken = |network, known| (0..).map_while(|host| from(network, host, known)).collect::<Vec<_>>();
+        let of_one = taken(0, false);
+        assert_eq!(of_one.len(), STRANGERS_OF_ONE);
+        let others: Vec<_> = (1..100).flat_map(|network| taken(network, false)).collect();
+        assert_eq!(of_one.len() + others.len(), STRANGERS);
+        assert_eq!(taken(0, true).len(), KNOWN_OF_ONE);
+        drop((of_one, others));
+        assert!(flows.table().strangers.is_empty(), "nothing is kept of whoever is gone");
+    }
 }

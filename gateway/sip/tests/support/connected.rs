@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What messages go over.
 pub(crate) trait Line {
     fn send(&mut self, text: &str);
+    /// The same, where the far end may have closed.
+    fn try_send(&mut self, text: &str);
     /// The next message; `None` at the end of the connection.
     fn recv(&mut self) -> Option<String>;
 }
@@ -36,6 +38,10 @@ pub(crate) struct Bytes<S> {
 }
 
 impl<S: Read + Write> Line for Bytes<S> {
+    fn try_send(&mut self, text: &str) {
+        let _ = self.stream.write_all(text.as_bytes());
+    }
+
     fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).unwrap();
         self.stream.flush().unwrap();
@@ -64,6 +70,10 @@ impl<S: Read + Write> Line for Bytes<S> {
 struct Frames<S>(WebSocket<S>, VecDeque<String>);
 
 impl<S: Read + Write> Line for Frames<S> {
+    fn try_send(&mut self, text: &str) {
+        let _ = self.0.send(Message::text(text));
+    }
+
     fn send(&mut self, text: &str) {
         self.0.send(Message::text(text)).unwrap();
     }
@@ -148,6 +158,10 @@ impl Connected<Box<dyn Line>> {
 }
 
 impl Line for Box<dyn Line> {
+    fn try_send(&mut self, text: &str) {
+        self.as_mut().try_send(text);
+    }
+
     fn send(&mut self, text: &str) {
         self.as_mut().send(text);
     }

@@ -305,6 +305,15 @@ impl Peer {
         assert!(message.contains("CSeq: 1 OPTIONS") && message.contains("Call-ID: silence"), "{message}");
     }
 
+    /// The next message, if one comes within a moment.
+    pub(crate) fn comes(&self) -> Option<String> {
+        let mut buffer = [0; 65_536];
+        self.socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let came = self.socket.recv_from(&mut buffer);
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        came.ok().map(|(len, _)| String::from_utf8_lossy(&buffer[..len]).into_owned())
+    }
+
     /// Whether nothing has come so far.
     pub(crate) fn has_nothing(&self) -> bool {
         self.socket.set_nonblocking(true).unwrap();
