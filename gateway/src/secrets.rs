@@ -10,6 +10,9 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use trunkline_api::trunk::TrunkCredentials;
+use trunkline_route::{Table, Trunk};
+
 use crate::config::Secret;
 
 /// Most bytes of a secret.
@@ -63,6 +66,23 @@ pub(crate) fn resolve(configured: &BTreeMap<String, Secret>) -> Secrets {
     secrets
 }
 
+/// Trunks that name a secret which is not configured: they prove nothing, or nobody proves anything to them.
+pub(crate) fn unknown_to_trunks(configured: &BTreeMap<String, Secret>, table: &Table) -> Vec<String> {
+    let of_trunk = |trunk: &Trunk| {
+        let server = trunk.server.as_ref().and_then(|server| server.credentials.as_ref());
+        let named = [("server.credentials.secret", server), ("auth.secret", trunk.auth.as_ref())];
+        let unknown = |(key, credentials): (&str, Option<&TrunkCredentials>)| {
+            let name = credentials.map(|credentials| &credentials.secret)?;
+            (!configured.contains_key(name)).then(|| {
+                let what = format!("is not among [secrets] of this gateway; add [secrets.{name}], or name another");
+                format!("trunk {} ({}): {key}: `{name}` {what}", trunk.name, trunk.id)
+            })
+        };
+        named.into_iter().filter_map(unknown).collect::<Vec<_>>()
+    };
+    table.trunks().flat_map(of_trunk).collect()
+}
+
 /// The value, or why there is none and whether it may be there for another process.
 fn one(reference: &str) -> Result<String, (String, bool)> {
     let text = match reference.split_once(':') {
@@ -101,6 +121,9 @@ fn read(path: &Path) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+
+    use trunkline_api::object::{Kind, Object};
+    use trunkline_api::{Id, Prefix};
 
     use super::*;
 
@@ -148,6 +171,31 @@ mod tests {
             let secrets = resolve(&configured(&format!("file:{}", path.display())));
             assert_eq!(secrets.exposed.len(), exposed, "{mode:o}");
             assert!(secrets.exposed.iter().all(|line| !line.contains("s3cret")));
+        }
+    }
+
+    #[test]
+    fn a_trunk_that_names_a_secret_which_is_not_there_is_told_so() {
+        let trunk = |n: u8, secret: &str| Object {
+            kind: Kind::Trunk,
+            id: Id::mint(Prefix::Trunk, 1, [n; 10]),
+            tenant: Id::mint(Prefix::Tenant, 1, [1; 10]),
+            version: 1,
+            sha256: String::new(),
+            body: serde_json::json!({
+                "name": format!("t{n}"),
+                "peers": [format!("192.0.2.{n}")],
+                "auth": { "user": "u", "secret": secret },
+                "server": { "hosts": ["192.0.2.9"], "credentials": { "user": "u", "secret": secret } },
+            }),
+        };
+        let (table, problems) = Table::build(&[trunk(1, "key"), trunk(2, "typo")]);
+        assert_eq!(problems, []);
+        let told = unknown_to_trunks(&configured("env:PATH"), &table);
+        let begin = format!("trunk t2 ({}): ", Id::mint(Prefix::Trunk, 1, [2; 10]));
+        assert_eq!(told.len(), 2, "{told:?}");
+        for (told, key) in told.iter().zip(["server.credentials.secret", "auth.secret"]) {
+            assert!(told.starts_with(&format!("{begin}{key}: `typo` is not among [secrets]")), "{told}");
         }
     }
 }

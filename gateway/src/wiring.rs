@@ -25,7 +25,7 @@ use crate::enrolment;
 use crate::plugins::{self, Refused};
 use crate::secrets::Secrets;
 use crate::spool::StoreSpool;
-use crate::{capacity, history, service, state as state_folder, stir};
+use crate::{capacity, history, secrets, service, state as state_folder, stir};
 
 /// How often the fleet client is told of calls.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -164,6 +164,7 @@ impl Service {
             objects.extend(state.objects().cloned());
         }
         let (next, mut problems) = Serving::build(&objects);
+        problems.extend(secrets::unknown_to_trunks(&self.loaded.config.secrets, &next.table));
         let folder = self.loaded.objects_dir.join("knowledge");
         let (library, lacking) = Library::load(&folder, Some(&*self.library.load()));
         self.library.store(Arc::clone(&library));

@@ -156,8 +156,8 @@ impl Numbering {
         if user.len() > MAX_USER {
             return None;
         }
-        // `;` begins parameters of the user (RFC 3261 25.1), and some peers escape the plus sign.
-        let user = user.split(';').next().unwrap_or_default();
+        // `;` begins parameters of the user (RFC 3261 25.1), `#` is escaped there, and some peers escape the plus sign.
+        let user = &user.split(';').next().unwrap_or_default().replace("%23", "#");
         let user = match user.get(..3) {
             Some(escaped) if escaped.eq_ignore_ascii_case("%2b") => format!("+{}", &user[3..]),
             _ => user.to_owned(),
@@ -284,6 +284,7 @@ mod tests {
         assert_eq!(number(&america, "011493012345").as_deref(), Some("+493012345"));
         let carrier = Numbering { bare: BareNumber::International, tech_prefix: "99#".to_owned(), ..germany.clone() };
         assert_eq!(number(&carrier, "99#4930123456").as_deref(), Some("+4930123456"));
+        assert_eq!(number(&carrier, "99%234930123456").as_deref(), Some("+4930123456"));
         let local = Numbering { bare: BareNumber::Subscriber, ..germany };
         assert_eq!(number(&local, "123456").as_deref(), Some("+4930123456"));
         assert_eq!(number(&Numbering::default(), "030123456"), None, "without a country nothing is guessed");

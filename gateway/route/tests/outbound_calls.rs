@@ -223,6 +223,99 @@ fn what_a_tenant_may_no_longer_spend_ends_its_calls() {
     assert_eq!(ledger.poll_event(), Some(LedgerEvent::SpendReached(call.unwrap())));
 }
 
+fn paid() -> (Table, Id) {
+    let limits = json!({ "calls_per_minute": 2, "calls_per_day": 3, "spend_micro_per_day": 100 });
+    let table = table(&[
+        tenant(1, limits),
+        trunk(1, json!({})),
+        route(1, &["+49*"], &[1], json!({ "price_micro_per_minute": 10 })),
+    ]);
+    (table, id(Prefix::Tenant, 1))
+}
+
+#[test]
+fn a_clock_that_is_set_neither_costs_anybody_calls_nor_gives_minutes_away() {
+    let year_us = 365 * DAY_US;
+    for by_us in [year_us as i64, -(year_us as i64)] {
+        let (table, ours) = paid();
+        let mut ledger = Ledger::default();
+        let begin = |ledger: &mut Ledger, at| ledger.begin(&table, &asked(&ours, "+4930123456", at), &NoTrunkLoad);
+        let (_, call) = begin(&mut ledger, NOON_US);
+        ledger.handle_answered(NOON_US, call.unwrap());
+        begin(&mut ledger, NOON_US + 1);
+        // Half a minute later the clock is put right.
+        ledger.handle_clock_set(by_us);
+        let now = (NOON_US + 30 * SECOND_US).checked_add_signed(by_us).unwrap();
+        ledger.handle_timeout(now);
+        assert_eq!((ledger.poll_event(), ledger.used(&ours).1), (None, 20), "no minute was over");
+        assert_eq!(begin(&mut ledger, now).0.outcome, Err(Reason::TenantRate), "60 seconds are not over either");
+        assert_eq!(ledger.poll_timeout(), Some(now + 30 * SECOND_US), "the next minute begins when it would have");
+        ledger.handle_timeout(now + 30 * SECOND_US);
+        assert_eq!(ledger.used(&ours).1, 10, "it is paid for, on the day that it is now");
+        assert!(begin(&mut ledger, now + 31 * SECOND_US).1.is_some());
+    }
+}
+
+#[test]
+fn a_clock_that_goes_back_over_midnight_gives_no_second_day() {
+    let (table, ours) = paid();
+    let mut ledger = Ledger::default();
+    let midnight = 20_000 * DAY_US;
+    let (_, call) = ledger.begin(&table, &asked(&ours, "+4930123456", midnight), &NoTrunkLoad);
+    ledger.handle_answered(midnight, call.unwrap());
+    ledger.handle_clock_set(-3_000_000);
+    ledger.handle_ended(midnight - 3 * SECOND_US, call.unwrap());
+    ledger.handle_clock_set(3_000_000);
+    ledger.foresee(&table, &asked(&ours, "+4930123456", midnight + SECOND_US), &NoTrunkLoad);
+    assert_eq!(ledger.used(&ours), (0, 10));
+}
+
+#[test]
+fn a_restart_is_no_new_day() {
+    let (table, ours) = paid();
+    let mut ledger = Ledger::default();
+    let (_, call) = ledger.begin(&table, &asked(&ours, "+4930123456", NOON_US), &NoTrunkLoad);
+    ledger.handle_answered(NOON_US, call.unwrap());
+    for minute in 1..=8 {
+        ledger.handle_timeout(NOON_US + minute * MINUTE_US);
+    }
+    let kept = ledger.kept();
+    let after = |at: u64| {
+        let mut ledger = Ledger::default();
+        kept.iter().cloned().for_each(|kept| ledger.handle_kept(kept));
+        let begin =
+            |ledger: &mut Ledger| ledger.begin(&table, &asked(&ours, "+4930123456", at), &NoTrunkLoad).0.outcome;
+        let first = begin(&mut ledger).map(|_| ledger.used(&ours).1);
+        (first, begin(&mut ledger).err())
+    };
+    let today = NOON_US + 20 * MINUTE_US;
+    assert_eq!(after(today), (Ok(100), Some(Reason::Spend)), "nine minutes were paid for before");
+    assert_eq!(after(NOON_US + DAY_US), (Ok(10), None));
+}
+
+#[test]
+fn what_is_foreseen_is_what_would_be_and_takes_nothing() {
+    let table = table(&[
+        tenant(1, json!({})),
+        trunk(1, json!({})),
+        trunk(2, json!({})),
+        route(1, &["+49*"], &[1], json!({ "max_calls": 1 })),
+        route(2, &["+49*"], &[2], json!({})),
+    ]);
+    let ours = id(Prefix::Tenant, 1);
+    let mut ledger = Ledger::default();
+    let request = asked(&ours, "+4930123456", NOON_US);
+    for trunk in [1, 2, 2] {
+        for _ in 0..3 {
+            let foreseen = ledger.foresee(&table, &request, &NoTrunkLoad).outcome.map(|way| way.trunk);
+            assert_eq!(foreseen, Ok(id(Prefix::Trunk, trunk)));
+        }
+        let (decision, _) = ledger.begin(&table, &request, &NoTrunkLoad);
+        assert_eq!(decision.outcome.map(|way| way.trunk), Ok(id(Prefix::Trunk, trunk)));
+    }
+    assert_eq!(ledger.used(&ours).0, 3);
+}
+
 #[derive(Debug, Clone)]
 enum Happens {
     Begin { tenant: u8, to: usize },

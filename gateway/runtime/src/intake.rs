@@ -34,7 +34,7 @@ use crate::directory::CallInfo;
 use crate::line::{Invite, Line};
 use crate::offer::Settled;
 use crate::openings::{Fate, Openings};
-use crate::outbound::Placed;
+use crate::outbound::{Keeping, Placed};
 use crate::recording::CallRecordings;
 use crate::refusal::{self, Refused, media_failure, overloaded};
 use crate::ringing::Ringing;
@@ -208,6 +208,7 @@ pub(crate) struct Intake {
     referrals: HashMap<CallKey, Referral>,
     /// The objects that calls that leave were told of last.
     told: Weak<Serving>,
+    keeping: Keeping,
 }
 
 /// Wakes the thread that sleeps.
@@ -225,6 +226,7 @@ impl Intake {
         let (openings, ringing) = (Openings::default(), Ringing::default());
         let (doorway, unanswered, late, dialogs) = (Arc::default(), Vec::new(), Vec::new(), HashMap::new());
         let (told, turning, proving, referrals) = (Weak::new(), Vec::new(), None, HashMap::new());
+        let keeping = Keeping::new(Arc::clone(&shared));
         Self {
             shared,
             plane,
@@ -240,6 +242,7 @@ impl Intake {
             turning,
             referrals,
             told,
+            keeping,
         }
     }
 
@@ -372,6 +375,7 @@ impl Intake {
     fn finish(&mut self, waker: &Waker) {
         let keys: Vec<CallKey> = self.openings.iter().map(|(key, _)| key).chain(self.ringing.keys()).collect();
         keys.into_iter().for_each(|key| self.ended(key, EndCause::Local));
+        self.give_up_placed();
         let until = Instant::now() + LAST_RECORDS;
         while Instant::now() < until {
             let patience = self.settle(Instant::now(), waker);
@@ -747,7 +751,9 @@ impl Intake {
     /// Our answer was acknowledged; when it carried an offer, theirs comes with the ACK. Without one that can be used a call
     /// has no sound and is ended, but one whose media was settled before goes on as it was.
     fn acked(&mut self, key: CallKey, answer: Option<&str>) {
-        let Some(dialog) = self.dialogs.get_mut(&key).filter(|dialog| dialog.sdp.is_offering()) else { return };
+        // An ACK that was still to be heard of when an offer of ours went out carries nothing of that.
+        let awaits = |dialog: &&mut Dialog| dialog.sdp.is_offering() && !dialog.turning.is_offered();
+        let Some(dialog) = self.dialogs.get_mut(&key).filter(awaits) else { return };
         let (call, worker) = (dialog.call.clone(), dialog.worker);
         let taken = dialog.sdp.accept_answer(answer.unwrap_or_default()).cloned();
         let ended = dialog.ended(EndCause::Failed);

@@ -17,12 +17,14 @@ pub(crate) fn decide(shared: &Shared, serving: &Serving, draining: bool, request
     };
     let (gateway_calls, trunk_calls, tenant_calls) =
         trunk.map_or((0, 0, 0), |trunk| shared.admission.load(&trunk.id, &trunk.tenant));
+    // Whoever was dialled as a leg of another call takes a place of the trunk as well.
+    let legs = trunk.filter(|trunk| trunk.max_calls > 0).map_or(0, |trunk| shared.outbound.legs_of(&trunk.id));
     let load = Load {
         draining,
         store_unavailable: !shared.store.health().available,
         gateway_calls,
         gateway_max: shared.config.capacity[Pool::Calls],
-        trunk_calls,
+        trunk_calls: trunk_calls.saturating_add(legs),
         tenant_calls,
     };
     decide_with(&serving.table, request, &load, &AgentsNow { admission: &shared.admission, serving })

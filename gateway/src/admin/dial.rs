@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use trunkline_api::Id;
+use trunkline_api::outbound::is_user;
 use trunkline_runtime::{DialOrder, DialRefused};
 
 use super::{Admin, off_thread, problem};
@@ -30,16 +31,28 @@ pub(super) struct Order {
     ring_s: Option<u32>,
 }
 
+impl Order {
+    /// What is wrong with it.
+    fn fault(&self) -> Option<&'static str> {
+        let Self { to, agent, trunk, from, ring_s } = self;
+        let texts = [Some(to), Some(agent), trunk.as_ref(), from.as_ref()];
+        if texts.into_iter().flatten().any(|text| text.trim().is_empty() || text.len() > MOST_TEXT) {
+            return Some("expected a number or a SIP URI, and the name of an agent");
+        }
+        if from.as_deref().is_some_and(|from| !is_user(from)) {
+            return Some("expected a number to show without spaces, such as +4930100, or a user");
+        }
+        let rings = (1..=MOST_RING_S).contains(&ring_s.unwrap_or(RING_S));
+        (!rings).then_some("expected 1 to 300 seconds of ringing")
+    }
+}
+
 pub(super) async fn dial(State(admin): State<Arc<Admin>>, Query(order): Query<Order>) -> Response {
+    if let Some(fault) = order.fault() {
+        return problem(StatusCode::BAD_REQUEST, fault);
+    }
     let Order { to, agent, trunk, from, ring_s } = order;
     let ring_s = ring_s.unwrap_or(RING_S);
-    let texts = [Some(&to), Some(&agent), trunk.as_ref(), from.as_ref()];
-    if texts.into_iter().flatten().any(|text| text.trim().is_empty() || text.len() > MOST_TEXT) {
-        return problem(StatusCode::BAD_REQUEST, "expected a number or a SIP URI, and the name of an agent");
-    }
-    if !(1..=MOST_RING_S).contains(&ring_s) {
-        return problem(StatusCode::BAD_REQUEST, "expected 1 to 300 seconds of ringing");
-    }
     let order = DialOrder { to, agent, trunk, from, ring_ms: ring_s * 1000 };
     let place = move || match admin.runtime.dial(&order) {
         Ok(call) => Json(json!({ "data": { "call": call } })).into_response(),
@@ -75,4 +88,26 @@ pub(super) async fn trunks(State(admin): State<Arc<Admin>>) -> Json<Value> {
         })
     });
     Json(json!({ "data": told.collect::<Vec<_>>() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_dialled_or_shown_is_refused_before_anything_rings() {
+        let order = |to: &str, from: Option<&str>, ring_s: Option<u32>| {
+            let (agent, trunk) = ("reception".to_owned(), None);
+            Order { to: to.to_owned(), agent, trunk, from: from.map(str::to_owned), ring_s }.fault()
+        };
+        assert_eq!(order("+49 30 555", Some("+4930100"), None), None);
+        assert!(order(" ", None, None).is_some() && order(&"1".repeat(321), None, None).is_some());
+        for from in ["+49 30 100", "a@b", "sip:a@b", "\"x\" <sip:a@b>", ""] {
+            assert!(
+                order("+4930555", Some(from), None).is_some(),
+                "{from}: another number would be shown in its place"
+            );
+        }
+        assert!(order("+4930555", None, Some(0)).is_some() && order("+4930555", None, Some(301)).is_some());
+    }
 }

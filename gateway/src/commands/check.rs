@@ -81,6 +81,7 @@ pub(crate) fn look(loaded: &Loaded) -> Found {
     }
     let (serving, problems) = Serving::build(&loaded.objects);
     found.faults.extend(problems);
+    found.faults.extend(secrets::unknown_to_trunks(&config.secrets, &serving.table));
     let (library, problems) = trunkline_runtime::Library::load(&loaded.objects_dir.join("knowledge"), None);
     found.faults.extend(problems);
     let serving = serving.knowing(library);

@@ -78,7 +78,7 @@ impl Destination {
     }
 
     /// Whether a list names it. A URI whose user could be dialled as a number must be named twice: by its host, and as
-    /// that number, for the host would dial it.
+    /// that number, for the host would dial it. What is neither a number nor a name must be named as it stands.
     pub(crate) fn is_named(&self, list: &[Destinations], numbering: &Numbering) -> bool {
         let number = |text: &str| {
             list.iter().any(|one| matches!(one, Destinations::Numbers(pattern) if pattern.matches_as_written(text)))
@@ -93,7 +93,7 @@ impl Destination {
                 });
                 let host = list.iter().any(|one| matches!(one, Destinations::Host(at) if at == host));
                 let dialled = dialled(user, numbering);
-                whole || host && dialled.is_none_or(|dialled| dialled.is_named(list, numbering))
+                whole || host && dialled.map_or_else(|| is_name(user), |dialled| dialled.is_named(list, numbering))
             }
         }
     }
@@ -133,6 +133,13 @@ impl fmt::Display for Destination {
             }
         }
     }
+}
+
+/// Whether the user of a URI is a name, which nobody would dial: it begins with a letter. Hosts leave out what they cannot
+/// dial, and networks the digits that are too many: `+499001234567890123` rings at `+49900...`.
+#[must_use]
+pub fn is_name(user: &str) -> bool {
+    user.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
 /// A number or an extension.
@@ -243,6 +250,19 @@ mod tests {
         assert!(!named("sip:0049900123456@pbx.example", &["sip:*@pbx.example"]));
         assert!(named("sip:+4930123456@pbx.example", &["sip:*@pbx.example", "+4930*"]));
         assert!(named("sip:+4990012345@pbx.example", &["sip:+4990012345@pbx.example"]), "the very URI was allowed");
+        for user in [
+            "+499001234567890123",
+            "+0049900123456",
+            "0049900123456000000000",
+            "+49900123456*",
+            "0049900123456!",
+            "0049900123456a",
+            "(0049)900123456x",
+        ] {
+            let uri = format!("sip:{user}@pbx.example");
+            assert!(!named(&uri, &["sip:*@pbx.example", "+4930*"]), "{uri}: the host may dial what it makes of it");
+            assert!(named(&uri, &[&uri]), "{uri}: the very URI was allowed");
+        }
         assert!(!named("+19001234567", &["1*"]), "an extension that begins with 1 is no country");
         let denied = |text: &str, names: &[&str]| {
             Destination::read(text, &numbering).unwrap().is_denied(&list(names), &numbering)

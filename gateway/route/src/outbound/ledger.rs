@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use trunkline_api::Id;
 use trunkline_api::outbound::OutboundLimits;
 
 use super::audit::Reason;
-use super::decide::{OutboundDecision, OutboundRequest, Trunks, decision, find};
+use super::decide::{OutboundDecision, OutboundRequest, Trunks, Way, decision, find};
 use crate::decide::Steps;
 use crate::table::{OutboundRoute, Table};
 
@@ -28,6 +29,19 @@ pub enum LedgerEvent {
     SpendReached(OutboundCall),
     /// A call was neither answered nor ended for ten minutes; its place was taken back. Hang it up if it is still there.
     Forgotten(OutboundCall),
+}
+
+/// What a tenant did in a day of UTC, kept so that a restart is no new day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaySpent {
+    /// Whose.
+    pub tenant: Id,
+    /// Days since the Unix epoch.
+    pub day: u64,
+    /// Calls begun.
+    pub begun: u32,
+    /// What they cost, in millionths of the tenant's currency.
+    pub spent_micro: u64,
 }
 
 /// The books of one gateway.
@@ -72,7 +86,8 @@ struct Account {
 impl Account {
     fn roll(&mut self, now_us: u64) {
         let day = now_us / DAY_US;
-        if day != self.day {
+        // A clock that is set back over midnight by a little gives nobody another day.
+        if day > self.day || day + 1 < self.day {
             (self.day, self.begun_today, self.spent_micro) = (day, 0, 0);
         }
         while self.begun.front().is_some_and(|begun| now_us - begun >= MINUTE_US) {
@@ -97,18 +112,9 @@ impl Ledger {
         trunks: &dyn Trunks,
     ) -> (OutboundDecision, Option<OutboundCall>) {
         let now_us = self.at(request.wall_us);
-        let mut steps = Steps::default();
-        let Some(tenant) = table.tenants.get(request.tenant) else {
-            steps.refuse(Reason::UnknownTenant.failure(), format!("tenant {} is not in service here", request.tenant));
-            return (decision(request, Err(Reason::UnknownTenant), steps), None);
-        };
-        let account = self.accounts.entry(request.tenant.clone()).or_default();
-        account.limits = tenant.outbound;
-        account.roll(now_us);
-        let routes = &self.routes;
-        let mut room = |route: &OutboundRoute, steps: &mut Steps| has_room(account, routes, route, steps);
-        let outcome = find(table, request, trunks, &mut room, &mut steps);
+        let (outcome, steps) = self.judge(now_us, table, request, trunks);
         let call = outcome.as_ref().ok().map(|way| {
+            let account = self.accounts.entry(request.tenant.clone()).or_default();
             account.up += 1;
             account.begun_today += 1;
             account.spent_micro += way.price_micro_per_minute;
@@ -130,6 +136,34 @@ impl Ledger {
             call
         });
         (decision(request, outcome, steps), call)
+    }
+
+    /// Decides over a call that is to leave as [`Ledger::begin`] would, and takes nothing.
+    pub fn foresee(&mut self, table: &Table, request: &OutboundRequest<'_>, trunks: &dyn Trunks) -> OutboundDecision {
+        let now_us = self.at(request.wall_us);
+        let (outcome, steps) = self.judge(now_us, table, request, trunks);
+        decision(request, outcome, steps)
+    }
+
+    fn judge(
+        &mut self,
+        now_us: u64,
+        table: &Table,
+        request: &OutboundRequest<'_>,
+        trunks: &dyn Trunks,
+    ) -> (Result<Way, Reason>, Steps) {
+        let mut steps = Steps::default();
+        let Some(tenant) = table.tenants.get(request.tenant) else {
+            steps.refuse(Reason::UnknownTenant.failure(), format!("tenant {} is not in service here", request.tenant));
+            return (Err(Reason::UnknownTenant), steps);
+        };
+        let account = self.accounts.entry(request.tenant.clone()).or_default();
+        account.limits = tenant.outbound;
+        account.roll(now_us);
+        let (account, routes) = (&*account, &self.routes);
+        let mut room = |route: &OutboundRoute, steps: &mut Steps| has_room(account, routes, route, steps);
+        let outcome = find(table, request, trunks, &mut room, &mut steps);
+        (outcome, steps)
     }
 
     /// The far end answered: the minute that was paid for begins.
@@ -174,6 +208,39 @@ impl Ledger {
             self.events.push_back(event);
             self.release(now_us, call);
         }
+    }
+
+    /// The clock on the wall was set forward, or back, by so many microseconds: whatever lasts goes on as it was, and the day
+    /// is that of the new time.
+    pub fn handle_clock_set(&mut self, by_us: i64) {
+        let moved = |at_us: u64| at_us.saturating_add_signed(by_us);
+        self.now_us = moved(self.now_us);
+        for begun in self.accounts.values_mut().flat_map(|account| &mut account.begun) {
+            *begun = moved(*begun);
+        }
+        for held in self.calls.values_mut() {
+            held.due_us = moved(held.due_us);
+        }
+        self.due = self.calls.iter().map(|(call, held)| (held.due_us, *call)).collect();
+    }
+
+    /// Takes over what a tenant did earlier today, before this process began. To be told before any call leaves.
+    pub fn handle_kept(&mut self, kept: DaySpent) {
+        let account = self.accounts.entry(kept.tenant).or_default();
+        (account.day, account.begun_today, account.spent_micro) = (kept.day, kept.begun, kept.spent_micro);
+    }
+
+    /// What is to be kept over a restart, by tenant.
+    #[must_use]
+    pub fn kept(&self) -> Vec<DaySpent> {
+        let did_something = |(_, account): &(&Id, &Account)| account.begun_today > 0 || account.spent_micro > 0;
+        let of = |(tenant, account): (&Id, &Account)| DaySpent {
+            tenant: tenant.clone(),
+            day: account.day,
+            begun: account.begun_today,
+            spent_micro: account.spent_micro,
+        };
+        self.accounts.iter().filter(did_something).map(of).collect()
     }
 
     /// Takes over new limits for tenants that have calls up, so that what a tenant may no longer spend ends calls too.

@@ -12,5 +12,5 @@ mod ledger;
 
 pub use audit::{OutboundFact, Reason};
 pub use decide::{NoTrunkLoad, OutboundDecision, OutboundRequest, TrunkState, Trunks, Way, way};
-pub use destination::{Destination, NoDestination};
-pub use ledger::{Ledger, LedgerEvent, OutboundCall};
+pub use destination::{Destination, NoDestination, is_name};
+pub use ledger::{DaySpent, Ledger, LedgerEvent, OutboundCall};

@@ -8,10 +8,10 @@ use super::Active;
 impl Active {
     /// Puts a leg into a conference of the tenant's; what is said to it waits.
     pub(super) fn join(&mut self, now: CallTime, leg: LegId, room: &str) {
-        let Some(ports) = self.ports.of(leg) else { return };
+        let Some(ports) = self.ports.of_mut(leg) else { return };
         let joined = self.shared.conferences.enter(&self.setup.tenant, room, &self.id).and_then(|(sound, place)| {
             ports.handle().mute(false);
-            let joined = ports.handle().join(&sound);
+            let joined = ports.sit(Some(sound));
             joined
                 .inspect_err(|error| tracing::warn!(call = %self.id, %error, "a leg could not join a conference"))
                 .ok()?;
@@ -29,8 +29,8 @@ impl Active {
     /// Takes it out.
     pub(super) fn leave(&mut self, leg: LegId) {
         self.conference = None;
-        let Some(ports) = self.ports.of(leg) else { return };
-        if let Err(error) = ports.handle().leave() {
+        let Some(ports) = self.ports.of_mut(leg) else { return };
+        if let Err(error) = ports.sit(None) {
             tracing::debug!(call = %self.id, %error, "a leg had left its conference");
         }
         // Whoever the caller is connected with next hears them.

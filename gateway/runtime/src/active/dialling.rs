@@ -6,12 +6,12 @@ use trunkline_api::outbound::{OutboundUse, is_user};
 use trunkline_api::{Failure, SoundPolicy};
 use trunkline_call::Input;
 use trunkline_leg::{CallTime, EndCause, LegFact, LegId, ReferralProgress, RefusalCause};
-use trunkline_route::outbound::Destination;
+use trunkline_route::outbound::{Destination, is_name};
 
 use super::Active;
 use super::legs::{LegNews, Terms};
 use crate::intake::sources;
-use crate::outbound::{MediaOf, Wanted, Whose, request};
+use crate::outbound::{MediaOf, Wanted, Whose, request, uri_user};
 use crate::sound::leg_sound;
 
 #[cfg(test)]
@@ -103,7 +103,11 @@ impl Active {
                     Destination::Number(_) | Destination::Extension(_) => {
                         let target = line.remote_target();
                         let (_, host) = target.as_deref().and_then(parts).ok_or(RefusalCause::Unsupported)?;
-                        format!("sip:{}@{host}", way.user)
+                        // Whoever dials reads numbers as its own trunk writes them, not as the route's does.
+                        let over = self.ports.placed(leg).map(|placed| &placed.trunk).or(self.setup.trunk.as_ref());
+                        let trunk = over.and_then(|trunk| serving.table.trunk_by_id(trunk));
+                        let user = trunk.map_or(way.user, |trunk| way.destination.user(&trunk.numbering));
+                        format!("sip:{}@{host}", uri_user(&user))
                     }
                 }
             }
@@ -134,9 +138,8 @@ impl Active {
                 let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
                 let of_answer = address.is_some() && address == line.source().map(|source| source.to_canonical());
                 // Escapes, parameters and passwords could be read in several ways.
-                let is_plain = user.is_empty() || is_user(user);
-                let is_number = Destination::read(user, &trunk.numbering).is_ok();
-                (of_trunk || of_answer) && is_plain && (user == placed.user || !is_number)
+                let is_plain = user.is_empty() || is_user(user) && (user == placed.user || is_name(user));
+                (of_trunk || of_answer) && is_plain
             });
         if !is_ours {
             tracing::warn!(

@@ -144,7 +144,8 @@ impl Legs {
         self.others.iter().find(|other| other.id == leg).map(|other| &other.placed)
     }
 
-    fn of_mut(&mut self, leg: LegId) -> Option<&mut Ports> {
+    /// The same, to be changed.
+    pub(super) fn of_mut(&mut self, leg: LegId) -> Option<&mut Ports> {
         if leg == LegId::FIRST {
             return Some(&mut self.first);
         }
@@ -264,7 +265,7 @@ impl Legs {
     pub(super) fn bridge(&mut self, a: LegId, b: LegId) {
         let room = Conference::new(2);
         for leg in [a, b] {
-            if let Some(Err(error)) = self.of(leg).map(|ports| ports.handle().join(&room)) {
+            if let Some(Err(error)) = self.of_mut(leg).map(|ports| ports.sit(Some(room.clone()))) {
                 tracing::warn!(call = %self.call, leg = leg.0, %error, "a leg could not be joined to the other");
             }
         }
@@ -275,7 +276,7 @@ impl Legs {
     pub(super) fn unbridge(&mut self, a: LegId, b: LegId) {
         for leg in [a, b] {
             // One that is over has left already.
-            if let Some(Err(error)) = self.of(leg).map(|ports| ports.handle().leave()) {
+            if let Some(Err(error)) = self.of_mut(leg).map(|ports| ports.sit(None)) {
                 tracing::debug!(call = %self.call, leg = leg.0, %error, "a leg had left the other");
             }
         }
@@ -344,11 +345,11 @@ impl Legs {
 
     /// Has legs change that were busy with earlier changes, or whose sound of a hold was not there yet. True when some still are.
     pub(super) fn change_media(&mut self, beds: &Beds) -> bool {
-        self.first.change_media();
-        let mut waits = self.first.entertain(beds);
+        let mut waits = self.first.change_media();
+        waits |= self.first.entertain(beds);
         for other in &mut self.others {
             if let State::Up(ports) = &mut other.state {
-                ports.change_media();
+                waits |= ports.change_media();
                 waits |= ports.entertain(beds);
             }
         }

@@ -8,7 +8,7 @@ use trunkline_api::ambience::Ambience;
 use trunkline_api::{Failure, Id};
 use trunkline_call::{Input, VoiceEdge};
 use trunkline_leg::{AgentEnd, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, MediaSpec, PlayoutPosition};
-use trunkline_media::{HeldSound, LegHandle, MediaError, SourcePolicy};
+use trunkline_media::{Conference, HeldSound, LegHandle, MediaError, SourcePolicy};
 use trunkline_sip::ByeReason;
 
 use super::overhearing::Overhearing;
@@ -38,6 +38,8 @@ pub(super) struct Ports {
     keys: Option<Keys>,
     /// What the leg was too busy to change to.
     change: Option<Change>,
+    /// Where it is to be while it is too busy to go there: in a conference, or in none.
+    seat: Option<Option<Conference>>,
     /// What its far end is to hear on hold, where it does not yet.
     wanted: Option<Wanted>,
 }
@@ -101,6 +103,7 @@ impl Ports {
             leg_over: false,
             keys: None,
             change: None,
+            seat: None,
             wanted: None,
         }
     }
@@ -242,18 +245,37 @@ impl Ports {
     }
 
     /// Has the leg change to what was agreed on last. The far end was told so: where the leg is busy with earlier changes it is
-    /// tried again, and only the last counts.
-    pub(super) fn change_media(&mut self) {
-        let Some(Change { spec, far_end }) = self.change.take() else { return };
-        let changed = match far_end.clone() {
-            Some((source, signalling_ip)) => self.handle.follow(spec.clone(), source, signalling_ip),
-            None => self.handle.update(spec.clone()),
-        };
-        match changed {
-            Ok(()) => {}
-            Err(MediaError::Busy) => self.change = Some(Change { spec, far_end }),
-            Err(error) => tracing::warn!(call = %self.call, %error, "media could not be changed"),
+    /// tried again, and only the last counts. True while it is busy.
+    pub(super) fn change_media(&mut self) -> bool {
+        if let Some(Change { spec, far_end }) = self.change.take() {
+            let changed = match far_end.clone() {
+                Some((source, signalling_ip)) => self.handle.follow(spec.clone(), source, signalling_ip),
+                None => self.handle.update(spec.clone()),
+            };
+            match changed {
+                Ok(()) => {}
+                Err(MediaError::Busy) => self.change = Some(Change { spec, far_end }),
+                Err(error) => tracing::warn!(call = %self.call, %error, "media could not be changed"),
+            }
         }
+        if let Some(seat) = self.seat.take()
+            && let Err(error) = self.sit(seat)
+        {
+            tracing::debug!(call = %self.call, %error, "a leg was over before it came into a conference, or out of it");
+        }
+        self.change.is_some() || self.seat.is_some()
+    }
+
+    /// Puts the leg into a conference, or takes it out. Where it is busy with earlier changes it is tried again: who was taken
+    /// out is to hear nobody any more, and who was connected is to be heard.
+    ///
+    /// # Errors
+    /// As [`LegHandle::join`], but for [`MediaError::Busy`].
+    pub(super) fn sit(&mut self, conference: Option<Conference>) -> Result<(), MediaError> {
+        let sat = conference.as_ref().map_or_else(|| self.handle.leave(), |room| self.handle.join(room));
+        // Of two wishes only the last counts.
+        self.seat = matches!(sat, Err(MediaError::Busy)).then_some(conference);
+        if self.seat.is_some() { Ok(()) } else { sat }
     }
 
     /// From now on the far end hears that where nothing is said.
@@ -404,11 +426,27 @@ mod tests {
         for port in 4000..4100 {
             let _ = ports.media_changed(to(port), CallTime::default());
         }
-        rig::until("the leg to take the last", || {
-            ports.change_media();
-            ports.change.is_none()
-        });
+        rig::until("the leg to take the last", || !ports.change_media());
         assert!(matches!(ports.handle.update(to(4100)), Ok(()) | Err(MediaError::Busy)), "it is still there");
+    }
+
+    #[test]
+    fn who_is_taken_out_of_a_conference_leaves_it_however_busy_their_leg_is() {
+        let (mut ports, _line, _plane) = ports();
+        let room = Conference::new(2);
+        ports.sit(Some(room.clone())).unwrap();
+        rig::until("the leg to be there", || !ports.change_media() && room.legs() == 1);
+        let to = |port: u16| MediaSpec::new(Codec::Pcmu, 0, (std::net::Ipv4Addr::LOCALHOST, port).into());
+        rig::until("the leg to have no room for an order", || {
+            while ports.handle.update(to(4000)).is_ok() {}
+            ports.sit(None).unwrap();
+            let is_busy = ports.seat.is_some();
+            if !is_busy {
+                let _ = ports.sit(Some(room.clone()));
+            }
+            is_busy
+        });
+        rig::until("the leg to be gone", || !ports.change_media() && room.legs() == 0);
     }
 
     #[test]

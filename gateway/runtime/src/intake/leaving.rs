@@ -15,7 +15,7 @@ use trunkline_sip::{ByeReason, CallKey, OutgoingEvent, TrunkNews, TrunkToken};
 use super::{Beginning, DOWN_FRAMES, Dialog, Intake, UP_FRAMES, sources, wall_us};
 use crate::active::LegNews;
 use crate::line::{Answering, Line};
-use crate::outbound::{Dialled, Whose};
+use crate::outbound::{Dialled, Over, Whose};
 use crate::recording::CallRecordings;
 use crate::refusal::media_failure;
 use crate::sound::leg_sound;
@@ -165,6 +165,13 @@ impl Intake {
         });
     }
 
+    /// Nobody who is still rung will be spoken with any more.
+    pub(super) fn give_up_placed(&mut self) {
+        for dialled in self.shared.outbound.give_up() {
+            self.was_not_answered(*dialled, EndReason::Failed, Some(Failure::GatewayDraining));
+        }
+    }
+
     fn was_not_answered(&mut self, dialled: Dialled, reason: EndReason, failure: Option<Failure>) {
         let Dialled { record, ticket, way, .. } = dialled;
         drop(way);
@@ -186,8 +193,24 @@ impl Intake {
             self.told = Arc::downgrade(&serving);
             self.shared.outbound.serve(&serving);
         }
-        for whose in self.shared.outbound.pay() {
-            self.leg_news(&whose, LegNews::SpendReached);
+        self.over(self.shared.outbound.pay());
+        self.keeping.look(Instant::now());
+    }
+
+    /// Ends calls that are not to go on.
+    pub(super) fn over(&mut self, all: Vec<Over>) {
+        for over in all {
+            match over {
+                Over::Spent(whose) => self.leg_news(&whose, LegNews::SpendReached),
+                Over::Forgotten(whose, None) => {
+                    let (cause, status) = (RefusalCause::Failed, None);
+                    self.leg_news(&whose, LegNews::Refused { cause, status });
+                }
+                Over::Forgotten(whose, Some(dialled)) => {
+                    tracing::error!(call = %whose.call, "SIP never said what became of a call that was placed");
+                    self.was_not_answered(*dialled, EndReason::Failed, Some(Failure::Internal));
+                }
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use trunkline_api::Id;
 use trunkline_api::object::StirPolicy;
 use trunkline_route::Trunk;
 use trunkline_sip::CallKey;
@@ -17,10 +18,12 @@ use super::{IDLE, Intake, wall_us};
 use crate::line::Invite;
 use crate::offer::Offer;
 
-/// Most calls that wait; further ones are not verified.
+/// Most calls that wait, and most of one trunk, whose callers may name what never comes; further ones are not verified.
 const MOST_WAITING: usize = 256;
-/// Most certificates that are on their way.
+const MOST_WAITING_OF_A_TRUNK: usize = MOST_WAITING / 2;
+/// Most certificates that are on their way, and most for one trunk.
 const MOST_FETCHES: usize = 32;
+const MOST_FETCHES_FOR_A_TRUNK: usize = MOST_FETCHES / 2;
 /// For how much longer than a call waits a fetch may take until it is asked for again.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -64,6 +67,7 @@ impl FetchAnswer {
 
 struct Waiting {
     invite: Invite,
+    trunk: Id,
     question: Question,
     required: bool,
     until: Instant,
@@ -76,8 +80,8 @@ pub(super) struct Proving {
     patience: Duration,
     verifier: Verifier,
     waiting: Vec<Waiting>,
-    /// What is on its way, and until when it is not asked for again.
-    fetching: BTreeMap<String, Instant>,
+    /// What is on its way, until when it is not asked for again, and for which trunk it was asked for.
+    fetching: BTreeMap<String, (Instant, Id)>,
     answers: (Sender<Fetched>, Receiver<Fetched>),
     /// Something has come since they were looked at last.
     stirred: bool,
@@ -120,22 +124,29 @@ impl Proving {
             self.verifier.had(now, wall_s, &material, url, fetched.as_deref().map_err(Clone::clone));
             self.stirred = true;
         }
-        self.fetching.retain(|_, until| now < *until);
+        self.fetching.retain(|_, (until, _)| now < *until);
     }
 
     /// Has a certificate fetched, unless it is on its way; false when there is no room.
-    fn fetch(&mut self, now: Instant, url: String, waker: &Waker) -> bool {
+    fn fetch(&mut self, now: Instant, url: String, trunk: &Id, waker: &Waker) -> bool {
         let Some(fetcher) = self.fetcher.as_ref() else { return false };
         if self.fetching.contains_key(&url) {
             return true;
         }
-        if self.fetching.len() >= MOST_FETCHES {
+        let of_trunk = self.fetching.values().filter(|(_, other)| other == trunk).count();
+        if self.fetching.len() >= MOST_FETCHES || of_trunk >= MOST_FETCHES_FOR_A_TRUNK {
             return false;
         }
         let answer = FetchAnswer { url: url.clone(), sender: self.answers.0.clone(), waker: waker.clone() };
         fetcher.fetch(&url, answer);
-        self.fetching.insert(url, now + self.patience + GRACE);
+        self.fetching.insert(url, (now + self.patience + GRACE, trunk.clone()));
         true
+    }
+
+    /// Whether one more call of a trunk may wait.
+    fn has_room(&self, trunk: &Id) -> bool {
+        let of_trunk = self.waiting.iter().filter(|waiting| waiting.trunk == *trunk).count();
+        self.waiting.len() < MOST_WAITING && of_trunk < MOST_WAITING_OF_A_TRUNK
     }
 
     /// Calls that need wait no more, with what was found; and how long it may be until the next need not.
@@ -148,9 +159,8 @@ impl Proving {
                 let finding = match self.judge(now, &waiting.question) {
                     Judgement::Found(finding) => Some(finding),
                     Judgement::Needs(_) if waiting.until <= now => Some(not_had("it did not come in time")),
-                    Judgement::Needs(url) => {
-                        (!self.fetch(now, url, waker)).then(|| not_had("too many others are being fetched"))
-                    }
+                    Judgement::Needs(url) => (!self.fetch(now, url, &waiting.trunk, waker))
+                        .then(|| not_had("too many others are being fetched")),
                 };
                 match finding {
                     Some(finding) => done.push((waiting.invite, waiting.required, finding)),
@@ -190,7 +200,7 @@ impl Intake {
             return Some(invite);
         }
         let required = trunk.stir == StirPolicy::Require;
-        let question = question(&invite, trunk);
+        let (question, trunk) = (question(&invite, trunk), trunk.id.clone());
         drop(serving);
         let now = Instant::now();
         let finding = match self.proving.as_mut() {
@@ -198,11 +208,10 @@ impl Intake {
             Some(proving) => match proving.judge(now, &question) {
                 Judgement::Found(finding) => finding,
                 Judgement::Needs(_) if proving.fetcher.is_none() => not_had("it is not laid down, and none is fetched"),
-                Judgement::Needs(_) if proving.waiting.len() >= MOST_WAITING => {
-                    not_had("too many calls wait for theirs")
-                }
+                Judgement::Needs(_) if !proving.has_room(&trunk) => not_had("too many calls wait for theirs"),
                 Judgement::Needs(_) => {
-                    proving.waiting.push(Waiting { invite, question, required, until: now + proving.patience });
+                    let until = now + proving.patience;
+                    proving.waiting.push(Waiting { invite, trunk, question, required, until });
                     proving.stirred = true;
                     return None;
                 }

@@ -2,6 +2,7 @@
 //! gateway that is full.
 
 mod holds;
+mod places;
 mod proofs;
 mod referrals;
 
@@ -447,13 +448,19 @@ const OURS: &str = "+49301";
 
 /// A gateway that may dial, and what it dials over.
 fn dialling(plane: &MediaPlane) -> (Rig, Arc<FakeExchange>) {
+    dialling_with(plane, 0, 0)
+}
+
+/// The same, where the trunk and the tenant may have so many calls.
+fn dialling_with(plane: &MediaPlane, of_trunk: u32, of_tenant: u32) -> (Rig, Arc<FakeExchange>) {
     let trunk = Id::mint(Prefix::Trunk, 1, [1; 10]);
     let route = json!({ "name": "home", "destinations": ["+4930*"], "trunks": [trunk] });
     let trunk = json!({
         "name": "carrier", "peers": ["127.0.0.1"], "codecs": ["PCMU"], "server": { "hosts": ["192.0.2.1"] },
+        "max_calls": of_trunk,
     });
     let store = Arc::new(SlowStore::default());
-    let of = json!({ "name": "rig" });
+    let of = json!({ "name": "rig", "max_calls": of_tenant });
     let shared = shared_with(Arc::clone(&store) as _, room(MOST), silent_agent(), trunk, of, Some(route));
     let exchange = Arc::new(FakeExchange::default());
     shared.outbound.connect(Arc::clone(&exchange) as _, plane.clone());
@@ -471,7 +478,9 @@ fn dial(rig: &Rig, works: bool) -> Result<Id, DialRefused> {
     };
     let shared = Arc::clone(&rig.shared);
     let dialling = std::thread::spawn(move || outbound::dial(&shared, false, &order));
-    until("the record to be on its way", || rig.store.opening.lock().unwrap().contains_key(OURS));
+    until("the record to be on its way", || {
+        dialling.is_finished() || rig.store.opening.lock().unwrap().contains_key(OURS)
+    });
     rig.store.write(OURS, works);
     dialling.join().unwrap()
 }

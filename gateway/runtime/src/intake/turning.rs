@@ -64,6 +64,11 @@ impl Turning {
         self.state == State::Settled
     }
 
+    /// Whether an offer is on its way.
+    pub(super) fn is_offered(&self) -> bool {
+        self.state == State::Offered
+    }
+
     /// It was offered.
     pub(super) const fn offered(&mut self) {
         self.state = State::Offered;

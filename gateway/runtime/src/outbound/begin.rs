@@ -88,8 +88,8 @@ pub(crate) fn dial(shared: &Arc<Shared>, draining: bool, order: &DialOrder) -> R
     let call = Id::mint(Prefix::Call, wall_us() / 1000, bytes);
     // Whether it may leave at all is asked before anything is written or taken.
     let wanted = request(&tenant, &agent_id, OutboundUse::Dial, &order.to);
-    let trunk = match shared.outbound.explain(shared, &serving, &wanted).outcome {
-        Ok(way) => only.clone().unwrap_or(way.trunk),
+    let trunk = match shared.outbound.foresee(shared, &serving, &wanted, only.as_ref()).outcome {
+        Ok(way) => way.trunk,
         Err(reason) => {
             // It is judged again, so that it is counted and told of as every other.
             let whose = Whose { call, leg: LegId::FIRST, worker: None };
@@ -99,6 +99,12 @@ pub(crate) fn dial(shared: &Arc<Shared>, draining: bool, order: &DialOrder) -> R
             return Err(failed(reason.failure(), &why));
         }
     };
+    let (_, _, calls) = shared.admission.load(&trunk, &tenant);
+    let most = serving.table.tenant(&tenant).map_or(0, |tenant| tenant.max_calls);
+    if most > 0 && calls >= most {
+        shared.counters.failed(Failure::GatewayFull);
+        return Err(failed(Failure::GatewayFull, &format!("the tenant has {calls} of {most} calls")));
+    }
     let counted = [&trunk, &tenant, &agent_id];
     let ticket = shared
         .admission

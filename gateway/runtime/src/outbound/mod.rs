@@ -4,7 +4,9 @@
 //! and when it is dropped its place is free again. So no end of a call, a panic among them, leaves a place taken.
 
 mod begin;
+mod clock;
 mod exchange;
+mod keeping;
 mod trunks;
 
 #[cfg(test)]
@@ -12,6 +14,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use trunkline_api::outbound::OutboundUse;
 use trunkline_api::{Failure, Id};
@@ -19,7 +22,8 @@ use trunkline_leg::{Codec, LegId, RefusalCause};
 use trunkline_media::{LegSocket, MediaPlane};
 use trunkline_route::Trunk;
 use trunkline_route::outbound::{
-    Destination, Ledger, LedgerEvent, OutboundCall, OutboundDecision, OutboundRequest, Reason, TrunkState, Trunks, Way,
+    DaySpent, Destination, Ledger, LedgerEvent, OutboundCall, OutboundDecision, OutboundRequest, Reason, TrunkState,
+    Trunks, Way,
 };
 use trunkline_sdp::{LocalMedia, Session};
 use trunkline_sip::variables::OutgoingCaller;
@@ -28,6 +32,7 @@ use trunkline_sip::{CallKey, Outgoing, TrunkStatus};
 pub use begin::{DialOrder, DialRefused};
 pub(crate) use begin::{Dialled, dial};
 pub(crate) use exchange::{Dialling, Exchange};
+pub(crate) use keeping::Keeping;
 pub(crate) use trunks::{Door, Secrets, kept, token};
 
 use crate::capacity::Admission;
@@ -36,6 +41,7 @@ use crate::offer::local_srtp;
 use crate::refusal::media_failure;
 use crate::serving::Serving;
 use crate::shared::Shared;
+use clock::Clock;
 use trunks::{bracketed, credentials};
 
 /// Who calls, where neither the trunk nor the call says it.
@@ -52,8 +58,22 @@ pub(crate) struct Outbound {
 #[derive(Default)]
 struct Book {
     ledger: Ledger,
+    clock: Clock,
     /// Looked up by key only.
     calls: HashMap<CallKey, Entry>,
+}
+
+impl Book {
+    /// The time, in microseconds since the Unix epoch; a clock that was set is told to the ledger first.
+    fn now(&mut self) -> u64 {
+        let now_us = wall_us();
+        let by_us = self.clock.set_by(now_us, Instant::now());
+        if by_us != 0 {
+            tracing::warn!(seconds = by_us / 1_000_000, "the clock was set; calls that leave go on as they were");
+            self.ledger.handle_clock_set(by_us);
+        }
+        now_us
+    }
 }
 
 struct Entry {
@@ -119,6 +139,15 @@ pub(crate) struct Placed {
     pub(crate) caller: String,
 }
 
+/// A call that is to end.
+pub(crate) enum Over {
+    /// Its tenant has spent what it may.
+    Spent(Whose),
+    /// SIP never said what became of it; it has no place any more. The call that does not begin, if it would have been one of
+    /// its own.
+    Forgotten(Whose, Option<Box<Dialled>>),
+}
+
 /// Why a call was not placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotPlaced {
@@ -134,7 +163,8 @@ impl Drop for Placed {
         self.dialling.cancel();
         let mut book = self.outbound.book();
         if let Some(entry) = book.calls.remove(&self.dialling.key()) {
-            book.ledger.handle_ended(wall_us(), entry.paid);
+            let now_us = book.now();
+            book.ledger.handle_ended(now_us, entry.paid);
         }
     }
 }
@@ -176,9 +206,35 @@ impl Outbound {
         request: &OutboundRequest<'_>,
     ) -> OutboundDecision {
         let book = self.book();
-        let trunks =
-            TrunksNow { outbound: self, calls: &book.calls, admission: &shared.admission, serving, only: None };
+        let trunks = TrunksNow {
+            outbound: self,
+            calls: &book.calls,
+            admission: &shared.admission,
+            serving,
+            only: None,
+            own: None,
+        };
         trunkline_route::outbound::way(&serving.table, request, &trunks)
+    }
+
+    /// Decides over a call that is to leave as it would be decided now, counts and costs included, and takes nothing.
+    fn foresee(
+        &self,
+        shared: &Shared,
+        serving: &Serving,
+        request: &OutboundRequest<'_>,
+        only: Option<&Id>,
+    ) -> OutboundDecision {
+        let mut book = self.book();
+        let now_us = book.now();
+        let Book { ledger, calls, .. } = &mut *book;
+        let trunks = TrunksNow { outbound: self, calls, admission: &shared.admission, serving, only, own: None };
+        ledger.foresee(&serving.table, &OutboundRequest { wall_us: now_us, ..request.clone() }, &trunks)
+    }
+
+    /// Legs of calls over a trunk, which have no share of the gateway of their own.
+    pub(crate) fn legs_of(&self, trunk: &Id) -> u32 {
+        legs_of(&self.book().calls, trunk)
     }
 
     /// Decides over a leg of a call that is up, and places it. Nothing here waits.
@@ -221,15 +277,18 @@ impl Outbound {
         self: &Arc<Self>,
         shared: &Shared,
         serving: &Serving,
-        wanted: Wanted<'_>,
+        mut wanted: Wanted<'_>,
         whose: Whose,
         dialled: Option<Dialled>,
     ) -> Result<(Option<Placed>, Option<LegSocket>), NotPlaced> {
         let (exchange, plane) = self.ends.get().ok_or_else(|| not_placed(Failure::Internal, "there is no SIP"))?;
         let mut book = self.book();
-        let Book { ledger, calls } = &mut *book;
-        let only = wanted.only;
-        let trunks = TrunksNow { outbound: self, calls, admission: &shared.admission, serving, only };
+        let now_us = book.now();
+        wanted.request.wall_us = now_us;
+        let Book { ledger, calls, .. } = &mut *book;
+        let (only, own) = (wanted.only, dialled.as_ref().map(|dialled| dialled.trunk.clone()));
+        let trunks =
+            TrunksNow { outbound: self, calls, admission: &shared.admission, serving, only, own: own.as_ref() };
         let (decision, paid) = ledger.begin(&serving.table, &wanted.request, &trunks);
         tell(&decision);
         let (way, paid) = match (decision.outcome, paid) {
@@ -262,7 +321,7 @@ impl Outbound {
                 Ok(left)
             }
             Err(not) => {
-                ledger.handle_ended(wall_us(), paid);
+                ledger.handle_ended(now_us, paid);
                 shared.counters.failed(not.failure);
                 tracing::warn!(trunk = %way.trunk, failure = not.failure.name(), "a call was not placed: {}", not.why);
                 Err(not)
@@ -279,11 +338,13 @@ impl Outbound {
         request: &OutboundRequest<'_>,
     ) -> Result<Way, NotPlaced> {
         let mut book = self.book();
-        let Book { ledger, calls } = &mut *book;
-        let trunks = TrunksNow { outbound: self, calls, admission: &shared.admission, serving, only: None };
-        let (decision, paid) = ledger.begin(&serving.table, request, &trunks);
+        let now_us = book.now();
+        let Book { ledger, calls, .. } = &mut *book;
+        let trunks = TrunksNow { outbound: self, calls, admission: &shared.admission, serving, only: None, own: None };
+        let request = OutboundRequest { wall_us: now_us, ..request.clone() };
+        let (decision, paid) = ledger.begin(&serving.table, &request, &trunks);
         if let Some(paid) = paid {
-            ledger.handle_ended(wall_us(), paid);
+            ledger.handle_ended(now_us, paid);
         }
         tell(&decision);
         decision.outcome.map_err(|reason| {
@@ -320,8 +381,10 @@ impl Outbound {
                 format!("sip:{user}@{host}{port}")
             }
             Destination::Number(_) | Destination::Extension(_) => match (&server.domain, server.places().next()) {
-                (domain, Some((_, Some(port)))) if domain.is_empty() => format!("sip:{}@{host}:{port}", way.user),
-                _ => format!("sip:{}@{host}", way.user),
+                (domain, Some((_, Some(port)))) if domain.is_empty() => {
+                    format!("sip:{}@{host}:{port}", uri_user(&way.user))
+                }
+                _ => format!("sip:{}@{host}", uri_user(&way.user)),
             },
         };
         let own = Some(server.caller.as_str()).filter(|caller| !caller.is_empty());
@@ -376,9 +439,10 @@ impl Outbound {
     /// It was answered: our offer, and the call that begins, if it is one of its own.
     pub(crate) fn answered(&self, key: CallKey) -> Option<(Whose, Session, Option<Box<Dialled>>)> {
         let mut book = self.book();
-        let Book { ledger, calls } = &mut *book;
+        let now_us = book.now();
+        let Book { ledger, calls, .. } = &mut *book;
         let entry = calls.get_mut(&key)?;
-        ledger.handle_answered(wall_us(), entry.paid);
+        ledger.handle_answered(now_us, entry.paid);
         Some((entry.whose.clone(), entry.session.take()?, entry.dialled.take()))
     }
 
@@ -389,6 +453,11 @@ impl Outbound {
         Some((entry.whose.clone(), entry.dialled.take()))
     }
 
+    /// Calls of their own that have not begun, and will not.
+    pub(crate) fn give_up(&self) -> Vec<Box<Dialled>> {
+        self.book().calls.values_mut().filter_map(|entry| entry.dialled.take()).collect()
+    }
+
     /// That worker has the call from now on.
     pub(crate) fn began(&self, key: CallKey, worker: usize) {
         if let Some(entry) = self.book().calls.get_mut(&key) {
@@ -396,11 +465,39 @@ impl Outbound {
         }
     }
 
-    /// Pays for the minutes that begin; says whose calls are to end, since their tenants have spent what they may.
-    pub(crate) fn pay(&self) -> Vec<Whose> {
+    /// Pays for the minutes that begin; says which calls are to end.
+    pub(crate) fn pay(&self) -> Vec<Over> {
         let mut book = self.book();
-        let Book { ledger, calls } = &mut *book;
-        let now_us = wall_us();
+        let now_us = book.now();
+        book.due(now_us)
+    }
+
+    /// The same as though it were that time.
+    #[cfg(test)]
+    pub(crate) fn due_at(&self, now_us: u64) -> Vec<Over> {
+        self.book().due(now_us)
+    }
+
+    /// Takes over what tenants did earlier today.
+    fn restore(&self, kept: Vec<DaySpent>) {
+        let mut book = self.book();
+        kept.into_iter().for_each(|kept| book.ledger.handle_kept(kept));
+    }
+
+    /// What is to be kept over a restart.
+    fn kept(&self) -> Vec<DaySpent> {
+        self.book().ledger.kept()
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    /// What is due by then.
+    fn due(&mut self, now_us: u64) -> Vec<Over> {
+        let Self { ledger, calls, .. } = self;
         if ledger.poll_timeout().is_none_or(|due_us| due_us > now_us) {
             return Vec::new();
         }
@@ -408,14 +505,20 @@ impl Outbound {
         let events = std::iter::from_fn(|| ledger.poll_event());
         let over = events.filter_map(|event| {
             let (LedgerEvent::SpendReached(paid) | LedgerEvent::Forgotten(paid)) = event;
-            calls.values().find(|entry| entry.paid == paid).map(|entry| entry.whose.clone())
+            let entry = calls.values_mut().find(|entry| entry.paid == paid)?;
+            let whose = entry.whose.clone();
+            Some(match event {
+                LedgerEvent::SpendReached(_) => Over::Spent(whose),
+                LedgerEvent::Forgotten(_) => Over::Forgotten(whose, entry.dialled.take()),
+            })
         });
         over.collect()
     }
+}
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn legs_of(calls: &HashMap<CallKey, Entry>, trunk: &Id) -> u32 {
+    let legs = calls.values().filter(|entry| entry.trunk == *trunk && !entry.has_share);
+    u32::try_from(legs.count()).unwrap_or(u32::MAX)
 }
 
 /// What trunks are doing: whether they can be reached, and their calls in both directions.
@@ -425,6 +528,8 @@ struct TrunksNow<'a> {
     admission: &'a Admission,
     serving: &'a Serving,
     only: Option<&'a Id>,
+    /// The trunk of the call that is being decided over, where it has its share of the gateway already.
+    own: Option<&'a Id>,
 }
 
 impl Trunks for TrunksNow<'_> {
@@ -435,10 +540,11 @@ impl Trunks for TrunksNow<'_> {
         if !served || !wanted || !status.is_some_and(|status| status.takes_calls) {
             return TrunkState::Down;
         }
-        // A call of its own has a share of the gateway, by which it is counted; legs of other calls have none.
-        let legs = self.calls.values().filter(|entry| entry.trunk == *trunk && !entry.has_share);
-        let legs = u32::try_from(legs.count()).unwrap_or(u32::MAX);
-        TrunkState::Up { calls: self.admission.calls_of(trunk).saturating_add(legs) }
+        // A call of its own has a share of the gateway, by which it is counted; legs of other calls have none. It is not full
+        // of the very call that asks.
+        let own = u32::from(self.own == Some(trunk));
+        let calls = self.admission.calls_of(trunk).saturating_sub(own);
+        TrunkState::Up { calls: calls.saturating_add(legs_of(self.calls, trunk)) }
     }
 }
 
@@ -478,6 +584,11 @@ fn cause(reason: Reason) -> RefusalCause {
 
 fn not_placed(failure: Failure, why: &str) -> NotPlaced {
     NotPlaced { failure, cause: RefusalCause::Failed, why: why.to_owned() }
+}
+
+/// What is dialled as the user of a URI: `#` of feature codes and technical prefixes is escaped there (RFC 3261 25.1).
+pub(crate) fn uri_user(dialled: &str) -> String {
+    dialled.replace('#', "%23")
 }
 
 /// A request to leave, now.

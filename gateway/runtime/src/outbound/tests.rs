@@ -21,10 +21,16 @@ fn mint(prefix: Prefix) -> Id {
 
 impl Rig {
     fn new(trusted: bool, limits: Value, route: Option<Value>) -> Self {
-        let trunk = json!({
-            "name": "carrier", "peers": ["127.0.0.1"], "codecs": ["PCMU"], "trusted": trusted,
+        Self::over(json!({ "trusted": trusted }), limits, route)
+    }
+
+    /// Over a trunk with more keys.
+    fn over(more: Value, limits: Value, route: Option<Value>) -> Self {
+        let mut trunk = json!({
+            "name": "carrier", "peers": ["127.0.0.1"], "codecs": ["PCMU"],
             "server": { "hosts": ["192.0.2.1"], "domain": "carrier.example", "caller": "+49301" },
         });
+        trunk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let of = json!({ "name": "rig", "outbound": limits });
         let route = route.map(|mut route| {
             route["trunks"] = json!([mint(Prefix::Trunk)]);
@@ -117,6 +123,17 @@ fn a_call_goes_to_its_trunks_server_as_the_trunk_says_and_tells_its_own_house_on
             assert_eq!(named, expected);
         }
     }
+}
+
+#[test]
+fn signs_that_cannot_stand_in_a_uri_are_escaped() {
+    let route = Some(json!({ "name": "home", "destinations": ["+4930*", "*21#"] }));
+    let rig = Rig::over(json!({ "numbering": { "tech_prefix": "99#" } }), json!({}), route);
+    let placed = [rig.place(2, DIAL, "+4930555").unwrap(), rig.place(3, DIAL, "*21#").unwrap()];
+    let dialled = rig.exchange.dialled.lock().unwrap();
+    let targets: Vec<&str> = dialled.iter().map(|call| call.target.as_str()).collect();
+    assert_eq!(targets, ["sip:99%23+4930555@carrier.example", "sip:*21%23@carrier.example"]);
+    assert_eq!(placed[0].user, "99#+4930555");
 }
 
 #[test]

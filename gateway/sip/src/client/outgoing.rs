@@ -85,7 +85,7 @@ pub enum DialError {
     #[error("{0} cannot be sent; correct the number, name or header it is made of")]
     Unsendable(&'static str),
     /// Too many calls.
-    #[error("the gateway has as many calls as it may; raise `sip.max_calls` or end some")]
+    #[error("the gateway has as many calls as it may; raise `limits.max_calls` or end some")]
     Full,
     /// The endpoint has stopped.
     #[error("the gateway stops")]

@@ -20,8 +20,8 @@ pub enum Piece {
 /// Why a stream cannot be read on. Where its next message begins is not known, so that the connection is to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unframed {
-    /// A header section or a message is longer than `sip.max_message`.
-    #[error("a message is longer than sip.max_message; raise it if the peer is right to send such")]
+    /// A header section or a message is longer than messages may be.
+    #[error("a message is longer than 16 KiB, the most that is read; the peer is to send shorter ones")]
     TooLong,
     /// No Content-Length, which a message in a stream must have.
     #[error("a message has no Content-Length, without which a stream cannot be divided; the peer is at fault")]

@@ -23,6 +23,9 @@ pub use user_to_user::UserToUser;
 const MOST_VARIABLES: usize = 64;
 /// Longest value of a variable, in bytes.
 const MOST_VALUE: usize = 1024;
+/// Most headers of one INVITE of ours that are made of variables, and most bytes of them: there are others, and an offer.
+const MOST_HEADERS: usize = 56;
+const MOST_HANDED_OVER: usize = 6 * 1024;
 
 /// What the headers of an INVITE say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,17 +83,26 @@ impl Inbound {
     }
 }
 
-/// Headers for what an INVITE of ours says with these variables: `x_` variables, `sip_user_to_user` and `sip_identity`. At most 64; a
-/// variable whose name or value cannot stand in a header is left out.
+/// Headers for what an INVITE of ours says with these variables: `x_` variables, `sip_user_to_user` and `sip_identity`. A variable
+/// whose name or value cannot stand in a header is left out; so is, `x_` variables first, what is beyond 56 headers and 6 KiB: what
+/// a caller hands over must not keep the call from being placed.
 #[must_use]
 pub fn outbound(variables: &BTreeMap<String, String>) -> Vec<(String, String)> {
-    let mut headers = extension::write(variables);
-    let handed_over = variables.get("sip_user_to_user").map(|text| UserToUser::of_text(text));
-    headers.extend(handed_over.and_then(|data| data.header()).map(|value| ("User-to-User".to_owned(), value)));
+    let (mut headers, mut room) = (MOST_HEADERS, MOST_HANDED_OVER);
+    let mut fitting = |all: Vec<(String, String)>| {
+        let fits = |(name, value): &(String, String)| {
+            let left = room.checked_sub(name.len() + value.len() + ": \r\n".len()).filter(|_| headers > 0);
+            (room, headers) = (left.unwrap_or(room), headers - usize::from(left.is_some()));
+            left.is_some()
+        };
+        all.into_iter().filter(fits).collect::<Vec<_>>()
+    };
     let identity = variables.get("sip_identity").map(|text| passport::write(text)).unwrap_or_default();
-    headers.truncate(MOST_VARIABLES - identity.len());
-    headers.extend(identity.into_iter().map(|value| ("Identity".to_owned(), value)));
-    headers
+    let identity = fitting(identity.into_iter().map(|value| ("Identity".to_owned(), value)).collect());
+    let handed_over = variables.get("sip_user_to_user").and_then(|text| UserToUser::of_text(text).header());
+    let handed_over = fitting(handed_over.map(|value| ("User-to-User".to_owned(), value)).into_iter().collect());
+    let extensions = fitting(extension::write(variables));
+    [extensions, handed_over, identity].concat()
 }
 
 /// A text that can stand in a header: on one line, and not too long.

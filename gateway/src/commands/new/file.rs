@@ -36,6 +36,11 @@ pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
+/// Texts as a list.
+pub(super) fn list(items: &[String]) -> String {
+    format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
+}
+
 /// A JSON value as TOML on one line; `None` for what TOML cannot say.
 pub(super) fn inline(value: &Value) -> Option<String> {
     toml::Value::try_from(value).ok().map(|value| value.to_string())

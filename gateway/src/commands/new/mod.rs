@@ -4,6 +4,7 @@
 mod agent;
 mod collecting;
 mod file;
+mod leaving;
 mod plain;
 mod settings;
 mod sound;
@@ -38,6 +39,8 @@ pub(crate) enum New {
     Number(plain::Number),
     /// A route: which calls go to which agent.
     Route(plain::Route),
+    /// An outbound route: which calls may leave, and over which trunks.
+    OutboundRoute(leaving::OutboundRoute),
 }
 
 /// An object file to be.
@@ -111,6 +114,10 @@ fn make(loaded: &Loaded, new: &New) -> anyhow::Result<Vec<Made>> {
         }
         New::Number(number) => number.make(&site, &site.tenant_of(Kind::Agent, &number.to)?),
         New::Route(route) => route.make(&site, &site.tenant_of(Kind::Agent, &route.to)?),
+        New::OutboundRoute(route) => {
+            let first = route.trunk.first().map(String::as_str).unwrap_or_default();
+            route.make(&site, &site.tenant_of(Kind::Trunk, first)?)
+        }
     }?;
     let shown = made.name.trim();
     if shown.is_empty() || made.name.chars().count() > MOST_NAME || made.name.chars().any(char::is_control) {

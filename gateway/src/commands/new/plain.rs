@@ -4,7 +4,7 @@ use clap::Args;
 use trunkline_api::object::Kind;
 use trunkline_api::{Id, Prefix};
 
-use super::file::{File, quoted};
+use super::file::{File, list, quoted};
 use super::{Made, Site, mint, name, sound};
 
 /// `trunkline new tenant`.
@@ -43,6 +43,11 @@ impl Tenant {
             Some(key) => file.key(about, "recording_key", &quoted(key)),
             None => file.default(about, "recording_key", "\"x25519-public:...\""),
         }
+        file.default(
+            "How much it may call out by its outbound routes: at once, in 60 seconds, in a day of UTC, and what that may cost.",
+            "outbound",
+            "{ max_calls = 10, calls_per_minute = 30, calls_per_day = 1000, spend_micro_per_day = 50000000 }",
+        );
         Made { kind: Kind::Tenant, name: self.name.clone(), text: file.text() }
     }
 }
@@ -152,6 +157,16 @@ impl Trunk {
             "The address that it reaches this gateway at, when it is another than others do.",
             "advertise",
             "\"203.0.113.10\"",
+        );
+        file.default(
+            "Where calls are placed to, and with `registration` where it is registered, see docs/how-to/outbound.md.",
+            "server",
+            "{ hosts = [\"sip.carrier.example\"], caller = \"+4930100\", options_ping_s = 30 }",
+        );
+        file.default(
+            "What its calls must prove themselves with: a user, and the name of a password among [secrets].",
+            "auth",
+            "{ user = \"pbx\", secret = \"pbx-password\" }",
         );
         file.default(
             "Whose requests within a call are believed: `network`, `trunk` or `address`, see docs/sip.md.",
@@ -270,10 +285,6 @@ impl Route {
         );
         Ok(Made { kind: Kind::Route, name: route, text: file.text() })
     }
-}
-
-fn list(items: &[String]) -> String {
-    format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

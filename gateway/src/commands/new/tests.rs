@@ -7,6 +7,7 @@ use trunkline_api::agent::AgentSpec;
 use trunkline_plugin_host::Capability;
 
 use super::agent::Agent;
+use super::leaving::OutboundRoute;
 use super::plain::{Route, Tenant, Trunk};
 use super::*;
 use crate::plugins::Installed;
@@ -36,7 +37,7 @@ const SHIPPED: [&str; 4] = ["espeak", "grammar", "openai", "scripted"];
 /// Every example by file name.
 fn examples() -> Vec<(String, String)> {
     let id = |prefix: &str| format!("{prefix}_01kc000000700080000000000{}", 1).parse::<Id>().unwrap();
-    let (tenant, trunk, agent, route) = (id("ten"), id("trk"), id("agt"), id("rte"));
+    let (tenant, trunk, agent, route, out) = (id("ten"), id("trk"), id("agt"), id("rte"), id("ort"));
     let example = Agent::example("reception");
     let cast = example.cast(&installed(&SHIPPED), Path::new("/plugins")).unwrap();
     let made = [
@@ -44,6 +45,7 @@ fn examples() -> Vec<(String, String)> {
         Trunk::example().with_id(&trunk, &tenant).unwrap(),
         example.with_id(&agent, &tenant, &cast),
         Route::example().with_id(&route, &tenant, ("reception", &agent), None).unwrap(),
+        OutboundRoute::example().with_id(&out, &tenant, &[("carrier", &trunk)]),
     ];
     made.into_iter().map(|made| (made.path(Path::new("")).display().to_string(), made.text)).collect()
 }
@@ -70,7 +72,7 @@ fn the_examples_are_what_the_command_writes_and_work_as_they_lie() {
         written::create(&scratch.path().join("conf.d/objects").join(&name), &kept).unwrap();
     }
     let loaded = load(scratch.path()).unwrap();
-    assert_eq!(loaded.objects.len(), 4);
+    assert_eq!(loaded.objects.len(), 5);
     assert_eq!(check::next_step(&loaded), None);
 }
 
@@ -205,6 +207,23 @@ fn names_are_resolved_a_tenant_is_made_on_demand_and_nothing_is_written_over() {
         (Some(trunk.id.to_string().as_str()), Some("+49*"))
     );
     assert_eq!(type_in(&["route", "--to", "receptoin"]), exit::CONFIGURATION);
+    let out = |name: &str, to: &str, trunk: &str| {
+        type_in(&["outbound-route", "--name", name, "--to", to, "--deny", "+49900*", "--trunk", trunk])
+    };
+    assert_eq!(out("home", "+49*", "My Carrier"), exit::OK);
+    assert_eq!(out("typo", "+49*", "My Carier"), exit::CONFIGURATION);
+    assert_eq!(out("any", "*", "My Carrier"), exit::CONFIGURATION, "that names nothing by accident");
+    let loaded = load(typed.0.path()).unwrap();
+    let (table, problems) = trunkline_route::Table::build(&loaded.objects);
+    assert_eq!(problems, []);
+    let leaves = |to: &str| {
+        use trunkline_route::outbound::{NoTrunkLoad, OutboundRequest, way};
+        let tenant = tenant.parse().unwrap();
+        let r#use = trunkline_api::outbound::OutboundUse::Dial;
+        let request = OutboundRequest { tenant: &tenant, r#use, agent: None, to, wall_us: 0 };
+        way(&table, &request, &NoTrunkLoad).outcome.is_ok()
+    };
+    assert!(leaves("+4930123456") && !leaves("+49900123456") && !leaves("+33123456789"));
     assert_eq!(type_in(&["tenant", "--name", "second"]), exit::OK);
     assert_eq!(type_in(&["trunk", "--name", "x", "--peer", "192.0.2.1"]), exit::CONFIGURATION, "two tenants");
     assert_eq!(type_in(&["trunk", "--name", "x", "--peer", "192.0.2.1", "--tenant", "second"]), exit::OK);

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use serde_json::json;
+use trunkline_api::object::{Kind, Object};
 use trunkline_api::transfer::TransferMode;
 use trunkline_api::usage::CallDirection;
 use trunkline_api::{AgentSpec, Id, Prefix};
@@ -303,6 +304,32 @@ fn the_callers_own_side_is_asked_to_dial_what_a_route_names_and_the_call_ends_on
 }
 
 #[test]
+fn a_callers_own_side_is_asked_to_dial_numbers_as_its_own_trunk_writes_them() {
+    let mut call = Call::new();
+    let (mine, theirs) = (Id::mint(Prefix::Trunk, 1, [1; 10]), Id::mint(Prefix::Trunk, 2, [2; 10]));
+    let tenant = Id::mint(Prefix::Tenant, 1, [1; 10]);
+    let object = |kind, id, body| Object { kind, id, tenant: tenant.clone(), version: 1, sha256: String::new(), body };
+    let trunk =
+        |numbering| json!({ "name": "t", "peers": [], "server": { "hosts": ["192.0.2.1"] }, "numbering": numbering });
+    let objects = [
+        object(Kind::Tenant, tenant.clone(), json!({ "name": "rig" })),
+        object(Kind::Trunk, mine.clone(), trunk(json!({}))),
+        object(Kind::Trunk, theirs.clone(), trunk(json!({ "country": "49", "send": "dialled" }))),
+        object(
+            Kind::OutboundRoute,
+            Id::mint(Prefix::OutboundRoute, 1, [1; 10]),
+            json!({ "name": "home", "destinations": ["+4930*"], "trunks": [mine] }),
+        ),
+    ];
+    let (serving, problems) = crate::serving::Serving::build(&objects);
+    assert_eq!(problems, Vec::<String>::new());
+    call.shared.serving.store(Arc::new(serving));
+    call.active.setup.trunk = Some(theirs);
+    assert_eq!(call.active.refer(LegId::FIRST, "+4930555", None), Ok(()));
+    assert_eq!(call.told(&call.caller), [Told::Refer("sip:030555@pbx.example:5070".to_owned())]);
+}
+
+#[test]
 fn a_callers_side_is_referred_to_whom_we_dialled_and_to_nothing_else_that_it_calls_itself() {
     let mut call = Call::new();
     let callee = phone();
@@ -315,6 +342,10 @@ fn a_callers_side_is_referred_to_whom_we_dialled_and_to_nothing_else_that_it_cal
         // Somebody else's cost.
         ("sip:+1900555000@127.0.0.1", false),
         ("sip:%2B1900555000@127.0.0.1", false),
+        // Numbers to whoever leaves out what is too much.
+        ("sip:+19005550001234567@127.0.0.1", false),
+        ("sip:+0019005550000@127.0.0.1", false),
+        ("sip:1900555000!@127.0.0.1", false),
         ("sip:900555000;phone-context=x@127.0.0.1", false),
         ("sip:desk@pbx.example", false),
         ("sip:+4930555@pbx.example", false),

@@ -101,6 +101,18 @@ fn who_refuses_or_answers_with_nothing_of_use_keeps_the_session_and_can_change_i
 }
 
 #[test]
+fn an_ack_that_is_heard_of_behind_our_offer_takes_nothing_of_it() {
+    let plane = plane(8);
+    let mut rig = Rig::new(&plane, room(MOST));
+    let (key, call) = up(&mut rig);
+    wants(&mut rig, &call, Direction::SendOnly);
+    assert_eq!(rig.told(key), [offered("sendonly")]);
+    rig.intake.event(SipEvent::Acked { call: CallKey(key as u64), answer: None });
+    rig.intake.event(SipEvent::Reoffered { call: CallKey(key as u64), outcome: answer("recvonly") });
+    assert_eq!(news(&rig), ["sendonly", "took sendonly"]);
+}
+
+#[test]
 fn two_offers_at_once_and_a_far_end_that_is_busy_have_it_offered_again_later() {
     let plane = plane(8);
     let mut rig = Rig::new(&plane, room(MOST));

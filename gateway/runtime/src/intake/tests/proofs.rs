@@ -6,6 +6,7 @@ mod signer;
 
 use std::sync::Mutex;
 
+use trunkline_api::object::{Kind, Object};
 use trunkline_sip::stir::Material;
 
 use super::*;
@@ -29,6 +30,8 @@ struct Proofs {
     rig: Rig,
     signer: Signer,
     fetcher: Arc<Fetcher>,
+    /// The trunk that calls come over; the one of their address when nothing is said.
+    trunk: Option<Id>,
 }
 
 impl Proofs {
@@ -46,7 +49,7 @@ impl Proofs {
             fetcher: Some(Arc::clone(&fetcher) as _),
             patience: PATIENCE,
         }));
-        Self { signer: authority.signer(URL), fetcher, rig }
+        Self { signer: authority.signer(URL), fetcher, rig, trunk: None }
     }
 
     /// A call, signed or not, with From as it is written.
@@ -54,7 +57,7 @@ impl Proofs {
         let key = self.rig.lines.len();
         let line = FakeLine::new(&name(key), &self.rig.store);
         let headers = identity.map(|identity| ("Identity".to_owned(), identity)).into_iter().collect();
-        let call = Invite { from: from.to_owned(), headers, ..invite(key as u64, &line) };
+        let call = Invite { from: from.to_owned(), headers, trunk: self.trunk.clone(), ..invite(key as u64, &line) };
         self.rig.intake.invite(call);
         self.rig.lines.push(line);
         key
@@ -195,24 +198,58 @@ fn a_trusted_peer_is_believed_what_it_says_where_nothing_is_signed() {
     assert_eq!(proofs.told(key), ["TN-Validation-Failed"], "what was found counts before what is said");
 }
 
+/// Another trunk beside the first, for calls that say so.
+fn with_another_trunk(proofs: &Proofs) -> Id {
+    let (tenant, agent) = (Id::mint(Prefix::Tenant, 1, [1; 10]), Id::mint(Prefix::Agent, 1, [1; 10]));
+    let [first, other] = [1, 2].map(|n| Id::mint(Prefix::Trunk, 1, [n; 10]));
+    let object = |kind, id, body| Object { kind, id, tenant: tenant.clone(), version: 1, sha256: String::new(), body };
+    let trunk = |peer: &str| json!({ "name": peer, "peers": [peer], "codecs": ["PCMU"], "stir": "require" });
+    let objects = [
+        object(Kind::Tenant, tenant.clone(), json!({ "name": "rig" })),
+        object(Kind::Trunk, first, trunk("127.0.0.1")),
+        object(Kind::Trunk, other.clone(), trunk("127.0.0.2")),
+        object(Kind::Agent, agent.clone(), silent_agent()),
+        object(Kind::Route, Id::mint(Prefix::Route, 1, [1; 10]), json!({ "name": "all", "agent": agent })),
+    ];
+    let (serving, problems) = Serving::build(&objects);
+    assert_eq!(problems, Vec::<String>::new());
+    proofs.rig.shared.serving.store(Arc::new(serving));
+    other
+}
+
 #[test]
-fn more_calls_than_may_wait_are_taken_unverified() {
+fn more_calls_than_may_wait_are_taken_unverified_and_a_trunk_leaves_room_for_others() {
     let plane = plane(16);
     let mut proofs = Proofs::new(&plane, "require", false);
-    for _ in 0..256 {
+    let other = with_another_trunk(&proofs);
+    for _ in 0..128 {
         proofs.signed();
     }
     let one_more = proofs.signed();
-    assert_eq!(proofs.rig.told(one_more), [Told::Reject(436, "identity_uncertified".to_owned())]);
+    let refusal = [Told::Reject(436, "identity_uncertified".to_owned())];
+    assert_eq!(proofs.rig.told(one_more), refusal);
+    proofs.trunk = Some(other.clone());
+    for _ in 0..128 {
+        let of_another = proofs.signed();
+        assert_eq!(proofs.rig.told(of_another), [], "another trunk's calls wait all the same");
+    }
+    let one_more = proofs.signed();
+    assert_eq!(proofs.rig.told(one_more), refusal);
     assert!(proofs.waits());
     // More certificates than are fetched at once are not had.
     let mut proofs = Proofs::new(&plane, "require", false);
-    for number in 0..33 {
-        let identity = proofs.signer.shaken('A', CALLER, "1000", wall_us() / 1_000_000);
-        proofs.call(Some(identity), &format!("<sip:+{CALLER}@a>"));
-        proofs.signer.url = format!("https://certificates.example/{number}");
+    with_another_trunk(&proofs);
+    let mut numbers = 0..;
+    for trunk in [None, Some(other)] {
+        proofs.trunk = trunk;
+        for number in numbers.by_ref().take(17) {
+            proofs.signer.url = format!("https://certificates.example/{number}");
+            proofs.signed();
+        }
     }
     proofs.rig.settle();
-    assert_eq!(proofs.fetcher.0.lock().unwrap().len(), 32);
-    assert_eq!(proofs.rig.told(32), [Told::Reject(436, "identity_uncertified".to_owned())]);
+    assert_eq!(proofs.fetcher.0.lock().unwrap().len(), 32, "of either trunk sixteen");
+    for key in [16, 33] {
+        assert_eq!(proofs.rig.told(key), refusal, "{key}");
+    }
 }
