@@ -168,7 +168,7 @@ impl Intake {
     /// Nobody who is still rung will be spoken with any more.
     pub(super) fn give_up_placed(&mut self) {
         for dialled in self.shared.outbound.give_up() {
-            self.was_not_answered(*dialled, EndReason::Failed, Some(Failure::GatewayDraining));
+            self.was_not_answered(dialled, EndReason::Failed, Some(Failure::GatewayDraining));
         }
     }
 

@@ -454,8 +454,8 @@ impl Outbound {
     }
 
     /// Calls of their own that have not begun, and will not.
-    pub(crate) fn give_up(&self) -> Vec<Box<Dialled>> {
-        self.book().calls.values_mut().filter_map(|entry| entry.dialled.take()).collect()
+    pub(crate) fn give_up(&self) -> Vec<Dialled> {
+        self.book().calls.values_mut().filter_map(|entry| entry.dialled.take().map(|dialled| *dialled)).collect()
     }
 
     /// That worker has the call from now on.

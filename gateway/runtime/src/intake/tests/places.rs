@@ -21,6 +21,9 @@ fn leg(rig: &Rig) -> Option<Placed> {
         only: None,
         from: None,
         variables: BTreeMap::new(),
+        referred_by: None,
+        headers: Vec::new(),
+        media: crate::outbound::MediaOf::Own,
         ring_ms: 20_000,
         hops: 69,
     };
