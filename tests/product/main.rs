@@ -57,6 +57,7 @@ mod packaging_units_are_confined;
 mod plugins_are_refused_by_name;
 mod plugins_are_refused_unless_signed;
 mod plugins_that_misbehave_end_only_their_session;
+mod sip_a_far_end_passes_itself_on;
 mod sip_a_proxy_brings_calls_over_tls;
 mod sip_attended_transfers_are_taken_over_or_bridged;
 mod sip_bye_reaches_a_caller_behind_nat;

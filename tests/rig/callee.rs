@@ -52,6 +52,7 @@ pub struct Callee {
     seen: Arc<Mutex<Seen>>,
     hang_up: Arc<AtomicBool>,
     keys: Arc<Mutex<Vec<char>>>,
+    referrals: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -79,7 +80,8 @@ impl Callee {
         sip.set_nonblocking(true)?;
         rtp.set_nonblocking(true)?;
         let address = sip.local_addr()?;
-        let (seen, hang_up, keys, stop) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        let (seen, hang_up, keys) = (Arc::default(), Arc::default(), Arc::default());
+        let (referrals, stop) = (Arc::default(), Arc::default());
         let mut phone = Phone {
             sip,
             rtp,
@@ -89,6 +91,7 @@ impl Callee {
             seen: Arc::clone(&seen),
             hang_up: Arc::clone(&hang_up),
             keys: Arc::clone(&keys),
+            referrals: Arc::clone(&referrals),
             up: None,
             sequence: 1,
             cseq: 0,
@@ -103,7 +106,7 @@ impl Callee {
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));
             }
         });
-        Ok(Self { address, seen, hang_up, keys, stop, thread: Some(thread) })
+        Ok(Self { address, seen, hang_up, keys, referrals, stop, thread: Some(thread) })
     }
 
     /// Where it is.
@@ -121,6 +124,11 @@ impl Callee {
     /// Presses a key on the call it has, and tells it by INFO.
     pub fn press(&self, key: char) {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
+    }
+
+    /// Has the gateway dial somebody who takes its place: `to` is its Refer-To.
+    pub fn refer(&self, to: &str) {
+        self.referrals.lock().unwrap_or_else(PoisonError::into_inner).push(to.to_owned());
     }
 
     /// Hangs up the call it has.
@@ -148,6 +156,7 @@ struct Phone {
     seen: Arc<Mutex<Seen>>,
     hang_up: Arc<AtomicBool>,
     keys: Arc<Mutex<Vec<char>>>,
+    referrals: Arc<Mutex<Vec<String>>>,
     /// The INVITE that was answered, where its sound goes, and where it came from.
     up: Option<(Message, SocketAddr, SocketAddr)>,
     sequence: u16,
@@ -204,6 +213,12 @@ impl Phone {
             self.cseq += 1;
             let body = format!("Signal={key}\r\nDuration=100\r\n");
             request("INFO", self.cseq, "Content-Type: application/dtmf-relay\r\n", &body);
+        }
+        for to in std::mem::take(&mut *self.referrals.lock().unwrap_or_else(PoisonError::into_inner)) {
+            self.cseq += 1;
+            let contact = self.sip.local_addr().map(|address| format!("Contact: <sip:callee@{address}>\r\n"));
+            let headers = format!("{}Refer-To: {to}\r\n", contact.unwrap_or_default());
+            request("REFER", self.cseq, &headers, "");
         }
         if self.hang_up.swap(false, Ordering::AcqRel) {
             self.cseq += 1;

@@ -108,6 +108,7 @@ events! {
     LegHeld "leg.held" { "leg": "integer" } "The gateway put a leg on hold.",
     LegResumed "leg.resumed" { "leg": "integer" } "The gateway took a leg back from hold.",
     LegRedirected "leg.redirected" { "leg": "integer", "direction": "string", "sip_status": "integer?" } "A leg's far end was told which ways sound goes: `sendonly` and `inactive` put it on hold, as seen from the gateway. `sip_status` is that of a refusal, which leaves the session as it was.",
+    LegPassedOn "leg.passed_on" { "leg": "integer", "sip_status": "integer?" } "A leg's far end had somebody dialled who takes its place (REFER) and is there from here on. `sip_status` says why nobody is: the far end is who it was.",
     ConferenceJoined "conference.joined" { "leg": "integer", "room": "string" } "An operator put a leg into a conference: it speaks with all others in it, and the agent waits.",
     ConferenceMuted "conference.muted" { "leg": "integer", "room": "string", "muted": "boolean" } "Whether the others in the conference hear a leg, from here on.",
     ConferenceLeft "conference.left" { "leg": "integer", "room": "string", "full": "boolean?" } "A leg is with the agent again; `full` when there was no place for it in the conference.",

@@ -264,6 +264,13 @@ impl Call {
                 }
                 self.fx.event_at(at, EventType::LegRedirected, None, data);
             }
+            LegFact::PassedOn { refused, at } => {
+                let mut data = json!({ "leg": leg.0 });
+                if let Some(status) = refused {
+                    data["sip_status"] = status.into();
+                }
+                self.fx.event_at(at, EventType::LegPassedOn, None, data);
+            }
             LegFact::Resumed { at } => self.fx.event_at(at, EventType::LegResumed, None, json!({ "leg": leg.0 })),
             LegFact::Referral { progress, .. } if first && self.life.is_live() => {
                 self.dialogue.referral(&mut self.fx, progress);

@@ -346,6 +346,14 @@ pub enum LegFact {
         /// When.
         at: CallTime,
     },
+    /// The far end has had somebody dialled who takes its place on the leg from now on (RFC 3515), or nobody does.
+    PassedOn {
+        /// The SIP status of why not, 300..=699: the far end is who it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<u16>,
+        /// When.
+        at: CallTime,
+    },
     /// How a transfer by the far end, which was asked to dial somebody itself, comes along (RFC 3515).
     Referral {
         /// How far it has come.

@@ -1,6 +1,6 @@
 //! The owner's side of a leg: end it, change it, look at it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use trunkline_dsp::tone::Plan;
 use trunkline_leg::{DtmfDigit, EndCause, MediaSpec, TapEnd};
 
 use crate::conference::Conference;
-use crate::config::{HeldSound, LegSound};
+use crate::config::{HeldSound, LegSound, SourcePolicy};
 use crate::dtmf::{DtmfOrder, MAX_DIGIT_MS, MIN_DIGIT_MS};
 use crate::error::MediaError;
 use crate::leg::{Held, LegOrder, LegShared};
@@ -99,6 +99,30 @@ impl LegHandle {
         }
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
         let order = LegOrder::media(&owner.spec, spec.clone(), owner.rate)?;
+        owner.order(order)?;
+        owner.spec = spec;
+        Ok(())
+    }
+
+    /// Goes on with somebody else at the far end, at the next tick: what was agreed on with them, and whose packets are believed.
+    /// What is said and heard, recorded and joined goes on; packets of who was there before are of a stranger from then on, and
+    /// encryption begins anew, so that `spec` must not have keys that were in use. `signalling_ip` is where their
+    /// signalling comes from. What it needs is made here: not for a media thread.
+    ///
+    /// # Errors
+    /// As [`LegHandle::update`].
+    pub fn follow(
+        &self,
+        spec: MediaSpec,
+        source: SourcePolicy,
+        signalling_ip: Option<IpAddr>,
+    ) -> Result<(), MediaError> {
+        check_packet_time(&spec)?;
+        if self.ended() {
+            return Err(MediaError::Ended);
+        }
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = LegOrder::far_end(&owner.spec, spec.clone(), owner.rate, source, signalling_ip)?;
         owner.order(order)?;
         owner.spec = spec;
         Ok(())

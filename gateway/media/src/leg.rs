@@ -449,7 +449,15 @@ impl Leg {
             && let Ok(mut order) = self.owner.orders.pop()
         {
             match &mut order {
-                LegOrder::Media { spec, codec, srtp } => self.renegotiate(spec, codec.as_deref_mut(), srtp),
+                LegOrder::Media { spec, codec, srtp, far_end: None } => {
+                    self.renegotiate(spec, codec.as_deref_mut(), srtp);
+                }
+                LegOrder::Media { spec, codec, srtp, far_end: Some(gate) } => {
+                    // Its counters are not those of who was before.
+                    std::mem::swap(&mut self.srtp, srtp);
+                    self.up.swap_far_end(gate, &self.ledger);
+                    self.renegotiate(spec, codec.as_deref_mut(), &mut None);
+                }
                 LegOrder::Conference(seat) => {
                     std::mem::swap(&mut self.conference, seat);
                     // Its memory is freed elsewhere and later; its place is free now.

@@ -69,6 +69,12 @@ impl SourceGate {
         }
     }
 
+    /// It judges from `now` on, in the place of another.
+    pub(crate) fn begin(&mut self, now: u64) {
+        self.addresses.begin(now);
+        self.streams = StreamGate::behind(now);
+    }
+
     /// A new description of the far end: if its address is another, forget what was locked and learn again.
     pub(crate) fn signal(&mut self, signalled: Signalled, now: u64) {
         if self.addresses.signal(signalled.rtp, now) {

@@ -148,6 +148,11 @@ impl Directory {
         calls.by_id.len() - calls.ended.len()
     }
 
+    /// A call in progress.
+    pub(crate) fn info(&self, call: &Id) -> Option<CallInfo> {
+        self.read().by_id.get(call).filter(|entry| !entry.is_over()).map(|entry| entry.info())
+    }
+
     /// The worker of a call in progress.
     pub(crate) fn worker(&self, call: &Id) -> Option<usize> {
         self.read().by_id.get(call).filter(|entry| !entry.is_over()).map(|entry| entry.worker)

@@ -64,11 +64,13 @@ const LAST_RECORDS: Duration = Duration::from_secs(2);
 mod holding;
 mod leaving;
 mod proving;
+mod referred;
 mod turning;
 mod unanswered;
 
 use proving::Proving;
 pub use proving::{CallerProof, CertificateFetcher, FetchAnswer};
+use referred::Referral;
 use turning::Turning;
 use unanswered::Unanswered;
 
@@ -84,12 +86,19 @@ struct Dialog {
     /// Which ways sound is to go by our own wish, and what was offered last.
     turning: Turning,
     offered: Direction,
+    /// The trunk it is over, and how often what it leads to may be passed on.
+    trunk: Option<Id>,
+    hops: u8,
 }
 
 impl Dialog {
     fn new(call: Id, leg: LegId, worker: usize, sdp: Session, rate: u32, line: Arc<dyn Line>) -> Self {
         let (turning, offered) = (Turning::new(Instant::now()), Direction::SendRecv);
-        Self { call, leg, worker, sdp, rate, line, turning, offered }
+        Self { call, leg, worker, sdp, rate, line, turning, offered, trunk: None, hops: 0 }
+    }
+
+    fn over(self, trunk: Option<Id>, hops: u8) -> Self {
+        Self { trunk, hops, ..self }
     }
 
     fn media_changed(&self, media: MediaSpec) -> Order {
@@ -195,6 +204,8 @@ pub(crate) struct Intake {
     dialogs: HashMap<CallKey, Dialog>,
     /// Those whose far ends are to be told which ways sound goes.
     turning: Vec<CallKey>,
+    /// Far ends that somebody is to take the place of, by the key of who is dialled.
+    referrals: HashMap<CallKey, Referral>,
     /// The objects that calls that leave were told of last.
     told: Weak<Serving>,
     keeping: Keeping,
@@ -214,7 +225,7 @@ impl Intake {
     pub(crate) fn new(shared: Arc<Shared>, plane: MediaPlane, workers: Vec<Worker>, draining: Arc<AtomicBool>) -> Self {
         let (openings, ringing) = (Openings::default(), Ringing::default());
         let (doorway, unanswered, late, dialogs) = (Arc::default(), Vec::new(), Vec::new(), HashMap::new());
-        let (told, turning, proving) = (Weak::new(), Vec::new(), None);
+        let (told, turning, proving, referrals) = (Weak::new(), Vec::new(), None, HashMap::new());
         let keeping = Keeping::new(Arc::clone(&shared));
         Self {
             shared,
@@ -229,6 +240,7 @@ impl Intake {
             late,
             dialogs,
             turning,
+            referrals,
             told,
             keeping,
         }
@@ -296,6 +308,7 @@ impl Intake {
                 }
             }
             SipEvent::Reoffered { call, outcome } => self.reoffered(call, outcome),
+            SipEvent::Referred(referred) => self.referred(*referred),
             SipEvent::Outgoing { call, news } => self.leaving(call, *news),
             SipEvent::Trunk { trunk, news } => leaving::tell(&trunk, &news),
         }
@@ -643,6 +656,7 @@ impl Intake {
             machine.handle(at, Input::Recording(began));
         }
         let worker = handle.worker();
+        let over = trunk.clone();
         let info = CallInfo {
             id: call.clone(),
             tenant,
@@ -662,7 +676,8 @@ impl Intake {
         tracing::info!(%call, agent_version = agent.version, codec = setup.codec, srtp = suite, "call answered");
         if let Some(sdp) = session {
             let (call, rate, line) = (call.clone(), codec.sample_rate(), Arc::clone(&line));
-            self.dialogs.insert(key, Dialog::new(call, LegId::FIRST, worker, sdp, rate, line));
+            let dialog = Dialog::new(call, LegId::FIRST, worker, sdp, rate, line);
+            self.dialogs.insert(key, dialog.over(Some(over), hops));
         }
         let goodbye = Arc::clone(&line);
         let new = NewCall {
@@ -771,6 +786,8 @@ impl Intake {
             drop(early);
             tracing::info!(call = %opening.record.call, ?cause, "the caller was gone before the answer");
             self.close_unanswered(opening.record, opening.ticket, unanswered_end(cause));
+        } else if self.waits_for_another(key, cause) {
+            tracing::info!(?cause, "the far end passed the call on and is gone");
         } else if let Some(dialog) = self.dialogs.remove(&key) {
             self.order(dialog.worker, dialog.ended(cause));
         }

@@ -155,6 +155,12 @@ impl Session {
         self.media.as_ref()
     }
 
+    /// The RTP port that we receive at.
+    #[must_use]
+    pub const fn rtp_port(&self) -> u16 {
+        self.local.port
+    }
+
     /// Whether the o= line of the far end's last description told the truth.
     #[must_use]
     pub const fn revision(&self) -> Revision {

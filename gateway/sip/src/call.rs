@@ -15,6 +15,7 @@ use crate::dialog::{Dialog, HangUp, Phase};
 use crate::error::CommandError;
 use crate::event::CallKey;
 use crate::provisional::{self, Provisional, Reliably};
+use crate::referred::Referrals;
 use crate::session_timer::{Granted, SessionTimer};
 use crate::shared::{Shared, retry_after_s};
 use crate::transport::Hop;
@@ -102,6 +103,8 @@ pub(crate) struct Call {
     digest: Mutex<Option<DigestClient>>,
     /// The far end was asked to dial and tells us how far it is.
     referring: AtomicBool,
+    /// What it has us dial.
+    pub(crate) referrals: Referrals,
     /// One reference for this and one for each offer of ours whose answer is still listened for.
     changes: Arc<()>,
     /// Whether the INVITE had an offer.
@@ -146,6 +149,7 @@ impl Call {
             invite_cseq,
             digest: Mutex::new(None),
             referring: AtomicBool::new(false),
+            referrals: Referrals::default(),
             changes: Arc::default(),
             has_offer: asked.has_offer,
             timer: Mutex::new(asked.timer),
@@ -174,6 +178,7 @@ impl Call {
             invite_cseq: 0,
             digest: Mutex::new(digest),
             referring: AtomicBool::new(false),
+            referrals: Referrals::default(),
             changes: Arc::default(),
             has_offer: true,
             timer: Mutex::new(timer),

@@ -11,6 +11,7 @@ use crate::call::{CallHandle, ReofferHandle};
 use crate::change::Reoffered;
 use crate::client::OutgoingEvent;
 use crate::keep::TrunkNews;
+use crate::referred::Referred;
 use crate::transport::Transport;
 
 /// Names a call within one endpoint, for its life.
@@ -71,6 +72,8 @@ pub enum SipEvent {
         /// The SIP status.
         status: u16,
     },
+    /// The far end of a call wants us to dial somebody who takes its place.
+    Referred(Box<Referred>),
     /// News of a call that we place.
     Outgoing {
         /// Which call.

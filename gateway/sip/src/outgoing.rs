@@ -1,4 +1,4 @@
-//! Requests of our own within a dialog: BYE, REFER, and UPDATE without an offer, with the password that they are asked for.
+//! Requests of our own within a dialog: BYE, REFER, NOTIFY, and UPDATE without an offer, with the password that they are asked for.
 
 use std::sync::Arc;
 
@@ -28,9 +28,20 @@ pub(crate) fn bye(shared: &Arc<Shared>, call: &Arc<Call>, reason: String) {
 /// Sends a request within the call, as often as a password is asked for that we have; its final response, if there is
 /// one: the stack makes a 408 of none in time. `headers` are whole lines.
 pub(crate) async fn request(shared: &Shared, call: &Call, method: &str, headers: &str) -> Option<Response> {
+    request_with(shared, call, method, headers, "").await
+}
+
+/// The same with a body, of which `headers` say what it is.
+pub(crate) async fn request_with(
+    shared: &Shared,
+    call: &Call,
+    method: &str,
+    headers: &str,
+    body: &str,
+) -> Option<Response> {
     let mut proven = proof(call, method, &[]).unwrap_or_default();
     for _ in 0..MOST_PROOFS {
-        let response = send(shared, call, method, &format!("{headers}{proven}")).await?;
+        let response = send(shared, call, method, &format!("{headers}{proven}"), body).await?;
         let challenges: Vec<(&str, &str)> =
             response.headers.iter().map(|header| (header.name(), header.value())).filter(is_challenge).collect();
         let asked = matches!(response.status_code.code(), 401 | 407);
@@ -39,7 +50,7 @@ pub(crate) async fn request(shared: &Shared, call: &Call, method: &str, headers:
             None => return Some(response),
         }
     }
-    send(shared, call, method, &format!("{headers}{proven}")).await
+    send(shared, call, method, &format!("{headers}{proven}"), body).await
 }
 
 /// The header that answers these challenges, or those of before; `None` without a password, or with one that was refused.
@@ -61,7 +72,7 @@ fn is_challenge((name, _): &(&str, &str)) -> bool {
 
 /// Sends one request; its final answer, if there is one. When nobody can be reached where it goes, it goes the other way
 /// that is known.
-async fn send(shared: &Shared, call: &Call, method: &str, headers: &str) -> Option<Response> {
+async fn send(shared: &Shared, call: &Call, method: &str, headers: &str, body: &str) -> Option<Response> {
     let (first, detour, advertised) = {
         let dialog = call.dialog();
         (dialog.destination(), dialog.detour(), dialog.advertised())
@@ -76,7 +87,7 @@ async fn send(shared: &Shared, call: &Call, method: &str, headers: &str) -> Opti
     };
     let branch = format!("{}{:08x}{:08x}", shared.branch_prefix, random_u32(), random_u32());
     let via = shared.locals().seen_at(advertised).via(to, &branch);
-    let (text, _) = call.dialog().request(method, &via, &shared.config.user_agent, headers);
+    let (text, _) = call.dialog().request_with(method, &via, &shared.config.user_agent, headers, body);
     let Ok(request) = Request::try_from(text.as_str()) else {
         tracing::warn!(call = call.key.0, method, "a request could not be built from the far end's addresses");
         return None;

@@ -23,7 +23,7 @@ use crate::shared::{Shared, retry_after_s};
 use crate::stats::Dropped;
 use crate::transport::{Hop, Transport};
 use crate::turns::Turn;
-use crate::{outgoing, referral, refresh};
+use crate::{outgoing, referral, referred, refresh};
 
 /// How long a request waits for those of its call that came before it.
 const TURN: Duration = Duration::from_secs(2);
@@ -289,6 +289,8 @@ async fn in_dialog(
                 shared.tell(SipEvent::Referral { call: call.key, status }).await;
             }
         }
+        Method::Refer if phase == Phase::Ringing => reply(shared, &mut transaction, 500, vec![soon()]).await,
+        Method::Refer => referred::serve(shared, &call, transaction, request, turn).await,
         Method::Invite | Method::Update => reoffer(shared, call, transaction, request, cseq, turn).await,
         _ => reply(shared, &mut transaction, 405, vec![Header::Allow(ALLOW.into())]).await,
     }
@@ -631,7 +633,7 @@ fn came_by(shared: &Shared, transaction: &Transaction) -> Option<Hop> {
 
 /// Responds and lets the transaction go: the response is kept for retransmissions of the request, and not
 /// retransmitted by us.
-async fn reply(shared: &Shared, transaction: &mut Transaction, status: u16, headers: Vec<Header>) {
+pub(crate) async fn reply(shared: &Shared, transaction: &mut Transaction, status: u16, headers: Vec<Header>) {
     let mut request = transaction.original.clone();
     let tagged = request.to_header().ok().and_then(|to| NameAddr::parse(to.value())?.parameter("tag").map(|_| ()));
     if tagged.is_none() {

@@ -148,7 +148,7 @@ fn who_calls_is_told_to_those_who_may_know() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     /// Whatever is in a variable: one header for it, on one line, and not too many.
     #[test]

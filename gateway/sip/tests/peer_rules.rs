@@ -26,7 +26,8 @@ fn a_call_is_answered_acknowledged_and_hung_up_by_the_peer() {
     assert_eq!((invite.from_user.as_str(), invite.to_user.as_str()), ("alice", "100"));
     assert_eq!(invite.from_display.as_deref(), Some("A"));
     assert_eq!(invite.offer.as_deref(), Some(OFFER));
-    assert_eq!(invite.headers, [("X-Account".to_owned(), "7".to_owned())]);
+    let to = ("To".to_owned(), "<sip:100@example.org>".to_owned());
+    assert_eq!(invite.headers, [to, ("X-Account".to_owned(), "7".to_owned())]);
     assert_eq!(&*invite.trunk.0, "trk_test");
     invite.handle.ring(None).unwrap();
     let ringing = peer.expect("SIP/2.0 180");
@@ -163,7 +164,7 @@ fn requests_within_a_call_follow_the_rules() {
     peer.send(&peer.request("MESSAGE", "c6", 11, &to, ""));
     assert_eq!(
         header(&peer.expect("SIP/2.0 405"), "Allow"),
-        "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, NOTIFY"
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, NOTIFY, REFER"
     );
     peer.send(&peer.request("DANCE", "c6", 12, &to, ""));
     peer.expect("SIP/2.0 501");

@@ -83,7 +83,9 @@ fn what_cannot_be_met_is_refused_with_the_reason_and_leaves_the_call_up() {
     }
     both("unknown_require", Role::Answers);
     both("old_cseq", Role::Answers);
-    both("refer_to_us", Role::Answers);
+    for told in both("refer_to_us", Role::Answers) {
+        in_order(&told, &["referred to sip:+4930555@pbx.example in place of nobody", "bye "]);
+    }
 }
 
 #[test]
@@ -115,6 +117,16 @@ fn both_ends_say_why_they_hang_up_and_may_do_so_at_once() {
 fn the_far_end_is_asked_to_dial_and_tells_how_far_it_is() {
     for told in both("refer_of_ours", Role::Refers) {
         in_order(&told, &["referral 100", "referral 180", "referral 200"]);
+    }
+}
+
+#[test]
+fn we_dial_for_the_far_end_and_tell_it_how_far_we_are() {
+    for told in both("refer_followed", Role::Follows) {
+        in_order(
+            &told,
+            &["referred to sip:+4930555@pbx.example in place of a@b;to-tag=1;from-tag=2", "key 1", "key 2"],
+        );
     }
 }
 

@@ -1,14 +1,17 @@
 //! What the owner of a leg has its worker change: made ready off the worker's thread, so that the worker only swaps.
 
+use std::net::IpAddr;
+
 use trunkline_dsp::chain::SoundChange;
 use trunkline_leg::{MediaSpec, SrtpSpec};
 
 use crate::codec::LegCodec;
 use crate::conference::ConferenceSeat;
-use crate::config::LegSound;
+use crate::config::{LegSound, SourcePolicy};
 use crate::error::MediaError;
 use crate::leg::Held;
 use crate::plane::check_packet_time;
+use crate::source::{Signalled, SourceGate};
 use crate::srtp::Srtp;
 use crate::tones::Tones;
 
@@ -22,6 +25,8 @@ pub(crate) enum LegOrder {
         codec: Option<Box<LegCodec>>,
         /// Other keys.
         srtp: Option<Box<Srtp>>,
+        /// Another far end, and whose packets are believed of it.
+        far_end: Option<Box<SourceGate>>,
     },
     /// A place in a conference, or none any more.
     Conference(Option<Box<ConferenceSeat>>),
@@ -54,7 +59,21 @@ impl LegOrder {
             Some(keys) if before.srtp.as_ref() != Some(keys) => Some(encryption(keys)?),
             Some(_) | None => None,
         };
-        Ok(Self::Media { spec: after, codec, srtp })
+        Ok(Self::Media { spec: after, codec, srtp, far_end: None })
+    }
+
+    /// What leads to another far end: nothing of what was before is believed, and its keys begin at their beginning.
+    pub(crate) fn far_end(
+        before: &MediaSpec,
+        after: MediaSpec,
+        rate: u32,
+        source: SourcePolicy,
+        signalling_ip: Option<IpAddr>,
+    ) -> Result<Self, MediaError> {
+        let gate = SourceGate::new(source, Signalled::of(&after), signalling_ip, 0);
+        let codec = LegCodec::differs(before, &after).then(|| LegCodec::new(&after, rate).map(Box::new)).transpose()?;
+        let srtp = after.srtp.as_ref().map(encryption).transpose()?;
+        Ok(Self::Media { spec: after, codec, srtp, far_end: Some(Box::new(gate)) })
     }
 }
 

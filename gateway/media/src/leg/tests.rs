@@ -1,5 +1,6 @@
 //! Rules of a leg, packet by packet and tick by tick.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use proptest::prelude::*;
@@ -17,6 +18,7 @@ use crate::rtcp;
 mod ambience;
 mod codecs;
 mod encryption;
+mod far_end;
 mod heard;
 mod hold;
 mod thinking;
@@ -37,6 +39,8 @@ struct Rig {
     uplink: UplinkChain,
     now: CallTime,
     after_us: u64,
+    /// Where the far end sends from.
+    remote: SocketAddr,
     seq: u16,
     timestamp: u32,
     ssrc: u32,
@@ -73,6 +77,7 @@ impl Rig {
             uplink,
             now: CallTime::ZERO,
             after_us: 6_000,
+            remote: REMOTE.parse().unwrap(),
             seq: 100,
             timestamp: 0,
             ssrc: 9,
@@ -96,7 +101,7 @@ impl Rig {
 
     fn receive(&mut self, bytes: &[u8]) {
         let arrival = self.now.as_us();
-        self.leg.handle_rtp(self.moment(), arrival, REMOTE.parse().unwrap(), bytes, false);
+        self.leg.handle_rtp(self.moment(), arrival, self.remote, bytes, false);
     }
 
     /// 20 ms of the far end's sound at a level, and the step to the next.
@@ -120,7 +125,7 @@ impl Rig {
         let mut sent = Vec::new();
         while let Some(transmit) = self.leg.poll_transmit() {
             if !transmit.rtcp {
-                assert_eq!(transmit.to, REMOTE.parse().unwrap());
+                assert_eq!(transmit.to, self.remote);
                 sent.push(transmit.data.to_vec());
             }
         }

@@ -140,6 +140,15 @@ impl Up {
         self.accept(ledger, arrival_us, &packet, content);
     }
 
+    /// Somebody else is at the far end, and `gate` tells whose packets are theirs.
+    pub(super) fn swap_far_end(&mut self, gate: &mut SourceGate, ledger: &Ledger) {
+        let now = ledger.moment.call;
+        gate.begin(now.as_us());
+        std::mem::swap(&mut self.gate, gate);
+        self.last_control = None;
+        self.last_media = self.last_media.max(now);
+    }
+
     /// Follows what was negotiated anew.
     pub(super) fn renegotiate(&mut self, ledger: &Ledger) {
         let now = ledger.moment.call;

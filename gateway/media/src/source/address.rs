@@ -71,6 +71,11 @@ impl AddressGate {
         }
     }
 
+    /// It may learn from `now` on.
+    pub(super) const fn begin(&mut self, now: u64) {
+        self.learn_until = now.saturating_add(LEARN_WINDOW_US);
+    }
+
     /// True when the address is another, and what was locked is forgotten.
     pub(super) fn signal(&mut self, signalled: SocketAddr, now: u64) -> bool {
         let signalled = canonical(signalled);

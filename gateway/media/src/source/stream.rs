@@ -56,13 +56,20 @@ pub(super) struct StreamGate {
     probation: Option<Probation>,
     /// The next source is believed as the first one was.
     open: bool,
+    /// Somebody else was heard before.
+    follows: bool,
     tokens: u32,
     refilled: u64,
 }
 
 impl StreamGate {
     pub(super) const fn new(now: u64) -> Self {
-        Self { playing: None, before: None, probation: None, open: true, tokens: TOKENS, refilled: now }
+        Self { playing: None, before: None, probation: None, open: true, follows: false, tokens: TOKENS, refilled: now }
+    }
+
+    /// The same behind somebody else: whatever comes first is another stream, though it should have the same number.
+    pub(super) const fn behind(now: u64) -> Self {
+        Self { follows: true, ..Self::new(now) }
     }
 
     pub(super) const fn playing(&self) -> Option<u32> {
@@ -94,7 +101,7 @@ impl StreamGate {
         self.refill(now);
         let Some(playing) = &mut self.playing else {
             self.play(now, ssrc, seq);
-            return Stream::Same;
+            return if std::mem::take(&mut self.follows) { Stream::New } else { Stream::Same };
         };
         if playing.ssrc == ssrc {
             playing.hear(now, seq);

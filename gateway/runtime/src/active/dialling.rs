@@ -11,7 +11,7 @@ use trunkline_route::outbound::{Destination, is_name};
 use super::Active;
 use super::legs::{LegNews, Terms};
 use crate::intake::sources;
-use crate::outbound::{Wanted, Whose, request, uri_user};
+use crate::outbound::{MediaOf, Wanted, Whose, request, uri_user};
 use crate::sound::leg_sound;
 
 #[cfg(test)]
@@ -53,6 +53,9 @@ impl Active {
             only: None,
             from,
             variables: variables.into_iter().collect(),
+            referred_by: None,
+            headers: Vec::new(),
+            media: MediaOf::Own,
             ring_ms,
             hops: self.hops.saturating_sub(1),
         };
@@ -187,6 +190,15 @@ impl Active {
                 Some(LegFact::Referral { progress, at: now })
             }
             LegNews::Redirected { direction, refused } => Some(LegFact::Redirected { direction, refused, at: now }),
+            LegNews::Followed(Ok(follower)) => match self.ports.followed(leg, *follower, now) {
+                Some(input) => {
+                    self.told(Input::Leg { leg, fact: LegFact::PassedOn { refused: None, at: now } });
+                    self.told(input);
+                    None
+                }
+                None => None,
+            },
+            LegNews::Followed(Err(status)) => Some(LegFact::PassedOn { refused: Some(status), at: now }),
             LegNews::SpendReached => {
                 tracing::warn!(call = %self.id, leg = leg.0, "the tenant has spent what it may; the leg ends");
                 self.shared.counters.failed(Failure::OutboundLimit);

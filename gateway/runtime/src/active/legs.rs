@@ -53,6 +53,20 @@ pub(crate) enum LegNews {
     Referral(u16),
     /// Its tenant has spent what it may: it ends.
     SpendReached,
+    /// Its far end had somebody dialled who takes its place, or, with a SIP status, nobody does.
+    Followed(Result<Box<Follower>, u16>),
+}
+
+/// Somebody who takes the place of a leg's far end.
+pub(crate) struct Follower {
+    /// Their dialog.
+    pub(crate) line: Answering,
+    /// Their place among calls that leave.
+    pub(crate) placed: Placed,
+    /// What their sound goes by.
+    pub(crate) media: MediaSpec,
+    /// Whose packets are believed to be theirs.
+    pub(crate) source: SourcePolicy,
 }
 
 /// What the media of a leg is made with once it is answered.
@@ -69,6 +83,8 @@ pub(super) struct Terms {
 pub(super) struct Legs {
     call: Id,
     first: Ports,
+    /// Its place among calls that leave, when it is one.
+    first_placed: Option<Placed>,
     others: Vec<Other>,
     attached: Option<LegId>,
     /// Where two of them hear each other.
@@ -92,8 +108,8 @@ enum State {
 
 impl Legs {
     /// A call with the end it began with.
-    pub(super) const fn new(call: Id, first: Ports) -> Self {
-        Self { call, first, others: Vec::new(), attached: Some(LegId::FIRST), bridge: None }
+    pub(super) const fn new(call: Id, first: Ports, first_placed: Option<Placed>) -> Self {
+        Self { call, first, first_placed, others: Vec::new(), attached: Some(LegId::FIRST), bridge: None }
     }
 
     /// The one whom the conversation is with; the first while it is with nobody, when nothing is said.
@@ -114,6 +130,9 @@ impl Legs {
 
     /// The place among calls that leave of one that was dialled.
     pub(super) fn placed(&self, leg: LegId) -> Option<&Placed> {
+        if leg == LegId::FIRST {
+            return self.first_placed.as_ref();
+        }
         self.others.iter().find(|other| other.id == leg).map(|other| &other.placed)
     }
 
@@ -280,6 +299,19 @@ impl Legs {
     /// A far end changed the media.
     pub(super) fn media_changed(&mut self, leg: LegId, spec: MediaSpec, at: CallTime) -> Option<Input> {
         self.of_mut(leg).map(|ports| ports.media_changed(spec, at))
+    }
+
+    /// Somebody takes the place of a leg's far end; `None`, and they are hung up, where the leg is over.
+    pub(super) fn followed(&mut self, leg: LegId, follower: Follower, at: CallTime) -> Option<Input> {
+        let Follower { line, placed, media, source } = follower;
+        let ports = self.of_mut(leg).filter(|ports| !ports.is_leaving())?;
+        let input = ports.follow(line.take()?, media, source, at);
+        if leg == LegId::FIRST {
+            self.first_placed = Some(placed);
+        } else if let Some(other) = self.others.iter_mut().find(|other| other.id == leg) {
+            other.placed = placed;
+        }
+        Some(input)
     }
 
     /// Has legs change that were busy with earlier changes, or whose sound of a hold was not there yet. True when some still are.

@@ -43,7 +43,7 @@ use crate::shared::Shared;
 use crate::tool_times::OpenTools;
 
 use engine::EngineSeat;
-pub(crate) use legs::LegNews;
+pub(crate) use legs::{Follower, LegNews};
 
 use legs::Legs;
 use ports::Ports;
@@ -127,8 +127,6 @@ pub(crate) struct Active {
     hops: u8,
     /// Its place in a conference.
     conference: Option<crate::conferences::Place>,
-    /// Its place among calls that leave, when it is one.
-    _placed: Option<Placed>,
     /// Given back once the record is durable.
     _ticket: Ticket,
 }
@@ -142,10 +140,13 @@ impl Active {
         Self {
             call: new.call,
             setup: new.setup,
-            ports: Legs::new(id.clone(), Ports::new(id.clone(), LegId::FIRST, new.leg, new.handle, new.line, echo)),
+            ports: Legs::new(
+                id.clone(),
+                Ports::new(id.clone(), LegId::FIRST, new.leg, new.handle, new.line, echo),
+                new.placed,
+            ),
             hops: new.hops,
             conference: None,
-            _placed: new.placed,
             sessions: Sessions::new(place, redacting),
             engine: EngineSeat::default(),
             recordings: new.recordings,

@@ -1,13 +1,14 @@
 //! What a call drives outside of the process: its leg, whose rings and facts it reads, and its SIP dialog, which it hangs
 //! up once.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use trunkline_api::ambience::Ambience;
 use trunkline_api::{Failure, Id};
 use trunkline_call::{Input, VoiceEdge};
 use trunkline_leg::{AgentEnd, CallTime, Direction, DtmfDigit, EndCause, LegFact, LegId, MediaSpec, PlayoutPosition};
-use trunkline_media::{Conference, HeldSound, LegHandle, MediaError};
+use trunkline_media::{Conference, HeldSound, LegHandle, MediaError, SourcePolicy};
 use trunkline_sip::ByeReason;
 
 use crate::ambience::Beds;
@@ -35,11 +36,17 @@ pub(super) struct Ports {
     leg_over: bool,
     keys: Option<Keys>,
     /// What the leg was too busy to change to.
-    change: Option<MediaSpec>,
+    change: Option<Change>,
     /// Where it is to be while it is too busy to go there: in a conference, or in none.
     seat: Option<Option<Conference>>,
     /// What its far end is to hear on hold, where it does not yet.
     wanted: Option<Wanted>,
+}
+
+/// What was agreed on, and where somebody else is at the far end whose packets are believed, and where they signal from.
+struct Change {
+    spec: MediaSpec,
+    far_end: Option<(SourcePolicy, Option<IpAddr>)>,
 }
 
 /// What a far end is to hear where nothing is said.
@@ -190,7 +197,25 @@ impl Ports {
     /// The far end changed the media; the call is to hear which way sound goes now.
     pub(super) fn media_changed(&mut self, spec: MediaSpec, at: CallTime) -> Input {
         let input = self.told(LegFact::Direction { direction: direction(&spec), at });
-        self.change = Some(spec);
+        // Somebody who has just come stays the one who has.
+        let far_end = self.change.take().and_then(|change| change.far_end);
+        self.change = Some(Change { spec, far_end });
+        self.change_media();
+        input
+    }
+
+    /// Whether it was hung up, or its far end is gone.
+    pub(super) const fn is_leaving(&self) -> bool {
+        self.bye_sent || self.leg_over
+    }
+
+    /// Somebody else is at the far end from now on, whom `line` hangs up; the call is to hear which way sound goes now.
+    pub(super) fn follow(&mut self, line: Arc<dyn Line>, spec: MediaSpec, source: SourcePolicy, at: CallTime) -> Input {
+        let input = self.told(LegFact::Direction { direction: direction(&spec), at });
+        let far_end = Some((source, line.source()));
+        self.line = line;
+        self.keys = None;
+        self.change = Some(Change { spec, far_end });
         self.change_media();
         input
     }
@@ -198,10 +223,14 @@ impl Ports {
     /// Has the leg change to what was agreed on last. The far end was told so: where the leg is busy with earlier changes it is
     /// tried again, and only the last counts. True while it is busy.
     pub(super) fn change_media(&mut self) -> bool {
-        if let Some(spec) = self.change.take() {
-            match self.handle.update(spec.clone()) {
+        if let Some(Change { spec, far_end }) = self.change.take() {
+            let changed = match far_end.clone() {
+                Some((source, signalling_ip)) => self.handle.follow(spec.clone(), source, signalling_ip),
+                None => self.handle.update(spec.clone()),
+            };
+            match changed {
                 Ok(()) => {}
-                Err(MediaError::Busy) => self.change = Some(spec),
+                Err(MediaError::Busy) => self.change = Some(Change { spec, far_end }),
                 Err(error) => tracing::warn!(call = %self.call, %error, "media could not be changed"),
             }
         }

@@ -21,9 +21,15 @@ use crate::refusal::media_failure;
 use crate::sound::leg_sound;
 use crate::worker::Order;
 
+/// How often it may be passed on whom a call has dialled and who has somebody dialled.
+const HOPS_LEFT: u8 = 60;
+
 impl Intake {
     /// News of a call that leaves.
     pub(super) fn leaving(&mut self, key: CallKey, news: OutgoingEvent) {
+        if self.referrals.contains_key(&key) {
+            return self.follows(key, news);
+        }
         match news {
             OutgoingEvent::Trying => {}
             OutgoingEvent::Ringing { .. } => {
@@ -78,7 +84,7 @@ impl Intake {
                 let (call, leg) = (whose.call.clone(), whose.leg);
                 let rate = media.codec.sample_rate();
                 let known = Dialog::new(call, leg, worker, session, rate, Arc::clone(&line));
-                self.dialogs.insert(key, known);
+                self.dialogs.insert(key, known.over(self.shared.outbound.trunk_of(key), HOPS_LEFT));
                 self.leg_news(&whose, LegNews::Answered { line: Answering::new(line), media: Box::new(media) });
             }
             (None, None) => hang_up(&line, Failure::Internal),
@@ -181,6 +187,7 @@ impl Intake {
 
     /// Tells calls that leave of other objects, and ends those whose tenants have spent what they may.
     pub(super) fn look_after(&mut self) {
+        self.forget_referrals();
         let serving = self.shared.serving.load_full();
         if self.told.as_ptr() != Arc::as_ptr(&serving) {
             self.told = Arc::downgrade(&serving);
@@ -208,7 +215,7 @@ impl Intake {
     }
 }
 
-fn hang_up(line: &Arc<dyn Line>, failure: Failure) {
+pub(super) fn hang_up(line: &Arc<dyn Line>, failure: Failure) {
     let text = failure.name().to_owned();
     if let Err(error) = line.bye(&ByeReason { q850: failure.q850_cause(), text }) {
         tracing::debug!(%error, "the dialog was already over");

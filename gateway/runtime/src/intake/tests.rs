@@ -4,6 +4,7 @@
 mod holds;
 mod places;
 mod proofs;
+mod referrals;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;

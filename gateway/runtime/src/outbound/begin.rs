@@ -9,7 +9,7 @@ use trunkline_api::{Failure, Id, Prefix};
 use trunkline_edge_store::Write;
 use trunkline_leg::LegId;
 
-use super::{Wanted, Whose, request, wall_us};
+use super::{MediaOf, Wanted, Whose, request, wall_us};
 use crate::capacity::Ticket;
 use crate::serving::{ServedAgent, Serving};
 use crate::shared::{Shared, random};
@@ -173,6 +173,9 @@ fn want<'a>(order: &'a DialOrder, tenant: &'a Id, agent: &'a Id, only: Option<&'
         only,
         from: order.from.as_deref(),
         variables: Default::default(),
+        referred_by: None,
+        headers: Vec::new(),
+        media: MediaOf::Own,
         ring_ms: order.ring_ms,
         hops: HOPS,
     }

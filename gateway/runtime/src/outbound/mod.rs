@@ -38,6 +38,7 @@ pub(crate) use trunks::{Door, Secrets, kept, token};
 use crate::capacity::Admission;
 use crate::counters::count;
 use crate::offer::local_srtp;
+use crate::refusal::media_failure;
 use crate::serving::Serving;
 use crate::shared::Shared;
 use clock::Clock;
@@ -83,6 +84,8 @@ struct Entry {
     session: Option<Session>,
     /// A call of its own that begins with the answer.
     dialled: Option<Box<Dialled>>,
+    /// Whether it has a share of the gateway, by which it is counted.
+    has_share: bool,
 }
 
 /// Whose it is.
@@ -105,9 +108,24 @@ pub(crate) struct Wanted<'a> {
     pub(crate) from: Option<&'a str>,
     /// What is handed over, by the name of its variable.
     pub(crate) variables: BTreeMap<String, String>,
+    /// Referred-By of whoever wants it, for those who belong to the house.
+    pub(crate) referred_by: Option<String>,
+    /// Headers of its own.
+    pub(crate) headers: Vec<(String, String)>,
+    /// What its sound comes by.
+    pub(crate) media: MediaOf,
     pub(crate) ring_ms: u32,
     /// Value of Max-Forwards.
     pub(crate) hops: u8,
+}
+
+/// What a call that is placed has for its sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MediaOf {
+    /// Ports of its own.
+    Own,
+    /// Those of a leg that is there, by its RTP port.
+    Leg(u16),
 }
 
 /// A call that was placed. It counts until this is dropped, and stops ringing then.
@@ -227,7 +245,19 @@ impl Outbound {
         wanted: Wanted<'_>,
         whose: Whose,
     ) -> Result<(Placed, LegSocket), NotPlaced> {
-        let placed = self.place_for(shared, serving, wanted, whose, None)?;
+        let (placed, socket) = self.place_for(shared, serving, wanted, whose, None)?;
+        placed.zip(socket).ok_or_else(|| not_placed(Failure::Internal, "a leg has no place"))
+    }
+
+    /// Decides over somebody who is to take the place of a leg's far end, and places it with the leg's own sound.
+    pub(crate) fn place_on(
+        self: &Arc<Self>,
+        shared: &Shared,
+        serving: &Serving,
+        wanted: Wanted<'_>,
+        whose: Whose,
+    ) -> Result<Placed, NotPlaced> {
+        let (placed, _) = self.place_for(shared, serving, wanted, whose, None)?;
         placed.ok_or_else(|| not_placed(Failure::Internal, "a leg has no place"))
     }
 
@@ -250,7 +280,7 @@ impl Outbound {
         mut wanted: Wanted<'_>,
         whose: Whose,
         dialled: Option<Dialled>,
-    ) -> Result<Option<(Placed, LegSocket)>, NotPlaced> {
+    ) -> Result<(Option<Placed>, Option<LegSocket>), NotPlaced> {
         let (exchange, plane) = self.ends.get().ok_or_else(|| not_placed(Failure::Internal, "there is no SIP"))?;
         let mut book = self.book();
         let now_us = book.now();
@@ -280,12 +310,15 @@ impl Outbound {
                 let (key, trunk) = (dialling.key(), way.trunk.clone());
                 let way = Placed { outbound: Arc::clone(self), dialling, trunk: way.trunk, user: way.user, caller };
                 count(&shared.counters.placed);
-                let (dialled, way) = match dialled {
-                    Some(dialled) => (Some(Box::new(Dialled { way: Some((way, socket)), ..dialled })), None),
-                    None => (None, Some((way, socket))),
+                let has_share = dialled.is_some();
+                let (dialled, left) = match (dialled, socket) {
+                    (Some(dialled), Some(socket)) => {
+                        (Some(Box::new(Dialled { way: Some((way, socket)), ..dialled })), (None, None))
+                    }
+                    (_, socket) => (None, (Some(way), socket)),
                 };
-                calls.insert(key, Entry { paid, trunk, whose, session: Some(session), dialled });
-                Ok(way)
+                calls.insert(key, Entry { paid, trunk, whose, session: Some(session), dialled, has_share });
+                Ok(left)
             }
             Err(not) => {
                 ledger.handle_ended(now_us, paid);
@@ -329,7 +362,7 @@ impl Outbound {
         plane: &MediaPlane,
         way: &Way,
         wanted: Wanted<'_>,
-    ) -> Result<(Arc<dyn Dialling>, Session, LegSocket, String), NotPlaced> {
+    ) -> Result<(Arc<dyn Dialling>, Session, Option<LegSocket>, String), NotPlaced> {
         let trunk = serving.table.trunk_by_id(&way.trunk);
         let (trunk, server) = trunk
             .and_then(|trunk| Some((trunk, trunk.server.as_ref()?)))
@@ -365,8 +398,18 @@ impl Outbound {
         let mut headers =
             if trunk.trusted { trunkline_sip::variables::outbound(&wanted.variables) } else { Vec::new() };
         headers.extend(identity.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        let socket = plane.allocate().map_err(|error| not_placed(crate::refusal::media_failure(&error), "no media"))?;
-        let mut session = Session::new(local_media(shared, trunk, &socket, wanted.request.wall_us)?);
+        let by = wanted.referred_by.filter(|_| trunk.trusted).map(|by| ("Referred-By".to_owned(), by));
+        headers.extend(wanted.headers.into_iter().chain(by));
+        let allocated = match wanted.media {
+            MediaOf::Own => Some(plane.allocate().map_err(|error| not_placed(media_failure(&error), "no media"))?),
+            MediaOf::Leg(_) => None,
+        };
+        let port = match (&allocated, wanted.media) {
+            (None, MediaOf::Leg(port)) => port,
+            (Some(socket), _) => socket.rtp_port(),
+            (None, MediaOf::Own) => return Err(not_placed(Failure::Internal, "there is no port")),
+        };
+        let mut session = Session::new(local_media(shared, trunk, port, wanted.request.wall_us)?);
         let call = Outgoing {
             trunk: token(&trunk.id),
             target,
@@ -380,12 +423,17 @@ impl Outbound {
         };
         let dialling =
             exchange.dial(call).map_err(|error| not_placed(Failure::TrunkUnavailable, &error.to_string()))?;
-        Ok((dialling, session, socket, caller))
+        Ok((dialling, session, allocated, caller))
     }
 
     /// Whose call it is that there is news of.
     pub(crate) fn whose(&self, key: CallKey) -> Option<Whose> {
         self.book().calls.get(&key).map(|entry| entry.whose.clone())
+    }
+
+    /// The trunk that it leaves over.
+    pub(crate) fn trunk_of(&self, key: CallKey) -> Option<Id> {
+        self.book().calls.get(&key).map(|entry| entry.trunk.clone())
     }
 
     /// It was answered: our offer, and the call that begins, if it is one of its own.
@@ -469,7 +517,7 @@ impl Book {
 }
 
 fn legs_of(calls: &HashMap<CallKey, Entry>, trunk: &Id) -> u32 {
-    let legs = calls.values().filter(|entry| entry.trunk == *trunk && entry.whose.leg != LegId::FIRST);
+    let legs = calls.values().filter(|entry| entry.trunk == *trunk && !entry.has_share);
     u32::try_from(legs.count()).unwrap_or(u32::MAX)
 }
 
@@ -501,10 +549,10 @@ impl Trunks for TrunksNow<'_> {
 }
 
 /// What we offer over a trunk.
-fn local_media(shared: &Shared, trunk: &Trunk, socket: &LegSocket, version: u64) -> Result<LocalMedia, NotPlaced> {
+fn local_media(shared: &Shared, trunk: &Trunk, port: u16, version: u64) -> Result<LocalMedia, NotPlaced> {
     let codecs: Vec<Codec> = trunk.codecs.iter().filter_map(|name| name.parse().ok()).collect();
     let srtp = local_srtp(trunk.srtp).map_err(|failure| not_placed(failure, "no keys for the sound"))?;
-    let usual = LocalMedia::new(shared.config.media_addr, socket.rtp_port());
+    let usual = LocalMedia::new(shared.config.media_addr, port);
     Ok(LocalMedia { codecs, srtp, session_id: version, version, ..usual })
 }
 

@@ -51,6 +51,9 @@ impl Rig {
             only: None,
             from: None,
             variables: BTreeMap::from([("x_plan".to_owned(), "gold".to_owned())]),
+            referred_by: None,
+            headers: Vec::new(),
+            media: MediaOf::Own,
             ring_ms: 20_000,
             hops: 69,
         };

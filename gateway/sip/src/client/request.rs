@@ -7,7 +7,7 @@ use crate::transport::Hop;
 
 /// What an INVITE of ours allows. UPDATE is served once the call is up, but not offered here: before the answer there is
 /// nothing to update.
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY";
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER";
 
 /// What names one INVITE of a call: its branch, its number, and the header that it proves itself with.
 #[derive(Debug, Clone)]

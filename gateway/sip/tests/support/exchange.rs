@@ -12,7 +12,7 @@ use trunkline_sdp::{answer, offer};
 use trunkline_sip::locate::{Server, Transport};
 use trunkline_sip::{
     Account, Admission, ByeReason, CallHandle, CallKey, CommandError, IncomingInvite, Kept, Outgoing, OutgoingEvent,
-    Refusal, ReofferHandle, Reoffered, SipConfig, SipEndpoint, SipEvent, TrunkToken,
+    ReferProgress, Referred, Refusal, ReofferHandle, Reoffered, SipConfig, SipEndpoint, SipEvent, TrunkToken,
 };
 
 use super::{OFFER, eventually, local_media, refusal, start_for};
@@ -34,6 +34,8 @@ pub(crate) enum Role {
     Holds,
     /// The far end is asked to dial, and hung up once it has.
     Refers,
+    /// The far end has us dial: it rings at its next key, and is answered at the one behind that.
+    Follows,
     /// It rings.
     Rings,
     /// It is taken back once it rings.
@@ -94,6 +96,8 @@ struct Served {
     handle: Option<CallHandle>,
     /// A change that waits, and what it is to be answered with.
     waits: Option<(ReofferHandle, String)>,
+    /// A wish of its far end, and whether that was told that it rings.
+    follows: Option<(ReferProgress, bool)>,
     /// Offers of ours that were accepted.
     offers: usize,
     /// One of them met one of the far end's.
@@ -224,7 +228,10 @@ impl Called {
 impl Desk {
     fn begin(&mut self, key: CallKey, number: String, role: Role, handle: Option<CallHandle>) {
         self.told.entry(number.clone()).or_default().begun += 1;
-        self.calls.insert(key, Served { number, role, handle, waits: None, offers: 0, collided: false, was_up: false });
+        self.calls.insert(
+            key,
+            Served { number, role, handle, waits: None, follows: None, offers: 0, collided: false, was_up: false },
+        );
     }
 
     fn serve(&mut self, event: SipEvent) {
@@ -256,6 +263,14 @@ impl Desk {
                 self.tell(call, &format!("referral {status}"));
                 if status >= 200 {
                     self.hang_up(call);
+                }
+            }
+            SipEvent::Referred(referred) => {
+                let Referred { call, to, replaces, handle, .. } = *referred;
+                self.tell(call, &format!("referred to {to} in place of {}", replaces.as_deref().unwrap_or("nobody")));
+                match self.calls.get_mut(&call) {
+                    Some(served) if served.role == Role::Follows => served.follows = Some((handle.accept(), false)),
+                    _ => handle.refuse(403),
                 }
             }
             SipEvent::Outgoing { call, news } => match *news {
@@ -324,6 +339,18 @@ impl Desk {
         let Some(served) = self.calls.get_mut(&call) else { return };
         if let Some((waits, made)) = served.waits.take() {
             let _ = waits.answer(made);
+        }
+        match served.follows.take() {
+            Some((progress, false)) => {
+                progress.rings(180);
+                served.follows = Some((progress, true));
+            }
+            Some((progress, true)) => {
+                // The endpoint sees to its end, of which nothing is told.
+                progress.ends(200);
+                return self.over(call);
+            }
+            None => {}
         }
         if served.role == Role::HangsUpOnKey {
             self.hang_up(call);
@@ -413,8 +440,8 @@ fn number(direction: &str, scenario: &str, role: Role) -> String {
 }
 
 fn role(number: &str) -> Role {
-    use Role::{Answers, HangsUp, HangsUpOnKey, Holds, IsBusy, Refers, Rings, SoundsEarly, TakesBack, Thinks};
-    let all = [Answers, SoundsEarly, HangsUp, HangsUpOnKey, Thinks, Holds, Refers, Rings, TakesBack, IsBusy];
+    use Role::{Answers, Follows, HangsUp, HangsUpOnKey, Holds, IsBusy, Refers, Rings, SoundsEarly, TakesBack, Thinks};
+    let all = [Answers, SoundsEarly, HangsUp, HangsUpOnKey, Thinks, Holds, Refers, Follows, Rings, TakesBack, IsBusy];
     let named = |role: &Role| number.split('.').next() == Some(&format!("{role:?}"));
     all.into_iter().find(named).unwrap_or(Answers)
 }

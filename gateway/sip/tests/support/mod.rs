@@ -81,6 +81,7 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
                 SipEvent::Digit { .. } => &counting.digits,
                 SipEvent::Failed { .. }
                 | SipEvent::Referral { .. }
+                | SipEvent::Referred(_)
                 | SipEvent::Reoffered { .. }
                 | SipEvent::Outgoing { .. }
                 | SipEvent::Trunk { .. } => continue,

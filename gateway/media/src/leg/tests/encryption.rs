@@ -7,7 +7,7 @@ use super::codecs::counted_tick;
 use super::*;
 use crate::srtp::{MAX_OVERHEAD, Srtp};
 
-fn keys(suite: SrtpSuite, send: u8, receive: u8) -> SrtpSpec {
+pub(super) fn keys(suite: SrtpSuite, send: u8, receive: u8) -> SrtpSpec {
     let key = |seed| MasterKey::new(suite, &vec![seed; suite.master_len()]).unwrap();
     SrtpSpec { suite, send: key(send), receive: key(receive) }
 }
@@ -17,11 +17,11 @@ fn secure(suite: SrtpSuite, send: u8, receive: u8) -> MediaSpec {
 }
 
 /// The far end's side: what it sends is protected with the leg's receiving key.
-fn peer(suite: SrtpSuite, send: u8, receive: u8) -> Srtp {
+pub(super) fn peer(suite: SrtpSuite, send: u8, receive: u8) -> Srtp {
     Srtp::new(&keys(suite, send, receive)).unwrap()
 }
 
-fn talk(rig: &mut Rig, peer: &mut Srtp, level: i16) -> Vec<u8> {
+pub(super) fn talk(rig: &mut Rig, peer: &mut Srtp, level: i16) -> Vec<u8> {
     let mut packet = rig.packet(0, &[ulaw_encode(level); 160]);
     let length = packet.len();
     packet.resize(length + MAX_OVERHEAD, 0);
@@ -32,7 +32,7 @@ fn talk(rig: &mut Rig, peer: &mut Srtp, level: i16) -> Vec<u8> {
     packet
 }
 
-fn opened(peer: &mut Srtp, packet: &[u8]) -> Vec<u8> {
+pub(super) fn opened(peer: &mut Srtp, packet: &[u8]) -> Vec<u8> {
     let mut plain = [0; 1500];
     let length = peer.open_rtp(packet, &mut plain).unwrap();
     plain[..length].to_vec()

@@ -3,7 +3,7 @@
 use trunkline_leg::LegId;
 
 use super::*;
-use crate::outbound::{Placed, Wanted, Whose, request};
+use crate::outbound::{MediaOf, Placed, Wanted, Whose, request};
 
 fn failure(refused: Result<Id, DialRefused>) -> Option<Failure> {
     match refused {
@@ -21,6 +21,9 @@ fn leg(rig: &Rig) -> Option<Placed> {
         only: None,
         from: None,
         variables: BTreeMap::new(),
+        referred_by: None,
+        headers: Vec::new(),
+        media: MediaOf::Own,
         ring_ms: 20_000,
         hops: 69,
     };
