@@ -141,6 +141,9 @@ impl Legs {
 
     /// The place among calls that leave of one that was dialled.
     pub(super) fn placed(&self, leg: LegId) -> Option<&Placed> {
+        if leg == LegId::FIRST {
+            return self.first_placed.as_ref();
+        }
         self.others.iter().find(|other| other.id == leg).map(|other| &other.placed)
     }
 
