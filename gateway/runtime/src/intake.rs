@@ -3,45 +3,33 @@
 //! The thread that does it waits for SIP and for the disk at once and for neither alone: a call's record is submitted,
 //! and the call answered when it is durable, while BYE and CANCEL of any call are taken as they come.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use trunkline_api::ambience::Ambience;
-use trunkline_api::object::{MediaSource, Ringing as RingingPolicy};
-use trunkline_api::usage::{CALL_RECORD_FORMAT, CallDirection, CallRecord, EndReason};
-use trunkline_api::{Failure, Id, Prefix};
-use trunkline_call::{CallSetup, Input, RecordingFact};
-use trunkline_edge_store::{Completion, Write};
-use trunkline_leg::{AgentEnd, Anchor, CallTime, Codec, Direction, EndCause, LegId, MediaSpec, RingSizes, TapEnd};
-use trunkline_media::{
-    AddressRange, LegHandle, LegSound, LegStart, Link, MediaError, MediaPlane, SourcePolicy, check_change,
-};
-use trunkline_route::{Request, Source, Target, Trunk};
-use trunkline_sdp::Session;
-use trunkline_sip::variables::Inbound;
-use trunkline_sip::{ByeReason, CallKey, Refusal, Reoffer, SipEvent, SipEvents};
+use trunkline_api::Failure;
+use trunkline_api::object::MediaSource;
+use trunkline_api::usage::{CallRecord, EndReason};
+use trunkline_leg::{AgentEnd, EndCause, LegId};
+use trunkline_media::{AddressRange, LegHandle, MediaPlane, SourcePolicy};
+use trunkline_route::Trunk;
+use trunkline_sip::{CallKey, Refusal, SipEvent, SipEvents};
 
-use crate::active::{LegNews, NewCall};
+use crate::active::LegNews;
 use crate::beats::IntakePulse;
-use crate::capacity::{Pool, Ticket};
+use crate::capacity::Ticket;
 use crate::counters::count;
-use crate::directory::CallInfo;
-use crate::line::{Invite, Line};
-use crate::offer::Settled;
+use crate::line::Invite;
 use crate::openings::{Fate, Openings};
-use crate::outbound::{Keeping, Placed};
-use crate::recording::CallRecordings;
-use crate::refusal::{self, Refused, media_failure, overloaded};
+use crate::outbound::Keeping;
+use crate::refusal::{self, Refused};
 use crate::ringing::Ringing;
-use crate::routing;
-use crate::serving::{ServedAgent, Serving};
-use crate::shared::{Shared, random};
-use crate::sound::leg_sound;
+use crate::serving::Serving;
+use crate::shared::Shared;
 use crate::streams::Doorway;
 use crate::worker::{Order, Worker};
 
@@ -61,127 +49,22 @@ const BED_LOOK: Duration = Duration::from_millis(5);
 /// How long the end of the process waits for records of calls that were never answered.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
 
+mod dialogs;
+mod handing_over;
 mod holding;
 mod leaving;
+mod opening;
 mod proving;
 mod referred;
 mod turning;
 mod unanswered;
 
+use dialogs::Dialog;
+use opening::{Opening, Rung};
 use proving::Proving;
 pub use proving::{CallerProof, CertificateFetcher, FetchAnswer};
 use referred::Referral;
-use turning::Turning;
 use unanswered::Unanswered;
-
-struct Dialog {
-    call: Id,
-    /// Which of its legs.
-    leg: LegId,
-    worker: usize,
-    sdp: Session,
-    /// Rate of the leg's sound in Hz, whatever codec comes later.
-    rate: u32,
-    line: Arc<dyn Line>,
-    /// Which ways sound is to go by our own wish, and what was offered last.
-    turning: Turning,
-    offered: Direction,
-    /// The trunk it is over, and how often what it leads to may be passed on.
-    trunk: Option<Id>,
-    hops: u8,
-}
-
-impl Dialog {
-    fn new(call: Id, leg: LegId, worker: usize, sdp: Session, rate: u32, line: Arc<dyn Line>) -> Self {
-        let (turning, offered) = (Turning::new(Instant::now()), Direction::SendRecv);
-        Self { call, leg, worker, sdp, rate, line, turning, offered, trunk: None, hops: 0 }
-    }
-
-    fn over(self, trunk: Option<Id>, hops: u8) -> Self {
-        Self { trunk, hops, ..self }
-    }
-
-    fn media_changed(&self, media: MediaSpec) -> Order {
-        let (call, media) = (self.call.clone(), Box::new(media));
-        match self.leg {
-            LegId::FIRST => Order::MediaChanged(call, media),
-            leg => Order::Leg(call, leg, LegNews::MediaChanged(media)),
-        }
-    }
-
-    fn ended(&self, cause: EndCause) -> Order {
-        match self.leg {
-            LegId::FIRST => Order::DialogEnded(self.call.clone(), cause),
-            leg => Order::Leg(self.call.clone(), leg, LegNews::DialogEnded(cause)),
-        }
-    }
-}
-
-/// A call whose record is on its way to the disk.
-struct Opening {
-    invite: Invite,
-    began: Instant,
-    wall_us: u64,
-    serving: Arc<Serving>,
-    agent: ServedAgent,
-    target: Target,
-    settled: Settled,
-    ringing: RingingPolicy,
-    source: SourcePolicy,
-    sound: LegSound,
-    ambience: Option<Ambience>,
-    record: CallRecord,
-    recordings: CallRecordings,
-    /// The recording that begins with the call, and what is told of it.
-    recording: Option<(TapEnd, RecordingFact)>,
-    ticket: Ticket,
-    written: Completion,
-}
-
-impl Opening {
-    /// Whether its background sound is on its way and worth waiting for at `now`.
-    fn awaits_bed(&self, now: Instant, shared: &Shared) -> bool {
-        let rate = self.settled.media.codec.sample_rate();
-        now.saturating_duration_since(self.began) < BED_WAIT
-            && self.ambience.as_ref().is_some_and(|ambience| shared.beds.is_making(ambience, rate))
-    }
-}
-
-/// A call that is up and has its media.
-struct Beginning {
-    key: CallKey,
-    line: Arc<dyn Line>,
-    sip_call_id: String,
-    from: String,
-    to: String,
-    /// What is handed over with it.
-    variables: BTreeMap<String, String>,
-    hops: u8,
-    began: Instant,
-    /// When it began, in microseconds since the Unix epoch.
-    wall_us: u64,
-    serving: Arc<Serving>,
-    agent: ServedAgent,
-    trunk: Id,
-    codec: Codec,
-    suite: Option<&'static str>,
-    session: Option<Session>,
-    record: CallRecord,
-    recordings: CallRecordings,
-    /// The recording that began with it, and when.
-    recording: Option<(CallTime, RecordingFact)>,
-    ticket: Ticket,
-    leg: AgentEnd,
-    handle: LegHandle,
-    /// Its place among calls that leave, when it is one.
-    placed: Option<Placed>,
-}
-
-/// A call that rings, and its leg when that is up already.
-struct Rung {
-    opening: Opening,
-    early: Option<Leg>,
-}
 
 /// Both ends of a leg.
 type Leg = (AgentEnd, LegHandle);
@@ -403,307 +286,6 @@ impl Intake {
         }
     }
 
-    /// Everything up to the record's way to the disk: nothing here waits.
-    fn open(&self, invite: &Invite) -> Result<Opening, Refused> {
-        let began = Instant::now();
-        let wall_us = wall_us();
-        let shared = &self.shared;
-        let serving = shared.serving.load_full();
-        let trunk = match &invite.trunk {
-            Some(trunk) => serving.table.trunk_by_id(trunk),
-            None => serving.table.trunk(invite.source),
-        };
-        let trunk = trunk.ok_or(Failure::UnknownPeer)?;
-        let (called, calling) = (&invite.to_user, &invite.from_user);
-        let headers = &[&invite.headers[..], &invite.findings[..]].concat();
-        let request = Request { source: Source::Trunk(&trunk.id), called, calling, headers, wall_us };
-        let decision = routing::decide(shared, &serving, self.draining.load(Ordering::Acquire), &request);
-        tracing::debug!("{decision}");
-        let target = decision.outcome?;
-        let agent = serving.agent(&target.agent)?.clone();
-        let ticket = shared
-            .admission
-            .admit([&target.trunk, &target.tenant, &target.agent], invite.offer.demand(agent.demand), began)
-            .map_err(|pool| {
-                tracing::warn!(pool = pool.name(), "a call was refused: the pool is used up");
-                pool.failure()
-            })?;
-
-        shared.load.admit(agent.demand[Pool::HeavySessions], u32::from_le_bytes(random()?)).map_err(overloaded)?;
-        self.plane.check_room().map_err(|error| media_failure(&error))?;
-        let settled = invite.offer.settle(trunk, &self.plane, shared, wall_us)?;
-        // A stream is connected already.
-        let mut ringing = if settled.session.is_some() { trunk.ringing } else { RingingPolicy::default() };
-        // Our offer goes out with the answer; before it there is no way for sound.
-        ringing.early_media &= settled.session.as_ref().is_none_or(|session| !session.is_offering());
-        let call = Id::mint(Prefix::Call, wall_us / 1000, random()?);
-        let key = serving.recording_key(&target.tenant).cloned();
-        let mut recordings = CallRecordings::new(call.clone(), agent.spec.recording.clone(), key);
-        let rate = settled.media.codec.sample_rate();
-        let recording = recordings.begin_with_call(&shared.recorder, &shared.config, rate)?;
-        let told = recordings.path().map(str::to_owned);
-        let record = CallRecord {
-            format: CALL_RECORD_FORMAT,
-            call,
-            tenant: target.tenant.clone(),
-            agent: target.agent.clone(),
-            agent_version: agent.version,
-            handed_to: Vec::new(),
-            trunk: Some(target.trunk.clone()),
-            direction: CallDirection::Inbound,
-            from: invite.from_user.clone(),
-            to: invite.to_user.clone(),
-            answered_us: wall_us + u64::from(ringing.ms) * 1000,
-            ended_us: None,
-            end: None,
-            failure: None,
-            usage: Vec::new(),
-            recording: told,
-            turns: 0,
-            stages: Vec::new(),
-        };
-        let ambience = agent.spec.sound.over(&trunk.sound).ambience;
-        if let Some(ambience) = &ambience {
-            shared.beds.prepare(ambience, rate);
-        }
-        let written = shared.store.submit(Write::OpenCall(Box::new(record.clone()))).map_err(|error| {
-            tracing::error!(%error, "a call cannot be journalled");
-            Failure::StoreUnavailable
-        })?;
-        let (source, sound) =
-            (sources(trunk), leg_sound(&agent.spec.sound.over(&trunk.sound), &agent.spec.interruption));
-        let invite = invite.clone();
-        Ok(Opening {
-            invite,
-            began,
-            wall_us,
-            agent,
-            target,
-            settled,
-            ringing,
-            source,
-            sound,
-            ambience,
-            record,
-            recordings,
-            recording,
-            ticket,
-            written,
-            serving,
-        })
-    }
-
-    /// The record is durable: the call is answered, or rings first.
-    fn ring(&mut self, now: Instant, key: CallKey, mut opening: Opening) {
-        if opening.ringing.ms == 0 {
-            return self.answer(Rung { opening, early: None });
-        }
-        let (mut early, mut described) = (None, None);
-        if opening.ringing.early_media {
-            match self.attach(&mut opening, None) {
-                Ok(leg) => early = Some(leg),
-                Err(failure) => return self.fail(opening, failure),
-            }
-            described = Some(opening.settled.answer.clone());
-        }
-        if let Err(error) = opening.invite.line.ring(described) {
-            return self.gone(opening, &error);
-        }
-        let due = now + Duration::from_millis(opening.ringing.ms.into());
-        self.ringing.begin(key, due, Rung { opening, early });
-    }
-
-    /// Media of an opening, with what it is recorded by.
-    fn attach(&self, opening: &mut Opening, tap: Option<TapEnd>) -> Result<Leg, Failure> {
-        let settled = &mut opening.settled;
-        let rate = settled.media.codec.sample_rate();
-        let mut start = LegStart::new(settled.media.clone(), opening.began);
-        if settled.session.is_some() {
-            start.source = opening.source.clone();
-        }
-        start.signalling_ip = Some(opening.invite.source);
-        start.tap = tap;
-        start.media_timeout_ms = self.shared.config.media_timeout_ms;
-        start.ringback_ms = if opening.ringing.early_media { opening.ringing.ms } else { 0 };
-        start.sound = opening.sound;
-        start.ambience = opening.ambience.as_ref().and_then(|ambience| self.shared.beds.of(ambience, rate));
-        start.rings = RingSizes { up: UP_FRAMES, down: DOWN_FRAMES, rate, ..RingSizes::default() };
-        let attached = settled.link.take().ok_or(MediaError::Ended).and_then(|link| self.plane.attach(link, start));
-        attached.map_err(|error| media_failure(&error))
-    }
-
-    /// An opening that media cannot serve.
-    fn fail(&mut self, opening: Opening, failure: Failure) {
-        self.refuse(&opening.invite, failure);
-        self.close_unanswered(opening.record, opening.ticket, (EndReason::Failed, Some(failure)));
-    }
-
-    /// An opening whose caller is gone.
-    fn gone(&mut self, opening: Opening, why: &dyn std::fmt::Display) {
-        tracing::info!(call = %opening.record.call, %why, "the caller was gone before the answer");
-        self.close_unanswered(opening.record, opening.ticket, (EndReason::CallerHungUp, None));
-    }
-
-    /// The call has rung for long enough: media, the 200 OK, and the agent.
-    fn answer(&mut self, Rung { mut opening, early }: Rung) {
-        if early.is_none() && opening.settled.link.as_ref().is_some_and(Link::is_over) {
-            return self.gone(opening, &"its stream is over");
-        }
-        let (tap, recording_began) = opening.recording.take().unzip();
-        let attached = match early {
-            // What was said while it rang was said to nobody, and is not recorded.
-            Some((mut leg, handle)) => {
-                while leg.up.pop().is_ok() {}
-                tap.map_or(Ok(()), |tap| handle.tap(tap)).map(|()| (leg, handle)).map_err(|error| media_failure(&error))
-            }
-            None => self.attach(&mut opening, tap),
-        };
-        let (leg, handle) = match attached {
-            Ok(attached) => attached,
-            Err(failure) => return self.fail(opening, failure),
-        };
-        let answer = std::mem::take(&mut opening.settled.answer);
-        if let Err(error) = opening.invite.line.accept(answer) {
-            return self.gone(opening, &error);
-        }
-        let ringing = opening.ringing;
-        let Opening { invite, began, wall_us, serving, agent, target, settled, record, recordings, ticket, .. } =
-            opening;
-        let recording = recording_began.map(|began| (CallTime::from_ms(ringing.ms.into()), began));
-        let (codec, session) = (settled.media.codec, settled.session);
-        let suite = settled.media.srtp.as_ref().map(|srtp| srtp.suite.name());
-        let trusted = serving.table.trunk_by_id(&target.trunk).is_some_and(|trunk| trunk.trusted);
-        let mut variables = Inbound::read(&invite.from, &invite.headers, trusted).variables();
-        variables.extend(invite.findings);
-        self.hand_over(Beginning {
-            key: invite.key,
-            line: invite.line,
-            sip_call_id: invite.call_id,
-            from: invite.from_user,
-            to: invite.to_user,
-            variables,
-            // A call that was passed on for ever ends some day.
-            hops: invite.hops,
-            began,
-            wall_us,
-            serving,
-            agent,
-            trunk: target.trunk,
-            codec,
-            suite,
-            session,
-            record,
-            recordings,
-            recording,
-            ticket,
-            leg,
-            handle,
-            placed: None,
-        });
-    }
-
-    /// A call that is up goes to the worker of its media.
-    fn hand_over(&mut self, beginning: Beginning) {
-        let Beginning {
-            key,
-            line,
-            sip_call_id,
-            from,
-            to,
-            variables,
-            hops,
-            began,
-            wall_us,
-            serving,
-            agent,
-            trunk,
-            codec,
-            suite,
-            session,
-            record,
-            recordings,
-            recording,
-            ticket,
-            leg,
-            handle,
-            placed,
-        } = beginning;
-        let (call, tenant, agent_id) = (record.call.clone(), record.tenant.clone(), record.agent.clone());
-        let setup = CallSetup {
-            call: call.clone(),
-            tenant: tenant.clone(),
-            agent: agent_id.clone(),
-            agent_version: agent.version,
-            tools: self.shared.tool_bindings(&agent, &serving),
-            others: self.shared.others(&agent, &serving),
-            spec: agent.spec,
-            trunk: Some(trunk.clone()),
-            gateway: self.shared.config.gateway.clone(),
-            direction: record.direction,
-            from: from.clone(),
-            to: to.clone(),
-            variables,
-            anchor: Anchor { wall_us, call_us: 0 },
-            // Event identifiers follow from it; they need not be secret.
-            seed: random().map_or(wall_us, u64::from_le_bytes),
-            codec: codec.to_string(),
-            sip_call_id: Some(sip_call_id.clone()).filter(|id| !id.is_empty()),
-        };
-        let recording_key = serving.recording_key(&tenant);
-        let mut machine = self.shared.captures.call(setup.clone(), &serving, recording_key);
-        if let Some((at, began)) = recording {
-            // It begins with the answer, as the tap does; the call's time with the INVITE.
-            machine.handle(at, Input::Recording(began));
-        }
-        let worker = handle.worker();
-        let over = trunk.clone();
-        let info = CallInfo {
-            id: call.clone(),
-            tenant,
-            agent: agent_id,
-            agent_version: agent.version,
-            from,
-            to,
-            trunk,
-            sip_call_id,
-            answered_us: record.answered_us,
-            ended: false,
-            recording: record.recording.clone(),
-            recording_state: recordings.now(),
-        };
-        let entry = self.shared.directory.began(info, worker);
-        count(&self.shared.counters.answered);
-        tracing::info!(%call, agent_version = agent.version, codec = setup.codec, srtp = suite, "call answered");
-        if let Some(sdp) = session {
-            let (call, rate, line) = (call.clone(), codec.sample_rate(), Arc::clone(&line));
-            let dialog = Dialog::new(call, LegId::FIRST, worker, sdp, rate, line);
-            self.dialogs.insert(key, dialog.over(Some(over), hops));
-        }
-        let goodbye = Arc::clone(&line);
-        let new = NewCall {
-            id: call.clone(),
-            call: machine,
-            setup,
-            leg,
-            handle,
-            recordings,
-            line,
-            serving,
-            entry,
-            ticket,
-            began,
-            hops,
-            placed,
-        };
-        if let Err(Order::Begin(new)) = self.workers[worker].give(Order::Begin(Box::new(new))) {
-            tracing::error!(%call, "the agent worker is swamped; the call was given up");
-            self.shared.directory.ended(&call);
-            let (failure, NewCall { ticket, .. }) = (Failure::GatewayFull, *new);
-            self.close_unanswered(record, ticket, (EndReason::Failed, Some(failure)));
-            let _ = goodbye.bye(&ByeReason { q850: failure.q850_cause(), text: failure.name().to_owned() });
-        }
-    }
-
     /// Closes the record of a call that never had a conversation, so that the journal does not keep it.
     fn close_unanswered(&mut self, mut record: CallRecord, ticket: Ticket, end: (EndReason, Option<Failure>)) {
         record.ended_us = Some(record.answered_us);
@@ -711,86 +293,6 @@ impl Intake {
         record.recording = None;
         (record.end, record.failure) = (Some(end.0), end.1);
         self.unanswered.push(Unanswered::begin(record, ticket, &self.shared));
-    }
-
-    fn reoffer(&mut self, reoffer: Reoffer) {
-        let Some(dialog) = self.dialogs.get_mut(&reoffer.call) else {
-            reoffer.handle.refuse(&Refusal::status(481));
-            return;
-        };
-        let Some(offer) = reoffer.offer.as_deref() else {
-            let offer = dialog.sdp.offer();
-            if reoffer.handle.answer(offer).is_err() {
-                dialog.sdp.withdraw();
-            }
-            return;
-        };
-        // Until the far end is told otherwise the session is as it was.
-        let mut changed = dialog.sdp.clone();
-        let answer = match changed.answer(offer) {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::info!(%error, call = %dialog.call, "the new offer cannot be answered; the call goes on as it was");
-                let refusal = Refusal { warning: error.warning(), ..Refusal::status(error.sip_status()) };
-                return reoffer.handle.refuse(&refusal);
-            }
-        };
-        if let Err(error) = check_change(&answer.media, dialog.rate) {
-            tracing::warn!(%error, call = %dialog.call, "media cannot be changed; the call goes on as it was");
-            return reoffer.handle.refuse(&Refusal::status(488));
-        }
-        if let Err(error) = reoffer.handle.answer(answer.sdp) {
-            tracing::debug!(%error, "a change of media was no longer waited for");
-            return;
-        }
-        dialog.sdp = changed;
-        let (worker, order) = (dialog.worker, dialog.media_changed(answer.media));
-        self.order(worker, order);
-    }
-
-    /// Our answer was acknowledged; when it carried an offer, theirs comes with the ACK. Without one that can be used a call
-    /// has no sound and is ended, but one whose media was settled before goes on as it was.
-    fn acked(&mut self, key: CallKey, answer: Option<&str>) {
-        // An ACK that was still to be heard of when an offer of ours went out carries nothing of that.
-        let awaits = |dialog: &&mut Dialog| dialog.sdp.is_offering() && !dialog.turning.is_offered();
-        let Some(dialog) = self.dialogs.get_mut(&key).filter(awaits) else { return };
-        let (call, worker) = (dialog.call.clone(), dialog.worker);
-        let taken = dialog.sdp.accept_answer(answer.unwrap_or_default()).cloned();
-        let ended = dialog.ended(EndCause::Failed);
-        match taken {
-            Ok(media) => {
-                let order = dialog.media_changed(media);
-                self.order(worker, order);
-            }
-            Err(error) if dialog.sdp.media().is_some() => {
-                tracing::info!(%error, %call, "the answer of the ACK cannot be used; the call goes on as it was");
-            }
-            Err(error) => {
-                tracing::info!(%error, %call, "the answer of the ACK cannot be used; the call is ended");
-                let failure = Failure::OfferUnacceptable;
-                let _ = dialog.line.bye(&ByeReason { q850: failure.q850_cause(), text: failure.name().to_owned() });
-                self.dialogs.remove(&key);
-                self.order(worker, ended);
-            }
-        }
-    }
-
-    /// The far end is gone, whether the call was answered or not.
-    pub(crate) fn ended(&mut self, key: CallKey, cause: EndCause) {
-        if self.proving.as_mut().is_some_and(|proving| proving.give_up(key)) {
-            tracing::info!(?cause, "the caller was gone before it was known who calls");
-        } else if let Some(opening) = self.openings.give_up(key, cause) {
-            // Its ports are free at once, its record must be durable before it can be closed.
-            opening.settled.link = None;
-        } else if let Some(Rung { opening, early }) = self.ringing.give_up(key) {
-            drop(early);
-            tracing::info!(call = %opening.record.call, ?cause, "the caller was gone before the answer");
-            self.close_unanswered(opening.record, opening.ticket, unanswered_end(cause));
-        } else if self.waits_for_another(key, cause) {
-            tracing::info!(?cause, "the far end passed the call on and is gone");
-        } else if let Some(dialog) = self.dialogs.remove(&key) {
-            self.order(dialog.worker, dialog.ended(cause));
-        }
     }
 
     /// Gives an order that must not be lost: the far end was told already that it is carried out.

@@ -6,8 +6,9 @@ use trunkline_leg::{Direction, LegId};
 use trunkline_media::check_change;
 use trunkline_sip::{CallKey, CommandError, Reoffered};
 
+use super::Intake;
+use super::dialogs::Dialog;
 use super::turning::Turning;
-use super::{Dialog, Intake};
 use crate::active::LegNews;
 use crate::worker::Order;
 

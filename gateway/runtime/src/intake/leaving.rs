@@ -12,7 +12,9 @@ use trunkline_sip::health::HealthState;
 use trunkline_sip::registration::RegistrationEvent;
 use trunkline_sip::{ByeReason, CallKey, OutgoingEvent, TrunkNews, TrunkToken};
 
-use super::{Beginning, DOWN_FRAMES, Dialog, Intake, UP_FRAMES, sources, wall_us};
+use super::dialogs::Dialog;
+use super::handing_over::Beginning;
+use super::{DOWN_FRAMES, Intake, UP_FRAMES, sources, wall_us};
 use crate::active::LegNews;
 use crate::line::{Answering, Line};
 use crate::outbound::{Dialled, Over, Whose};

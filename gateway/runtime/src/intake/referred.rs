@@ -12,8 +12,9 @@ use trunkline_media::check_change;
 use trunkline_route::Trunk;
 use trunkline_sip::{CallKey, OutgoingEvent, ReferProgress, Referred};
 
+use super::dialogs::Dialog;
 use super::leaving::hang_up;
-use super::{Dialog, Intake, sources};
+use super::{Intake, sources};
 use crate::active::{Follower, LegNews};
 use crate::line::{Answering, Line};
 use crate::outbound::{MediaOf, Placed, Wanted, Whose, request};

@@ -7,14 +7,18 @@ mod proofs;
 mod referrals;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
 use serde_json::{Value, json};
+use trunkline_api::usage::CallDirection;
+use trunkline_api::{Id, Prefix};
 use trunkline_sip::{OutgoingEvent, Refused};
 
 use super::*;
+use crate::active::NewCall;
 use crate::ambience::Beds;
-use crate::capacity::Amounts;
+use crate::capacity::{Amounts, Pool};
 use crate::offer::Offer;
 use crate::outbound::{self, DialOrder, DialRefused};
 use crate::rig::{
