@@ -14,8 +14,8 @@ use support::connected::{Certificates, Connected, Line};
 use support::{Peer, header, start, start_for, to_tag};
 use trunkline_sip::locate::Server;
 use trunkline_sip::{
-    Admission, ByeReason, Listener, Origin, OutgoingEvent, SipConfig, SipEndpoint, SipEvent, SipEvents, TlsFiles,
-    Transport, TrunkToken,
+    Account, Admission, ByeReason, Listener, Origin, OutgoingEvent, SipConfig, SipEndpoint, SipEvent, SipEvents,
+    TlsFiles, Transport, TrunkToken,
 };
 
 /// Listens for every transport.
@@ -166,9 +166,30 @@ fn a_stranger_does_not_stay_by_saying_nothing_of_consequence() {
     }
 }
 
+/// All addresses are a trunk's, whose calls have to prove a password.
+struct Anywhere;
+
+impl Admission for Anywhere {
+    fn trunk(&self, _source: IpAddr) -> Option<TrunkToken> {
+        Some(TrunkToken("trk_phones".into()))
+    }
+
+    fn account(&self, _trunk: &TrunkToken) -> Option<Arc<Account>> {
+        Some(Arc::new(Account::new("phone", "gw.example", "secret")))
+    }
+}
+
 #[test]
 fn one_address_holds_few_connections_until_it_is_known() {
-    let (endpoint, _events) = support::start_unknown();
+    few_connections(&support::start_unknown().0);
+}
+
+#[test]
+fn nor_does_an_address_of_a_trunk_with_a_password_that_is_yet_to_be_given() {
+    few_connections(&start_for(Arc::new(Anywhere), |_| {}).0);
+}
+
+fn few_connections(endpoint: &SipEndpoint) {
     let held: Vec<_> = (0..40).map(|_| Connected::tcp(endpoint.local_addr())).collect();
     let open = |mut peer: Connected<support::connected::Bytes<std::net::TcpStream>>| {
         peer.line.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();

@@ -280,7 +280,7 @@ fn a_provisional_answer_that_asks_for_it_is_acknowledged_in_order() {
 
 #[test]
 fn refusals_say_why_and_where_else_and_are_not_followed() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(support::unhurried);
     let callee = Callee::new();
     endpoint.dialler().dial(callee.call()).unwrap();
     callee.answer(&callee.expect("INVITE "), "302 Moved Temporarily", "x", "Contact: <sip:+49900123@192.0.2.1>");

@@ -123,7 +123,7 @@ fn a_caller_that_knows_no_timers_gets_none_and_one_that_leaves_it_to_us_half_an_
 
 #[test]
 fn a_call_of_ours_asks_for_a_timer_and_for_as_much_as_the_far_end_wants() {
-    let (endpoint, mut events) = start(|_| ());
+    let (endpoint, mut events) = start(support::unhurried);
     let callee = Callee::new();
     endpoint.dialler().dial(callee.call()).unwrap();
     let invite = callee.expect("INVITE ");

@@ -36,8 +36,8 @@ pub fn redact(message: &[u8]) -> Vec<u8> {
 fn lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = message;
     std::iter::from_fn(move || {
-        let ends = rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-        let end = ends.into_iter().find(|end| !matches!(rest.get(*end), Some(b' ' | b'\t')));
+        let mut ends = rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        let end = ends.find(|end| !matches!(rest.get(*end), Some(b' ' | b'\t')));
         let (line, others) = rest.split_at(end.unwrap_or(rest.len()));
         rest = others;
         (!line.is_empty()).then_some(line)
