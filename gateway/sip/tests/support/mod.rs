@@ -3,6 +3,7 @@
 
 pub(crate) mod callee;
 pub(crate) mod connected;
+pub(crate) mod exchange;
 pub(crate) mod torture;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -116,7 +117,7 @@ pub(crate) fn answer_all(mut events: SipEvents, hang_up: bool) -> Arc<Seen> {
     seen
 }
 
-fn refusal(error: &SdpError) -> Refusal {
+pub(crate) fn refusal(error: &SdpError) -> Refusal {
     Refusal { warning: error.warning(), ..Refusal::status(error.sip_status()) }
 }
 
