@@ -27,6 +27,7 @@ pub mod ports;
 pub mod process;
 pub mod rest;
 pub mod signing;
+pub mod sipp;
 pub mod speech;
 pub mod tones;
 pub mod wait;
