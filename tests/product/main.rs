@@ -74,6 +74,7 @@ mod sip_proofs_are_taken_once;
 mod sip_random_tags_cost_no_memory;
 mod sip_reaches_a_human_when_no_provider_is_left;
 mod sip_refused_calls_can_be_told_apart;
+mod sip_routes_lead_calls_to_their_agents;
 mod sip_scanners_are_banned;
 mod sip_signals_many_calls;
 mod sip_survives_malformed_messages;

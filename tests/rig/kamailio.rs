@@ -63,7 +63,13 @@ fn unpacked() -> anyhow::Result<PathBuf> {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder)?;
-    let fetched = Command::new("apt-get").current_dir(&folder).arg("download").args(PACKAGES).output()?;
+    let fetch = || Command::new("apt-get").current_dir(&folder).arg("download").args(PACKAGES).output();
+    let mut fetched = fetch()?;
+    if !fetched.status.success() {
+        // The lists of a machine on which nothing had to be installed may be old or missing.
+        Command::new("apt-get").args(["update", "-qq"]).output()?;
+        fetched = fetch()?;
+    }
     ensure!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
     let entries: Vec<PathBuf> = std::fs::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     let packages: Vec<&PathBuf> =

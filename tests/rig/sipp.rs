@@ -27,18 +27,19 @@ pub struct Sipp {
 impl Sipp {
     /// Calls a number by way of `to` this often, two calls a second.
     pub fn calling(scratch: &Path, scenario: &str, number: &str, to: &str, calls: usize) -> anyhow::Result<Self> {
-        Self::start(scratch, scenario, &["-m", &calls.to_string(), "-r", "2", "-s", number, to])
+        Self::begin(scratch, scenario, &["-m", &calls.to_string(), "-r", "2", "-s", number, to])
     }
 
     /// Takes this many calls at a port of 127.0.0.1.
     pub fn called_at(scratch: &Path, scenario: &str, port: u16, calls: usize) -> anyhow::Result<Self> {
-        let sipp = Self::start(scratch, scenario, &["-m", &calls.to_string(), "-p", &port.to_string()])?;
+        let sipp = Self::begin(scratch, scenario, &["-m", &calls.to_string(), "-p", &port.to_string()])?;
         let taken = || UdpSocket::bind(("127.0.0.1", port)).is_err();
         wait::until_true("SIPp to listen", PATIENCE, taken)?;
         Ok(sipp)
     }
 
-    fn start(scratch: &Path, scenario: &str, arguments: &[&str]) -> anyhow::Result<Self> {
+    /// Starts it with further arguments.
+    pub fn begin(scratch: &Path, scenario: &str, arguments: &[&str]) -> anyhow::Result<Self> {
         let folder = scratch.join(format!("sipp-{}", STARTED.fetch_add(1, Ordering::Relaxed)));
         std::fs::create_dir_all(&folder)?;
         let media = ports::free_range(64)?;
