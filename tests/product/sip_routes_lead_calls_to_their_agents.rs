@@ -74,7 +74,7 @@ fn gateway(scratch: &Path) -> Gateway {
 fn call(scratch: &Path, gateway: &Gateway, name: &str, (dialled, caller, campaign): (&str, &str, &str), ms: u32) -> Sipp {
     let (to, ms, named) = (gateway.sip().to_string(), ms.to_string(), format!("{name}-%u@%s"));
     let keys = ["-key", "caller", caller, "-key", "campaign", campaign, "-cid_str", &named, "-d", &ms];
-    let arguments = [&["-m", "1", "-s", dialled], keys.as_slice(), &[to.as_str()]].concat();
+    let arguments = [&["-m", "1", "-s", dialled][..], &keys, &[to.as_str()]].concat();
     Sipp::begin(scratch, "routed.xml", &arguments).unwrap()
 }
 
