@@ -358,18 +358,20 @@ impl CallHandle {
     /// # Errors
     /// When the call is not up, one such request is under way already, or the URI cannot be sent.
     pub fn refer(&self, to: &str) -> Result<(), CommandError> {
-        match self.call.dialog().phase {
-            Phase::Confirmed => {}
-            Phase::Ringing | Phase::Answered => return Err(CommandError::NotAnswered),
-            Phase::Ended => return Err(CommandError::Over),
-        }
         if !referral::is_uri(to) {
             return Err(CommandError::Uri);
         }
-        if self.call.refers(true) {
-            return Err(CommandError::Referring);
+        let mut dialog = self.call.dialog();
+        if self.call.is_referring() {
+            // Once it is over that is what counts.
+            return Err(if dialog.phase == Phase::Ended { CommandError::Over } else { CommandError::Referring });
         }
-        referral::refer(&self.shared, &self.call, to);
+        let now = dialog.refer(to)?;
+        self.call.refers(true);
+        drop(dialog);
+        if now {
+            referral::refer(&self.shared, &self.call, to);
+        }
         Ok(())
     }
 

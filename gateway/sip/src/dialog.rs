@@ -92,6 +92,8 @@ pub(crate) struct Dialog {
     /// Whether we have placed the call, and so made its Call-ID.
     ours: bool,
     hang_up: Option<String>,
+    /// What the far end is to be asked to dial as soon as it has acknowledged our answer.
+    refer_later: Option<String>,
 }
 
 /// The parts of an INVITE that make a dialog.
@@ -129,6 +131,7 @@ impl Dialog {
             changing: false,
             ours: false,
             hang_up: None,
+            refer_later: None,
         }
     }
 
@@ -249,10 +252,30 @@ impl Dialog {
         Ok(())
     }
 
+    /// The far end is to be asked to dial: whether that can be said now, or is said behind its ACK, as a BYE is.
+    pub(crate) fn refer(&mut self, to: &str) -> Result<bool, CommandError> {
+        match self.phase {
+            Phase::Ringing => Err(CommandError::NotAnswered),
+            Phase::Answered => {
+                self.refer_later = Some(to.to_owned());
+                Ok(false)
+            }
+            Phase::Confirmed => Ok(true),
+            Phase::Ended => Err(CommandError::Over),
+        }
+    }
+
+    /// What is to be asked now that the ACK is here.
+    pub(crate) const fn take_refer(&mut self) -> Option<String> {
+        self.refer_later.take()
+    }
+
     /// A re-INVITE of ours is about to be sent: not while another is under way, in either direction (RFC 3261 14.1).
     pub(crate) fn change(&mut self) -> Result<(), CommandError> {
         match self.phase {
-            Phase::Ringing | Phase::Answered => return Err(CommandError::NotAnswered),
+            Phase::Ringing => return Err(CommandError::NotAnswered),
+            // Its ACK is awaited.
+            Phase::Answered => return Err(CommandError::Changing),
             Phase::Ended => return Err(CommandError::Over),
             Phase::Confirmed => {}
         }
@@ -495,7 +518,7 @@ mod tests {
         assert_eq!(dialog.change(), Err(CommandError::NotAnswered));
         dialog.answer(true).unwrap();
         dialog.await_ack(10, false);
-        assert_eq!(dialog.change(), Err(CommandError::NotAnswered));
+        assert_eq!(dialog.change(), Err(CommandError::Changing));
         assert_eq!(dialog.acked(), Acked::Confirmed);
         assert_eq!(dialog.change(), Ok(()));
         assert_eq!(dialog.change(), Err(CommandError::Changing));

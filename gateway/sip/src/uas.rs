@@ -204,6 +204,10 @@ async fn acked(shared: &Arc<Shared>, call: &Arc<Call>, request: &Request) {
         Acked::Confirmed => {
             let answer = body(request).ok().flatten();
             shared.tell(SipEvent::Acked { call: call.key, answer }).await;
+            let refer = call.dialog().take_refer();
+            if let Some(to) = refer {
+                crate::referral::refer(shared, call, &to);
+            }
         }
         Acked::HangUp(reason) => outgoing::bye(shared, call, reason),
         Acked::Ignored => {}

@@ -70,6 +70,24 @@ fn who_is_asked_to_dial_tells_how_far_it_has_come() {
 }
 
 #[test]
+fn who_is_to_dial_before_its_ack_is_here_is_asked_behind_it() {
+    let (endpoint, mut events) = start(|_| ());
+    let peer = Peer::new(&endpoint);
+    peer.send(&peer.invite("r0", 1, ""));
+    let Some(SipEvent::Invite(invite)) = events.blocking_recv() else { panic!() };
+    invite.handle.accept("v=0\r\n".to_owned()).unwrap();
+    invite.handle.refer("sip:+4930555@pbx.example").unwrap();
+    assert_eq!(invite.handle.refer("sip:+4930556@pbx.example"), Err(CommandError::Referring));
+    let ok = peer.expect("SIP/2.0 200");
+    peer.send(&peer.ack("r0", 1, &to_tag(&ok)));
+    let refer = peer.expect("REFER ");
+    assert_eq!(header(&refer, "Refer-To"), "<sip:+4930555@pbx.example>");
+    answer(&peer, &refer, "202 Accepted");
+    assert!(matches!(events.blocking_recv(), Some(SipEvent::Acked { .. })));
+    assert_eq!(status(&mut events), 100);
+}
+
+#[test]
 fn who_will_not_dial_says_so_and_the_call_goes_on() {
     let (endpoint, mut events) = start(|_| ());
     let peer = Peer::new(&endpoint);

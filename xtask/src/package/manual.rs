@@ -66,6 +66,11 @@ fn describe(page: &mut String, schema: &Value, key: &str, value: &Value) {
     let inner = resolved(schema, value);
     let default = match &value["default"] {
         Value::Null => String::new(),
+        // A line can be broken behind a space only.
+        Value::Array(each) => {
+            let each: Vec<String> = each.iter().map(Value::to_string).collect();
+            format!(", by default [{}]", each.join(", "))
+        }
         default => format!(", by default {default}"),
     };
     // Inside a macro's argument a quotation mark has a name.
