@@ -72,8 +72,7 @@ fn configuration(folder: &Path, here: &Host, gateway: &Host) -> String {
     let [pem, key_file, tls] = ["proxy.pem", "proxy.key", "tls.cfg"].map(|name| folder.join(name));
     std::fs::write(&pem, certificate.pem()).unwrap();
     std::fs::write(&key_file, key.serialize_pem()).unwrap();
-    let side =
-        format!("method = TLSv1.2+\nprivate_key = {}\ncertificate = {}\n", key_file.display(), pem.display());
+    let side = format!("method = TLSv1.2+\nprivate_key = {}\ncertificate = {}\n", key_file.display(), pem.display());
     std::fs::write(&tls, format!("[server:default]\n{side}\n[client:default]\n{side}verify_certificate = no\n"))
         .unwrap();
     let (here, gateway, tls, secure) = (here.address, gateway.address, tls.display(), PROXY_PORT + 1);

@@ -71,7 +71,13 @@ fn gateway(scratch: &Path) -> Gateway {
 }
 
 /// A call that stays up for so long.
-fn call(scratch: &Path, gateway: &Gateway, name: &str, (dialled, caller, campaign): (&str, &str, &str), ms: u32) -> Sipp {
+fn call(
+    scratch: &Path,
+    gateway: &Gateway,
+    name: &str,
+    (dialled, caller, campaign): (&str, &str, &str),
+    ms: u32,
+) -> Sipp {
     let (to, ms, named) = (gateway.sip().to_string(), ms.to_string(), format!("{name}-%u@%s"));
     let keys = ["-key", "caller", caller, "-key", "campaign", campaign, "-cid_str", &named, "-d", &ms];
     let arguments = [&["-m", "1", "-s", dialled][..], &keys, &[to.as_str()]].concat();

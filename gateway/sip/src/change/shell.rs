@@ -42,13 +42,7 @@ async fn run(shared: &Arc<Shared>, call: &Arc<Call>, offer: &str) {
     let (mut attempts, mut told) = (vec![invite(shared, call, offer, &proven, now_ms())], false);
     shared.awaiting.expect(attempts[0].branch(), &inbox);
     loop {
-        for attempt in &mut attempts {
-            while let Some(transmit) = attempt.poll_transmit() {
-                if let Err(error) = shared.wires.transmit(&transmit, &CertificateNames::default()).await {
-                    tracing::debug!(call = call.key.0, %error, "a change of a session was not sent");
-                }
-            }
-        }
+        send(shared, call, &mut attempts).await;
         // What comes again is still acknowledged, for a while.
         let Some(due) = attempts.iter().filter_map(Attempt::poll_timeout).min() else { break };
         let due = due.saturating_sub(now_ms());
@@ -85,10 +79,23 @@ async fn run(shared: &Arc<Shared>, call: &Arc<Call>, offer: &str) {
             }
         }
         told = true;
+        // Whoever is told may change the session again or hang up at once, and that must not overtake our ACK.
+        send(shared, call, &mut attempts).await;
         tell(shared, call, news, answer.as_ref()).await;
     }
     for attempt in &attempts {
         shared.awaiting.forget(attempt.branch());
+    }
+}
+
+/// Sends what waits to be sent.
+async fn send(shared: &Shared, call: &Call, attempts: &mut [Attempt]) {
+    for attempt in attempts {
+        while let Some(transmit) = attempt.poll_transmit() {
+            if let Err(error) = shared.wires.transmit(&transmit, &CertificateNames::default()).await {
+                tracing::debug!(call = call.key.0, %error, "a change of a session was not sent");
+            }
+        }
     }
 }
 

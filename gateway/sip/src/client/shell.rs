@@ -14,6 +14,7 @@ use crate::call::{Call, CallHandle};
 use crate::draw::Draw;
 use crate::event::{CallKey, SipEvent};
 use crate::shared::Shared;
+use crate::turns::Turn;
 use crate::wires::CertificateNames;
 
 /// Responses of one call that wait to be looked at; further ones are sent again by whoever sent them.
@@ -131,9 +132,15 @@ async fn run(
     let mut branches = Vec::new();
     let mut ordered = true;
     loop {
-        // Events first: whoever answers may speak within the call as soon as they have our ACK.
         while let Some(event) = machine.poll_event() {
-            tell(&shared, key, &mut machine, event).await;
+            let Some((news, turn)) = news(&shared, key, &mut machine, event) else { continue };
+            // Whoever is told of the answer may hang up at once, and their BYE must not overtake our ACK. What the far end says
+            // as soon as it has that waits until the answer is told.
+            while let Some(transmit) = machine.poll_transmit() {
+                send(&shared, &mut machine, (transmit, &names), &inbox, &mut branches, now_ms()).await;
+            }
+            shared.tell(SipEvent::Outgoing { call: key, news: Box::new(news) }).await;
+            drop(turn);
         }
         while let Some(transmit) = machine.poll_transmit() {
             send(&shared, &mut machine, (transmit, &names), &inbox, &mut branches, now_ms()).await;
@@ -162,23 +169,30 @@ async fn run(
     shared.awaiting.end(machine.call_id());
 }
 
-async fn tell(shared: &Arc<Shared>, key: CallKey, machine: &mut ClientCall, event: ClientEvent) {
-    let news = match event {
-        ClientEvent::Trying => OutgoingEvent::Trying,
-        ClientEvent::Ringing { fork, status, sdp } => OutgoingEvent::Ringing { fork, status, sdp },
+/// What an event of the machine is to the driver, and a turn within the call that it has made.
+fn news(
+    shared: &Arc<Shared>,
+    key: CallKey,
+    machine: &mut ClientCall,
+    event: ClientEvent,
+) -> Option<(OutgoingEvent, Option<Turn>)> {
+    Some(match event {
+        ClientEvent::Trying => (OutgoingEvent::Trying, None),
+        ClientEvent::Ringing { fork, status, sdp } => (OutgoingEvent::Ringing { fork, status, sdp }, None),
         ClientEvent::Answered { fork, sdp } => {
-            let Some(dialog) = machine.take_dialog() else { return };
+            let dialog = machine.take_dialog()?;
             let dialog_key = dialog.key.clone();
             let contact = shared.contact_within(&dialog, dialog.source);
             let call = Arc::new(Call::placed(key, dialog, contact, machine.take_timer(), machine.take_digest()));
+            let turn = call.turns.take();
             shared.calls().insert(dialog_key, Arc::clone(&call));
             // It is counted as a call that is up from now on.
             shared.awaiting.end(machine.call_id());
-            OutgoingEvent::Answered { handle: CallHandle { shared: Arc::clone(shared), call }, fork, sdp }
+            let handle = CallHandle { shared: Arc::clone(shared), call };
+            (OutgoingEvent::Answered { handle, fork, sdp }, turn)
         }
-        ClientEvent::Refused(refused) => OutgoingEvent::Refused(refused),
-    };
-    shared.tell(SipEvent::Outgoing { call: key, news: Box::new(news) }).await;
+        ClientEvent::Refused(refused) => (OutgoingEvent::Refused(refused), None),
+    })
 }
 
 async fn send(

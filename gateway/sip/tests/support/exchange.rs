@@ -413,9 +413,7 @@ fn number(direction: &str, scenario: &str, role: Role) -> String {
 }
 
 fn role(number: &str) -> Role {
-    use Role::{
-        Answers, HangsUp, HangsUpOnKey, Holds, IsBusy, Refers, Rings, SoundsEarly, TakesBack, Thinks,
-    };
+    use Role::{Answers, HangsUp, HangsUpOnKey, Holds, IsBusy, Refers, Rings, SoundsEarly, TakesBack, Thinks};
     let all = [Answers, SoundsEarly, HangsUp, HangsUpOnKey, Thinks, Holds, Refers, Rings, TakesBack, IsBusy];
     let named = |role: &Role| number.split('.').next() == Some(&format!("{role:?}"));
     all.into_iter().find(named).unwrap_or(Answers)
