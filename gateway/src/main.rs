@@ -18,6 +18,7 @@ mod secrets;
 mod service;
 mod spool;
 mod state;
+mod stir;
 mod wiring;
 
 use std::path::PathBuf;

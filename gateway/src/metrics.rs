@@ -100,6 +100,10 @@ impl Snapshot {
         for (failure, count) in calls.failures() {
             failures.get_or_create(&vec![("failure", failure.name().to_owned())]).set(number(count));
         }
+        let proofs = Family::<Labels, Gauge>::default();
+        for (result, count) in calls.proofs() {
+            proofs.get_or_create(&vec![("result", result.to_owned())]).set(number(count));
+        }
         let (most, used) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
         for (pool, there_are, taken) in runtime.pools() {
             let labels = vec![("pool", pool.name().to_owned())];
@@ -108,6 +112,7 @@ impl Snapshot {
         }
         let mut families = vec![
             ("failures".into(), "Failures by name since the start", failures),
+            ("callers_verified".into(), "Calls of trunks with `stir`, by what was found of their callers", proofs),
             ("capacity".into(), "What there is of each pool that calls use up; 4294967295 without a limit", most),
             ("capacity_used".into(), "What calls have taken of each pool", used),
         ];

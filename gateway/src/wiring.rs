@@ -25,7 +25,7 @@ use crate::enrolment;
 use crate::plugins::{self, Refused};
 use crate::secrets::Secrets;
 use crate::spool::StoreSpool;
-use crate::{capacity, history, service, state as state_folder};
+use crate::{capacity, history, service, state as state_folder, stir};
 
 /// How often the fleet client is told of calls.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -114,6 +114,7 @@ pub(crate) fn start(loaded: &Loaded, secrets: Secrets, tokio: &Handle) -> anyhow
         serving: Arc::clone(&serving),
         memory_left: Arc::new(capacity::memory_left_kib),
         secrets: passwords,
+        callers: stir::start(&config.sip.stir, tokio)?,
     };
     let runtime = Arc::new(Runtime::start(runtime_config(config, gateway), sip, parts)?);
     match &sync {
@@ -279,6 +280,7 @@ fn sip_config(config: &Config, secrets: &BTreeMap<String, String>) -> SipConfig 
         UnknownPeer::Reject => SipUnknownPeer::Reject,
         UnknownPeer::Drop => SipUnknownPeer::Drop,
     };
+    sip.name_servers.clone_from(&config.sip.name_servers);
     sip.hep = hep_config(config, secrets);
     // Where calls are not refused for load, they are not for that of signalling either.
     sip.limits.busy_permille = (config.admission.busy_percent > 0).then_some(SIGNALLING_BUSY_PERMILLE);

@@ -65,6 +65,7 @@ mod sip_a_proxy_stays_in_the_path;
 mod sip_a_registrar_leads_calls_to_the_agent;
 mod sip_attended_transfers_are_taken_over_or_bridged;
 mod sip_bye_reaches_a_caller_behind_nat;
+mod sip_callers_are_verified;
 mod sip_calls_are_not_taken_over;
 mod sip_calls_leave_by_outbound_routes;
 mod sip_completes_a_hundred_calls;

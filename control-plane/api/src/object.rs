@@ -180,6 +180,9 @@ pub struct TrunkBody {
     /// who calls also when that is to be kept from others.
     #[serde(default, skip_serializing_if = "is_false")]
     pub trusted: bool,
+    /// Whether it is verified who calls, by the Identity of its calls (STIR/SHAKEN, RFC 8224).
+    #[serde(default, skip_serializing_if = "StirPolicy::is_default")]
+    pub stir: StirPolicy,
     /// Where calls are placed to, and where it is registered; without it nothing leaves over the trunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<TrunkServer>,
@@ -289,6 +292,29 @@ pub enum DialogPeers {
 }
 
 impl DialogPeers {
+    /// Whether it is what holds when nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether it is verified who calls, by the Identity of a call (STIR, RFC 8224; SHAKEN, RFC 8588).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum StirPolicy {
+    /// No: it is handed on as it came.
+    #[default]
+    Off,
+    /// Yes: routes and agents are told, and the call is taken whatever is found.
+    Note,
+    /// Yes, and a call whose Identity is missing or does not hold is refused (RFC 8224 6.2.2).
+    Require,
+}
+
+impl StirPolicy {
     /// Whether it is what holds when nothing is said.
     #[must_use]
     pub fn is_default(&self) -> bool {

@@ -26,22 +26,18 @@ pub enum SipTransport {
     Wss,
 }
 
-impl SipTransport {
-    const fn is_udp(&self) -> bool {
-        matches!(self, Self::Udp)
-    }
-}
-
 /// The server of a trunk: where calls are placed to, and where it is registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrunkServer {
-    /// Hosts in the order they are tried, each a name or an address, with a port where it is not 5060 (5061 with `tls`):
-    /// `sip.carrier.example`, `203.0.113.7:5080`, `[2001:db8::1]:5070`. 1 to 8.
+    /// Hosts in the order they are tried, each a name or an address: `sip.carrier.example`, `203.0.113.7:5080`,
+    /// `[2001:db8::1]:5070`. A name without a port is looked up as a service (NAPTR and SRV records, RFC 3263); where there is
+    /// none, and for an address, the port is 5060 (5061 with `tls`). 1 to 8.
     pub hosts: Vec<String>,
-    /// What it is spoken to over: `udp`, `tcp` or `tls`. With `tls` its certificate must be for the name in `hosts`.
-    #[serde(default, skip_serializing_if = "SipTransport::is_udp")]
-    pub transport: SipTransport,
+    /// What it is spoken to over: `udp`, `tcp` or `tls`. With `tls` its certificate must be for the name in `hosts`. What the
+    /// DNS says of the name when it is left out, which is `udp` where that says nothing, and with a `registration`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<SipTransport>,
     /// Host of the URIs we write, when it is not the first of `hosts`: the carrier's domain.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub domain: String,
@@ -127,7 +123,7 @@ impl TrunkServer {
         };
         let hosts = (1..=8).contains(&self.hosts.len()) && self.hosts.iter().all(host_fits);
         expect(hosts, "/server/hosts", "expected 1 to 8 names or addresses, each with a port where it is not 5060");
-        let spoken = !matches!(self.transport, SipTransport::Ws | SipTransport::Wss);
+        let spoken = !matches!(self.transport, Some(SipTransport::Ws | SipTransport::Wss));
         expect(spoken, "/server/transport", "expected udp, tcp or tls: a WebSocket is opened by the client");
         let domain = self.domain.is_empty() || is_host(&self.domain);
         expect(domain, "/server/domain", "expected the name of a host");
@@ -187,7 +183,7 @@ mod tests {
     fn server(hosts: &[&str]) -> TrunkServer {
         TrunkServer {
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
-            transport: SipTransport::Udp,
+            transport: None,
             domain: String::new(),
             caller: String::new(),
             credentials: None,

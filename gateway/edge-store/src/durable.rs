@@ -80,9 +80,15 @@ impl DurableStore {
             let known = Known { marks, renumbered };
             StreamLog::open(stream, folder, files, options.segment_bytes, epoch, known, alarms)
         };
-        let logs = [Mutex::new(log(Stream::Usage, &mut alarms)?), Mutex::new(log(Stream::Events, &mut alarms)?)];
+        // What the journal says of the logs is that records are in this segment or a later one: numbers never go back.
+        let [mut usage, mut events] = [log(Stream::Usage, &mut alarms)?, log(Stream::Events, &mut alarms)?];
         let (leftover, damaged) = state.open_calls::<Entry>()?;
         damaged_values(damaged, &mut alarms);
+        for entry in leftover.values() {
+            usage.go_on_from(entry.usage_segment);
+            events.go_on_from(entry.events_segment);
+        }
+        let logs = [Mutex::new(usage), Mutex::new(events)];
         let (_, damaged) = state.objects()?;
         damaged_values(damaged, &mut alarms);
         let shared = Arc::new(Shared {

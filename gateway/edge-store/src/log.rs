@@ -223,6 +223,14 @@ impl StreamLog {
         Ok(())
     }
 
+    /// Puts the next record into this segment or a later one.
+    pub(crate) fn go_on_from(&mut self, number: u64) {
+        if self.current_segment() < number {
+            self.active = None;
+            self.next_number = self.next_number.max(number);
+        }
+    }
+
     /// Stages a record for the next commit and says its sequence number.
     pub(crate) fn stage(&mut self, body: &[u8]) -> io::Result<u64> {
         if self.active.is_none() {

@@ -134,6 +134,7 @@ fn ended(entry: &Entry, record: &CallRecord, mark: Option<EventMark>) -> Result<
 #[cfg(test)]
 mod tests {
     use trunkline_api::EventType;
+    use trunkline_api::sync::Stream;
 
     use crate::conformance::samples;
     use crate::{DurableStore, EdgeStore, StoreOptions};
@@ -156,6 +157,47 @@ mod tests {
         assert_eq!((closed.len(), store.health().open_calls), (3, 0));
         let first = closed.iter().find(|record| record.call == used.call).unwrap();
         assert_eq!((first.total().call_ms, first.ended_us), (4000, Some(used.answered_us + 4_000_000)));
+    }
+
+    #[test]
+    fn who_is_killed_again_while_it_recovers_bills_nobody_twice() {
+        let root = tempfile::tempdir().unwrap();
+        let open = || {
+            // A record or two fill a segment.
+            let options = StoreOptions { segment_bytes: 1024, ..StoreOptions::default() };
+            DurableStore::open(root.path(), options).unwrap()
+        };
+        let upload = |store: &DurableStore| {
+            let mut went_up = Vec::new();
+            for stream in Stream::ALL {
+                while let Some(batch) = store.pending(stream, 100).unwrap() {
+                    store.acknowledge(stream, batch.epoch, batch.records.last().unwrap().seq).unwrap();
+                    went_up.extend(batch.records.into_iter().map(|record| (stream, record.body)));
+                }
+            }
+            went_up
+        };
+        let store = open();
+        for n in 1..=20 {
+            let record = samples::open_record(n);
+            store.open_call(&record).unwrap();
+            store.append_event(samples::event(n, 1, EventType::CallEnded)).unwrap();
+            store.close_call(samples::closed(&record)).unwrap();
+        }
+        // Whatever there was is gone up, and its segments with it.
+        upload(&store);
+        store.open_call(&samples::open_record(21)).unwrap();
+        drop(store);
+        let state = root.path().join("state.redb");
+        let as_it_was = std::fs::read(&state).unwrap();
+        assert_eq!(open().recover().unwrap().len(), 1);
+        // The process died before it had deleted the row of the journal.
+        std::fs::write(&state, as_it_was).unwrap();
+        let store = open();
+        assert_eq!(store.recover().unwrap(), []);
+        let went_up = upload(&store);
+        assert_eq!(went_up.iter().filter(|record| record.0 == Stream::Usage).count(), 1, "{went_up:?}");
+        assert_eq!(went_up.iter().filter(|record| record.0 == Stream::Events).count(), 1, "{went_up:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use trunkline_api::dialled::Pattern;
 use trunkline_api::e164::Numbering;
 use trunkline_api::hours::Timetable;
 use trunkline_api::object::{
-    Body, CODECS, DialogPeers, MediaSource, NatPolicy, Object, Ringing, SrtpPolicy, TrunkBody, is_codec,
+    Body, CODECS, DialogPeers, MediaSource, NatPolicy, Object, Ringing, SrtpPolicy, StirPolicy, TrunkBody, is_codec,
 };
 use trunkline_api::outbound::{Destinations, OutboundLimits, OutboundRouteBody, OutboundUse};
 use trunkline_api::routing::RouteBody;
@@ -61,6 +61,8 @@ pub struct Trunk {
     pub numbering: Numbering,
     /// Whether what it asserts about a caller is believed (RFC 3325).
     pub trusted: bool,
+    /// Whether it is verified who calls.
+    pub stir: StirPolicy,
     /// Where calls are placed to, and where it is registered.
     pub server: Option<TrunkServer>,
     /// What its calls must prove themselves with.
@@ -403,6 +405,7 @@ fn trunk(id: Id, tenant: Id, body: TrunkBody) -> Result<Trunk, String> {
         sound: body.sound,
         numbering: body.numbering,
         trusted: body.trusted,
+        stir: body.stir,
         server: body.server,
         auth: body.auth,
         nat: body.nat,

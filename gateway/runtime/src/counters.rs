@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use trunkline_api::Failure;
+use trunkline_sip::stir::{Finding, RESULTS};
 
 use crate::tool_times::ToolTimes;
 use crate::turn_stages::TurnStages;
@@ -38,6 +39,7 @@ pub struct Counters {
     /// Events that the store could not take.
     pub lost_events: AtomicU64,
     failures: [AtomicU64; FAILURES],
+    proofs: [AtomicU64; RESULTS.len()],
 }
 
 impl Default for Counters {
@@ -56,6 +58,7 @@ impl Default for Counters {
             steps: AtomicU64::default(),
             lost_events: AtomicU64::default(),
             failures: [const { AtomicU64::new(0) }; FAILURES],
+            proofs: [const { AtomicU64::new(0) }; RESULTS.len()],
         }
     }
 }
@@ -66,6 +69,18 @@ impl Counters {
         if let Some(index) = Failure::ALL.iter().position(|known| *known == failure) {
             self.failures[index].fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts what was found of a caller.
+    pub(crate) fn proven(&self, finding: &Finding) {
+        if let Some(index) = RESULTS.iter().position(|known| *known == finding.name()) {
+            self.proofs[index].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Callers that were to be verified, by what was found.
+    pub fn proofs(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        RESULTS.into_iter().zip(&self.proofs).map(|(name, count)| (name, count.load(Ordering::Relaxed)))
     }
 
     /// Failures by name.

@@ -63,9 +63,12 @@ const LAST_RECORDS: Duration = Duration::from_secs(2);
 
 mod holding;
 mod leaving;
+mod proving;
 mod turning;
 mod unanswered;
 
+use proving::Proving;
+pub use proving::{CallerProof, CertificateFetcher, FetchAnswer};
 use turning::Turning;
 use unanswered::Unanswered;
 
@@ -181,6 +184,8 @@ pub(crate) struct Intake {
     workers: Vec<Worker>,
     draining: Arc<AtomicBool>,
     doorway: Arc<Doorway>,
+    /// Calls whose caller is verified first; `None` where nobody is believed.
+    proving: Option<Proving>,
     openings: Openings<Opening>,
     ringing: Ringing<Rung>,
     unanswered: Vec<Unanswered>,
@@ -208,8 +213,22 @@ impl Intake {
     pub(crate) fn new(shared: Arc<Shared>, plane: MediaPlane, workers: Vec<Worker>, draining: Arc<AtomicBool>) -> Self {
         let (openings, ringing) = (Openings::default(), Ringing::default());
         let (doorway, unanswered, late, dialogs) = (Arc::default(), Vec::new(), Vec::new(), HashMap::new());
-        let (told, turning) = (Weak::new(), Vec::new());
-        Self { shared, plane, workers, draining, doorway, openings, ringing, unanswered, late, dialogs, turning, told }
+        let (told, turning, proving) = (Weak::new(), Vec::new(), None);
+        Self {
+            shared,
+            plane,
+            workers,
+            draining,
+            doorway,
+            proving,
+            openings,
+            ringing,
+            unanswered,
+            late,
+            dialogs,
+            turning,
+            told,
+        }
     }
 
     /// Where calls that come over streams are handed in.
@@ -284,8 +303,15 @@ impl Intake {
         }
     }
 
-    /// A new call: its record is submitted, or it is refused.
+    /// A new call, whose caller may have to be verified first.
     pub(crate) fn invite(&mut self, invite: Invite) {
+        if let Some(invite) = self.prove(invite) {
+            self.take(invite);
+        }
+    }
+
+    /// Its record is submitted, or it is refused.
+    fn take(&mut self, invite: Invite) {
         match self.open(&invite) {
             Ok(opening) => self.openings.begin(invite.key, opening),
             Err(refused) => self.refuse(&invite, refused),
@@ -295,6 +321,7 @@ impl Intake {
     /// Carries out whatever the disk has spoken about, and answers calls that have rung for long enough; says how long it
     /// may be until something is to be done unasked.
     pub(crate) fn settle(&mut self, now: Instant, waker: &Waker) -> Duration {
+        let proofs = self.settle_proofs(now, waker);
         let mut beds_wait = false;
         let written = |(key, opening): (CallKey, &Opening)| {
             let outcome = opening.written.poll_with(waker)?;
@@ -323,7 +350,7 @@ impl Intake {
         self.give_late_orders();
         self.unanswered.retain_mut(|left| !left.is_done(&self.shared, waker));
         let waits = !self.late.is_empty() || self.unanswered.iter().any(Unanswered::waits_for_room);
-        let patience = if waits { AGAIN } else { IDLE };
+        let patience = if waits { AGAIN.min(proofs) } else { proofs };
         let patience = if beds_wait { BED_LOOK } else { patience };
         self.ringing.patience(now).map_or(patience, |due| patience.min(due))
     }
@@ -370,7 +397,8 @@ impl Intake {
             None => serving.table.trunk(invite.source),
         };
         let trunk = trunk.ok_or(Failure::UnknownPeer)?;
-        let (called, calling, headers) = (&invite.to_user, &invite.from_user, &invite.headers);
+        let (called, calling) = (&invite.to_user, &invite.from_user);
+        let headers = &[&invite.headers[..], &invite.findings[..]].concat();
         let request = Request { source: Source::Trunk(&trunk.id), called, calling, headers, wall_us };
         let decision = routing::decide(shared, &serving, self.draining.load(Ordering::Acquire), &request);
         tracing::debug!("{decision}");
@@ -528,7 +556,8 @@ impl Intake {
         let (codec, session) = (settled.media.codec, settled.session);
         let suite = settled.media.srtp.as_ref().map(|srtp| srtp.suite.name());
         let trusted = serving.table.trunk_by_id(&target.trunk).is_some_and(|trunk| trunk.trusted);
-        let variables = Inbound::read(&invite.from, &invite.headers, trusted).variables();
+        let mut variables = Inbound::read(&invite.from, &invite.headers, trusted).variables();
+        variables.extend(invite.findings);
         self.hand_over(Beginning {
             key: invite.key,
             line: invite.line,
@@ -727,7 +756,9 @@ impl Intake {
 
     /// The far end is gone, whether the call was answered or not.
     pub(crate) fn ended(&mut self, key: CallKey, cause: EndCause) {
-        if let Some(opening) = self.openings.give_up(key, cause) {
+        if self.proving.as_mut().is_some_and(|proving| proving.give_up(key)) {
+            tracing::info!(?cause, "the caller was gone before it was known who calls");
+        } else if let Some(opening) = self.openings.give_up(key, cause) {
             // Its ports are free at once, its record must be durable before it can be closed.
             opening.settled.link = None;
         } else if let Some(Rung { opening, early }) = self.ringing.give_up(key) {

@@ -77,6 +77,7 @@ pub use conferences::{ConferenceInfo, ConferenceMember};
 pub use counters::Counters;
 pub use directory::CallInfo;
 pub use durations::{DURATION_BOUNDS_MS, DurationCounts};
+pub use intake::{CallerProof, CertificateFetcher, FetchAnswer};
 pub use knowledge::Library;
 pub use load::{LoadPolicy, Part, PartLoad};
 pub use outbound::{DialOrder, DialRefused};
@@ -127,6 +128,8 @@ pub struct Parts {
     pub memory_left: MemoryLeft,
     /// Passwords of trunks, by the name that trunks give them.
     pub secrets: BTreeMap<String, String>,
+    /// What callers are verified by; without it no Identity is believed.
+    pub callers: Option<CallerProof>,
 }
 
 /// A running gateway, without its configuration and its shells.
@@ -187,7 +190,8 @@ impl Runtime {
         shared.outbound.connect(Arc::new(sip.dialler()), parts.plane.clone());
         let draining = Arc::new(AtomicBool::new(false));
         let pulse = Arc::new(IntakePulse::default());
-        let intake = Intake::new(Arc::clone(&shared), parts.plane.clone(), workers.clone(), Arc::clone(&draining));
+        let intake = Intake::new(Arc::clone(&shared), parts.plane.clone(), workers.clone(), Arc::clone(&draining))
+            .proving(parts.callers);
         let (beat, doorway) = (Arc::clone(&pulse), intake.doorway());
         let intake = std::thread::Builder::new().name("intake".to_owned()).spawn(move || intake.run(events, &beat))?;
         Ok(Self {

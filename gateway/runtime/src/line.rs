@@ -135,6 +135,8 @@ pub(crate) struct Invite {
     pub(crate) hops: u8,
     /// Headers that routes may look at, as received.
     pub(crate) headers: Vec<(String, String)>,
+    /// What was found out of who calls, by names of variables; routes may look at it as at headers.
+    pub(crate) findings: Vec<(String, String)>,
     /// What its sound would come by.
     pub(crate) offer: Offer,
 }
@@ -152,6 +154,7 @@ impl From<IncomingInvite> for Invite {
             to_user: invite.to_user,
             hops: invite.max_forwards,
             headers: invite.headers,
+            findings: Vec::new(),
             offer: Offer::Sdp(invite.offer),
         }
     }

@@ -355,6 +355,7 @@ pub(crate) fn invite(key: u64, line: &Arc<FakeLine>) -> Invite {
         to_user: "1000".to_owned(),
         hops: 70,
         headers: Vec::new(),
+        findings: Vec::new(),
         offer: Offer::Sdp(Some(offer.to_owned())),
     }
 }

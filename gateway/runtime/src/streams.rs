@@ -86,6 +86,7 @@ impl Doorway {
             to_user: called,
             hops: 70,
             headers: Vec::new(),
+            findings: Vec::new(),
             offer,
         })
     }

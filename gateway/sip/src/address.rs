@@ -82,18 +82,30 @@ fn after_quoted(value: &str) -> Option<&str> {
 }
 
 /// The user part of a SIP URI or the number of a `tel:` URI, with its escapes resolved, at most 128 characters; empty
-/// when the URI has none.
+/// when the URI has none. Parameters of a number are no part of it (RFC 3261 19.1.6).
 pub(crate) fn user(uri: &str) -> String {
     let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
     let part = if scheme.eq_ignore_ascii_case("tel") {
         rest.split(';').next().unwrap_or("")
     } else {
         match rest.split_once('@') {
-            Some((user, _)) => user.split(':').next().unwrap_or(""),
+            Some((user, _)) => number(user.split(':').next().unwrap_or("")),
             None => "",
         }
     };
     unescaped(part)
+}
+
+/// What stands before the parameters of a number; the whole of what is none.
+fn number(user: &str) -> &str {
+    let (number, _) = user.split_once(';').unwrap_or((user, ""));
+    let digits = number.strip_prefix('+').or_else(|| number.strip_prefix("%2B")).or_else(|| number.strip_prefix("%2b"));
+    let mut digits = digits.unwrap_or(number).bytes();
+    if digits.len() > 0 && digits.all(|byte| byte.is_ascii_digit() || b"-.()*#".contains(&byte)) {
+        number
+    } else {
+        user
+    }
 }
 
 /// The values of a comma-separated header, split outside quotes and angle brackets.
@@ -220,6 +232,10 @@ mod tests {
             ("sip:+49301234@gw.example", "+49301234"),
             ("sip:%2B49301234@gw.example;user=phone", "+49301234"),
             ("sip:support:secret@gw", "support"),
+            ("sip:+49-30;verstat=No-TN-Validation@gw;user=phone", "+49-30"),
+            ("sip:%2b4930;phone-context=x:secret@gw", "+4930"),
+            ("sip:anna;team=a@gw", "anna;team=a"),
+            ("sip:;x@gw", ";x"),
             ("tel:+49-30;phone-context=example", "+49-30"),
             ("sip:gw.example", ""),
             ("sip:50%@gw", "50%"),

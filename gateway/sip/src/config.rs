@@ -32,6 +32,8 @@ pub struct SipConfig {
     pub limits: SipLimits,
     /// Protocol timers.
     pub timers: SipTimers,
+    /// The name servers that are asked for the servers of trunks; without any, those of this machine.
+    pub name_servers: Vec<SocketAddr>,
     /// The capture server that every message is shown to; `None` for none.
     pub hep: Option<HepConfig>,
 }
@@ -51,6 +53,7 @@ impl SipConfig {
             bans: Bans::default(),
             limits: SipLimits::default(),
             timers: SipTimers::default(),
+            name_servers: Vec::new(),
             hep: None,
         }
     }

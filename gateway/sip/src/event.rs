@@ -115,8 +115,8 @@ pub struct IncomingInvite {
     pub from_display: Option<String>,
     /// User part of the request-URI: what was dialled.
     pub to_user: String,
-    /// P-Asserted-Identity, Remote-Party-ID, Privacy, Diversion, User-to-User, User-Agent, Identity and `X-` headers, as
-    /// received; at most 32.
+    /// To, Date, P-Asserted-Identity, Remote-Party-ID, Privacy, Diversion, User-to-User, User-Agent, Identity and `X-`
+    /// headers, as received; at most 32.
     pub headers: Vec<(String, String)>,
     /// Max-Forwards: how often it may still be passed on; 70 where it says nothing.
     pub max_forwards: u8,

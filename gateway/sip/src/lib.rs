@@ -45,6 +45,7 @@ mod shared;
 pub mod sight;
 mod sockets;
 mod stats;
+pub mod stir;
 pub mod stream;
 mod target;
 mod transport;

@@ -507,6 +507,9 @@ impl IncomingParts {
                 "user-agent",
                 "identity",
                 "y",
+                "to",
+                "t",
+                "date",
             ];
             let name = name.to_ascii_lowercase();
             name.starts_with("x-") || NAMES.contains(&name.as_str())

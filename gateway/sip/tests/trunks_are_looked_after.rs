@@ -19,7 +19,7 @@ fn kept(callee: &Callee) -> Kept {
         trunk: TrunkToken(Arc::from("trk_test")),
         hosts: vec![(address.ip().to_string(), Some(address.port()))],
         domain: "pbx.example".to_owned(),
-        transport: Transport::Udp,
+        transport: Some(Transport::Udp),
         advertised: None,
         ping_ms: None,
         registration: None,

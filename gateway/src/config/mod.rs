@@ -17,7 +17,9 @@ use serde_json::Value;
 use trunkline_api::object::Object;
 use trunkline_configuration::{Diagnostic, Node, Origins, Shape, layers, merge};
 
-pub(crate) use schema::{Config, Hep, History, Log, LogFormat, Plugins, Secret, SipListener, SipTls, UnknownPeer};
+pub(crate) use schema::{
+    Config, Hep, History, Log, LogFormat, Plugins, Secret, SipListener, SipStir, SipTls, UnknownPeer,
+};
 
 /// The file when none is named.
 pub(crate) const DEFAULT_FILE: &str = "/etc/trunkline/trunkline.toml";

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use trunkline_api::trunk::SipTransport;
 use trunkline_configuration::{Diagnostic, Origins, is_secret_reference};
+use trunkline_egress::HostPattern;
 
 use super::schema::Config;
 
@@ -51,6 +52,18 @@ pub(crate) fn check(config: &Config, origins: &Origins) -> Vec<Diagnostic> {
     if config.sip.tls.cert.is_some() != config.sip.tls.key.is_some() {
         let message = "one of certificate and key is missing".to_owned();
         fault("sip.tls", message, "both `cert` and `key`");
+    }
+
+    let stir = &config.sip.stir;
+    if stir.roots.is_none() && stir.certificates.is_some() {
+        let message = "certificates are laid down, and nobody who signed them is believed".to_owned();
+        fault("sip.stir.certificates", message, "`sip.stir.roots` beside it");
+    }
+    for pattern in &stir.grant_hosts {
+        if !pattern.starts_with("https://") || pattern.parse::<HostPattern>().is_err() {
+            let message = format!("{pattern:?} is no place to fetch a certificate from");
+            fault("sip.stir.grant_hosts", message, "`https://host` or `https://host:port`");
+        }
     }
 
     let state = &config.gateway.state_dir;

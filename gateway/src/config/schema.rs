@@ -100,6 +100,12 @@ pub(crate) struct Sip {
     pub(crate) listeners: BTreeMap<String, SipListener>,
     /// Certificates for TLS.
     pub(crate) tls: SipTls,
+    /// Name servers that are asked for the servers of trunks, each an address and a port; default: those of the machine.
+    /// At most 4.
+    #[schemars(length(max = 4))]
+    pub(crate) name_servers: Vec<SocketAddr>,
+    /// Who is believed about who calls, on trunks with `stir`.
+    pub(crate) stir: SipStir,
     /// What an unknown source gets.
     pub(crate) unknown_peer: UnknownPeer,
     /// Messages a second and trunk before datagrams are dropped, 1..=100000; those of its calls have as much again.
@@ -130,6 +136,8 @@ impl Default for Sip {
             tcp: true,
             listeners: BTreeMap::new(),
             tls: SipTls::default(),
+            name_servers: Vec::new(),
+            stir: SipStir::default(),
             unknown_peer: UnknownPeer::Reject,
             source_rate: 2000,
             source_burst: 4000,
@@ -173,6 +181,33 @@ pub(crate) struct SipTls {
     pub(crate) client_ca: Option<PathBuf>,
     /// Authorities whose servers' certificates are believed; default: those of the Web.
     pub(crate) server_ca: Option<PathBuf>,
+}
+
+/// Verification of callers by the Identity of their calls (STIR/SHAKEN: RFC 8224, RFC 8588), on trunks with `stir`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SipStir {
+    /// Authorities whose certificates are believed, in PEM: those of the policy administrator. Without it nobody's are.
+    pub(crate) roots: Option<PathBuf>,
+    /// A folder of `*.pem` with certificates that need not be fetched, each behind a line with the https URL that an
+    /// Identity names. It is read anew when it changes, as is `roots`.
+    pub(crate) certificates: Option<PathBuf>,
+    /// How old an Identity may be, and how far ahead of the clock, in seconds, 10..=600.
+    #[schemars(range(min = 10, max = 600))]
+    pub(crate) freshness_s: u32,
+    /// Whether certificates that are not in the folder are fetched, over HTTPS and from public addresses, port 443 or 8443.
+    pub(crate) fetch: bool,
+    /// For how long a call waits for that, in milliseconds, 100..=5000.
+    #[schemars(range(min = 100, max = 5000))]
+    pub(crate) fetch_ms: u32,
+    /// Hosts beyond those that certificates may be fetched from, `https://host:port`, at private addresses or other ports.
+    pub(crate) grant_hosts: Vec<String>,
+}
+
+impl Default for SipStir {
+    fn default() -> Self {
+        Self { roots: None, certificates: None, freshness_s: 60, fetch: true, fetch_ms: 2000, grant_hosts: Vec::new() }
+    }
 }
 
 /// A capture server (Homer, heplify-server) that every SIP message in and out is shown to, as HEP version 3 over UDP.

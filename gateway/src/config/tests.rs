@@ -90,7 +90,8 @@ fn every_fault_is_reported_at_its_place() {
              `secrets`, `sip`, `testing`)",
             "trunkline.toml:7:14: rtp.port_min: the text \"x\" does not fit (expected a whole number from 1024 to 65534)",
             "trunkline.toml:2:1: sip.lisen: unknown key; did you mean `listen`? (expected one of `advertise`, `ban_after`, \
-             `ban_s`, `ban_scanners`, `listen`, `listeners`, `source_burst`, `source_rate`, `tcp`, `tls`, `unknown_peer`)",
+             `ban_s`, `ban_scanners`, `listen`, `listeners`, `name_servers`, `source_burst`, `source_rate`, `stir`, \
+             `tcp`, `tls`, `unknown_peer`)",
             "trunkline.toml:3:15: sip.source_rate: `0` does not fit (expected a whole number from 1 to 100000)",
             "trunkline.toml:4:16: sip.unknown_peer: the text \"ignore\" does not fit (expected one of `reject`, `drop`)",
             "conf.d/a.toml:2:10: admin.listen: `7081` does not fit (expected an address and port such as \
@@ -133,6 +134,22 @@ fn what_would_be_found_in_names_of_people_is_no_scanner_and_a_capture_server_has
     let sound = Folder::with("[hep]\ncollector = \"192.0.2.9:9060\"\n");
     let config = sound.load(&[("TRUNKLINE_SIP__BAN_SCANNERS", "sipcli,sipvicious")], &[]).unwrap().config;
     assert_eq!((config.sip.ban_scanners.len(), config.hep.agent), (2, 2001));
+}
+
+#[test]
+fn certificates_of_callers_need_somebody_who_is_believed_and_places_to_fetch_from_are_https() {
+    let folder =
+        Folder::with("[sip.stir]\ncertificates = \"/c\"\ngrant_hosts = [\"http://c.example\"]\nfreshness_s = 60\n");
+    assert_eq!(
+        folder.faults(),
+        [
+            "trunkline.toml:2:16: sip.stir.certificates: certificates are laid down, and nobody who signed them is believed \
+             (expected `sip.stir.roots` beside it)",
+            "trunkline.toml:3:15: sip.stir.grant_hosts: \"http://c.example\" is no place to fetch a certificate from (expected \
+             `https://host` or `https://host:port`)",
+        ]
+    );
+    assert!(Folder::with("[sip.stir]\nfreshness_s = 601\n").load(&[], &[]).is_err());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! gateway that is full.
 
 mod holds;
+mod proofs;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;

@@ -277,7 +277,10 @@ impl Outbound {
         let host = bracketed(server.uri_host());
         let target = match &way.destination {
             Destination::Uri { secure: true, .. } => {
-                return Err(not_placed(Failure::TrunkUnavailable, "`sips:` asks for TLS, which is not served"));
+                return Err(not_placed(
+                    Failure::TrunkUnavailable,
+                    "`sips:` asks for TLS as far as the far end; call it as `sip:` over a trunk whose transport is tls",
+                ));
             }
             Destination::Uri { user, host, port, .. } => {
                 let port = port.map(|port| format!(":{port}")).unwrap_or_default();

@@ -34,11 +34,13 @@ pub(crate) fn kept(table: &Table, secrets: &Secrets) -> Vec<Kept> {
             let credentials = credentials(trunk, server, secrets);
             Some(KeptRegistration { user, expires_s: registration.expires_s, credentials })
         });
+        let registers = server.registration.is_some().then_some(SipTransport::Udp);
         Some(Kept {
             trunk: token(&trunk.id),
             hosts: server.places().map(|(host, port)| (host.to_owned(), port)).collect(),
             domain: bracketed(server.uri_host()),
-            transport: transport(server.transport),
+            // Who is registered says over what calls are to come.
+            transport: server.transport.or(registers).map(transport),
             advertised: trunk.advertise,
             ping_ms: (server.options_ping_s > 0).then(|| u64::from(server.options_ping_s) * 1000),
             registration,

@@ -15,6 +15,7 @@ use crate::auth::DigestClient;
 use crate::dialog::Dialog;
 use crate::draw::Draw;
 use crate::locals::Locals;
+use crate::locate::Server;
 use crate::session_timer::{LEAST_S, SessionTimer, Wanted};
 use crate::transport::{Hop, Transport};
 
@@ -184,6 +185,7 @@ pub struct ClientCall {
     dialog: Option<Dialog>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<ClientEvent>,
+    failures: VecDeque<(Server, Option<u32>)>,
 }
 
 impl ClientCall {
@@ -216,6 +218,7 @@ impl ClientCall {
             dialog: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            failures: VecDeque::new(),
         };
         new.invite(now_ms);
         new
@@ -245,6 +248,16 @@ impl ClientCall {
     /// have our ACK.
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
         self.events.pop_front()
+    }
+
+    /// A server that did not answer, or could not serve, and after how many seconds it wants to be asked again.
+    pub(crate) fn poll_failure(&mut self) -> Option<(Server, Option<u32>)> {
+        self.failures.pop_front()
+    }
+
+    /// The server that is tried, or that took the call.
+    pub(crate) fn server(&self) -> Option<&Server> {
+        self.call.servers.get(self.server)
     }
 
     /// The dialog of the answered call, once.
@@ -653,6 +666,9 @@ impl ClientCall {
     fn next_server(&mut self, now_ms: u64, why: &Refused) {
         if !matches!(self.phase, Phase::Dialling { .. }) {
             return;
+        }
+        if let Some(server) = self.call.servers.get(self.server) {
+            self.failures.push_back((server.clone(), why.retry_after_s));
         }
         self.server += 1;
         if self.server >= self.call.servers.len() {

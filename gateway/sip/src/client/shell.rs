@@ -132,7 +132,13 @@ async fn run(
     let mut branches = Vec::new();
     let mut ordered = true;
     loop {
+        while let Some((server, retry_after_s)) = machine.poll_failure() {
+            shared.keeping.failed(&server, retry_after_s);
+        }
         while let Some(event) = machine.poll_event() {
+            if let (ClientEvent::Trying, Some(server)) = (&event, machine.server()) {
+                shared.keeping.answered(server);
+            }
             let Some((news, turn)) = news(&shared, key, &mut machine, event) else { continue };
             // Whoever is told of the answer may hang up at once, and their BYE must not overtake our ACK. What the far end says
             // as soon as it has that waits until the answer is told.

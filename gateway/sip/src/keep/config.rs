@@ -14,12 +14,14 @@ pub(super) const MOST_HOSTS: usize = 8;
 pub struct Kept {
     /// The trunk.
     pub trunk: TrunkToken,
-    /// Its servers in order of preference: name or address, and a port where there is one; at most 8.
+    /// Its servers in order of preference: name or address, and a port where there is one; at most 8. A name without a port
+    /// is looked up as a service (RFC 3263).
     pub hosts: Vec<(String, Option<u16>)>,
     /// Host of the URIs we write.
     pub domain: String,
-    /// Over what it is spoken to: UDP, TCP or TLS.
-    pub transport: Transport,
+    /// Over what it is spoken to: UDP, TCP or TLS; `None` leaves it to the DNS, which is UDP where that says nothing. What is
+    /// registered is told to call over UDP then.
+    pub transport: Option<Transport>,
     /// The address that it is told to reach us at, where it is another than we listen on.
     pub advertised: Option<IpAddr>,
     /// Milliseconds between two OPTIONS to each host; `None` asks never.

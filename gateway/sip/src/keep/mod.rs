@@ -3,11 +3,12 @@
 
 mod config;
 mod names;
+mod resolver;
 mod shell;
 mod trunk;
 
 pub use config::{Kept, KeptRegistration};
-pub use names::Names;
+pub use names::{Look, Names};
 pub use shell::TrunkStatus;
 pub use trunk::{HostStatus, KeptTrunk, TrunkNews};
 

@@ -5,23 +5,24 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::config::Kept;
+use super::resolver;
 use super::trunk::{HostStatus, KeptTrunk, takes_calls};
 use crate::admission::TrunkToken;
 use crate::client::{Answer, Ourselves};
 use crate::draw::Draw;
 use crate::event::SipEvent;
 use crate::health::HealthState;
-use crate::locate::{Families, Server};
+use crate::locate::{Families, Resting, Server};
 use crate::shared::Shared;
 use crate::wires::CertificateNames;
 
 /// Responses that wait to be looked at.
 const INBOX: usize = 32;
-/// How long a name server may take.
-const LOOK_UP: Duration = Duration::from_secs(5);
+/// Answers of name servers that wait to be looked at.
+const FINDS: usize = 8;
 /// Most branches of one trunk that responses are waited for.
 const MOST_BRANCHES: usize = 32;
 
@@ -47,14 +48,26 @@ impl TrunkStatus {
     }
 }
 
-/// The trunks that are looked after.
-#[derive(Debug, Default)]
-pub(crate) struct Keeping(Mutex<BTreeMap<TrunkToken, Task>>);
+/// The trunks that are looked after, and the servers that failed.
+#[derive(Debug)]
+pub(crate) struct Keeping {
+    tasks: Mutex<BTreeMap<TrunkToken, Task>>,
+    resting: Mutex<Resting>,
+    began: Instant,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Self { tasks: Mutex::default(), resting: Mutex::default(), began: Instant::now() }
+    }
+}
 
 #[derive(Debug)]
 struct Task {
     kept: Kept,
     status: Arc<Mutex<TrunkStatus>>,
+    /// A call was placed over it.
+    called: Arc<Notify>,
     /// Dropped, it ends the task.
     _stop: mpsc::Sender<()>,
 }
@@ -62,7 +75,7 @@ struct Task {
 impl Keeping {
     /// Looks after these trunks from now on, and no more after others. One that has not changed is left alone.
     pub(crate) fn keep(&self, shared: &Arc<Shared>, trunks: Vec<Kept>) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.retain(|_, task| trunks.contains(&task.kept));
         for kept in trunks {
             if tasks.contains_key(&kept.trunk) {
@@ -80,21 +93,47 @@ impl Keeping {
             let status = TrunkStatus { trunk: kept.trunk.clone(), hosts, registered, takes_calls };
             let status = Arc::new(Mutex::new(status));
             let (stop, stopped) = mpsc::channel(1);
-            shared.runtime.spawn(run(Arc::clone(shared), machine, Arc::clone(&status), stopped));
-            tasks.insert(kept.trunk.clone(), Task { kept, status, _stop: stop });
+            let called = Arc::new(Notify::new());
+            let told = (Arc::clone(&status), Arc::clone(&called));
+            shared.runtime.spawn(run(Arc::clone(shared), machine, told, stopped));
+            tasks.insert(kept.trunk.clone(), Task { kept, status, called, _stop: stop });
         }
     }
 
     /// How they are.
     pub(crate) fn status(&self) -> Vec<TrunkStatus> {
-        let tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.values().map(|task| task.status.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
     }
 
-    /// How one of them is.
+    /// How one of them is, for a call: what failed lately is tried last.
     pub(crate) fn of(&self, trunk: &TrunkToken) -> Option<TrunkStatus> {
-        let tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.get(trunk).map(|task| task.status.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = tasks.get(trunk)?;
+        let mut status = task.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        task.called.notify_one();
+        let (resting, now_ms) = (self.resting.lock().unwrap_or_else(PoisonError::into_inner), self.now_ms());
+        for host in &mut status.hosts {
+            host.servers = resting.ordered(now_ms, std::mem::take(&mut host.servers));
+        }
+        let rests = |host: &HostStatus| host.servers.first().and_then(|server| resting.rests_until(now_ms, server));
+        status.hosts.sort_by_key(|host| rests(host).unwrap_or_default());
+        Some(status)
+    }
+
+    /// A server did not answer a call, or could not serve it.
+    pub(crate) fn failed(&self, server: &Server, retry_after_s: Option<u32>) {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.handle_failure(self.now_ms(), server, retry_after_s);
+    }
+
+    /// A server answered a call.
+    pub(crate) fn answered(&self, server: &Server) {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).handle_answer(server);
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -110,24 +149,23 @@ fn families(shared: &Shared) -> Families {
 async fn run(
     shared: Arc<Shared>,
     mut machine: KeptTrunk,
-    status: Arc<Mutex<TrunkStatus>>,
+    (status, called): (Arc<Mutex<TrunkStatus>>, Arc<Notify>),
     mut stopped: mpsc::Receiver<()>,
 ) {
     let began = Instant::now();
     let now_ms = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (inbox, mut answers) = mpsc::channel::<Answer>(INBOX);
-    let (finds, mut found) = mpsc::channel(super::config::MOST_HOSTS);
+    let (finds, mut found) = mpsc::channel(FINDS);
     let mut branches: std::collections::VecDeque<String> = std::collections::VecDeque::new();
     let mut serving = true;
     let mut ends = shared.wires.flows.ends();
     let trunk = status.lock().unwrap_or_else(PoisonError::into_inner).trunk.clone();
     loop {
-        while let Some(name) = machine.poll_question(now_ms()) {
-            let finds = finds.clone();
+        while let Some(question) = machine.poll_question(now_ms()) {
+            let (finds, servers) = (finds.clone(), shared.config.name_servers.clone());
             tokio::spawn(async move {
-                let addresses = look_up(&name).await;
-                // Each question is out once, so that there is room for every answer.
-                let _ = finds.send((name, addresses)).await;
+                let found = resolver::ask(&question, &servers).await;
+                let _ = finds.send((question, found)).await;
             });
         }
         while let Some(transmit) = machine.poll_transmit() {
@@ -166,9 +204,10 @@ async fn run(
             answer = answers.recv() => if let Some(answer) = answer { machine.handle_answer(now_ms(), &answer) },
             // Of more ends than are kept the last ones are seen: a registration is refreshed in time all the same.
             Ok(hop) = ends.recv() => machine.handle_flow_lost(now_ms(), hop),
-            found = found.recv() => if let Some((name, addresses)) = found {
-                machine.handle_found(now_ms(), &name, addresses);
+            found = found.recv() => if let Some((question, answers)) = found {
+                machine.handle_found(now_ms(), &question, answers);
             },
+            () = called.notified() => machine.handle_call(now_ms()),
             // Nothing is ever sent: it ends.
             _ = stopped.recv(), if serving => {
                 serving = false;
@@ -180,13 +219,5 @@ async fn run(
     }
     for branch in &branches {
         shared.awaiting.forget(branch);
-    }
-}
-
-/// The addresses of a name; none when nobody knows them in time.
-async fn look_up(name: &str) -> Vec<IpAddr> {
-    match tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((name, 0))).await {
-        Ok(Ok(addresses)) => addresses.map(|address| address.ip().to_canonical()).collect(),
-        Ok(Err(_)) | Err(_) => Vec::new(),
     }
 }

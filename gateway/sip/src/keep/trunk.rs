@@ -1,6 +1,6 @@
 //! One trunk that is looked after, as a machine: which of its servers answer, whether it is registered, and what to send.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::config::{Kept, KeptRegistration, MOST_HOSTS};
@@ -9,11 +9,14 @@ use crate::address::NameAddr;
 use crate::client::{Answer, Asked, Asking, Ourselves, Transmit};
 use crate::draw::Draw;
 use crate::health::{Health, HealthConfig, HealthEvent, HealthReason, HealthState, Ping};
-use crate::locate::{Destination, Families, Policy, Server, servers};
+use crate::locate::{Answers, Destination, Families, LocateError, Policy, Question, Server, servers};
 use crate::registration::{
     Bindings, RegisterAnswer, RegisterRequest, RegistrationConfig, RegistrationEvent, RegistrationTimers,
 };
-use crate::transport::Hop;
+use crate::transport::{Hop, Transport};
+
+/// What is spoken to a server whose transport nobody said, as far as the DNS names no other order (RFC 3263 4.1).
+const UNSAID: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 
 /// News of a trunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct KeptTrunk {
     hosts: Vec<Host>,
     bindings: Option<Bindings>,
     asking: Vec<(For, Asking)>,
+    /// The last REGISTER of each binding.
+    registering: BTreeMap<usize, RegisterRequest>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<TrunkNews>,
     stopping: bool,
@@ -65,6 +70,13 @@ struct Host {
     /// As it was configured.
     name: String,
     destination: Destination,
+    /// Where it is, as far as that is known: what was known before while anything is asked. Our own requests go to the first,
+    /// until it does not answer.
+    servers: Vec<Server>,
+    /// The same as the next call is to try them.
+    drawn: Vec<Server>,
+    /// How many of them were silent to the same REGISTER.
+    silent: usize,
     health: Option<Health>,
     /// Call-ID and From tag of its OPTIONS.
     call_id: String,
@@ -74,7 +86,7 @@ struct Host {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum For {
     Health(usize, Ping),
-    Registration(usize, u32),
+    Registration { binding: usize, host: usize, cseq: u32 },
 }
 
 impl KeptTrunk {
@@ -82,24 +94,21 @@ impl KeptTrunk {
     #[must_use]
     pub fn new(now_ms: u64, us: Ourselves, mut kept: Kept, families: Families, mut draw: Draw) -> Self {
         kept.hosts.truncate(MOST_HOSTS);
-        let policy = Policy { transports: vec![kept.transport], families };
+        let policy =
+            Policy { transports: kept.transport.map_or(UNSAID.to_vec(), |transport| vec![transport]), families };
         let hosts = kept.hosts.iter().map(|(host, port)| {
             let config = HealthConfig { interval_ms: kept.ping_ms.unwrap_or_default(), ..HealthConfig::default() };
             Host {
                 name: port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")),
-                // Without a port it is asked for as an address, since nobody here knows of SRV records.
-                destination: Destination {
-                    host: host.clone(),
-                    port: Some(port.unwrap_or(kept.transport.default_port())),
-                    transport: Some(kept.transport),
-                    secure: false,
-                },
+                destination: Destination { host: host.clone(), port: *port, transport: kept.transport, secure: false },
+                servers: Vec::new(),
+                drawn: Vec::new(),
+                silent: 0,
                 health: kept.ping_ms.map(|_| Health::new(config, now_ms, Draw::new(&seed(&mut draw)))),
                 call_id: hex(draw.bytes()),
             }
         });
         let hosts: Vec<Host> = hosts.collect();
-        let names = Names::new(kept.hosts.iter().map(|(host, _)| host.as_str()));
         let bindings = kept.registration.as_ref().map(|registration| {
             let call_id = hex(draw.bytes());
             Bindings::new(&registration_config(&us, &kept, registration, call_id), 1, &mut draw)
@@ -109,14 +118,16 @@ impl KeptTrunk {
             kept,
             policy,
             draw,
-            names,
+            names: Names::default(),
             hosts,
             bindings,
             asking: Vec::new(),
+            registering: BTreeMap::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             stopping: false,
         };
+        new.locate(now_ms);
         new.start(now_ms);
         new
     }
@@ -124,7 +135,7 @@ impl KeptTrunk {
     /// Takes its registration back, and asks nothing any more.
     pub fn stop(&mut self, now_ms: u64) {
         self.stopping = true;
-        self.asking.retain(|(what, _)| matches!(what, For::Registration(..)));
+        self.asking.retain(|(what, _)| matches!(what, For::Registration { .. }));
         if let Some(bindings) = &mut self.bindings {
             bindings.each().for_each(|binding| binding.stop(now_ms));
         }
@@ -139,11 +150,10 @@ impl KeptTrunk {
 
     /// How its servers are.
     #[must_use]
-    pub fn hosts(&mut self) -> Vec<HostStatus> {
-        let Self { hosts, names, policy, draw, .. } = self;
-        let status = hosts.iter().map(|host| HostStatus {
+    pub fn hosts(&self) -> Vec<HostStatus> {
+        let status = self.hosts.iter().map(|host| HostStatus {
             host: host.name.clone(),
-            servers: servers(&host.destination, policy, names, draw).unwrap_or_default(),
+            servers: host.drawn.clone(),
             health: host.health.as_ref().map(Health::state),
         });
         status.collect()
@@ -155,15 +165,21 @@ impl KeptTrunk {
         self.bindings.as_ref().map(Bindings::is_registered)
     }
 
-    /// A name that is to be looked up.
-    pub fn poll_question(&mut self, now_ms: u64) -> Option<String> {
+    /// What a name server is to be asked.
+    pub fn poll_question(&mut self, now_ms: u64) -> Option<Question> {
         if self.stopping { None } else { self.names.poll_question(now_ms) }
     }
 
-    /// It was looked up; without addresses that failed.
-    pub fn handle_found(&mut self, now_ms: u64, name: &str, addresses: Vec<IpAddr>) {
-        self.names.handle_found(now_ms, name, addresses);
+    /// It answered, with the records' time to live in seconds; `None` when nobody did.
+    pub fn handle_found(&mut self, now_ms: u64, question: &Question, found: Option<(Answers, u32)>) {
+        self.names.handle_found(now_ms, question, found);
+        self.locate(now_ms);
         self.start(now_ms);
+    }
+
+    /// Draws anew which of several servers of the same priority are the first: each call has its own order (RFC 2782).
+    pub fn handle_call(&mut self, now_ms: u64) {
+        self.locate(now_ms);
     }
 
     /// What is to be sent.
@@ -192,7 +208,10 @@ impl KeptTrunk {
                     health.handle_answer(now_ms, ping, answer.status, answer.retry_after_s);
                 }
             }
-            For::Registration(binding, cseq) => {
+            For::Registration { binding, host, cseq } => {
+                if let Some(host) = self.hosts.get_mut(host) {
+                    host.silent = 0;
+                }
                 if let Some(binding) = self.binding(binding) {
                     binding.handle_answer(now_ms, &register_answer(answer, cseq));
                 }
@@ -267,6 +286,28 @@ impl KeptTrunk {
         asking.chain(bindings).chain(others).min()
     }
 
+    /// Finds the servers of each host, and what is to be asked for it. A host keeps those it had while anything is unknown.
+    fn locate(&mut self, now_ms: u64) {
+        let look = self.names.look();
+        for host in &mut self.hosts {
+            match servers(&host.destination, &self.policy, &look, &mut self.draw) {
+                Ok(found) => {
+                    if found.len() != host.servers.len() || !host.servers.iter().all(|server| found.contains(server)) {
+                        host.servers.clone_from(&found);
+                    }
+                    host.drawn = found;
+                }
+                Err(LocateError::Ask(_)) => {}
+                Err(LocateError::NoAddress | LocateError::Transport) => {
+                    host.servers.clear();
+                    host.drawn.clear();
+                }
+            }
+        }
+        let sought = look.sought();
+        self.names.handle_sought(now_ms, sought);
+    }
+
     /// Registers as soon as there is somewhere to register.
     fn start(&mut self, now_ms: u64) {
         let known = self.hosts().iter().any(|host| !host.servers.is_empty());
@@ -286,14 +327,41 @@ impl KeptTrunk {
         self.bindings.as_mut()?.each().nth(at)
     }
 
+    /// What is asked of a host next goes to another of its servers (RFC 3263 4.3).
+    fn next_server(&mut self, host: usize) {
+        if let Some(host) = self.hosts.get_mut(host)
+            && !host.servers.is_empty()
+        {
+            host.servers.rotate_left(1);
+        }
+    }
+
+    /// Whether a registrar's host has a server that was not asked yet.
+    fn another_server(&mut self, host: usize) -> bool {
+        let Some(host) = self.hosts.get_mut(host) else { return false };
+        host.silent += 1;
+        if host.silent < host.servers.len() {
+            return true;
+        }
+        host.silent = 0;
+        false
+    }
+
     fn no_answer(&mut self, now_ms: u64, what: For) {
         match what {
             For::Health(host, ping) => {
+                self.next_server(host);
                 if let Some(health) = self.health(host) {
                     health.handle_no_answer(now_ms, ping);
                 }
             }
-            For::Registration(binding, cseq) => {
+            For::Registration { binding, host, cseq } => {
+                self.next_server(host);
+                if self.another_server(host)
+                    && let Some(request) = self.registering.get(&binding).cloned()
+                {
+                    return self.register(now_ms, binding, &request);
+                }
                 if let Some(binding) = self.binding(binding) {
                     binding.handle_no_answer(now_ms, cseq);
                 }
@@ -343,9 +411,10 @@ impl KeptTrunk {
     }
 
     fn register(&mut self, now_ms: u64, at: usize, request: &RegisterRequest) {
-        self.asking.retain(|(what, _)| !matches!(what, For::Registration(binding, _) if *binding == at));
-        let what = For::Registration(at, request.cseq);
+        self.asking.retain(|(what, _)| !matches!(what, For::Registration { binding, .. } if *binding == at));
+        let what = For::Registration { binding: at, host: request.at, cseq: request.cseq };
         let Some(to) = self.server(request.at) else { return self.no_answer(now_ms, what) };
+        self.registering.insert(at, request.clone());
         let branch = self.branch();
         let head = self.head("REGISTER", &request.registrar, (to, &branch), &request.call_id, request.cseq);
         let proof = request.authorization.as_ref().map(|(name, value)| format!("{name}: {value}\r\n"));
@@ -377,8 +446,8 @@ impl KeptTrunk {
     }
 
     /// The first address of a host.
-    fn server(&mut self, at: usize) -> Option<Hop> {
-        let server = self.hosts().into_iter().nth(at)?.servers.into_iter().next()?;
+    fn server(&self, at: usize) -> Option<Hop> {
+        let server = self.hosts.get(at)?.servers.first()?;
         Some(Hop::new(server.transport, server.address))
     }
 
@@ -398,7 +467,7 @@ fn registration_config(
     RegistrationConfig {
         address: format!("sip:{user}@{}", kept.domain),
         registrars: kept.hosts.iter().map(|_| format!("sip:{}", kept.domain)).collect(),
-        contact: us.locals.uri_of(user, Hop::new(kept.transport, somewhere(kept))),
+        contact: us.locals.uri_of(user, Hop::new(kept.transport.unwrap_or(Transport::Udp), somewhere(kept))),
         instance: None,
         expires_s: *expires_s,
         credentials: credentials.clone(),

@@ -9,6 +9,6 @@ mod resting;
 mod servers;
 
 pub use crate::transport::Transport;
-pub use records::{Found, Naptr, Question, Records, Srv};
+pub use records::{Answers, Found, Naptr, Question, Records, Srv};
 pub use resting::{Resting, RestingLimits};
 pub use servers::{Destination, Families, LocateError, Policy, Server, servers};

@@ -26,6 +26,17 @@ pub enum Found<T> {
     Failed,
 }
 
+/// What a name server said to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answers {
+    /// To [`Question::Naptr`].
+    Naptr(Vec<Naptr>),
+    /// To [`Question::Srv`].
+    Srv(Vec<Srv>),
+    /// To [`Question::A`] and [`Question::Aaaa`].
+    Addresses(Vec<IpAddr>),
+}
+
 /// A cache of records. Names are in lower case, without a dot at the end.
 pub trait Records {
     /// NAPTR records.

@@ -23,7 +23,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    pub(super) fn read(from: &str, headers: &[(String, String)], trusted: bool) -> Self {
+    pub(crate) fn read(from: &str, headers: &[(String, String)], trusted: bool) -> Self {
         let words = values(headers, "Privacy").flat_map(|value| value.split(';')).map(|word| word.trim());
         let plain = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let privacy: Vec<String> = words.filter(plain).take(MOST_PRIVACY).map(str::to_ascii_lowercase).collect();
@@ -58,10 +58,14 @@ fn is_nobody(uri: &str) -> bool {
     host.eq_ignore_ascii_case("anonymous.invalid") || user(uri).eq_ignore_ascii_case("anonymous")
 }
 
+/// Who is asserted to call: at most a SIP and a `tel:` URI (RFC 3325 9.1).
+pub(crate) fn identities(headers: &[(String, String)]) -> Vec<NameAddr<'_>> {
+    values(headers, "P-Asserted-Identity").filter_map(NameAddr::parse).take(2).collect()
+}
+
 /// User, name, and whether the peer hides them from others.
 fn asserted(headers: &[(String, String)]) -> Option<((String, String), bool)> {
-    let mut identities: Vec<NameAddr<'_>> =
-        values(headers, "P-Asserted-Identity").filter_map(NameAddr::parse).take(2).collect();
+    let mut identities = identities(headers);
     // Of a SIP and a `tel:` URI the number is the `tel:` one's, the name whichever has one (RFC 3325 9.1).
     let name = identities.iter().find_map(|identity| identity.display());
     identities.sort_by_key(|identity| !identity.uri.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("tel:")));

@@ -14,7 +14,9 @@ mod user_to_user;
 use std::collections::BTreeMap;
 
 pub use diversion::Diversion;
+pub(crate) use identity::identities;
 pub use identity::{Caller, OutgoingCaller};
+pub(crate) use passport::signatures;
 pub use user_to_user::UserToUser;
 
 /// Most variables of one message.
@@ -33,8 +35,8 @@ pub struct Inbound {
     pub user_to_user: Vec<UserToUser>,
     /// `X-` headers, by variable: `X-Campaign-Id` is `x_campaign_id`. Of two of a name the first.
     pub extensions: BTreeMap<String, String>,
-    /// Identity headers as they came, at most 4 of 4096 bytes together, a comma and a space between them; nobody has looked
-    /// whether they are genuine.
+    /// Identity headers as they came, at most 4 of 4096 bytes together, a comma and a space between them, whether they are
+    /// genuine or not ([`crate::stir`]).
     pub identity: Option<String>,
 }
 

@@ -6,12 +6,16 @@ const MOST: usize = 4;
 /// Most bytes of all of them together.
 const MOST_BYTES: usize = 4096;
 
-/// The values of Identity in their order, those that are none and those beyond what is handed on left out; `None` without any.
+/// The values of Identity as one text; `None` without any.
 pub(super) fn read(headers: &[(String, String)]) -> Option<String> {
-    let named = |name: &str| name.eq_ignore_ascii_case("Identity") || name.eq_ignore_ascii_case("y");
-    let values = headers.iter().filter(|(name, _)| named(name)).map(|(_, value)| value.trim());
-    let taken = taken(values).join(", ");
+    let taken = signatures(headers).join(", ");
     (!taken.is_empty()).then_some(taken)
+}
+
+/// The values of Identity in their order, those that are none and those beyond what is handed on left out.
+pub(crate) fn signatures(headers: &[(String, String)]) -> Vec<&str> {
+    let named = |name: &str| name.eq_ignore_ascii_case("Identity") || name.eq_ignore_ascii_case("y");
+    taken(headers.iter().filter(|(name, _)| named(name)).map(|(_, value)| value.trim()))
 }
 
 /// The headers that a text holds which [`read`] made.

@@ -174,7 +174,7 @@ impl Exchange {
             trunk: TrunkToken("trk_test".into()),
             hosts: vec![("127.0.0.1".to_owned(), Some(called.port))],
             domain: "pbx.example".to_owned(),
-            transport: Transport::Udp,
+            transport: Some(Transport::Udp),
             advertised: None,
             ping_ms: None,
             registration: None,

@@ -4,6 +4,7 @@
 pub(crate) mod callee;
 pub(crate) mod connected;
 pub(crate) mod exchange;
+pub(crate) mod name_server;
 pub(crate) mod torture;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};

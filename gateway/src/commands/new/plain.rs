@@ -129,6 +129,11 @@ impl Trunk {
             "false",
         );
         file.default(
+            "Whether it is verified who calls, by a call's Identity (STIR/SHAKEN): `off`, `note` or `require`, see docs/sip.md.",
+            "stir",
+            "\"off\"",
+        );
+        file.default(
             "Where BYE and other requests of ours go: `auto`, `contact` or `source`, see docs/sip.md.",
             "nat",
             "\"auto\"",
