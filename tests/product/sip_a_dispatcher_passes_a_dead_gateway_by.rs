@@ -7,7 +7,7 @@ use std::time::Duration;
 use trunkline_tests::gateway::{Gateway, Options};
 use trunkline_tests::process::Process;
 use trunkline_tests::sipp::Sipp;
-use trunkline_tests::{kamailio, objects, ports, wait};
+use trunkline_tests::{kamailio, objects, ports};
 
 const CALLS: usize = 4;
 
