@@ -1,6 +1,7 @@
 //! Phones of another make (baresip, with libopus, spandsp, libsrtp and OpenSSL), which do not use loopback, and the gateway that
 //! they call: each on a host of its own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -119,15 +120,28 @@ impl<'a> Phone<'a> {
         ["session closed", "terminated (duration"].iter().any(|sign| log.contains(sign))
     }
 
-    /// For how many milliseconds the far end was audible.
-    pub(crate) fn heard_ms(&self) -> usize {
-        let mut files = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path());
-        let received = files.find(|path| path.to_string_lossy().ends_with("-dec.wav")).unwrap();
-        let heard = Wav::read(&received).unwrap();
-        let frame = heard.rate as usize / 50;
-        heard.channels[0].chunks(frame).filter(|frame| level_dbfs(frame) > -40.0).count() * 20
+    /// How much sound of the far end it has written down so far, by file.
+    pub(crate) fn written(&self) -> BTreeMap<PathBuf, usize> {
+        let files = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap());
+        let received = files.filter(|file| file.file_name().to_string_lossy().ends_with("-dec.wav"));
+        received.map(|file| (file.path(), file.metadata().unwrap().len() as usize)).collect()
+    }
+
+    /// For how many milliseconds the far end was audible once that much was written down.
+    pub(crate) fn heard_ms(&self, before: &BTreeMap<PathBuf, usize>) -> usize {
+        let heard = self.written().into_keys().map(|file| {
+            let heard = Wav::read(&file).unwrap();
+            let samples = before.get(&file).map_or(0, |bytes| bytes.saturating_sub(WAV_HEADER) / 2);
+            let frame = heard.rate as usize / 50;
+            let after = heard.channels[0].get(samples..).unwrap_or_default();
+            after.chunks(frame).filter(|frame| level_dbfs(frame) > -40.0).count() * 20
+        });
+        heard.sum()
     }
 }
+
+/// Bytes before the sound in the files that it writes.
+const WAV_HEADER: usize = 44;
 
 /// How long a call may take: 60 s.
 pub(crate) const CALL: Duration = Duration::from_secs(60);

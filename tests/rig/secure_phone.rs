@@ -31,6 +31,8 @@ for line in sys.stdin:
         print('refused', flush=True)
 ";
 
+/// The suite that it has.
+const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
 /// Debian's own Python, which its packages are for.
 const PYTHON: &str = "/usr/bin/python3";
 
@@ -46,9 +48,10 @@ pub struct SecurePhone {
     libsrtp: Libsrtp,
     remote: SocketAddr,
     sequence: u16,
+    /// How many keys it has had.
     keys: u32,
-    /// The gateway's key, as its last description has it.
-    pub theirs: String,
+    /// The gateway's key.
+    theirs: String,
 }
 
 /// What came back while the phone talked.
@@ -74,28 +77,30 @@ impl SecurePhone {
     /// Calls `user` at `gateway`, with its first key.
     pub fn call(gateway: SocketAddr, user: &str, name: &str) -> anyhow::Result<Self> {
         let mut libsrtp = Libsrtp::start()?;
-        let (phone, answer) = Phone::call_with(gateway, user, name, |phone| described(phone, 1, "sendrecv"))?;
+        let (phone, answer) = Phone::call_with(gateway, user, name, |phone| described(phone, 1, "1", "sendrecv"))?;
         libsrtp.key("protect", &key(1))?;
-        let (remote, theirs) = read(&answer)?;
-        libsrtp.key("unprotect", &theirs)?;
-        Ok(Self { phone, libsrtp, remote, sequence: FIRST, keys: 1, theirs })
+        let (remote, theirs) = (gateway, String::new());
+        let mut phone = Self { phone, libsrtp, remote, sequence: FIRST, keys: 1, theirs };
+        phone.learn(Described::by(&answer)?)?;
+        Ok(phone)
     }
 
     /// Offers a new key. What it says first, once that is answered, is still under the key before.
     pub fn rekey(&mut self) -> anyhow::Result<()> {
         self.keys += 1;
-        let answer = self.phone.offer(&described(&self.phone, self.keys, "sendrecv")?)?;
+        let answer = self.phone.offer(&described(&self.phone, self.keys, "1", "sendrecv")?)?;
         self.say(&line::shout())?;
         self.libsrtp.key("protect", &key(self.keys))?;
-        self.learn(&answer)
+        self.learn(Described::by(&answer)?)
     }
 
     /// Accepts an offer of the gateway's with a new key.
     pub fn accept(&mut self, invite: &Message, way: &str) -> anyhow::Result<()> {
         self.keys += 1;
-        self.learn(invite)?;
-        self.phone.accept(invite, described(&self.phone, self.keys, way)?)?;
-        self.libsrtp.key("protect", &key(self.keys))
+        let offered = Described::by(invite)?;
+        self.phone.accept(invite, described(&self.phone, self.keys, &offered.tag, way)?)?;
+        self.libsrtp.key("protect", &key(self.keys))?;
+        self.learn(offered)
     }
 
     /// For `frames` times 20 ms: says `sound`, if anything, and listens.
@@ -133,13 +138,12 @@ impl SecurePhone {
         Ok(())
     }
 
-    /// Takes the key that a description of the gateway's states.
-    fn learn(&mut self, message: &Message) -> anyhow::Result<()> {
-        let (remote, theirs) = read(message)?;
-        self.remote = remote;
-        if theirs != self.theirs {
-            self.libsrtp.key("unprotect", &theirs)?;
-            self.theirs = theirs;
+    /// Does as the gateway described it.
+    fn learn(&mut self, described: Described) -> anyhow::Result<()> {
+        self.remote = described.address;
+        if described.key != self.theirs {
+            self.libsrtp.key("unprotect", &described.key)?;
+            self.theirs = described.key;
         }
         Ok(())
     }
@@ -150,23 +154,35 @@ fn key(number: u32) -> String {
     format!("{number:0>40}")
 }
 
-/// The phone's `number`th description, with its `number`th key.
-fn described(phone: &Phone, number: u32, way: &str) -> anyhow::Result<String> {
-    let crypto = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\r\n", key(number));
+/// The phone's `number`th description, with its `number`th key under the tag of an offer.
+fn described(phone: &Phone, number: u32, tag: &str, way: &str) -> anyhow::Result<String> {
+    let crypto = format!("a=crypto:{tag} {SUITE} inline:{}\r\n", key(number));
     let plain = phone.description(number, way)?;
     Ok(plain.replace("RTP/AVP 0\r\n", &format!("RTP/SAVP 0\r\n{crypto}")))
 }
 
-/// Where a description of the gateway's has sound sent to, and its key.
-fn read(message: &Message) -> anyhow::Result<(SocketAddr, String)> {
-    let text = String::from_utf8_lossy(&message.body);
-    let word = |before: &str| {
-        let (_, after) = text.split_once(before)?;
-        after.split([' ', '|', '\r', '\n']).next().map(str::to_owned)
-    };
-    let field = |before: &str| word(before).with_context(|| format!("no \"{before}\" in {text}"));
-    let address = format!("{}:{}", field("c=IN IP4 ")?, field("m=audio ")?);
-    Ok((address.parse()?, field("inline:")?))
+/// What a description of the gateway's says.
+struct Described {
+    /// Where it has sound sent to.
+    address: SocketAddr,
+    /// The tag of the key for our suite, and the key.
+    tag: String,
+    key: String,
+}
+
+impl Described {
+    fn by(message: &Message) -> anyhow::Result<Self> {
+        let text = String::from_utf8_lossy(&message.body);
+        let field = |before: &str| {
+            let after = text.split_once(before).map(|(_, after)| after);
+            after.and_then(|after| after.split_whitespace().next()).with_context(|| format!("no \"{before}\" in {text}"))
+        };
+        let address = format!("{}:{}", field("c=IN IP4 ")?, field("m=audio ")?).parse()?;
+        let suite = format!(" {SUITE} inline:");
+        let crypto = text.lines().find_map(|line| line.strip_prefix("a=crypto:")?.split_once(&suite));
+        let (tag, key) = crypto.with_context(|| format!("no {SUITE} in {text}"))?;
+        Ok(Self { address, tag: tag.to_owned(), key: key.trim_end().to_owned() })
+    }
 }
 
 /// libsrtp in a process of its own.
