@@ -1,7 +1,6 @@
 //! Phones of another make (baresip, with libopus, spandsp, libsrtp and OpenSSL), which do not use loopback, and the gateway that
 //! they call: each on a host of its own.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -88,7 +87,8 @@ impl<'a> Phone<'a> {
              net_interface cable\naudio_source aufile,{voice}\naudio_player aufile,{dump}/played.wav\naudio_alert none\n\
              ausrc_srate 8000\nausrc_channels 1\nauplay_channels 1\nsnd_path {dump}\nctrl_tcp_listen 127.0.0.1:{ORDERS}\n\
              module stdio.so\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule l16.so\nmodule aufile.so\n\
-             module sndfile.so\nmodule srtp.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n"
+             module sndfile.so\nmodule srtp.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
+             module_app rtcpsummary.so\n"
         );
         let encryption = if encryption.is_empty() { String::new() } else { format!(";mediaenc={encryption}") };
         let account =
@@ -120,28 +120,34 @@ impl<'a> Phone<'a> {
         ["session closed", "terminated (duration"].iter().any(|sign| log.contains(sign))
     }
 
-    /// How much sound of the far end it has written down so far, by file.
-    pub(crate) fn written(&self) -> BTreeMap<PathBuf, usize> {
-        let files = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap());
-        let received = files.filter(|file| file.file_name().to_string_lossy().ends_with("-dec.wav"));
-        received.map(|file| (file.path(), file.metadata().unwrap().len() as usize)).collect()
+    /// Milliseconds of sound that it has written down so far. It writes no more of it once it has put its far end on hold.
+    pub(crate) fn written_ms(&self) -> usize {
+        let file = self.received().and_then(|file| fs::metadata(file).ok());
+        file.map_or(0, |file| usize::try_from(file.len()).unwrap() / 16)
     }
 
-    /// For how many milliseconds the far end was audible once that much was written down.
-    pub(crate) fn heard_ms(&self, before: &BTreeMap<PathBuf, usize>) -> usize {
-        let heard = self.written().into_keys().map(|file| {
-            let heard = Wav::read(&file).unwrap();
-            let samples = before.get(&file).map_or(0, |bytes| bytes.saturating_sub(WAV_HEADER) / 2);
-            let frame = heard.rate as usize / 50;
-            let after = heard.channels[0].get(samples..).unwrap_or_default();
-            after.chunks(frame).filter(|frame| level_dbfs(frame) > -40.0).count() * 20
-        });
-        heard.sum()
+    /// For how many milliseconds of those the far end was audible.
+    pub(crate) fn heard_ms(&self) -> usize {
+        let heard = Wav::read(&self.received().unwrap()).unwrap();
+        let frame = heard.rate as usize / 50;
+        heard.channels[0].chunks(frame).filter(|frame| level_dbfs(frame) > -40.0).count() * 20
+    }
+
+    /// Packets of sound that it took and that were missing, those that it could not decrypt among them, once its call is over.
+    pub(crate) fn packets(&self) -> (usize, usize) {
+        let log = self.process.log();
+        let count = |name: &str| {
+            let (_, after) = log.split_once(name)?;
+            after.split(|sign: char| !sign.is_ascii_digit()).next()?.parse().ok()
+        };
+        count(";PR=").zip(count(";PL=")).unwrap_or_else(|| panic!("no counts in\n{log}"))
+    }
+
+    fn received(&self) -> Option<PathBuf> {
+        let mut files = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path());
+        files.find(|path| path.to_string_lossy().ends_with("-dec.wav"))
     }
 }
-
-/// Bytes before the sound in the files that it writes.
-const WAV_HEADER: usize = 44;
 
 /// How long a call may take: 60 s.
 pub(crate) const CALL: Duration = Duration::from_secs(60);

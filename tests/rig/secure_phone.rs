@@ -175,7 +175,9 @@ impl Described {
         let text = String::from_utf8_lossy(&message.body);
         let field = |before: &str| {
             let after = text.split_once(before).map(|(_, after)| after);
-            after.and_then(|after| after.split_whitespace().next()).with_context(|| format!("no \"{before}\" in {text}"))
+            after
+                .and_then(|after| after.split_whitespace().next())
+                .with_context(|| format!("no \"{before}\" in {text}"))
         };
         let address = format!("{}:{}", field("c=IN IP4 ")?, field("m=audio ")?).parse()?;
         let suite = format!(" {SUITE} inline:");
