@@ -120,6 +120,11 @@ impl<'a> Phone<'a> {
         ["session closed", "terminated (duration"].iter().any(|sign| log.contains(sign))
     }
 
+    /// Puts it away, with what it wrote down complete.
+    pub(crate) fn finish(&mut self) {
+        self.process.stop(Duration::from_secs(20)).unwrap();
+    }
+
     /// Milliseconds of sound that it has written down so far. It writes no more of it once it has put its far end on hold.
     pub(crate) fn written_ms(&self) -> usize {
         let file = self.received().and_then(|file| fs::metadata(file).ok());

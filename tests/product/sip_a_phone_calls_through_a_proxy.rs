@@ -65,7 +65,7 @@ fn a_phone_behind_a_proxy_holds_resumes_hears_and_is_understood() {
         told("hung up").unwrap_or_else(|error| said(error, &phone));
         let counted = || phone.process.log().contains(";PR=");
         wait::until_true("its counts", phones::CALL, counted).unwrap_or_else(|error| said(error, &phone));
-        phone.process.kill().unwrap();
+        phone.finish();
         since.stop(Duration::from_secs(10)).unwrap();
 
         let log = phone.process.log();

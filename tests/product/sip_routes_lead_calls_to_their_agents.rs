@@ -104,9 +104,13 @@ fn calls_are_led_by_number_caller_header_time_and_load() {
         call(scratch.path(), &gateway, &name, (dialled, caller, campaign), 0).succeed().unwrap();
         assert_eq!(answered(&gateway, &name), route, "{dialled} of {caller}, {campaign}");
     }
+    let up = |count: usize| {
+        let reached = || gateway.calls().is_ok_and(|calls| calls.len() == count);
+        wait::until_true(&format!("{count} calls"), Duration::from_secs(10), reached).unwrap();
+    };
+    up(0);
     let first = call(scratch.path(), &gateway, "first", ("060123", "+4989555", "none"), 3000);
-    wait::until_true("the first call", Duration::from_secs(10), || gateway.calls().is_ok_and(|calls| calls.len() == 1))
-        .unwrap();
+    up(1);
     call(scratch.path(), &gateway, "second", ("060123", "+4989555", "none"), 0).succeed().unwrap();
     first.succeed().unwrap();
     assert_eq!([answered(&gateway, "first"), answered(&gateway, "second")], [6, 7], "the overflow answers");
