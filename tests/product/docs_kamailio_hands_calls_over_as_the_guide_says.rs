@@ -1,17 +1,16 @@
 //! Debian's Kamailio with the configuration of the guide, as it stands there but for the addresses: a caller's calls
 //! reach an agent through it, from the answer to the BYE, and past it they are refused.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use trunkline_tests::caller::{Caller, script};
 use trunkline_tests::gateway::{Gateway, Options};
+use trunkline_tests::sipp::Sipp;
 use trunkline_tests::{kamailio, objects, ports, wait};
 
 use crate::documents::Document;
 
-const CALLS: &str = "5";
+const CALLS: usize = 5;
 
 #[test]
 #[ignore = "slow: fetches Kamailio from the Debian archive"]
@@ -32,17 +31,8 @@ fn calls_reach_the_agent_through_kamailio_and_not_past_it() {
     assert!(!configuration.contains("192.0.2."), "an address is left:\n{configuration}");
     let mut kamailio = kamailio::start(scratch.path(), &configuration).unwrap();
 
-    let media_port = ports::free_range(64).unwrap();
-    let output = Command::new("timeout")
-        .current_dir(scratch.path())
-        .args(["60", "sipp", "-sf"])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("product/sipp/caller_through_a_proxy.xml"))
-        .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", &media_port.to_string()])
-        .args(["-m", CALLS, "-r", "2", "-s", "2000", "-nostdin", "-timeout", "40", "-trace_err", &proxy])
-        .output()
-        .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(0), "{said}\nKamailio:\n{}", kamailio.log());
+    let calls = Sipp::calling(scratch.path(), "caller_through_a_proxy.xml", "2000", &proxy, CALLS).unwrap();
+    calls.succeed().unwrap_or_else(|error| panic!("{error:#}\nKamailio:\n{}", kamailio.log()));
     wait::until_true("the calls' records", Duration::from_secs(20), || {
         gateway.metrics().is_ok_and(|metrics| metrics.contains(&format!("trunkline_calls_finished_total {CALLS}\n")))
     })
@@ -52,5 +42,5 @@ fn calls_reach_the_agent_through_kamailio_and_not_past_it() {
     let mut stranger = Caller::call(gateway.sip(), "2000", 1, nothing).unwrap();
     assert!(stranger.await_answer().is_err(), "a call that does not come from Kamailio is refused");
     assert!(gateway.metrics().unwrap().contains(&format!("trunkline_calls_answered_total {CALLS}\n")));
-    kamailio.stop(Duration::from_secs(10)).unwrap();
+    kamailio.stop().unwrap();
 }
