@@ -71,6 +71,7 @@ mod sip_calls_leave_by_outbound_routes;
 mod sip_completes_a_hundred_calls;
 mod sip_floods_leave_the_call_beside_them_alone;
 mod sip_hold_is_offered_and_has_music;
+mod sip_new_keys_in_mid_call_keep_the_sound;
 mod sip_proofs_are_taken_once;
 mod sip_random_tags_cost_no_memory;
 mod sip_reaches_a_human_when_no_provider_is_left;

@@ -26,6 +26,7 @@ pub mod phone;
 pub mod ports;
 pub mod process;
 pub mod rest;
+pub mod secure_phone;
 pub mod signing;
 pub mod sipp;
 pub mod speech;

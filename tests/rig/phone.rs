@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const INSIDE: &str = "10.11.12.13:5060";
 
 /// A call of such a phone.
+#[derive(Debug)]
 pub struct Phone {
     sip: UdpSocket,
     rtp: UdpSocket,
@@ -26,19 +27,42 @@ pub struct Phone {
 impl Phone {
     /// Calls `user` at `gateway` and acknowledges the answer; two calls need two names.
     pub fn call(gateway: SocketAddr, user: &str, name: &str) -> anyhow::Result<Self> {
+        let (phone, _) = Self::call_with(gateway, user, name, |phone| phone.description(1, "sendrecv"))?;
+        Ok(phone)
+    }
+
+    /// The same with an offer of the test's own making; gives the answer too.
+    pub fn call_with(
+        gateway: SocketAddr,
+        user: &str,
+        name: &str,
+        offer: impl FnOnce(&Self) -> anyhow::Result<String>,
+    ) -> anyhow::Result<(Self, Message)> {
         let sip = UdpSocket::bind(("127.0.0.1", 0))?;
         sip.set_read_timeout(Some(PATIENCE))?;
         let to = format!("<sip:{user}@{gateway}>");
         let rtp = UdpSocket::bind(("127.0.0.1", 0))?;
         rtp.set_nonblocking(true)?;
         let mut phone = Self { sip, rtp, gateway, call_id: format!("{name}@inside"), to, cseq: 0 };
-        let offer = phone.description(1, "sendrecv")?;
-        phone.request("INVITE", &format!("Content-Type: application/sdp\r\n\r\n{offer}"))?;
-        let answer = phone.expect("SIP/2.0 200")?;
-        phone.to = answer.header("To").context("the answer has To")?.to_owned();
-        phone.cseq -= 1;
-        phone.request("ACK", "")?;
-        Ok(phone)
+        let offer = offer(&phone)?;
+        let answer = phone.offer(&offer)?;
+        Ok((phone, answer))
+    }
+
+    /// Offers a description by an INVITE, the first or a later one, and acknowledges the answer.
+    pub fn offer(&mut self, description: &str) -> anyhow::Result<Message> {
+        self.request("INVITE", &format!("Content-Type: application/sdp\r\n\r\n{description}"))?;
+        let answer = self.expect("SIP/2.0 200")?;
+        self.to = answer.header("To").context("the answer has To")?.to_owned();
+        self.cseq -= 1;
+        self.request("ACK", "")?;
+        Ok(answer)
+    }
+
+    /// Its socket for sound, which does not block.
+    #[must_use]
+    pub const fn rtp(&self) -> &UdpSocket {
+        &self.rtp
     }
 
     /// Sends a request; `rest` is further headers, and behind an empty line a body.

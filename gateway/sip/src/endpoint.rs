@@ -228,7 +228,8 @@ impl SipEndpoint {
     }
 
     /// Stops serving and frees the socket. Calls that are still up are hung up first, and those that ring refused with 503, and those of
-    /// ours that nobody has answered taken back, for which their far ends have two seconds; without calls nothing is waited for.
+    /// ours that nobody has answered taken back, and so are registrations, for which the far ends have two seconds; without calls
+    /// and registrations nothing is waited for.
     pub fn stop(self) {
         drop(self);
     }
@@ -239,7 +240,7 @@ impl Drop for SipEndpoint {
         self.shared.draining.store(true, Ordering::Relaxed);
         self.shared.close();
         let runtime = self.runtime.take();
-        if let Some(runtime) = runtime.as_ref().filter(|_| self.calls() > 0) {
+        if let Some(runtime) = runtime.as_ref().filter(|_| self.calls() > 0 || self.shared.keeping.registers()) {
             let (shared, handle) = (Arc::clone(&self.shared), runtime.handle().clone());
             // On a thread of its own: this one may belong to another runtime, which must not be waited on.
             let farewell = std::thread::Builder::new().name("sip-farewell".to_owned());

@@ -1,4 +1,5 @@
-//! The end of an endpoint that still has calls: nobody is left talking to a gateway that has gone.
+//! The end of an endpoint that still has calls or registrations: nobody is left talking to a gateway that has gone, and no
+//! registrar sends it more callers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked whether they are here.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Hangs every call up, refuses those that ring, takes back those of ours that nobody has answered, and waits for the far ends' answers, but not for long.
+/// Hangs every call up, refuses those that ring, takes back those of ours that nobody has answered, and every registration, and
+/// waits for the far ends' answers, but not for long.
 pub(crate) async fn all(shared: &Arc<Shared>) {
     shared.awaiting.give_up();
+    let registrations = shared.keeping.end();
     let calls: Vec<Arc<Call>> = shared.calls().values().cloned().collect();
     for call in calls {
         let handle = CallHandle { shared: Arc::clone(shared), call };
@@ -27,12 +30,14 @@ pub(crate) async fn all(shared: &Arc<Shared>) {
         };
     }
     let answered = async {
-        loop {
+        while !shared.calls().is_empty() || shared.awaiting.calls() > 0 {
             tokio::time::sleep(LOOK).await;
-            if shared.calls().is_empty() && shared.awaiting.calls() == 0 {
-                return;
-            }
         }
     };
-    let _ = tokio::time::timeout(PATIENCE, answered).await;
+    let taken_back = async {
+        for registration in registrations {
+            let _ = registration.await;
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, async { tokio::join!(answered, taken_back) }).await;
 }

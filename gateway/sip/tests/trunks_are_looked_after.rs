@@ -100,6 +100,50 @@ fn a_registration_is_made_with_a_password_kept_while_its_trunk_is_and_taken_back
 }
 
 #[test]
+fn a_gateway_that_stops_takes_its_registrations_back() {
+    let (endpoint, mut events) = start(|_| ());
+    let callee = Callee::new();
+    let credentials = Credentials { user: "gw".to_owned(), password: "secret".to_owned().into(), realm: None };
+    let registration = KeptRegistration { user: "1000".to_owned(), expires_s: 3600, credentials: Some(credentials) };
+    endpoint.dialler().keep(vec![Kept { registration: Some(registration), ..kept(&callee) }]);
+    let register = callee.expect("REGISTER ");
+    let granted = format!("Contact: {}\r\nExpires: 3600", header(&register, "Contact"));
+    callee.answer(&register, "200 OK", "x", &granted);
+    let TrunkNews::Registration(RegistrationEvent::Registered { .. }) = news(&mut events) else { panic!() };
+    let dialler = endpoint.dialler();
+    let stopping = std::thread::spawn(move || endpoint.stop());
+    let goodbye = callee.expect("REGISTER ");
+    assert_eq!(header(&goodbye, "Expires"), "0");
+    // The registrar asks who says so.
+    let challenge = "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n\", algorithm=SHA-256, qop=\"auth\"";
+    callee.answer(&goodbye, "401 Unauthorized", "x", challenge);
+    let goodbye = loop {
+        let goodbye = callee.expect("REGISTER ");
+        if goodbye.contains("Authorization: ") {
+            break goodbye;
+        }
+    };
+    assert_eq!(header(&goodbye, "Expires"), "0");
+    callee.answer(&goodbye, "200 OK", "x", "");
+    stopping.join().unwrap();
+    dialler.keep(vec![kept(&callee)]);
+    assert!(dialler.trunks().is_empty(), "who has stopped looks after nobody");
+}
+
+#[test]
+fn a_gateway_stops_though_its_registrar_says_nothing() {
+    let (endpoint, mut events) = start(|_| ());
+    let callee = Callee::new();
+    let registration = KeptRegistration { user: "1000".to_owned(), expires_s: 3600, credentials: None };
+    endpoint.dialler().keep(vec![Kept { registration: Some(registration), ..kept(&callee) }]);
+    let register = callee.expect("REGISTER ");
+    callee.answer(&register, "200 OK", "x", &format!("Contact: {}", header(&register, "Contact")));
+    let TrunkNews::Registration(RegistrationEvent::Registered { .. }) = news(&mut events) else { panic!() };
+    endpoint.stop();
+    assert_eq!(header(&callee.expect("REGISTER "), "Expires"), "0");
+}
+
+#[test]
 fn servers_are_looked_up_by_name_and_the_next_registrar_is_tried() {
     let (endpoint, mut events) = start(|config| config.timers.t1 = Duration::from_millis(10));
     let (silent, callee) = (Callee::new(), Callee::new());

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
 use super::config::Kept;
 use super::resolver;
@@ -70,11 +71,15 @@ struct Task {
     called: Arc<Notify>,
     /// Dropped, it ends the task.
     _stop: mpsc::Sender<()>,
+    run: JoinHandle<()>,
 }
 
 impl Keeping {
     /// Looks after these trunks from now on, and no more after others. One that has not changed is left alone.
     pub(crate) fn keep(&self, shared: &Arc<Shared>, trunks: Vec<Kept>) {
+        if shared.is_closed() {
+            return;
+        }
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.retain(|_, task| trunks.contains(&task.kept));
         for kept in trunks {
@@ -95,9 +100,21 @@ impl Keeping {
             let (stop, stopped) = mpsc::channel(1);
             let called = Arc::new(Notify::new());
             let told = (Arc::clone(&status), Arc::clone(&called));
-            shared.runtime.spawn(run(Arc::clone(shared), machine, told, stopped));
-            tasks.insert(kept.trunk.clone(), Task { kept, status, called, _stop: stop });
+            let run = shared.runtime.spawn(run(Arc::clone(shared), machine, told, stopped));
+            tasks.insert(kept.trunk.clone(), Task { kept, status, called, _stop: stop, run });
         }
+    }
+
+    /// Whether there is a registration to take back.
+    pub(crate) fn registers(&self) -> bool {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.values().any(|task| task.kept.registration.is_some())
+    }
+
+    /// Looks after none any more. Each of the tasks takes its registration back, and ends.
+    pub(crate) fn end(&self) -> Vec<JoinHandle<()>> {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.into_values().map(|task| task.run).collect()
     }
 
     /// How they are.
