@@ -48,7 +48,7 @@ fn a_phone_of_another_make_hears_and_is_understood_with_each() {
             "{transport} {codec} {encryption}: the agent did not understand:\n{log}\n{}",
             gateway.log()
         );
-        phone.process.kill().unwrap();
+        phone.finish();
         for sign in signs {
             assert!(log.contains(sign), "{transport} {codec} {encryption}: no \"{sign}\" in\n{log}");
         }

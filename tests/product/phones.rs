@@ -87,7 +87,8 @@ impl<'a> Phone<'a> {
              net_interface cable\naudio_source aufile,{voice}\naudio_player aufile,{dump}/played.wav\naudio_alert none\n\
              ausrc_srate 8000\nausrc_channels 1\nauplay_channels 1\nsnd_path {dump}\nctrl_tcp_listen 127.0.0.1:{ORDERS}\n\
              module stdio.so\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule l16.so\nmodule aufile.so\n\
-             module sndfile.so\nmodule srtp.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n"
+             module sndfile.so\nmodule srtp.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
+             module_app rtcpsummary.so\n"
         );
         let encryption = if encryption.is_empty() { String::new() } else { format!(";mediaenc={encryption}") };
         let account =
@@ -119,13 +120,37 @@ impl<'a> Phone<'a> {
         ["session closed", "terminated (duration"].iter().any(|sign| log.contains(sign))
     }
 
-    /// For how many milliseconds the far end was audible.
+    /// Puts it away, with what it wrote down complete.
+    pub(crate) fn finish(&mut self) {
+        self.process.stop(Duration::from_secs(20)).unwrap();
+    }
+
+    /// Milliseconds of sound that it has written down so far. It writes no more of it once it has put its far end on hold.
+    pub(crate) fn written_ms(&self) -> usize {
+        let file = self.received().and_then(|file| fs::metadata(file).ok());
+        file.map_or(0, |file| usize::try_from(file.len()).unwrap() / 16)
+    }
+
+    /// For how many milliseconds of those the far end was audible.
     pub(crate) fn heard_ms(&self) -> usize {
-        let mut files = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path());
-        let received = files.find(|path| path.to_string_lossy().ends_with("-dec.wav")).unwrap();
-        let heard = Wav::read(&received).unwrap();
+        let heard = Wav::read(&self.received().unwrap()).unwrap();
         let frame = heard.rate as usize / 50;
         heard.channels[0].chunks(frame).filter(|frame| level_dbfs(frame) > -40.0).count() * 20
+    }
+
+    /// Packets of sound that it took and that were missing, those that it could not decrypt among them, once its call is over.
+    pub(crate) fn packets(&self) -> (usize, usize) {
+        let log = self.process.log();
+        let count = |name: &str| {
+            let (_, after) = log.split_once(name)?;
+            after.split(|sign: char| !sign.is_ascii_digit()).next()?.parse().ok()
+        };
+        count(";PR=").zip(count(";PL=")).unwrap_or_else(|| panic!("no counts in\n{log}"))
+    }
+
+    fn received(&self) -> Option<PathBuf> {
+        let mut files = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path());
+        files.find(|path| path.to_string_lossy().ends_with("-dec.wav"))
     }
 }
 

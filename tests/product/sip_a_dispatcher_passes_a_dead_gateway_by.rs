@@ -2,12 +2,11 @@
 //! other, none of them fails, and once it is back it is called again.
 
 use std::path::Path;
-use std::time::Duration;
 
 use trunkline_tests::gateway::{Gateway, Options};
-use trunkline_tests::process::Process;
+use trunkline_tests::kamailio::Kamailio;
 use trunkline_tests::sipp::Sipp;
-use trunkline_tests::{kamailio, objects, ports, wait};
+use trunkline_tests::{kamailio, objects, ports};
 
 const CALLS: usize = 4;
 
@@ -44,8 +43,8 @@ fn calls_go_to_the_other_gateway_while_one_is_dead() {
     // One that is stopped says so before it goes: it drains.
     let down_again = |log: &str| log.matches(&down).count() >= 2;
     one.stop().unwrap();
-    kamailio.await_sign("it to be gone", Duration::from_secs(30), |log| down_again(log).then_some(())).unwrap();
-    kamailio.stop(Duration::from_secs(10)).unwrap();
+    kamailio.await_sign("it to be gone", |log| down_again(log).then_some(())).unwrap();
+    kamailio.stop().unwrap();
 }
 
 /// A gateway on a port that it keeps, whose trunk is the proxy.
@@ -60,8 +59,8 @@ fn gateway(scratch: &Path) -> Gateway {
     gateway
 }
 
-fn saw(kamailio: &mut Process, sign: &str) {
-    kamailio.await_sign(sign, Duration::from_secs(30), |log| log.contains(sign).then_some(())).unwrap();
+fn saw(kamailio: &mut Kamailio, sign: &str) {
+    kamailio.await_sign(sign, |log| log.contains(sign).then_some(())).unwrap();
 }
 
 /// Calls that a gateway has answered.

@@ -2,15 +2,20 @@
 //! puts the agent on hold and takes it back, hears it, and is understood.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use trunkline_tests::capture::{from_ulaw, read_pcmu};
 use trunkline_tests::hosts::{self, Host, SIP_PORT, SIPS_PORT};
+use trunkline_tests::process::Process;
+use trunkline_tests::wav::level_dbfs;
 use trunkline_tests::{kamailio, wait};
 
 use crate::phones::{self, Phone};
 
 /// Where the proxy listens, beside the phone; with TLS at the next one.
 const PROXY_PORT: u16 = 5080;
+/// What was captured, in the folder of a phone.
+const CAPTURE: &str = "resumed.pcap";
 
 /// What all of it is signalled over, the codec, how the phone wants its media, and what it says of that.
 const CALLS: [(&str, &str, &str, &str); 3] = [
@@ -37,6 +42,7 @@ fn a_phone_behind_a_proxy_holds_resumes_hears_and_is_understood() {
         let folder = scratch.path().join(format!("phone-{number}"));
         let port = if transport == "tls" { PROXY_PORT + 1 } else { PROXY_PORT };
         let target = format!("sip:1000@{}:{port}", others.address);
+        let began = Instant::now();
         let mut phone = Phone::call(&folder, &voice, (transport, codec, encryption), &others, &target);
         let told = |what: &str| {
             let saw = || kamailio.log().matches(&format!("{what} by {transport}")).count() > 0;
@@ -47,22 +53,56 @@ fn a_phone_behind_a_proxy_holds_resumes_hears_and_is_understood() {
             panic!("{transport} {codec} {encryption}: {error:#}\n{logs}")
         };
         told("acknowledged").unwrap_or_else(|error| said(error, &phone));
+        wait::until_true("two seconds of greeting", phones::CALL, || phone.written_ms() >= 2000)
+            .unwrap_or_else(|error| said(error, &phone));
         phone.order("hold");
         told("held in kind").unwrap_or_else(|error| said(error, &phone));
         phone.order("resume");
         told("resumed").unwrap_or_else(|error| said(error, &phone));
+        let (before, mut since) = (began.elapsed(), capture(&folder, &others, &gateways));
         wait::until_true("the agent to understand and hang up", phones::CALL, || phone.is_done())
             .unwrap_or_else(|error| said(error, &phone));
-        phone.process.kill().unwrap();
+        told("hung up").unwrap_or_else(|error| said(error, &phone));
+        let counted = || phone.process.log().contains(";PR=");
+        wait::until_true("its counts", phones::CALL, counted).unwrap_or_else(|error| said(error, &phone));
+        phone.finish();
+        since.stop(Duration::from_secs(10)).unwrap();
+
         let log = phone.process.log();
         assert!(log.contains(sign), "{transport} {codec} {encryption}: no \"{sign}\" in\n{log}");
         let loud = phone.heard_ms();
-        assert!(loud > 1000, "{transport} {codec} {encryption}: the agent was audible for {loud} ms\n{log}");
-        told("hung up").unwrap_or_else(|error| said(error, &phone));
+        assert!(loud > 1000, "{transport} {codec} {encryption}: the greeting was audible for {loud} ms\n{log}");
+        // More than can have come before it resumed, and as many as were sent: it could decrypt them.
+        let (taken, missing) = phone.packets();
+        let after = Duration::from_millis(20 * taken as u64).saturating_sub(before);
+        assert!(after > Duration::from_secs(2), "{transport} {codec} {encryption}: {taken} packets, {before:?}\n{log}");
+        assert!(missing < taken / 20, "{transport} {codec} {encryption}: {missing} missing of {taken}\n{log}");
+        if encryption.is_empty() {
+            let loud = audible_ms(&folder);
+            assert!(loud > 300, "{transport} {codec}: audible for {loud} ms since the hold\n{log}");
+        }
     }
     assert!(gateway.is_running() && !gateway.log().contains("panicked"));
-    kamailio.stop(Duration::from_secs(10)).unwrap();
+    kamailio.stop().unwrap();
     gateway.stop(Duration::from_secs(60)).unwrap();
+}
+
+/// Writes down what the gateway sends to the phone from now on. The phone itself writes down no more after a hold.
+fn capture(folder: &Path, phone: &Host, gateway: &Host) -> Process {
+    let mut tcpdump = phone.command("tcpdump");
+    let filter = format!("udp and src host {} and not port {SIP_PORT}", gateway.address);
+    tcpdump.args(["-i", "cable", "-U", "-w"]).arg(folder.join(CAPTURE)).arg(filter);
+    let mut process = Process::start("tcpdump", folder, &mut tcpdump).unwrap();
+    let listens = |log: &str| log.contains("listening on").then_some(());
+    process.await_sign("tcpdump to listen", Duration::from_secs(10), listens).unwrap();
+    process
+}
+
+/// For how many milliseconds of that the agent was audible.
+fn audible_ms(folder: &Path) -> usize {
+    let streams = read_pcmu(&folder.join(CAPTURE)).unwrap();
+    let sound = streams.values().flatten().map(|code| from_ulaw(*code)).collect::<Vec<_>>();
+    sound.chunks(160).filter(|frame| level_dbfs(frame) > -40.0).count() * 20
 }
 
 /// What comes over a transport goes on over it, both ways; the log tells how far a call is.

@@ -18,7 +18,7 @@ fn routes() -> Vec<Value> {
         json!({ "called": "+4930*" }),
         json!({ "called": "/\\+4940[0-9]{3}/" }),
         json!({ "called": "+4950*", "calling": "+49171*" }),
-        json!({ "called": "+4960", "max_calls": 1 }),
+        json!({ "called": "+4960123", "max_calls": 1 }),
     ]
 }
 
@@ -30,7 +30,7 @@ const CALLS: [(&str, &str, &str, usize); 7] = [
     ("030777", "+4989555", "none", 3),
     ("040123", "+4989555", "none", 4),
     ("050123", "0171555", "none", 5),
-    ("060", "+4989555", "none", 6),
+    ("060123", "+4989555", "none", 6),
 ];
 
 fn gateway(scratch: &Path) -> Gateway {
@@ -104,10 +104,14 @@ fn calls_are_led_by_number_caller_header_time_and_load() {
         call(scratch.path(), &gateway, &name, (dialled, caller, campaign), 0).succeed().unwrap();
         assert_eq!(answered(&gateway, &name), route, "{dialled} of {caller}, {campaign}");
     }
-    let first = call(scratch.path(), &gateway, "first", ("060", "+4989555", "none"), 3000);
-    wait::until_true("the first call", Duration::from_secs(10), || gateway.calls().is_ok_and(|calls| calls.len() == 1))
-        .unwrap();
-    call(scratch.path(), &gateway, "second", ("060", "+4989555", "none"), 0).succeed().unwrap();
+    let up = |count: usize| {
+        let reached = || gateway.calls().is_ok_and(|calls| calls.len() == count);
+        wait::until_true(&format!("{count} calls"), Duration::from_secs(10), reached).unwrap();
+    };
+    up(0);
+    let first = call(scratch.path(), &gateway, "first", ("060123", "+4989555", "none"), 3000);
+    up(1);
+    call(scratch.path(), &gateway, "second", ("060123", "+4989555", "none"), 0).succeed().unwrap();
     first.succeed().unwrap();
     assert_eq!([answered(&gateway, "first"), answered(&gateway, "second")], [6, 7], "the overflow answers");
     for (number, dialled) in ["0771", "050123"].into_iter().enumerate() {

@@ -16,17 +16,47 @@ const PACKAGES: [&str; 3] = ["kamailio", "kamailio-tls-modules", "libpcre3"];
 /// Held while it is unpacked.
 static UNPACKING: Mutex<()> = Mutex::new(());
 
+/// A running Kamailio. Dropped, it is told to end and waited for: killed, it would leave its workers behind.
+#[derive(Debug)]
+pub struct Kamailio(Process);
+
+impl Kamailio {
+    /// Everything it printed so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.0.log()
+    }
+
+    /// Waits until it has printed what `found` looks for.
+    pub fn await_sign(&mut self, what: &str, found: impl FnMut(&str) -> Option<()>) -> anyhow::Result<()> {
+        self.0.await_sign(what, Duration::from_secs(30), found)
+    }
+
+    /// Ends it as an operator would.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.0.stop(Duration::from_secs(10)).map(drop)
+    }
+}
+
+impl Drop for Kamailio {
+    fn drop(&mut self) {
+        if self.0.is_running() {
+            let _ = self.stop();
+        }
+    }
+}
+
 /// Starts it with a configuration; it listens when this returns.
-pub fn start(scratch: &Path, configuration: &str) -> anyhow::Result<Process> {
+pub fn start(scratch: &Path, configuration: &str) -> anyhow::Result<Kamailio> {
     begin(scratch, configuration, &|program| Command::new(program))
 }
 
 /// The same on a host of its own.
-pub fn start_on(host: &Host, scratch: &Path, configuration: &str) -> anyhow::Result<Process> {
+pub fn start_on(host: &Host, scratch: &Path, configuration: &str) -> anyhow::Result<Kamailio> {
     begin(scratch, configuration, &|program| host.command(program))
 }
 
-fn begin(scratch: &Path, configuration: &str, on: &dyn Fn(&Path) -> Command) -> anyhow::Result<Process> {
+fn begin(scratch: &Path, configuration: &str, on: &dyn Fn(&Path) -> Command) -> anyhow::Result<Kamailio> {
     let program = unpacked()?;
     let run = scratch.join("kamailio");
     std::fs::create_dir_all(&run)?;
@@ -45,10 +75,9 @@ fn begin(scratch: &Path, configuration: &str, on: &dyn Fn(&Path) -> Command) -> 
         .arg(&run)
         .arg("-P")
         .arg(run.join("pid"));
-    let mut process = Process::start("kamailio", scratch, &mut kamailio)?;
-    let up = |log: &str| log.contains("Listening on").then_some(());
-    process.await_sign("Kamailio to listen", Duration::from_secs(20), up).context("Kamailio")?;
-    Ok(process)
+    let mut kamailio = Kamailio(Process::start("kamailio", scratch, &mut kamailio)?);
+    kamailio.await_sign("Kamailio to listen", |log| log.contains("Listening on").then_some(())).context("Kamailio")?;
+    Ok(kamailio)
 }
 
 /// The folder that its packages are unpacked in, once for all tests of a build.

@@ -1,6 +1,5 @@
 //! SIPp with a scenario of `product/sipp`, as a caller and as somebody who is called; what it wrote down is told when it fails.
 
-use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,8 +32,7 @@ impl Sipp {
     /// Takes this many calls at a port of 127.0.0.1.
     pub fn called_at(scratch: &Path, scenario: &str, port: u16, calls: usize) -> anyhow::Result<Self> {
         let sipp = Self::begin(scratch, scenario, &["-m", &calls.to_string(), "-p", &port.to_string()])?;
-        let taken = || UdpSocket::bind(("127.0.0.1", port)).is_err();
-        wait::until_true("SIPp to listen", PATIENCE, taken)?;
+        wait::until_true("SIPp to listen", PATIENCE, || is_taken(port))?;
         Ok(sipp)
     }
 
@@ -65,4 +63,11 @@ impl Sipp {
         let Self { process, scenario, .. } = &self;
         bail!("{scenario}: {status}\n{}\n{}\n{}", process.log(), text("errors.log"), text("messages.log"))
     }
+}
+
+/// Whether somebody has this UDP port. Looked up and not tried, which could take it from whom it is for.
+fn is_taken(port: u16) -> bool {
+    let local = format!(":{port:04X}");
+    let sockets = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
+    sockets.lines().any(|line| line.split_whitespace().nth(1).is_some_and(|address| address.ends_with(&local)))
 }
