@@ -13,7 +13,7 @@ use trunkline_tests::{kamailio, wait};
 use crate::phones::{self, Phone};
 
 /// Where the proxy listens, beside the phone; with TLS at the next one.
-const PROXY_PORT: u16 = 5080;
+const PROXY_PORT: u16 = SIP_PORT + 20;
 /// What was captured, in the folder of a phone.
 const CAPTURE: &str = "resumed.pcap";
 

@@ -43,6 +43,7 @@ fn transfer(file: &mut File, policy: &TransferPolicy) {
     file.default("Who connects the two: bridge (the gateway) or refer (the caller's side).", "join", "\"bridge\"");
     let about = "When nobody takes the call: return (to the agent, after `say`) or hang_up (after `text`).";
     file.default(about, "on_failure", "{ action = \"return\", say = \"\" }");
+    file.default("While they speak with the caller the agent: leave or listen.", "while_joined", "\"leave\"");
     file.default("When whoever took it hangs up: hang_up or return.", "after", "\"hang_up\"");
     file.default("Longest leg, 10 to 86400 seconds.", "leg_max_s", &policy.leg_max_s.to_string());
 }
