@@ -25,6 +25,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PAGE_CACHE_KB: f64 = 8192.0;
 const REMEMBERED_KB: f64 = 0.25;
 const MOST_REMEMBERED: u64 = 65_536;
+/// How late the callers' own clock may be, in milliseconds, in one tick of a thousand: a machine that stands still for longer, and as
+/// often, shows nothing of what a gateway on it does with its time.
+const LATE_MS: f64 = 10.0;
 /// Descriptors that may: sockets of calls that are just beginning or ending.
 const COMING_AND_GOING: f64 = 20.0;
 
@@ -91,7 +94,15 @@ fn churn(calls: usize, lasting: Duration, program: Option<PathBuf>) {
     let astray = (figures.lost, skipped, figures.reported_lost, figures.send_errors);
     assert_eq!(astray, (0, 0, 0, 0), "frames lost on the way out, never made, lost on the way in, not sent");
     assert!(figures.reporting * 2 > figures.answered, "{} of {} calls reported", figures.reporting, figures.answered);
-    assert!(figures.marks_heard * 50 > figures.marks * 49, "{} of {} marks", figures.marks_heard, figures.marks);
+    let own_late = figures.own_late.quantile(0.999);
+    let stands_still = own_late > LATE_MS;
+    if stands_still {
+        eprintln!(
+            "the callers were {own_late:.1} ms late (p99.9): what was heard late and what calls cost is not judged"
+        );
+    }
+    let heard = figures.marks_heard * 50 > figures.marks * 49;
+    assert!(stands_still || heard, "{} of {} marks", figures.marks_heard, figures.marks);
 
     let part = |from: usize, of: fn(&Usage) -> f64| {
         let (begin, end) = (looks.len() * from / 5, looks.len() * (from + 1) / 5);
@@ -108,7 +119,9 @@ fn churn(calls: usize, lasting: Duration, program: Option<PathBuf>) {
     );
     let on_top = PAGE_CACHE_KB + REMEMBERED_KB * figures.answered.min(MOST_REMEMBERED) as f64;
     assert!(part(4, memory) < part(0, memory) * 1.03 + on_top, "memory: {looks:?}");
-    assert!(part(4, descriptors) < part(0, descriptors) + COMING_AND_GOING, "descriptors: {looks:?}");
+    // Of calls that are refused for want of a processor there are fewer at one time than at another.
+    let steady = part(4, descriptors) < part(0, descriptors) + COMING_AND_GOING;
+    assert!(stands_still || steady, "descriptors: {looks:?}");
 
     let finished = format!("trunkline_calls_finished_total {}", figures.answered);
     wait::until_true("every record to be durable", Duration::from_secs(30), || {
